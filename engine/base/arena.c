@@ -1,0 +1,159 @@
+#include "engine/base/arena.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "engine/base/bits.h"
+#include "engine/base/mem.h"
+
+enum { BLOCK_MIN = 4096, BLOCK_MAX = 1 << 20 };
+
+struct arena_block {
+    struct arena_block *next;
+    size_t size; // of the whole block
+    _Alignas(max_align_t) char bytes[];
+};
+
+void arena_init(struct arena *a, size_t limit_bytes)
+{
+    *a = (struct arena){.limit_bytes = limit_bytes};
+}
+
+static void free_block(struct arena_block *block)
+{
+    mem_unpoison(block->bytes, block->size - sizeof *block);
+    mem_free(block);
+}
+
+void arena_deinit(struct arena *a)
+{
+    for (struct arena_block *block = a->blocks, *next; block; block = next) {
+        next = block->next;
+        free_block(block);
+    }
+    *a = (struct arena){.limit_bytes = a->limit_bytes};
+}
+
+static void open_block(struct arena *a, struct arena_block *block)
+{
+    a->at = block->bytes;
+    a->end = (char *)block + block->size;
+    mem_poison(a->at, (size_t)(a->end - a->at));
+}
+
+void arena_reset(struct arena *a)
+{
+    struct arena_block *keep = NULL;
+    for (struct arena_block *block = a->blocks, *next; block; block = next) {
+        next = block->next;
+        if (!keep && block->size <= BLOCK_MAX)
+            keep = block;
+        else
+            free_block(block);
+    }
+    *a = (struct arena){.limit_bytes = a->limit_bytes, .blocks = keep};
+    if (keep) {
+        keep->next = NULL;
+        a->used_bytes = keep->size;
+        open_block(a, keep);
+    }
+}
+
+// The free bytes of the newest block, aligned, or NULL when size does not fit.
+static void *take(struct arena *a, size_t size, size_t align)
+{
+    const uintptr_t at = (uintptr_t)a->at;
+    const uintptr_t start = (at + align - 1) & ~(uintptr_t)(align - 1);
+    if (!a->at || start > (uintptr_t)a->end || size > (uintptr_t)a->end - start)
+        return NULL;
+    char *p = a->at + (start - at);
+    a->at = p + size;
+    mem_unpoison(p, size);
+    return p;
+}
+
+// Needs a new block of at least size; false when the limit forbids it.
+static bool grow(struct arena *a, size_t size, size_t align, bool limited)
+{
+    size_t want = a->blocks ? a->blocks->size * 2 : BLOCK_MIN;
+    if (want > BLOCK_MAX)
+        want = BLOCK_MAX;
+    size_t need;
+    if (__builtin_add_overflow(size, sizeof(struct arena_block) + align, &need))
+        return false;
+    if (want < need)
+        want = need;
+    if (limited && a->limit_bytes) {
+        const size_t left = a->limit_bytes > a->used_bytes ? a->limit_bytes - a->used_bytes : 0;
+        if (need > left)
+            return false;
+        if (want > left)
+            want = left;
+    }
+    struct arena_block *block = mem_alloc(want);
+    *block = (struct arena_block){.next = a->blocks, .size = want};
+    a->blocks = block;
+    a->used_bytes += want;
+    open_block(a, block);
+    return true;
+}
+
+void *arena_alloc(struct arena *a, size_t size, size_t align)
+{
+    assert(is_power_of_two(align));
+    void *p = take(a, size, align);
+    if (!p) {
+        const bool grown = grow(a, size, align, false);
+        assert(grown);
+        p = take(a, size, align);
+        assert(p);
+    }
+    return p;
+}
+
+void *arena_try(struct arena *a, size_t count, size_t size, size_t align)
+{
+    assert(is_power_of_two(align));
+    size_t total;
+    if (__builtin_mul_overflow(count, size, &total))
+        return NULL;
+    void *p = take(a, total, align);
+    if (!p && grow(a, total, align, true))
+        p = take(a, total, align);
+    return p;
+}
+
+void *arena_zalloc(struct arena *a, size_t size, size_t align)
+{
+    return memset(arena_alloc(a, size, align), 0, size);
+}
+
+void *arena_try_zeroed(struct arena *a, size_t count, size_t size, size_t align)
+{
+    void *p = arena_try(a, count, size, align);
+    return p ? memset(p, 0, count * size) : NULL;
+}
+
+struct str arena_str(struct arena *a, struct str s)
+{
+    char *p = arena_alloc(a, s.n, 1);
+    if (s.n)
+        memcpy(p, s.p, s.n);
+    return (struct str){p, s.n};
+}
+
+struct str arena_printf(struct arena *a, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    const int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    assert(n >= 0);
+    char *p = arena_alloc(a, (size_t)n + 1, 1);
+    vsnprintf(p, (size_t)n + 1, format, again);
+    va_end(again);
+    return (struct str){p, (size_t)n};
+}

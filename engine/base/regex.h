@@ -1,0 +1,42 @@
+// Regular expressions with RE2's syntax and Go's error texts, matched in linear time.
+//
+// A compiled expression is immutable and may be used by any thread. Compiling a large one takes
+// milliseconds: callers bound the length of what they compile.
+#ifndef ENGINE_BASE_REGEX_H
+#define ENGINE_BASE_REGEX_H
+
+#include "engine/base/buf.h"
+#include "engine/base/err.h"
+
+struct regex;
+
+enum regex_mode {
+    REGEX_ANCHORED, // ^(?s:...)$ as label matchers and relabelling have it
+    REGEX_SEARCH,   // as written
+};
+
+enum { REGEX_PATTERN_MAX = 1 << 16, REGEX_GROUPS_MAX = 100 };
+
+// The error reads as Go's: `error parsing regexp: missing closing ): ...` with the anchored pattern
+// in it where Prometheus shows that. Refuses \C.
+err regex_create(struct str pattern, enum regex_mode mode, struct regex **out, struct errmsg *e);
+void regex_destroy(struct regex *r);             // NULL is accepted
+struct str regex_pattern(const struct regex *r); // as given to regex_create
+
+bool regex_matches(const struct regex *r, struct str text);
+// Fills groups[0..n) (0 is the whole match, p NULL: did not take part); false: no match.
+bool regex_match_groups(const struct regex *r, struct str text, struct str *groups, size_t n);
+size_t regex_groups_count(const struct regex *r); // without group 0
+
+// Appends what Go's Regexp.Expand makes of template ($1, ${1}, $name, ${name}, $$) for a match of r
+// on text, whose groups are given.
+void regex_expand(const struct regex *r, struct str template, const struct str *groups,
+                  size_t groups_count, struct buf *out);
+
+// When the expression is nothing but alternatives of literal text ("a|b|c", "foo"), how many, and
+// at most max of them into out (slices live as long as r); 0 when it is not, or has more than max.
+size_t regex_literals(const struct regex *r, struct str *out, size_t max);
+// Literal text every match begins with; may be empty. Only of anchored expressions.
+struct str regex_prefix(const struct regex *r);
+
+#endif

@@ -1,0 +1,104 @@
+// The database: rows in, series and columns out.
+//
+// A series belongs to a partition, a function of its final labels; shards own contiguous ranges of
+// partitions. Everything below "on the owner" is called on the shard that owns the series'
+// partition; callers that hold samples of other shards send them there (shard_call).
+#ifndef ENGINE_TSDB_TSDB_H
+#define ENGINE_TSDB_TSDB_H
+
+#include "engine/base/hash.h"
+#include "engine/base/log.h"
+#include "engine/model/storage.h"
+
+struct tsdb;
+
+enum tsdb_wal_sync { TSDB_WAL_SYNC_ALWAYS, TSDB_WAL_SYNC_INTERVAL, TSDB_WAL_SYNC_NONE };
+
+struct tsdb_options {
+    const char *path; // the data folder
+    int64_t retention_ms;
+    enum tsdb_wal_sync wal_sync;
+    int64_t wal_sync_interval_ms;
+    int64_t spill_ms;            // packed blocks are written out this often; 15 minutes
+    int64_t seal_ms;             // ranges are sealed to files of this length; 2 hours
+    struct str placement_labels; // names with commas; fixed when the folder is made
+    uint64_t series_max;         // active series in all; 0: none
+    const struct log_sink *log;
+};
+
+struct tsdb_progress { // of replay, for status/walreplay
+    uint64_t segments_min, segments_max, segments_done;
+};
+
+// On one shard: opens the folder, starts replay on every shard. ERR_EXISTS: another process has the
+// folder (the message names it); ERR_INVALID: a newer format. Suspends.
+err tsdb_open(const struct tsdb_options *options, struct tsdb **out, struct errmsg *e);
+// Seals the head, flushes, frees. No caller may be inside. Suspends.
+err tsdb_close(struct tsdb *db, struct errmsg *e);
+bool tsdb_is_ready(const struct tsdb *db); // replay is done: queries see everything
+void tsdb_replay_progress(const struct tsdb *db, struct tsdb_progress *out);
+uint64_t tsdb_hash_seed(const struct tsdb *db);
+
+enum { TSDB_PARTITIONS = 256 };
+uint32_t tsdb_partition(const struct tsdb *db, struct str labels);
+unsigned tsdb_owner(const struct tsdb *db, uint32_t partition); // index of the shard
+
+// ---- on the owner
+
+// A reference to a series of this shard; 0 is none. Good until the series leaves the head: then
+// commits answer TSDB_GONE and the caller looks it up again. (References are plain uint64_t.)
+
+// Finds or makes the series of these labels, whose hash is labels_hash(labels, seed). source groups
+// series that are written together (a scrape's target, a sender): a hint for cohorts. 0: refused,
+// series_max is reached.
+uint64_t tsdb_series(struct tsdb *db, struct str labels, struct hash128 hash, uint64_t source);
+// The labels of a reference, in the database's memory until the next suspension; empty: gone.
+struct str tsdb_series_labels(struct tsdb *db, uint64_t ref);
+
+struct tsdb_sample {
+    uint64_t ref;
+    int64_t t_ms;
+    uint64_t bits; // of the double
+};
+
+enum tsdb_outcome {
+    TSDB_APPENDED,
+    TSDB_SAME,          // already there with the same bits: success
+    TSDB_LATE_KEPT,     // older than the newest, within late_ms: kept
+    TSDB_DUPLICATE,     // the same time with other bits
+    TSDB_OUT_OF_ORDER,  // older than the series' newest, late_ms is 0
+    TSDB_TOO_OLD,       // older than late_ms allows
+    TSDB_OUT_OF_BOUNDS, // older than what the head takes, or newer than max_t_ms
+    TSDB_GONE,          // the reference is no longer good: look the series up again
+    TSDB_OUTCOME_COUNT
+};
+
+// One commit: all its samples become visible to queries together, once they are kept as
+// tsdb_options.wal_sync says.
+struct tsdb_commit {
+    const struct tsdb_sample *samples;
+    size_t n;
+    uint8_t *outcomes;                   // n of enum tsdb_outcome, or NULL
+    int64_t late_ms;                     // how old a sample may be, against its series' newest
+    int64_t max_t_ms;                    // the newest time to accept
+    bool all_or_nothing;                 // any outcome from TSDB_DUPLICATE on: nothing is kept
+    uint64_t counts[TSDB_OUTCOME_COUNT]; // set by tsdb_commit
+};
+// ERR_LIMIT: the disk is full or the WAL's queue is; nothing was kept. Suspends.
+err tsdb_commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e);
+
+// Of this shard's partitions; queries reach every shard through engine/promql.
+struct storage tsdb_storage(struct tsdb *db);
+
+struct tsdb_stats { // of this shard
+    uint64_t series, series_created, series_removed, cohorts, blocks, label_pairs;
+    uint64_t samples_appended, samples_late, out_of_order, too_old, out_of_bounds, duplicates;
+    uint64_t wal_bytes, wal_records, wal_syncs, wal_segment, wal_corruptions;
+    uint64_t files, file_bytes, file_samples;
+    uint64_t retention_deletions;
+    int64_t min_time_ms, max_time_ms; // of the head; INT64_MAX / INT64_MIN: empty
+    int64_t lowest_time_ms;           // of anything; INT64_MAX: nothing
+};
+void tsdb_stats(struct tsdb *db, struct tsdb_stats *out);
+
+#endif

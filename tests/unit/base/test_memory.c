@@ -1,0 +1,66 @@
+#include <criterion/criterion.h>
+
+#include "engine/base/arena.h"
+#include "engine/base/heap.h"
+#include "engine/base/list.h"
+#include "engine/base/mem.h"
+#include "engine/base/pool.h"
+#include "engine/base/rng.h"
+
+Test(arena, keeps_what_it_gave_and_honours_its_limit)
+{
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    char *parts[1000];
+    for (size_t i = 0; i < 1000; i++) {
+        parts[i] = arena_alloc(&a, i % 50 + 1, 8);
+        cr_assert_eq((uintptr_t)parts[i] % 8, 0);
+        memset(parts[i], (int)(i & 0xff), i % 50 + 1);
+    }
+    for (size_t i = 0; i < 1000; i++)
+        for (size_t k = 0; k <= i % 50; k++)
+            cr_assert_eq((unsigned char)parts[i][k], i & 0xff);
+    cr_assert_null(arena_try(&a, 2, 1 << 20, 1));
+    cr_assert_null(arena_try(&a, SIZE_MAX / 2, 3, 1));
+    arena_reset(&a);
+    cr_assert_not_null(arena_try(&a, 1, 1 << 19, 1));
+    cr_assert_eq(arena_printf(&a, "%d-%s", 7, "x").n, 3);
+    arena_deinit(&a);
+}
+
+Test(pool, reuses)
+{
+    struct pool p;
+    pool_init(&p, 24);
+    void *objects[5000];
+    for (size_t i = 0; i < 5000; i++)
+        memset(objects[i] = pool_alloc(&p), 1, 24);
+    for (size_t i = 0; i < 5000; i++)
+        pool_free(&p, objects[i]);
+    cr_assert_eq(p.live, 0);
+    void *again = pool_alloc(&p);
+    cr_assert_eq(again, objects[4999]);
+    pool_deinit(&p);
+}
+
+Test(heap, yields_in_order_whatever_is_removed)
+{
+    struct rng rng;
+    rng_init(&rng, 3);
+    struct heap h = {0};
+    struct heap_node nodes[500];
+    for (size_t i = 0; i < 500; i++) {
+        heap_node_init(&nodes[i]);
+        heap_insert(&h, &nodes[i], (int64_t)rng_below(&rng, 100));
+    }
+    for (size_t i = 0; i < 500; i += 3)
+        heap_remove(&h, &nodes[i]);
+    int64_t last = INT64_MIN;
+    size_t count = 0;
+    for (struct heap_node *n; (n = heap_pop(&h)); count++) {
+        cr_assert_geq(n->key, last);
+        last = n->key;
+    }
+    cr_assert_eq(count, 333);
+    heap_deinit(&h);
+}
