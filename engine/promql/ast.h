@@ -9,6 +9,7 @@
 #ifndef ENGINE_PROMQL_AST_H
 #define ENGINE_PROMQL_AST_H
 
+#include <assert.h>
 #include <stdint.h>
 
 #include "engine/base/arena.h"

@@ -3,6 +3,7 @@
 #define ENGINE_PROMQL_FUNCTION_TABLE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "engine/promql/ast.h"
 
