@@ -21,8 +21,27 @@ static const struct str LABEL_NAME = {"__name__", 8};
 struct labels_iter {
     const char *at, *end;
 };
-struct labels_iter labels_iter(struct str labels);
-bool labels_next(struct labels_iter *i, struct label *out);
+static inline struct labels_iter labels_iter(struct str labels)
+{
+    return (struct labels_iter){labels.p, labels.n ? labels.p + labels.n : labels.p};
+}
+size_t labels_long_size(const char **at, const char *end); // a size of more than one byte
+static inline struct str labels_take(const char **at, const char *end)
+{
+    const unsigned char first = (unsigned char)**at;
+    const size_t n = first < 0x80 ? (++*at, first) : labels_long_size(at, end);
+    const struct str s = {*at, n};
+    *at += n;
+    return s;
+}
+static inline bool labels_next(struct labels_iter *i, struct label *out)
+{
+    if (i->at == i->end)
+        return false;
+    out->name = labels_take(&i->at, i->end);
+    out->value = labels_take(&i->at, i->end);
+    return true;
+}
 
 bool labels_check(struct str labels); // of bytes from disk: well formed, sorted, nothing empty
 size_t labels_count(struct str labels);
