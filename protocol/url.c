@@ -1,0 +1,222 @@
+#include "protocol/url.h"
+
+#include "engine/base/number.h"
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    const char l = (char)(c | 0x20);
+    return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
+}
+
+static bool is_scheme(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        const char c = s.p[i], l = (char)(c | 0x20);
+        const bool letter = l >= 'a' && l <= 'z';
+        if (!letter && (i == 0 || !((c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.')))
+            return false;
+    }
+    return s.n > 0;
+}
+
+// host, host:port, [v6], [v6]:port
+static err parse_host(struct str s, struct url *u, struct str text, struct errmsg *e)
+{
+    struct str port = {0};
+    if (s.n && s.p[0] == '[') {
+        const ptrdiff_t end = str_find(s, ']', 0);
+        if (end == STR_NONE)
+            return err_set(e, ERR_INVALID, "parse \"%.*s\": missing ']' in host", STR_ARG(text));
+        u->host = str_make(s.p + 1, (size_t)end - 1);
+        s = str_from(s, (size_t)end + 1);
+        if (s.n && s.p[0] != ':')
+            return err_set(e, ERR_INVALID, "parse \"%.*s\": invalid port \"%.*s\" after host",
+                           STR_ARG(text), STR_ARG(s));
+        port = s.n ? str_from(s, 1) : s;
+    } else {
+        const ptrdiff_t colon = str_find_last(s, ':');
+        u->host = colon == STR_NONE ? s : str_until(s, (size_t)colon);
+        if (colon != STR_NONE)
+            port = str_from(s, (size_t)colon + 1);
+    }
+    uint64_t number = 0;
+    if (port.n && (number_parse_u64(port, &number) != ERR_OK || number > 65535))
+        return err_set(e, ERR_INVALID, "parse \"%.*s\": invalid port \":%.*s\" after host",
+                       STR_ARG(text), STR_ARG(port));
+    u->port = (uint16_t)number;
+    return ERR_OK;
+}
+
+static void parse_user(struct str s, struct url *u)
+{
+    const ptrdiff_t colon = str_find(s, ':', 0);
+    u->has_user = true;
+    u->user = colon == STR_NONE ? s : str_until(s, (size_t)colon);
+    u->has_password = colon != STR_NONE;
+    if (u->has_password)
+        u->password = str_from(s, (size_t)colon + 1);
+}
+
+err url_parse(struct str text, struct url *out, struct errmsg *e)
+{
+    struct url u = {0};
+    for (size_t i = 0; i < text.n; i++)
+        if ((unsigned char)text.p[i] <= ' ' || text.p[i] == 0x7f)
+            return err_set(e, ERR_INVALID,
+                           "parse \"%.*s\": net/url: invalid control character in URL",
+                           STR_ARG(text));
+    const ptrdiff_t colon = str_find(text, ':', 0);
+    if (colon == STR_NONE || !is_scheme(str_until(text, (size_t)colon)))
+        return err_set(e, ERR_INVALID, "parse \"%.*s\": missing protocol scheme", STR_ARG(text));
+    u.scheme = str_until(text, (size_t)colon);
+    struct str rest = str_from(text, (size_t)colon + 1);
+    if (!str_has_prefix(rest, STR("//")))
+        return err_set(e, ERR_INVALID, "parse \"%.*s\": no host in URL", STR_ARG(text));
+    rest = str_from(rest, 2);
+    const ptrdiff_t hash = str_find(rest, '#', 0);
+    if (hash != STR_NONE) {
+        u.fragment = str_from(rest, (size_t)hash + 1);
+        rest = str_until(rest, (size_t)hash);
+    }
+    const ptrdiff_t question = str_find(rest, '?', 0);
+    if (question != STR_NONE) {
+        u.query = str_from(rest, (size_t)question + 1);
+        rest = str_until(rest, (size_t)question);
+    }
+    const ptrdiff_t slash = str_find(rest, '/', 0);
+    struct str authority = slash == STR_NONE ? rest : str_until(rest, (size_t)slash);
+    u.path = slash == STR_NONE ? (struct str){0} : str_from(rest, (size_t)slash);
+    const ptrdiff_t at = str_find_last(authority, '@');
+    if (at != STR_NONE) {
+        parse_user(str_until(authority, (size_t)at), &u);
+        authority = str_from(authority, (size_t)at + 1);
+    }
+    TRY(parse_host(authority, &u, text, e));
+    *out = u;
+    return ERR_OK;
+}
+
+uint16_t url_default_port(struct str scheme)
+{
+    if (str_eq_nocase(scheme, STR("http")))
+        return 80;
+    return str_eq_nocase(scheme, STR("https")) ? 443 : 0;
+}
+
+void url_format_redacted(const struct url *u, struct buf *out)
+{
+    buf_put_str(out, u->scheme);
+    buf_put_str(out, STR("://"));
+    if (u->has_user) {
+        buf_put_str(out, u->user);
+        if (u->has_password)
+            buf_put_str(out, STR(":xxxxx"));
+        buf_put_char(out, '@');
+    }
+    const bool v6 = u->host.n && memchr(u->host.p, ':', u->host.n);
+    buf_printf(out, v6 ? "[%.*s]" : "%.*s", STR_ARG(u->host));
+    if (u->port)
+        buf_printf(out, ":%u", u->port);
+    buf_put_str(out, u->path);
+    if (u->query.p)
+        buf_printf(out, "?%.*s", STR_ARG(u->query));
+    if (u->fragment.p)
+        buf_printf(out, "#%.*s", STR_ARG(u->fragment));
+}
+
+err url_decode(struct str s, bool plus_is_space, struct arena *a, struct str *out)
+{
+    char *p = arena_alloc(a, s.n, 1);
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (c == '+' && plus_is_space) {
+            c = ' ';
+        } else if (c == '%') {
+            const int high = i + 2 < s.n ? hex_value(s.p[i + 1]) : -1;
+            const int low = i + 2 < s.n ? hex_value(s.p[i + 2]) : -1;
+            if (high < 0 || low < 0)
+                return ERR_INVALID;
+            c = (char)(high << 4 | low);
+            i += 2;
+        }
+        p[n++] = c;
+    }
+    *out = str_make(p, n);
+    return ERR_OK;
+}
+
+static void encode(struct str s, const char *keep, const char *space, struct buf *out)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < s.n; i++) {
+        const unsigned char c = (unsigned char)s.p[i];
+        const unsigned char l = c | 0x20;
+        if ((c >= '0' && c <= '9') || (l >= 'a' && l <= 'z' && c < 0x80) ||
+            (c && strchr(keep, c))) {
+            buf_put_char(out, (char)c);
+        } else if (c == ' ') {
+            buf_put_str(out, str_from_c(space));
+        } else {
+            const char escape[3] = {'%', digits[c >> 4], digits[c & 15]};
+            buf_put(out, escape, 3);
+        }
+    }
+}
+
+void url_encode_query(struct str s, struct buf *out)
+{
+    encode(s, "-_.~", "+", out);
+}
+
+void url_encode_path(struct str s, struct buf *out)
+{
+    encode(s, "-_.~$&+=:@", "%20", out);
+}
+
+static err parse_pair(struct str part, struct arena *a, struct form_pair *out, struct errmsg *e)
+{
+    const ptrdiff_t equals = str_find(part, '=', 0);
+    const struct str name = equals == STR_NONE ? part : str_until(part, (size_t)equals);
+    const struct str value =
+        equals == STR_NONE ? (struct str){0} : str_from(part, (size_t)equals + 1);
+    if (str_find(part, ';', 0) != STR_NONE)
+        return err_set(e, ERR_INVALID, "invalid semicolon separator in query");
+    if (url_decode(name, true, a, &out->name) != ERR_OK ||
+        url_decode(value, true, a, &out->value) != ERR_OK) {
+        const ptrdiff_t at = str_find(part, '%', 0);
+        struct str bad = str_from(part, (size_t)at);
+        if (bad.n > 3)
+            bad.n = 3;
+        return err_set(e, ERR_INVALID, "invalid URL escape \"%.*s\"", STR_ARG(bad));
+    }
+    return ERR_OK;
+}
+
+err form_parse(struct str text, struct arena *a, struct form *f, struct errmsg *e)
+{
+    size_t count = f->n + 1;
+    for (size_t i = 0; i < text.n; i++)
+        count += text.p[i] == '&';
+    if (count > FORM_PAIRS_MAX)
+        return err_set(e, ERR_LIMIT, "more than %d parameters", FORM_PAIRS_MAX);
+    struct form_pair *pairs = arena_alloc(a, count * sizeof *pairs, _Alignof(struct form_pair));
+    if (f->n)
+        memcpy(pairs, f->pairs, f->n * sizeof *pairs);
+    size_t n = f->n;
+    for (struct str part; str_split(&text, '&', &part);)
+        if (part.n)
+            TRY(parse_pair(part, a, &pairs[n++], e));
+    *f = (struct form){pairs, n};
+    return ERR_OK;
+}
+
+struct str form_get(const struct form *f, struct str name)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (str_eq(f->pairs[i].name, name))
+            return f->pairs[i].value;
+    return (struct str){0};
+}

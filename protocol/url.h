@@ -1,0 +1,48 @@
+// URLs and form encoding, as Go's net/url reads and writes them where that shows.
+#ifndef PROTOCOL_URL_H
+#define PROTOCOL_URL_H
+
+#include <stdint.h>
+
+#include "engine/base/arena.h"
+#include "engine/base/buf.h"
+#include "engine/base/err.h"
+
+struct url {
+    struct str scheme; // lower case as given
+    struct str user, password;
+    bool has_user, has_password;
+    struct str host;  // without brackets
+    uint16_t port;    // 0: not given
+    struct str path;  // as given, "" or from the first slash on
+    struct str query; // without the ?
+    struct str fragment;
+};
+
+// An absolute URL with a host. Slices point into text.
+err url_parse(struct str text, struct url *out, struct errmsg *e);
+// scheme's port: 80, 443, or 0.
+uint16_t url_default_port(struct str scheme);
+// The text with its password replaced by xxxxx, as Go's URL.Redacted().
+void url_format_redacted(const struct url *u, struct buf *out);
+
+// Undoes %XX, and + when plus_is_space; ERR_INVALID: a bad escape.
+err url_decode(struct str s, bool plus_is_space, struct arena *a, struct str *out);
+void url_encode_query(struct str s, struct buf *out); // all but letters, digits, -_.~; space is +
+void url_encode_path(struct str s, struct buf *out);  // one path segment; space is %20
+
+// A request's parameters: pairs of a query string or a form body, in order.
+struct form_pair {
+    struct str name, value;
+};
+struct form {
+    struct form_pair *pairs;
+    size_t n;
+};
+enum { FORM_PAIRS_MAX = 10000 };
+// Adds the pairs of text behind those of f. ERR_LIMIT: more than FORM_PAIRS_MAX.
+err form_parse(struct str text, struct arena *a, struct form *f, struct errmsg *e);
+// The first value of that name; NULL p: absent.
+struct str form_get(const struct form *f, struct str name);
+
+#endif
