@@ -1,0 +1,90 @@
+// The catalogue of a data folder: the only truth about what lives in it.
+//
+// A checksummed log, one record for each change of the set, begun anew (checkpoint) when it grows.
+// One shard owns it: everything here is called there. The folder is locked while it is open.
+// Of two samples with equal time the one of the lower generation wins.
+#ifndef ENGINE_TSDB_CATALOGUE_H
+#define ENGINE_TSDB_CATALOGUE_H
+
+#include "engine/base/err.h"
+#include "engine/base/log.h"
+#include "engine/tsdb/wal_record.h"
+
+struct catalogue;
+
+enum { CATALOGUE_FORMAT = 1 }; // of the data folder; a newer one is refused by name
+
+enum catalogue_file_kind {
+    CATALOGUE_SPILLED = 1, // packed blocks of a range that is still open
+    CATALOGUE_SEALED = 2,
+};
+
+struct catalogue_file {
+    uint64_t id;         // from catalogue_next_id(): names the file, never used twice
+    uint64_t generation; // lower wins; a merged file has the lowest of its parts
+    uint32_t kind;       // enum catalogue_file_kind
+    uint32_t level;      // how often its content was merged
+    uint32_t partition_min, partition_max; // both included
+    int64_t min_t_ms, max_t_ms;            // both included
+    uint64_t size_bytes, series, samples;
+    uint32_t tenant; // 0
+    uint32_t tier;   // 0: raw
+};
+
+// One atomic step: after a crash all of it happened or nothing.
+struct catalogue_change {
+    const struct catalogue_file *add; // their files are complete and synced
+    size_t add_count;
+    const uint64_t *remove; // ids; the files may be unlinked afterwards
+    size_t remove_count;
+    const struct wal_mark *marks; // new or advanced low-water marks of streams
+    size_t marks_count;
+    const struct wal_stream *streams_done; // streams that nothing is needed of any more
+    size_t streams_done_count;
+};
+
+struct catalogue_options { // used when the folder is new; afterwards what it was made with holds
+    uint32_t partitions;
+    struct str placement_labels;
+    const struct log_sink *log;
+};
+
+struct catalogue_info {
+    uint32_t format, partitions, spread;
+    uint64_t hash_seed;
+    uint64_t epoch; // of this run: one more than that of any before
+    struct str placement_labels;
+    bool is_new; // the folder was made by this open
+};
+
+// Makes the folder if missing, locks it, reads the log, cuts its torn tail, counts the epoch up,
+// removes files of ours that no entry names (also temporary ones). ERR_EXISTS: another process has
+// the folder, e names its pid and --storage.tsdb.path; ERR_INVALID: newer format or no data folder
+// of ours; ERR_CORRUPT: damaged in the middle, or a live file is missing. Suspends.
+err catalogue_open(const char *dir, const struct catalogue_options *options, struct catalogue **out,
+                   struct errmsg *e);
+void catalogue_close(struct catalogue *c); // Suspends.
+const struct catalogue_info *catalogue_info(const struct catalogue *c);
+
+// The live files, ascending by id, and the marks; valid until the next change.
+const struct catalogue_file *catalogue_files(const struct catalogue *c, size_t *out_count);
+const struct wal_mark *catalogue_marks(const struct catalogue *c, size_t *out_count);
+uint64_t catalogue_next_id(struct catalogue *c); // for a file to be written, or a generation
+
+// Written and synced when it returns OK; after an error nothing has changed. Callers queue.
+// ERR_LIMIT: the disk is full. ERR_IO after a failed sync: every later change fails too. Suspends.
+err catalogue_apply(struct catalogue *c, const struct catalogue_change *change, struct errmsg *e);
+
+// Names: blocks/<id>.block below the folder (a writer uses the path with .tmp first, or directly:
+// what no entry names is removed at the next open), wal/ for the streams.
+enum { CATALOGUE_PATH_MAX = 512 };
+err catalogue_block_path(const struct catalogue *c, uint64_t id, char *out, size_t n,
+                         struct errmsg *e);
+const char *catalogue_wal_dir(const struct catalogue *c);
+
+// Which files hold only samples older than now - retention: their ids, appended to out, how many.
+// retention_ms 0: none.
+size_t catalogue_expired(const struct catalogue_file *files, size_t n, int64_t now_ms,
+                         int64_t retention_ms, uint64_t *out);
+
+#endif
