@@ -110,7 +110,7 @@ Test(labels, any_order_and_number_gives_one_encoding)
     arena_init(&a, 0);
     for (size_t c = 0; c < countof(counts); c++) {
         const size_t n = counts[c];
-        static char names[1000][8];
+        static char names[1000][24];
         size_t order[1000];
         for (size_t i = 0; i < n; i++) {
             snprintf(names[i], sizeof names[i], "n%04zu", i);
