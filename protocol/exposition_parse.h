@@ -1,0 +1,29 @@
+// What the grammars of the two text formats share. Internal to the exposition parser.
+#ifndef PROTOCOL_EXPOSITION_PARSE_H
+#define PROTOCOL_EXPOSITION_PARSE_H
+
+#include "protocol/exposition.h"
+
+// One event by the lexer alone, for any line.
+err exposition_next_text(struct exposition *x, enum exposition_event *out, struct errmsg *e);
+err exposition_next_openmetrics(struct exposition *x, enum exposition_event *out, struct errmsg *e);
+
+// The bytes of the current token.
+struct str exposition_token(const struct exposition *x);
+// Remembers the metric name of a HELP, TYPE or UNIT line, without quotes.
+void exposition_set_name(struct exposition *x);
+// The labels of the current series from behind its brace on. An exemplar has no metric name.
+err exposition_parse_labels(struct exposition *x, bool is_exemplar, struct errmsg *e);
+// A float as both formats allow it, NaN normalised.
+err exposition_parse_float(struct exposition *x, struct str s, double *out, struct errmsg *e);
+
+// "WHAT, got "token" ("KIND") while parsing: "line so far"".
+err exposition_fail_token(const struct exposition *x, const char *what, enum lex_token token,
+                          struct errmsg *e);
+// "WHAT while parsing: "line up to the cursor"".
+err exposition_fail_while(const struct exposition *x, struct str what, struct errmsg *e);
+// WHAT, then the text in quotes, then BEHIND.
+err exposition_fail_quoted(const char *what, struct str quoted, const char *behind,
+                           struct errmsg *e);
+
+#endif
