@@ -6,6 +6,11 @@
 
 struct simd_ops simd = {
     .crc32c = crc32c_c,
+    .decimal_div = decimal_div_c,
+    .decimal_mul = decimal_mul_c,
+    .decimal_split = decimal_split_c,
+    .packed_line = packed_line_c,
+    .packed_sum = packed_sum_c,
 };
 
 static const struct {
@@ -38,11 +43,30 @@ void simd_init(uint32_t mask)
     (void)isa;
     simd = (struct simd_ops){
         .crc32c = crc32c_c,
+        .decimal_div = decimal_div_c,
+        .decimal_mul = decimal_mul_c,
+        .decimal_split = decimal_split_c,
+        .packed_line = packed_line_c,
+        .packed_sum = packed_sum_c,
     };
 #if defined(__x86_64__) || defined(__aarch64__)
     if (!(isa & SIMD_SSE42))
         return;
     simd.crc32c = crc32c_sse42;
+    simd.decimal_div = decimal_div_sse42;
+    simd.decimal_mul = decimal_mul_sse42;
+    simd.decimal_split = decimal_split_sse42;
+    simd.packed_line = packed_line_sse42;
+    simd.packed_sum = packed_sum_sse42;
+#endif
+#if defined(__x86_64__)
+    if (!(isa & SIMD_AVX2))
+        return;
+    simd.decimal_div = decimal_div_avx2;
+    simd.decimal_mul = decimal_mul_avx2;
+    simd.decimal_split = decimal_split_avx2;
+    simd.packed_line = packed_line_avx2;
+    simd.packed_sum = packed_sum_avx2;
 #endif
 }
 

@@ -6,6 +6,8 @@
 #include "engine/base/err.h"
 #include "engine/base/str.h"
 #include "simd/crc32c.h"
+#include "simd/decimal.h"
+#include "simd/packed.h"
 
 enum simd_isa { // in the ladder's order: each needs those before it
     SIMD_C = 0,
@@ -16,6 +18,11 @@ enum simd_isa { // in the ladder's order: each needs those before it
 
 struct simd_ops {
     crc32c_fn *crc32c;
+    decimal_div_fn *decimal_div;
+    decimal_mul_fn *decimal_mul;
+    decimal_split_fn *decimal_split;
+    packed_line_fn *packed_line;
+    packed_sum_fn *packed_sum;
 };
 
 extern struct simd_ops simd;

@@ -1,0 +1,154 @@
+// Eight fields of up to 25 bits begin at a byte: 8 * width bits. Two 16-byte loads hold four each;
+// a byte shuffle puts the four bytes around each field into a lane of its own, a shift by lane and
+// a mask cut it out. Controls depend on the width alone.
+#include <simde/x86/avx2.h>
+
+#include <string.h>
+
+#include "simd/packed.h"
+
+enum { WIDTH_MAX = 25, LANES = 8 };
+
+struct cut {
+    simde__m256i pick, shift, mask;
+    size_t half; // where the second load begins
+};
+
+static struct cut cut_make(unsigned width)
+{
+    uint8_t pick[32];
+    uint32_t shift[LANES];
+    const unsigned half = width / 2;
+    for (unsigned lane = 0; lane < LANES; lane++) {
+        const unsigned bit = lane * width - (lane < 4 ? 0 : half * 8);
+        for (unsigned i = 0; i < 4; i++)
+            pick[lane * 4 + i] = (uint8_t)(bit / 8 + i);
+        shift[lane] = bit % 8;
+    }
+    return (struct cut){simde_mm256_loadu_si256(pick), simde_mm256_loadu_si256(shift),
+                        simde_mm256_set1_epi32((1 << width) - 1), half};
+}
+
+static inline simde__m256i cut_fields(const uint8_t *p, const struct cut *c)
+{
+    const simde__m256i both = simde_mm256_inserti128_si256(
+        simde_mm256_castsi128_si256(simde_mm_loadu_si128(p)), simde_mm_loadu_si128(p + c->half), 1);
+    const simde__m256i lanes = simde_mm256_shuffle_epi8(both, c->pick);
+    return simde_mm256_and_si256(simde_mm256_srlv_epi32(lanes, c->shift), c->mask);
+}
+
+// How many whole groups of eight can be read without passing the end.
+static size_t groups_count(size_t n, unsigned width)
+{
+    const size_t size = packed_size(n, width), reach = width / 2 + 16;
+    if (width == 0)
+        return 0;
+    size_t groups = size < reach ? 0 : (size - reach) / width + 1;
+    return groups < n / LANES ? groups : n / LANES;
+}
+
+static inline simde__m256i low_half(simde__m256i v)
+{
+    return simde_mm256_cvtepu32_epi64(simde_mm256_castsi256_si128(v));
+}
+
+static inline simde__m256i high_half(simde__m256i v)
+{
+    return simde_mm256_cvtepu32_epi64(simde_mm256_extracti128_si256(v, 1));
+}
+
+static simde__m256i ramp(int64_t base, int64_t step, uint64_t from)
+{
+    uint64_t v[4];
+    for (uint64_t i = 0; i < 4; i++)
+        v[i] = (uint64_t)base + (uint64_t)step * (from + i);
+    return simde_mm256_loadu_si256(v);
+}
+
+static inline void line_group(const uint8_t *p, const struct cut *c, simde__m256i low,
+                              simde__m256i high, int64_t *out)
+{
+    const simde__m256i fields = cut_fields(p, c);
+    simde_mm256_storeu_si256(out, simde_mm256_add_epi64(low, low_half(fields)));
+    simde_mm256_storeu_si256(out + 4, simde_mm256_add_epi64(high, high_half(fields)));
+}
+
+void packed_line_avx2(const uint8_t *p, size_t n, unsigned width, int64_t base, int64_t step,
+                      int64_t *out)
+{
+    if (width > WIDTH_MAX) {
+        packed_line_c(p, n, width, base, step, out);
+        return;
+    }
+    const struct cut c = cut_make(width);
+    const simde__m256i stride = simde_mm256_set1_epi64x((int64_t)((uint64_t)step * LANES));
+    simde__m256i low = ramp(base, step, 0), high = ramp(base, step, 4);
+    const size_t groups = groups_count(n, width), size = packed_size(n, width);
+    size_t done = 0;
+    for (; done < groups; done++) {
+        line_group(p + done * width, &c, low, high, out + done * LANES);
+        low = simde_mm256_add_epi64(low, stride);
+        high = simde_mm256_add_epi64(high, stride);
+    }
+    for (; done * LANES < n; done++) {
+        uint8_t bytes[WIDTH_MAX + 32] = {0};
+        int64_t values[LANES];
+        const size_t at = done * width, left = size - at, count = n - done * LANES;
+        if (left)
+            memcpy(bytes, p + at, left < width ? left : width);
+        line_group(bytes, &c, low, high, values);
+        memcpy(out + done * LANES, values, (count < LANES ? count : LANES) * sizeof *values);
+        low = simde_mm256_add_epi64(low, stride);
+        high = simde_mm256_add_epi64(high, stride);
+    }
+}
+
+// The running sums of eight fields; they stay below 2^28.
+static inline simde__m256i running(simde__m256i v)
+{
+    v = simde_mm256_add_epi32(v, simde_mm256_slli_si256(v, 4));
+    v = simde_mm256_add_epi32(v, simde_mm256_slli_si256(v, 8));
+    const simde__m256i third = simde_mm256_set1_epi32(3);
+    const simde__m256i low_total = simde_mm256_permutevar8x32_epi32(v, third);
+    return simde_mm256_add_epi32(
+        v, simde_mm256_blend_epi32(simde_mm256_setzero_si256(), low_total, 0xf0));
+}
+
+// low and high hold what stands before the group and the steps up to each place; both grow by
+// the group's total.
+static inline void sum_group(const uint8_t *p, const struct cut *c, simde__m256i stride,
+                             simde__m256i *low, simde__m256i *high, int64_t *out)
+{
+    const simde__m256i sums = running(cut_fields(p, c));
+    const simde__m256i last = simde_mm256_srli_epi64(simde_mm256_permute4x64_epi64(sums, 0xff), 32);
+    const simde__m256i grow = simde_mm256_add_epi64(last, stride);
+    simde_mm256_storeu_si256(out, simde_mm256_add_epi64(*low, low_half(sums)));
+    simde_mm256_storeu_si256(out + 4, simde_mm256_add_epi64(*high, high_half(sums)));
+    *low = simde_mm256_add_epi64(*low, grow);
+    *high = simde_mm256_add_epi64(*high, grow);
+}
+
+void packed_sum_avx2(const uint8_t *p, size_t n, unsigned width, int64_t base, int64_t step,
+                     int64_t *out)
+{
+    if (width > WIDTH_MAX) {
+        packed_sum_c(p, n, width, base, step, out);
+        return;
+    }
+    const struct cut c = cut_make(width);
+    const simde__m256i stride = simde_mm256_set1_epi64x((int64_t)((uint64_t)step * LANES));
+    simde__m256i low = ramp(base, step, 1), high = ramp(base, step, 5);
+    const size_t groups = groups_count(n, width), size = packed_size(n, width);
+    size_t done = 0;
+    for (; done < groups; done++)
+        sum_group(p + done * width, &c, stride, &low, &high, out + done * LANES);
+    for (; done * LANES < n; done++) {
+        uint8_t bytes[WIDTH_MAX + 32] = {0};
+        int64_t values[LANES];
+        const size_t at = done * width, left = size - at, count = n - done * LANES;
+        if (left)
+            memcpy(bytes, p + at, left < width ? left : width);
+        sum_group(bytes, &c, stride, &low, &high, values);
+        memcpy(out + done * LANES, values, (count < LANES ? count : LANES) * sizeof *values);
+    }
+}
