@@ -1,0 +1,462 @@
+#include "engine/tsdb/column_fit.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "engine/base/bits.h"
+#include "engine/tsdb/column.h"
+#include "simd/simd.h"
+
+static size_t varint_size(uint64_t v)
+{
+    return v ? (bit_width(v) + 6) / 7 : 1;
+}
+
+static size_t zigzag_size(int64_t v)
+{
+    return varint_size(zigzag(v));
+}
+
+static int64_t add(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
+static int64_t subtract(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+
+// ---- fields: a window [low, low + 2^width) for most residuals, the others are outliers
+
+struct window {
+    int64_t low;
+    unsigned width;
+    size_t bytes; // an upper bound
+};
+
+static bool is_inside(int64_t r, int64_t low, unsigned width)
+{
+    return bit_width((uint64_t)subtract(r, low)) <= width;
+}
+
+// How many residuals have each width, from 0 to 64.
+struct widths {
+    uint16_t count[65];
+};
+
+// What a width costs: fields, then for each wider residual a gap and a number of at most its width
+// and two bits. Takes the cheapest width.
+static void choose_width(const struct widths *w, size_t n, struct window *out)
+{
+    size_t outliers = 0, outlier_bytes = 0;
+    out->bytes = SIZE_MAX;
+    for (unsigned width = 64;; width--) {
+        const size_t extra = outliers ? 2 + n / 128 + outliers + outlier_bytes : 0;
+        const size_t bytes = packed_size(n, width) + extra;
+        if (bytes < out->bytes) {
+            out->bytes = bytes;
+            out->width = width;
+        }
+        if (width == 0)
+            return;
+        outliers += w->count[width];
+        outlier_bytes += w->count[width] * (size_t)((width + 8) / 7 < 10 ? (width + 8) / 7 : 10);
+    }
+}
+
+// Windows that begin at the smallest residual.
+static void window_from_low(const int64_t *r, size_t n, struct window *out)
+{
+    struct widths w = {{0}};
+    int64_t low = r[0];
+    for (size_t i = 1; i < n; i++)
+        low = r[i] < low ? r[i] : low;
+    for (size_t i = 0; i < n; i++)
+        w.count[bit_width((uint64_t)subtract(r[i], low))]++;
+    choose_width(&w, n, out);
+    out->low = low;
+}
+
+// A value that is common, or near the middle of many: the majority's when there is one, else the
+// median of a few.
+static int64_t centre_of(const int64_t *r, size_t n)
+{
+    enum { SAMPLE = 15 };
+    int64_t vote = r[0], sample[SAMPLE];
+    size_t votes = 0, voters = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (votes == 0)
+            vote = r[i];
+        if (vote == r[i])
+            votes++;
+        else
+            votes--;
+    }
+    for (size_t i = 0; i < n; i++)
+        voters += r[i] == vote;
+    if (voters * 2 > n || n < SAMPLE)
+        return vote;
+    for (size_t i = 0; i < SAMPLE; i++) { // sorted as they come
+        const int64_t value = r[i * n / SAMPLE];
+        size_t at = i;
+        for (; at > 0 && sample[at - 1] > value; at--)
+            sample[at] = sample[at - 1];
+        sample[at] = value;
+    }
+    return sample[SAMPLE / 2];
+}
+
+// Windows around a centre, drawn tight about what they hold.
+static void window_around(const int64_t *r, size_t n, struct window *out)
+{
+    struct widths w = {{0}};
+    const int64_t centre = centre_of(r, n);
+    for (size_t i = 0; i < n; i++)
+        w.count[bit_width(zigzag(subtract(r[i], centre)))]++;
+    choose_width(&w, n, out);
+    out->low = out->width ? subtract(centre, (int64_t)((uint64_t)1 << (out->width - 1))) : centre;
+    if (out->width == 0 || out->width == 64)
+        return;
+    const int64_t start = out->low;
+    uint64_t least = UINT64_MAX, most = 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t from = (uint64_t)subtract(r[i], start);
+        if (bit_width(from) <= out->width) {
+            least = from < least ? from : least;
+            most = from > most ? from : most;
+        }
+    }
+    if (least == UINT64_MAX) // nothing inside: then the width was 0
+        return;
+    const unsigned width = bit_width(most - least);
+    out->low = add(start, (int64_t)least);
+    out->bytes -= packed_size(n, out->width) - packed_size(n, width);
+    out->width = width;
+}
+
+static void choose_window(const int64_t *r, size_t n, struct window *out)
+{
+    struct window around;
+    if (n == 0) {
+        *out = (struct window){.low = 0};
+        return;
+    }
+    window_from_low(r, n, out);
+    window_around(r, n, &around);
+    if (around.bytes < out->bytes)
+        *out = around;
+}
+
+// ---- forms
+
+static void differences(const int64_t *v, size_t n, int64_t *out) // n - 1 of them
+{
+    for (size_t i = 0; i + 1 < n; i++)
+        out[i] = subtract(v[i + 1], v[i]);
+}
+
+static bool all_equal(const int64_t *v, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if (v[i] != v[0])
+            return false;
+    return true;
+}
+
+static void offer(struct column_fit *best, const struct column_fit *one, const struct window *w,
+                  size_t numbers_bytes)
+{
+    const size_t bytes = 2 + numbers_bytes + w->bytes; // head, width
+    if (bytes >= best->bytes_max)
+        return;
+    *best = *one;
+    best->width = w->width;
+    best->bytes_max = bytes;
+}
+
+static void offer_line(const int64_t *m, size_t n, struct column_fit *best)
+{
+    int64_t residuals[COLUMN_MAX];
+    struct window w;
+    const int64_t span = subtract(m[n - 1], m[0]), steps = (int64_t)n - 1;
+    struct column_fit fit = {.form = COLUMN_LINE};
+    fit.step = span / steps + (span % steps * 2 >= steps) - (span % steps * 2 <= -steps);
+    for (size_t i = 0; i < n; i++)
+        residuals[i] = (int64_t)((uint64_t)m[i] - (uint64_t)fit.step * i);
+    choose_window(residuals, n, &w);
+    fit.base = w.low;
+    offer(best, &fit, &w, zigzag_size(fit.base) + zigzag_size(fit.step));
+}
+
+static void fit_forms(const int64_t *m, size_t n, bool is_time, struct column_fit *out)
+{
+    int64_t d[COLUMN_MAX];
+    struct window w;
+    *out = (struct column_fit){.form = COLUMN_CONST, .base = m[0]};
+    out->bytes_max = 1 + zigzag_size(m[0]);
+    if (all_equal(m, n))
+        return;
+    differences(m, n, d);
+    if (all_equal(d, n - 1)) {
+        out->form = COLUMN_RAMP;
+        out->step = d[0];
+        out->bytes_max += zigzag_size(d[0]);
+        return;
+    }
+    out->bytes_max = SIZE_MAX;
+    struct column_fit fit = {.form = COLUMN_FOR};
+    choose_window(m, n, &w);
+    fit.base = w.low;
+    offer(out, &fit, &w, zigzag_size(fit.base));
+    if (is_time)
+        offer_line(m, n, out);
+    fit = (struct column_fit){.form = COLUMN_DELTA, .base = m[0]};
+    choose_window(d, n - 1, &w);
+    fit.low = w.low;
+    offer(out, &fit, &w, zigzag_size(fit.base) + zigzag_size(fit.low));
+    fit.form = COLUMN_DELTA2;
+    fit.step = d[0];
+    differences(d, n - 1, d);
+    choose_window(d, n - 2, &w);
+    fit.low = w.low;
+    offer(out, &fit, &w, zigzag_size(fit.base) + zigzag_size(fit.low) + zigzag_size(fit.step));
+}
+
+// The greatest common divisor of all differences from m[0]; 0: it is no use.
+static uint64_t factor_of(const int64_t *m, size_t n)
+{
+    uint64_t factor = 0;
+    for (size_t i = 1; i < n; i++) {
+        const int64_t d = subtract(m[i], m[0]);
+        if (d == INT64_MIN)
+            return 0;
+        uint64_t rest = (uint64_t)(d < 0 ? -d : d);
+        while (rest) {
+            const uint64_t next = factor % rest;
+            factor = rest;
+            rest = next;
+        }
+        if (factor == 1)
+            return 0;
+    }
+    return factor <= INT64_MAX ? factor : 0;
+}
+
+static void quotients(const struct column_fit *fit, const int64_t *m, size_t n, int64_t *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = subtract(m[i], fit->offset) / (int64_t)fit->factor;
+}
+
+void column_fit(const int64_t *m, size_t n, bool is_time, struct column_fit *out)
+{
+    assert(n >= 1 && n <= COLUMN_MAX);
+    fit_forms(m, n, is_time, out);
+    if (out->form == COLUMN_CONST || out->form == COLUMN_RAMP)
+        return;
+    const uint64_t factor = factor_of(m, n);
+    if (!factor)
+        return;
+    int64_t q[COLUMN_MAX];
+    struct column_fit divided, with = {.offset = m[0], .factor = factor};
+    quotients(&with, m, n, q);
+    fit_forms(q, n, is_time, &divided);
+    divided.bytes_max += zigzag_size(m[0]) + varint_size(factor);
+    if (divided.bytes_max >= out->bytes_max)
+        return;
+    *out = divided;
+    out->has_factor = true;
+    out->offset = m[0];
+    out->factor = factor;
+}
+
+// ---- bytes
+
+static uint8_t *put_number(uint8_t *at, int64_t v)
+{
+    return at + varint_store(at, zigzag(v));
+}
+
+// r is overwritten with fields.
+static uint8_t *put_fields(uint8_t *at, int64_t *r, size_t n, int64_t low, unsigned width)
+{
+    for (size_t i = 0; i < n; i++)
+        r[i] = is_inside(r[i], low, width) ? subtract(r[i], low) : 0;
+    packed_store((const uint64_t *)(const void *)r, n, width, at);
+    return at + packed_size(n, width);
+}
+
+// The residuals of the form, in out; how many.
+static size_t residuals_of(const struct column_fit *fit, const int64_t *m, size_t n, int64_t *out)
+{
+    if (fit->form == COLUMN_FOR || fit->form == COLUMN_LINE) {
+        for (size_t i = 0; i < n; i++)
+            out[i] = (int64_t)((uint64_t)m[i] - (uint64_t)fit->step * i);
+        return n;
+    }
+    differences(m, n, out);
+    if (fit->form == COLUMN_DELTA)
+        return n - 1;
+    differences(out, n - 1, out);
+    return n - 2;
+}
+
+static uint8_t *put_outliers(uint8_t *at, const int64_t *r, size_t n, int64_t low, unsigned width,
+                             size_t outliers)
+{
+    size_t next = 0;
+    at += varint_store(at, outliers);
+    for (size_t i = 0; i < n; i++) {
+        if (is_inside(r[i], low, width))
+            continue;
+        at += varint_store(at, i - next);
+        at = put_number(at, subtract(r[i], low));
+        next = i + 1;
+    }
+    return at;
+}
+
+uint8_t *column_fit_store(const struct column_fit *fit, const int64_t *m, size_t n, uint8_t *head,
+                          uint8_t *at)
+{
+    int64_t q[COLUMN_MAX], r[COLUMN_MAX];
+    *head |= (uint8_t)fit->form;
+    if (fit->has_factor) {
+        *head |= COLUMN_HEAD_FACTOR;
+        at = put_number(at, fit->offset);
+        at += varint_store(at, fit->factor);
+        quotients(fit, m, n, q);
+        m = q;
+    }
+    at = put_number(at, fit->base);
+    if (fit->form == COLUMN_RAMP || fit->form == COLUMN_LINE || fit->form == COLUMN_DELTA2)
+        at = put_number(at, fit->step);
+    if (fit->form == COLUMN_CONST || fit->form == COLUMN_RAMP)
+        return at;
+    const bool sums = fit->form == COLUMN_DELTA || fit->form == COLUMN_DELTA2;
+    const int64_t low = sums ? fit->low : fit->base;
+    if (sums)
+        at = put_number(at, low);
+    *at++ = (uint8_t)fit->width;
+    const size_t count = residuals_of(fit, m, n, r);
+    size_t outliers = 0;
+    for (size_t i = 0; i < count; i++)
+        outliers += !is_inside(r[i], low, fit->width);
+    if (!outliers)
+        return put_fields(at, r, count, low, fit->width);
+    *head |= COLUMN_HEAD_OUTLIERS;
+    memcpy(q, r, count * sizeof *q);
+    at = put_fields(at, q, count, low, fit->width);
+    return put_outliers(at, r, count, low, fit->width, outliers);
+}
+
+struct reader {
+    const uint8_t *at, *end;
+    bool failed;
+};
+
+static uint64_t get_varint(struct reader *r)
+{
+    uint64_t v = 0;
+    const size_t n = varint_load(r->at, r->end, &v);
+    r->failed |= n == 0;
+    r->at += n;
+    return v;
+}
+
+static int64_t get_number(struct reader *r)
+{
+    return unzigzag(get_varint(r));
+}
+
+// Adds the outliers to values[0..n).
+static void add_outliers(struct reader *r, int64_t *values, size_t n)
+{
+    const uint64_t count = get_varint(r);
+    size_t next = 0;
+    for (uint64_t i = 0; i < count && !r->failed; i++) {
+        const uint64_t gap = get_varint(r);
+        const int64_t more = get_number(r);
+        if (gap >= n - next) {
+            r->failed = true;
+            return;
+        }
+        values[next + gap] = add(values[next + gap], more);
+        next += gap + 1;
+    }
+}
+
+static void running_sums(int64_t *v, size_t n, int64_t base)
+{
+    for (size_t i = 0; i < n; i++)
+        v[i] = base = add(base, v[i]);
+}
+
+// DELTA and DELTA2 fill out[1..n) or out[2..n) with residuals and add them up from there.
+static void load_sums(struct reader *r, uint8_t head, size_t n, int64_t base, int64_t *out)
+{
+    const bool twice = (head & COLUMN_HEAD_FORM) == COLUMN_DELTA2;
+    const size_t first = twice ? 2 : 1, count = n > first ? n - first : 0;
+    const int64_t delta = twice ? get_number(r) : 0, low = get_number(r);
+    const unsigned width = r->at < r->end ? *r->at++ : 255;
+    const size_t size = width <= 64 ? packed_size(count, width) : SIZE_MAX;
+    if (r->failed || n < first || size > (size_t)(r->end - r->at)) {
+        r->failed = true;
+        return;
+    }
+    const uint8_t *fields = r->at;
+    r->at += size;
+    if (head & COLUMN_HEAD_OUTLIERS) {
+        simd.packed_line(fields, count, width, low, 0, out + first);
+        add_outliers(r, out + first, count);
+        running_sums(out + first, count, twice ? delta : base);
+    } else {
+        simd.packed_sum(fields, count, width, twice ? delta : base, low, out + first);
+    }
+    out[0] = base;
+    if (twice) {
+        out[1] = delta;
+        running_sums(out + 1, n - 1, base);
+    }
+}
+
+static void load_line(struct reader *r, uint8_t head, size_t n, int64_t base, int64_t *out)
+{
+    const int64_t step = (head & COLUMN_HEAD_FORM) == COLUMN_LINE ? get_number(r) : 0;
+    const unsigned width = r->at < r->end ? *r->at++ : 255;
+    const size_t size = width <= 64 ? packed_size(n, width) : SIZE_MAX;
+    if (r->failed || size > (size_t)(r->end - r->at)) {
+        r->failed = true;
+        return;
+    }
+    simd.packed_line(r->at, n, width, base, step, out);
+    r->at += size;
+    if (head & COLUMN_HEAD_OUTLIERS)
+        add_outliers(r, out, n);
+}
+
+const uint8_t *column_fit_load(uint8_t head, const uint8_t *at, const uint8_t *end, size_t n,
+                               int64_t *out)
+{
+    struct reader r = {at, end, false};
+    const unsigned form = head & COLUMN_HEAD_FORM;
+    const bool has_factor = head & COLUMN_HEAD_FACTOR;
+    const int64_t offset = has_factor ? get_number(&r) : 0;
+    const uint64_t factor = has_factor ? get_varint(&r) : 1;
+    const int64_t base = get_number(&r);
+    if (form >= COLUMN_FORM_COUNT || r.failed)
+        return NULL;
+    if (form == COLUMN_DELTA || form == COLUMN_DELTA2)
+        load_sums(&r, head, n, base, out);
+    else if (form == COLUMN_FOR || form == COLUMN_LINE)
+        load_line(&r, head, n, base, out);
+    else
+        simd.packed_line(NULL, n, 0, base, form == COLUMN_RAMP ? get_number(&r) : 0, out);
+    if (r.failed)
+        return NULL;
+    if (has_factor)
+        for (size_t i = 0; i < n; i++)
+            out[i] = (int64_t)((uint64_t)offset + factor * (uint64_t)out[i]);
+    return r.at;
+}
