@@ -1,7 +1,7 @@
-// Rows to bytes and back: records, frames, segment headers. No input or output here.
+// What the log is made of: rows, streams, marks, and the headers of segments and frames.
 //
-// The layout is described at the top of wal_record.c. The encoder holds what it last wrote of each
-// cohort (9 bytes a member), the decoder the same plus the handler's handle for each member.
+// The layout is described at the top of wal_record.c; wal_encode.h and wal_decode.h turn rows into
+// bytes and back. No input or output in any of these.
 #ifndef ENGINE_TSDB_WAL_RECORD_H
 #define ENGINE_TSDB_WAL_RECORD_H
 
@@ -29,13 +29,41 @@ struct wal_row {
     int64_t t_ms;
     const uint32_t *members; // indexes within the cohort, ascending; NULL: 0..n-1
     const uint64_t *bits;    // of the doubles
-    uint32_t n;
+    uint32_t n;              // 0: nothing is written
 };
 
 enum {
+    WAL_FORMAT = 1,
     WAL_LABELS_BYTES_MAX = 1 << 20, // of one series: the head refuses larger ones before
     WAL_MEMBERS_MAX = 1 << 24,      // of a cohort
     WAL_COHORTS_MAX = 1 << 24,      // their numbers are below
+    WAL_SEGMENT_HEADER_BYTES = 128,
+    WAL_FRAME_HEADER_BYTES = 24,
+    WAL_FRAME_ALIGN = 8,
+    WAL_FRAME_BYTES_MAX = 2 << 20, // header and records
+};
+
+enum wal_record_type { // low four bits of a record's first byte; flags above
+    WAL_RECORD_DEFINE = 1,
+    WAL_RECORD_ROW = 2,
+    // Reserved, refused by this version: 3 native histograms, 4 float histograms, 5 exemplars,
+    // 6 tombstones, 7 metadata, 8 start timestamps.
+};
+enum wal_define_flag {
+    WAL_DEFINE_NEW = 0x10,
+};
+enum wal_row_flag {
+    WAL_FLAG_LATE = 0x10,
+    WAL_FLAG_ABSOLUTE = 0x20,
+    WAL_FLAG_PRESENCE = 0xc0, // one of:
+    WAL_PRESENCE_FULL = 0x00, // every defined member
+    WAL_PRESENCE_SHAPE = 0x40,
+    WAL_PRESENCE_NEW_SHAPE = 0x80,
+    WAL_PRESENCE_ONCE = 0xc0,
+};
+enum { // of a cohort, between two absolute records; both sides drop them there
+    WAL_SHAPES_MAX = 32,
+    WAL_ROW_MEMBERS_MAX = 16384, // of one record: larger rows are several
 };
 
 // Who knows what a cohort and its members are. Called inside wal_append(); does not suspend.
@@ -50,5 +78,39 @@ struct wal_source {
     struct str (*member)(void *arg, uint32_t cohort, uint32_t member);
     void *arg;
 };
+
+// A segment stands by itself: everything its rows need is defined in it.
+struct wal_segment {
+    struct wal_stream stream;
+    uint64_t number;    // within the stream, from 1
+    uint64_t salt;      // random: frames of other segments, or forged ones, fail their checksum
+    uint64_t first_seq; // of its first record
+    uint64_t synced;    // highest sequence known to be synced when the header was written; 0: none
+    uint64_t previous_end; // bytes of the segment before it that hold; 0: it is the first
+    int64_t created_ms;
+};
+void wal_segment_store(const struct wal_segment *s, uint8_t out[static WAL_SEGMENT_HEADER_BYTES]);
+// ERR_INVALID: a newer format; ERR_CORRUPT: not a header of ours, or damaged.
+err wal_segment_load(const uint8_t *p, size_t n, struct wal_segment *out, struct errmsg *e);
+
+struct wal_frame {
+    uint32_t size;      // of the records, with their padding
+    uint32_t records;   // sequences first_seq, first_seq + 1, ...
+    uint64_t first_seq; // of a frame without records: the next one's
+    uint64_t synced;    // as in struct wal_segment
+};
+// Fills in the header in front of frame->size bytes of records, at offset of segment s.
+void wal_frame_seal(const struct wal_segment *s, uint64_t offset, const struct wal_frame *frame,
+                    uint8_t *p);
+// Bytes the frame at p would take, by its header alone; 0: no frame begins here.
+size_t wal_frame_measure(const uint8_t p[static WAL_FRAME_HEADER_BYTES], uint64_t seq_min);
+// Whether the frame at p, of which all bytes are there, is one of segment s at offset.
+bool wal_frame_load(const struct wal_segment *s, uint64_t offset, const uint8_t *p, size_t n,
+                    struct wal_frame *out);
+
+// Names of segment files: <epoch>-<shard>-<number>.wal, in hex. n bytes at out, ended by NUL.
+void wal_segment_path(const char *dir, const struct wal_stream *stream, uint64_t number, char *out,
+                      size_t n);
+bool wal_segment_parse_name(struct str name, struct wal_stream *out_stream, uint64_t *out_number);
 
 #endif
