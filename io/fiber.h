@@ -18,6 +18,8 @@ enum { FIBER_STACK_BYTES = 64 * 1024 };
 // Runs fn(arg) on a fiber of the current loop: soon, not inside this call. ERR_LIMIT: too many
 // fibers. out may be NULL; it is valid until fn returns.
 err fiber_start(enum loop_class class, fiber_fn *fn, void *arg, struct fiber **out);
+// The same whatever the number of fibers: for calls of other shards, which are bounded there.
+void fiber_start_always(enum loop_class class, fiber_fn *fn, void *arg, struct fiber **out);
 struct fiber *fiber_self(void); // NULL outside of fibers
 enum loop_class fiber_class(void);
 void fiber_set_class(enum loop_class class); // of the running fiber
@@ -33,7 +35,7 @@ err fiber_sleep_ns(int64_t ns); // Suspends.
 
 // Of the running fiber, in loop time; INT64_MAX: none. Setting it clears an old ERR_TIMEOUT.
 void fiber_set_deadline(int64_t at_ns);
-int64_t fiber_deadline(void);
+int64_t fiber_deadline(void); // INT64_MAX also behind a shield
 // From the same loop. The fiber sees ERR_CANCELED from its present or next wait on.
 void fiber_cancel(struct fiber *fiber);
 err fiber_status(void); // ERR_OK, ERR_CANCELED or ERR_TIMEOUT: what the next wait would say
@@ -41,6 +43,10 @@ err fiber_status(void); // ERR_OK, ERR_CANCELED or ERR_TIMEOUT: what the next wa
 // these.
 void fiber_shield_begin(void);
 void fiber_shield_end(void);
+
+// A pointer of the running fiber for engine/shard: the call it serves. NULL at its start.
+void *fiber_local(void);
+void fiber_set_local(void *local);
 
 // Asserts that nothing between them suspends.
 void fiber_no_suspend_begin(void);

@@ -44,7 +44,7 @@ bool loop_turn(struct loop *loop, int64_t wait_ns);
 // Runs turns until loop_stop().
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);          // from the loop's own thread
-void loop_wake(struct loop *loop);          // from any thread: ends a wait
+bool loop_wake(struct loop *loop);          // from any thread: ends a wait; true: one was on
 bool loop_is_idle(const struct loop *loop); // nothing ready, nothing in flight, no timer
 // When the next timer is due, in loop time; INT64_MAX: none. For the simulator.
 int64_t loop_next_timer_ns(const struct loop *loop);
@@ -53,10 +53,11 @@ void loop_submit(struct loop *loop, struct op *op);
 // Asks for an early end of op, which is in flight; it ends with -ECANCELED or what it came to.
 void loop_cancel(struct loop *loop, struct op *op);
 
-// Called once a turn, before fibers run, to hand over messages of other shards; true: did
-// something.
+// Called once a turn, before fibers run, and once more before a wait, to hand over messages of
+// other shards; true: did something.
 typedef bool loop_hook_fn(void *arg);
 void loop_set_hook(struct loop *loop, loop_hook_fn *fn, void *arg);
+void *loop_hook_arg(const struct loop *loop); // NULL: no hook
 
 struct timer {
     struct heap_node node;

@@ -24,7 +24,7 @@ enum op_kind {
     OP_READ,     // fd, buf, n, offset -> bytes, 0 at the end
     OP_WRITE,    // fd, buf, n, offset -> bytes, may be fewer than n
     OP_SYNC,     // fd, flags: OP_SYNC_DATA or 0
-    OP_STAT,     // path -> 0 and stat
+    OP_STAT,     // path, or NULL and fd -> 0 and stat
     OP_TRUNCATE, // fd, offset = new size
     OP_ALLOCATE, // fd, offset, n: bytes exist, read as zero, and have their blocks
     OP_RENAME,   // path, path2
@@ -45,7 +45,7 @@ enum op_kind {
     OP_SHUTDOWN, // fd: both directions; what is in flight there ends
     // The rest.
     OP_RESOLVE, // path = host name, n = addresses' capacity -> how many were written to buf
-    OP_WORK,    // work(op) on a thread of the helper pool, then done(op) here
+    OP_WORK,    // work(op) on a thread of the helper pool, which may set result; then done(op) here
     OP_KIND_COUNT
 };
 
@@ -74,6 +74,7 @@ struct op {
     int32_t result;
     uint8_t kind;   // enum op_kind
     bool in_flight; // the loop's
+    bool finished;  // the loop's: done() comes in this turn
     int fd;
     int32_t flags;
     uint32_t mode;
@@ -91,6 +92,7 @@ struct op {
         } names;
         void (*work)(struct op *op); // touches only what its owner left alone; may block
     };
+    void *waiter; // fiber_await()'s
     // The backend's, while in flight.
     struct op *next, *prev;
     uint64_t backend[2];

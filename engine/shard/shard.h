@@ -61,14 +61,15 @@ struct shard_post {
 void shard_post(struct shard *to,
                 struct shard_post *post); // from any thread; post lives until fn runs
 
-// Which shard takes the next connection: the one that has fewest.
+// Which shard takes the next connection: the one that has fewest. Who asks hands it over.
 struct shard *shard_of_connection(void);
-void shard_connection_opened(void); // on the shard that has it
+void shard_connection_opened(void); // on the shard that took it, once for each that was handed over
 void shard_connection_closed(void);
 
 struct shard_stats {
     uint64_t messages_sent, messages_received, wakes, ring_full;
     uint64_t silent_peer_events; // a peer took over 100 ms to look at its mail
+    unsigned silent_peer;        // the last one that did
     int64_t connections;
 };
 const struct shard_stats *shard_stats(const struct shard *s); // of any shard: counters may be torn

@@ -1,0 +1,354 @@
+#include "io/loop.h"
+
+#include <assert.h>
+
+#include "engine/base/mem.h"
+#include "io/clock.h"
+#include "io/loop_state.h"
+#include "io/system.h"
+
+// Turns: what completed, what timers are due, what other shards sent, then fibers until the quota
+// is used. Fibers run by class: the highest that is ready, unless a lower one is owed its floor.
+// In each turn in which a class has something to run it earns its share of the quota, and pays
+// what it runs; one that is owed OWED_NS goes first. So a class that always has work gets its
+// share whatever the classes above it do, and the rest goes by precedence.
+
+enum {
+    QUOTA_NS = 500 * 1000,
+    OWED_DIVISOR = 5, // a fifth of the quota is the debt that puts a class first
+    RUNS_MAX = 1024,  // of fibers in a turn, also where time stands still
+};
+
+// Percent of the quota. What is left of the hundred goes by precedence.
+static const int64_t floors[LOOP_CLASS_COUNT] = {
+    [LOOP_CONTROL] = 10, [LOOP_SCRAPE] = 20, [LOOP_RULES] = 10, [LOOP_RECEIVE] = 20,
+    [LOOP_QUERY] = 15,   [LOOP_EXPORT] = 5,  [LOOP_MERGE] = 5,
+};
+
+_Thread_local struct loop *loop_in_turn;
+
+static int64_t mono_ns(const struct loop *loop)
+{
+    return loop->backend->ops->mono_ns(loop->backend);
+}
+
+err loop_create(struct backend *backend, const struct loop_options *options, struct loop **out,
+                struct errmsg *e)
+{
+    (void)e;
+    struct loop *loop = mem_alloc_aligned(CACHE_LINE, sizeof *loop);
+    *loop = (struct loop){.backend = backend, .options = *options};
+    loop->finished_tail = &loop->finished;
+    for (int i = 0; i < LOOP_CLASS_COUNT; i++) {
+        list_init(&loop->ready[i]);
+        list_init(&loop->yielded[i]);
+    }
+    if (loop->options.quota_ns == 0)
+        loop->options.quota_ns = QUOTA_NS;
+    rng_init(&loop->rng, options->seed);
+    backend->loop = loop;
+    loop->turn_ns = mono_ns(loop);
+    *out = loop;
+    return ERR_OK;
+}
+
+void loop_destroy(struct loop *loop)
+{
+    assert(loop->stats.in_flight == 0 && loop->stats.fibers_alive == 0);
+    loop->backend->ops->destroy(loop->backend);
+    heap_deinit(&loop->timers);
+    stack_pool_deinit(&loop->stacks);
+    mem_free(loop);
+}
+
+struct loop *loop_current(void)
+{
+    return loop_in_turn;
+}
+
+void loop_submit(struct loop *loop, struct op *op)
+{
+    assert(!op->in_flight && op->done && op->kind > OP_NONE && op->kind < OP_KIND_COUNT);
+    op->in_flight = true;
+    op->finished = false;
+    loop->stats.in_flight++;
+    loop->backend->ops->submit(loop->backend, op);
+}
+
+void loop_cancel(struct loop *loop, struct op *op)
+{
+    assert(op->in_flight);
+    if (!op->finished)
+        loop->backend->ops->cancel(loop->backend, op);
+}
+
+void loop_finish(struct loop *loop, struct op *op)
+{
+    assert(op->in_flight && !op->finished);
+    op->finished = true;
+    op->next = NULL;
+    *loop->finished_tail = op;
+    loop->finished_tail = &op->next;
+}
+
+static bool run_finished(struct loop *loop)
+{
+    const bool any = loop->finished;
+    while (loop->finished) {
+        struct op *op = loop->finished;
+        loop->finished = op->next;
+        if (!loop->finished)
+            loop->finished_tail = &loop->finished;
+        op->in_flight = false;
+        loop->stats.in_flight--;
+        loop->stats.completions++;
+        op->done(op);
+    }
+    return any;
+}
+
+// Those due at the start: one that sets itself again at once waits for the next turn.
+static bool run_timers(struct loop *loop)
+{
+    bool any = false;
+    for (size_t left = loop->timers.n; left > 0; left--) {
+        struct heap_node *node = heap_min(&loop->timers);
+        if (!node || node->key > loop->turn_ns)
+            break;
+        heap_remove(&loop->timers, node);
+        struct timer *timer = container_of(node, struct timer, node);
+        timer->fire(timer);
+        any = true;
+    }
+    return any;
+}
+
+static bool run_hook(struct loop *loop)
+{
+    return loop->hook && loop->hook(loop->hook_arg);
+}
+
+static enum loop_class pick_class(const struct loop *loop)
+{
+    for (unsigned mask = loop->ready_mask; mask; mask &= mask - 1) {
+        const unsigned class = (unsigned)__builtin_ctz(mask);
+        if (loop->credit_ns[class] >= loop->options.quota_ns / OWED_DIVISOR)
+            return class;
+    }
+    return (enum loop_class)__builtin_ctz(loop->ready_mask);
+}
+
+static void earn_floors(struct loop *loop)
+{
+    const int64_t quota = loop->options.quota_ns;
+    for (unsigned mask = loop->ready_mask; mask; mask &= mask - 1) {
+        int64_t *credit = &loop->credit_ns[__builtin_ctz(mask)];
+        *credit += quota * floors[__builtin_ctz(mask)] / 100;
+        if (*credit > quota)
+            *credit = quota;
+    }
+}
+
+static void pay(struct loop *loop, enum loop_class class, int64_t ns)
+{
+    const int64_t quota = loop->options.quota_ns;
+    loop->credit_ns[class] -= ns;
+    if (loop->credit_ns[class] < -quota)
+        loop->credit_ns[class] = -quota;
+    if (ns > 2 * quota)
+        loop->stats.turns_over_quota++;
+}
+
+static void requeue_yielded(struct loop *loop)
+{
+    for (unsigned class = 0; class < LOOP_CLASS_COUNT; class ++) {
+        for (struct list *l; (l = list_pop(&loop->yielded[class]));)
+            list_push(&loop->ready[class], l);
+        if (list_is_empty(&loop->ready[class]))
+            loop->credit_ns[class] = 0;
+        else
+            loop->ready_mask |= 1u << class;
+    }
+}
+
+static bool run_fibers(struct loop *loop)
+{
+    if (!loop->ready_mask)
+        return false;
+    earn_floors(loop);
+    int64_t now = mono_ns(loop);
+    for (int runs = 0; loop->ready_mask && runs < RUNS_MAX; runs++) {
+        const enum loop_class class = pick_class(loop);
+        struct list *link = list_pop(&loop->ready[class]);
+        if (list_is_empty(&loop->ready[class]))
+            loop->ready_mask &= ~(1u << class);
+        fiber_run(loop, container_of(link, struct fiber, link));
+        const int64_t before = now;
+        now = mono_ns(loop);
+        pay(loop, class, now - before);
+        if (now - loop->turn_ns >= loop->options.quota_ns)
+            break;
+    }
+    requeue_yielded(loop);
+    return true;
+}
+
+// How long the backend may wait, given that nothing is ready.
+static int64_t wait_bound(const struct loop *loop, int64_t wait_ns)
+{
+    const struct heap_node *first = heap_min(&loop->timers);
+    if (!first || wait_ns == 0)
+        return wait_ns;
+    const int64_t now = mono_ns(loop);
+    const int64_t until = first->key > now ? first->key - now : 0;
+    return wait_ns < 0 || until < wait_ns ? until : wait_ns;
+}
+
+// Waiters of other threads set wake to LOOP_WOKEN after they left their message; so either this
+// sees the message in the hook, after it said that it sleeps, or they see that it sleeps.
+static bool poll_backend(struct loop *loop, int64_t wait_ns)
+{
+    const struct backend_ops *ops = loop->backend->ops;
+    const bool woken = atomic_exchange(&loop->wake, LOOP_AWAKE) == LOOP_WOKEN;
+    int64_t bound = woken || loop->ready_mask ? 0 : wait_bound(loop, wait_ns);
+    bool mail = false;
+    unsigned expected = LOOP_AWAKE;
+    if (bound != 0 && atomic_compare_exchange_strong(&loop->wake, &expected, LOOP_ASLEEP)) {
+        mail = run_hook(loop);
+        if (mail || loop->ready_mask)
+            bound = 0;
+    } else {
+        bound = 0;
+    }
+    const bool any = ops->poll(loop->backend, bound) > 0;
+    expected = LOOP_ASLEEP; // LOOP_WOKEN stays: the next turn must not wait
+    atomic_compare_exchange_strong(&loop->wake, &expected, LOOP_AWAKE);
+    return any || mail || woken;
+}
+
+bool loop_turn(struct loop *loop, int64_t wait_ns)
+{
+    assert(!loop_in_turn);
+    loop_in_turn = loop;
+    bool any = poll_backend(loop, wait_ns);
+    loop->turn_ns = mono_ns(loop);
+    any |= run_timers(loop);
+    any |= run_finished(loop);
+    any |= run_hook(loop);
+    any |= run_fibers(loop);
+    const int64_t took = mono_ns(loop) - loop->turn_ns;
+    loop->stats.turns++;
+    loop->stats.busy_ns += (uint64_t)took;
+    if (took > loop->stats.turn_ns_max)
+        loop->stats.turn_ns_max = took;
+    loop_in_turn = NULL;
+    return any;
+}
+
+void loop_run(struct loop *loop)
+{
+    loop->stop = false;
+    while (!loop->stop)
+        (void)loop_turn(loop, -1);
+}
+
+void loop_stop(struct loop *loop)
+{
+    loop->stop = true;
+}
+
+bool loop_wake(struct loop *loop)
+{
+    if (atomic_exchange(&loop->wake, LOOP_WOKEN) != LOOP_ASLEEP)
+        return false;
+    loop->backend->ops->wake(loop->backend);
+    return true;
+}
+
+bool loop_is_idle(const struct loop *loop)
+{
+    return !loop->ready_mask && !loop->finished && loop->stats.in_flight == 0 &&
+           loop->timers.n == 0;
+}
+
+int64_t loop_next_timer_ns(const struct loop *loop)
+{
+    const struct heap_node *node = heap_min(&loop->timers);
+    return node ? node->key : INT64_MAX;
+}
+
+void loop_set_hook(struct loop *loop, loop_hook_fn *fn, void *arg)
+{
+    loop->hook = fn;
+    loop->hook_arg = arg;
+}
+
+void *loop_hook_arg(const struct loop *loop)
+{
+    return loop->hook_arg;
+}
+
+void timer_init(struct timer *timer, void (*fire)(struct timer *))
+{
+    *timer = (struct timer){.fire = fire};
+    heap_node_init(&timer->node);
+}
+
+void timer_set(struct timer *timer, int64_t at_ns)
+{
+    assert(loop_in_turn);
+    timer_cancel(timer);
+    heap_insert(&loop_in_turn->timers, &timer->node, at_ns);
+}
+
+void timer_cancel(struct timer *timer)
+{
+    if (heap_node_is_in(&timer->node))
+        heap_remove(&loop_in_turn->timers, &timer->node);
+}
+
+bool timer_is_set(const struct timer *timer)
+{
+    return heap_node_is_in(&timer->node);
+}
+
+const struct loop_stats *loop_stats(const struct loop *loop)
+{
+    return &loop->stats;
+}
+
+const char *loop_backend_name(const struct loop *loop)
+{
+    return loop->backend->ops->name;
+}
+
+int64_t clock_mono_ns(void)
+{
+    return loop_in_turn ? mono_ns(loop_in_turn) : system_mono_ns();
+}
+
+int64_t clock_turn_ns(void)
+{
+    return loop_in_turn ? loop_in_turn->turn_ns : system_mono_ns();
+}
+
+int64_t clock_wall_ms(void)
+{
+    struct loop *loop = loop_in_turn;
+    return loop ? loop->backend->ops->wall_ms(loop->backend) : system_wall_ms();
+}
+
+void random_bytes(void *p, size_t n)
+{
+    struct loop *loop = loop_in_turn;
+    if (loop)
+        loop->backend->ops->random(loop->backend, p, n);
+    else
+        system_random(p, n);
+}
+
+struct rng *loop_rng(void)
+{
+    assert(loop_in_turn);
+    return &loop_in_turn->rng;
+}

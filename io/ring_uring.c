@@ -1,0 +1,462 @@
+#include "io/backend.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/base/mem.h"
+#include "engine/base/pool.h"
+#include "engine/base/util.h"
+#include "io/helper.h"
+#include "io/loop.h"
+#include "io/system.h"
+
+// One ring a loop, used by its thread alone, entered once a turn: what was submitted since waits
+// in a list and becomes entries then. What this kernel's ring cannot do, which is found out by
+// probing, goes to the helper pool or, where it cannot block, is done at once.
+//
+// user_data of an entry is its op, or one of the small numbers below.
+
+enum { TAG_IGNORED, TAG_WAKE, TAG_COUNT };
+
+// Opcodes that liburing 2.3 has no name for.
+enum { OPCODE_FTRUNCATE = 55 };
+
+enum place { PLACE_QUEUED = 1, PLACE_RING, PLACE_HELPER, PLACE_READY }; // op->backend[1]
+
+// What the kernel reads or writes while an op is in flight; op->backend[0], where there is one.
+union side {
+    struct {
+        struct sockaddr_storage storage;
+        socklen_t size;
+    } address;
+    struct statx stat;
+};
+
+struct uring {
+    struct backend backend;
+    struct io_uring ring;
+    struct helper_client *helpers;
+    struct op *queued, **queued_tail; // not yet entries
+    struct op *ready;                 // ended without the ring
+    struct pool sides;
+    size_t in_ring;
+    int wake_fd;
+    uint64_t wake_value;
+    bool is_native[OP_KIND_COUNT];
+};
+
+static struct uring *of(struct backend *b)
+{
+    return container_of(b, struct uring, backend);
+}
+
+static void end_now(struct uring *u, struct op *op, int32_t result)
+{
+    op->result = result;
+    op->backend[1] = PLACE_READY;
+    op->next = u->ready;
+    u->ready = op;
+}
+
+static union side *side_of(const struct op *op)
+{
+    return (union side *)(uintptr_t)op->backend[0];
+}
+
+static union side *side_new(struct uring *u, struct op *op)
+{
+    union side *side = pool_alloc(&u->sides);
+    op->backend[0] = (uintptr_t)side;
+    return side;
+}
+
+static unsigned size_of_transfer(const struct op *op)
+{
+    enum { TRANSFER_BYTES_MAX = 1 << 30 };
+    return op->n < TRANSFER_BYTES_MAX ? (unsigned)op->n : TRANSFER_BYTES_MAX;
+}
+
+static void reap(struct uring *u);
+
+static struct io_uring_sqe *take_sqe(struct uring *u)
+{
+    struct io_uring_sqe *sqe;
+    while (!(sqe = io_uring_get_sqe(&u->ring))) {
+        const int result = io_uring_submit(&u->ring);
+        assert(result >= 0 || result == -EBUSY || result == -EAGAIN || result == -EINTR);
+        if (result < 0) {
+            (void)io_uring_get_events(&u->ring);
+            reap(u);
+        }
+    }
+    return sqe;
+}
+
+static void prepare_file(struct io_uring_sqe *sqe, const struct op *op)
+{
+    const unsigned n = size_of_transfer(op);
+    const uint64_t offset = (uint64_t)op->offset;
+    if (op->kind == OP_OPEN)
+        io_uring_prep_openat(sqe, AT_FDCWD, op->path, op->flags | O_CLOEXEC, op->mode);
+    else if (op->kind == OP_CLOSE)
+        io_uring_prep_close(sqe, op->fd);
+    else if (op->kind == OP_READ)
+        io_uring_prep_read(sqe, op->fd, op->buf, n, offset);
+    else if (op->kind == OP_WRITE)
+        io_uring_prep_write(sqe, op->fd, op->buf, n, offset);
+    else if (op->kind == OP_SYNC)
+        io_uring_prep_fsync(sqe, op->fd, op->flags & OP_SYNC_DATA ? IORING_FSYNC_DATASYNC : 0);
+    else if (op->kind == OP_TRUNCATE)
+        io_uring_prep_rw(OPCODE_FTRUNCATE, sqe, op->fd, NULL, 0, offset);
+    else
+        io_uring_prep_fallocate(sqe, op->fd, 0, op->offset, (off_t)op->n);
+}
+
+static void prepare_path(struct io_uring_sqe *sqe, const struct op *op)
+{
+    if (op->kind == OP_RENAME)
+        io_uring_prep_renameat(sqe, AT_FDCWD, op->path, AT_FDCWD, op->path2, 0);
+    else if (op->kind == OP_LINK)
+        io_uring_prep_linkat(sqe, AT_FDCWD, op->path, AT_FDCWD, op->path2, 0);
+    else if (op->kind == OP_UNLINK)
+        io_uring_prep_unlinkat(sqe, AT_FDCWD, op->path, 0);
+    else if (op->kind == OP_RMDIR)
+        io_uring_prep_unlinkat(sqe, AT_FDCWD, op->path, AT_REMOVEDIR);
+    else
+        io_uring_prep_mkdirat(sqe, AT_FDCWD, op->path, op->mode);
+}
+
+static void prepare_socket(struct uring *u, struct io_uring_sqe *sqe, struct op *op)
+{
+    const unsigned n = size_of_transfer(op);
+    if (op->kind == OP_RECV) {
+        io_uring_prep_recv(sqe, op->fd, op->buf, n, 0);
+    } else if (op->kind == OP_SEND) {
+        const int more = op->flags & OP_SEND_MORE ? MSG_MORE : 0;
+        io_uring_prep_send(sqe, op->fd, op->buf, n, MSG_NOSIGNAL | more);
+    } else if (op->kind == OP_READABLE) {
+        io_uring_prep_poll_add(sqe, op->fd, POLLIN | POLLRDHUP);
+    } else if (op->kind == OP_ACCEPT) {
+        union side *side = side_new(u, op);
+        side->address.size = sizeof side->address.storage;
+        io_uring_prep_accept(sqe, op->fd, (struct sockaddr *)&side->address.storage,
+                             &side->address.size, SOCK_CLOEXEC);
+    } else {
+        assert(op->kind == OP_CONNECT);
+        union side *side = side_new(u, op);
+        side->address.size = address_to_system(&op->address, &side->address.storage);
+        io_uring_prep_connect(sqe, op->fd, (struct sockaddr *)&side->address.storage,
+                              side->address.size);
+    }
+}
+
+static void to_ring(struct uring *u, struct op *op)
+{
+    struct io_uring_sqe *sqe = take_sqe(u);
+    if (op->kind == OP_STAT)
+        io_uring_prep_statx(sqe, op->path ? AT_FDCWD : op->fd, op->path ? op->path : "",
+                            op->path ? 0 : AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE | STATX_MTIME,
+                            &side_new(u, op)->stat);
+    else if (op->kind >= OP_RENAME && op->kind <= OP_RMDIR)
+        prepare_path(sqe, op);
+    else if (op->kind < OP_RENAME)
+        prepare_file(sqe, op);
+    else
+        prepare_socket(u, sqe, op);
+    io_uring_sqe_set_data(sqe, op);
+    op->backend[1] = PLACE_RING;
+    u->in_ring++;
+}
+
+static void uring_submit(struct backend *b, struct op *op)
+{
+    struct uring *u = of(b);
+    if (op->kind == OP_LISTEN || op->kind == OP_SHUTDOWN) {
+        end_now(u, op, system_run(op));
+        return;
+    }
+    if (!u->is_native[op->kind]) {
+        op->backend[1] = PLACE_HELPER;
+        helper_submit(u->helpers, op);
+        return;
+    }
+    if (op->kind == OP_CONNECT && (op->fd = system_socket(&op->address, 0)) < 0) {
+        end_now(u, op, op->fd);
+        return;
+    }
+    op->backend[1] = PLACE_QUEUED;
+    op->next = NULL;
+    *u->queued_tail = op;
+    u->queued_tail = &op->next;
+}
+
+static void unqueue(struct uring *u, struct op *op)
+{
+    struct op **at = &u->queued;
+    while (*at != op)
+        at = &(*at)->next;
+    *at = op->next;
+    if (!*at)
+        u->queued_tail = at;
+}
+
+// The order of entries is the order of calls, so a cancel never meets a later op at its address.
+static void uring_cancel(struct backend *b, struct op *op)
+{
+    struct uring *u = of(b);
+    if (op->backend[1] == PLACE_QUEUED) {
+        unqueue(u, op);
+        if (op->kind == OP_CONNECT)
+            close(op->fd);
+        end_now(u, op, -ECANCELED);
+    } else if (op->backend[1] == PLACE_RING) {
+        struct io_uring_sqe *sqe = take_sqe(u);
+        io_uring_prep_cancel(sqe, op, 0);
+        io_uring_sqe_set_data64(sqe, TAG_IGNORED);
+    } else if (op->backend[1] == PLACE_HELPER) {
+        helper_cancel(u->helpers, op);
+    }
+}
+
+// Brings what the kernel said into the op.
+static void complete(struct uring *u, struct op *op, int32_t result)
+{
+    op->result = result;
+    if (op->kind == OP_STAT) {
+        union side *side = side_of(op);
+        const struct statx *st = &side->stat;
+        if (result == 0)
+            op->stat = (struct op_stat){.size = (int64_t)st->stx_size,
+                                        .mtime_ms = st->stx_mtime.tv_sec * 1000 +
+                                                    st->stx_mtime.tv_nsec / 1000000,
+                                        .is_dir = S_ISDIR(st->stx_mode)};
+        pool_free(&u->sides, side);
+    } else if (op->kind == OP_ACCEPT) {
+        union side *side = side_of(op);
+        if (result >= 0) {
+            address_from_system(&side->address.storage, &op->address);
+            system_tune_connection(result);
+        }
+        pool_free(&u->sides, side);
+    } else if (op->kind == OP_CONNECT) {
+        pool_free(&u->sides, side_of(op));
+        if (result == 0) {
+            system_tune_connection(op->fd);
+            op->result = op->fd;
+        } else {
+            close(op->fd);
+        }
+    } else if (op->kind == OP_READABLE && result > 0) {
+        op->result = 0;
+    }
+}
+
+static void watch_wakes(struct uring *u)
+{
+    struct io_uring_sqe *sqe = take_sqe(u);
+    io_uring_prep_read(sqe, u->wake_fd, &u->wake_value, sizeof u->wake_value, 0);
+    io_uring_sqe_set_data64(sqe, TAG_WAKE);
+}
+
+// Ended ops gather in u->ready: this may be called while entries are made.
+static void reap(struct uring *u)
+{
+    struct io_uring_cqe *cqe;
+    unsigned head, seen = 0;
+    bool woken = false;
+    io_uring_for_each_cqe(&u->ring, head, cqe) {
+        seen++;
+        if (cqe->user_data < TAG_COUNT) {
+            woken |= cqe->user_data == TAG_WAKE;
+            continue;
+        }
+        struct op *op = io_uring_cqe_get_data(cqe);
+        complete(u, op, cqe->res);
+        u->in_ring--;
+        end_now(u, op, op->result);
+    }
+    io_uring_cq_advance(&u->ring, seen);
+    if (woken)
+        watch_wakes(u);
+}
+
+static unsigned deliver(struct uring *u)
+{
+    unsigned count = helper_reap(u->helpers);
+    struct op *in_order = NULL;
+    for (struct op *op = u->ready, *next; op; op = next) { // it was pushed in front
+        next = op->next;
+        op->next = in_order;
+        in_order = op;
+    }
+    u->ready = NULL;
+    for (struct op *op = in_order, *next; op; op = next, count++) {
+        next = op->next;
+        loop_finish(u->backend.loop, op);
+    }
+    return count;
+}
+
+static void enter(struct uring *u, int64_t wait_ns)
+{
+    int result;
+    if (wait_ns == 0) {
+        if (u->in_ring == 0 && io_uring_sq_ready(&u->ring) == 0)
+            return;
+        result = io_uring_submit_and_get_events(&u->ring);
+    } else if (wait_ns < 0) {
+        result = io_uring_submit_and_wait(&u->ring, 1);
+    } else {
+        struct __kernel_timespec ts = {.tv_sec = wait_ns / 1000000000,
+                                       .tv_nsec = wait_ns % 1000000000};
+        struct io_uring_cqe *cqe;
+        result = io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &ts, NULL);
+    }
+    // -EBUSY: completions must be taken first; the entries go with the next turn.
+    assert(result >= 0 || result == -EINTR || result == -ETIME || result == -EAGAIN ||
+           result == -EBUSY);
+}
+
+static unsigned uring_poll(struct backend *b, int64_t wait_ns)
+{
+    struct uring *u = of(b);
+    while (u->queued) {
+        struct op *op = u->queued;
+        u->queued = op->next;
+        if (!u->queued)
+            u->queued_tail = &u->queued;
+        to_ring(u, op);
+    }
+    const unsigned early = helper_reap(u->helpers);
+    enter(u, early || u->ready ? 0 : wait_ns);
+    reap(u);
+    return early + deliver(u);
+}
+
+static void uring_wake(struct backend *b)
+{
+    const uint64_t one = 1;
+    const ssize_t n = write(of(b)->wake_fd, &one, sizeof one);
+    (void)n; // cannot fail short of 2^64 wakes
+}
+
+static int64_t uring_mono_ns(struct backend *b)
+{
+    (void)b;
+    return system_mono_ns();
+}
+
+static int64_t uring_wall_ms(struct backend *b)
+{
+    (void)b;
+    return system_wall_ms();
+}
+
+static void uring_random(struct backend *b, void *p, size_t n)
+{
+    (void)b;
+    system_random(p, n);
+}
+
+static void uring_destroy(struct backend *b)
+{
+    struct uring *u = of(b);
+    assert(!u->queued && u->in_ring == 0);
+    io_uring_queue_exit(&u->ring);
+    close(u->wake_fd);
+    helper_client_destroy(u->helpers);
+    pool_deinit(&u->sides);
+    mem_free(u);
+}
+
+static const struct backend_ops uring_ops = {
+    .name = "io_uring",
+    .submit = uring_submit,
+    .cancel = uring_cancel,
+    .poll = uring_poll,
+    .wake = uring_wake,
+    .mono_ns = uring_mono_ns,
+    .wall_ms = uring_wall_ms,
+    .random = uring_random,
+    .destroy = uring_destroy,
+};
+
+static void probe(struct uring *u)
+{
+    static const uint8_t opcodes[OP_KIND_COUNT] = {
+        [OP_OPEN] = IORING_OP_OPENAT,     [OP_CLOSE] = IORING_OP_CLOSE,
+        [OP_READ] = IORING_OP_READ,       [OP_WRITE] = IORING_OP_WRITE,
+        [OP_SYNC] = IORING_OP_FSYNC,      [OP_STAT] = IORING_OP_STATX,
+        [OP_TRUNCATE] = OPCODE_FTRUNCATE, [OP_ALLOCATE] = IORING_OP_FALLOCATE,
+        [OP_RENAME] = IORING_OP_RENAMEAT, [OP_LINK] = IORING_OP_LINKAT,
+        [OP_UNLINK] = IORING_OP_UNLINKAT, [OP_MKDIR] = IORING_OP_MKDIRAT,
+        [OP_RMDIR] = IORING_OP_UNLINKAT,  [OP_ACCEPT] = IORING_OP_ACCEPT,
+        [OP_CONNECT] = IORING_OP_CONNECT, [OP_RECV] = IORING_OP_RECV,
+        [OP_SEND] = IORING_OP_SEND,       [OP_READABLE] = IORING_OP_POLL_ADD,
+    };
+    struct io_uring_probe *p = io_uring_get_probe_ring(&u->ring);
+    for (int kind = 0; p && kind < OP_KIND_COUNT; kind++)
+        u->is_native[kind] = opcodes[kind] && opcodes[kind] <= p->last_op &&
+                             (p->ops[opcodes[kind]].flags & IO_URING_OP_SUPPORTED);
+    if (p)
+        io_uring_free_probe(p);
+}
+
+// The best set of flags this kernel knows; -errno.
+static int open_ring(unsigned entries, struct io_uring *ring)
+{
+    static const unsigned flags[] = {
+        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL, // 6.1
+        IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL,                               // 5.19
+        0,
+    };
+    int result = -EINVAL;
+    for (size_t i = 0; i < countof(flags) && result == -EINVAL; i++) {
+        struct io_uring_params params = {.flags = flags[i] | IORING_SETUP_CQSIZE,
+                                         .cq_entries = entries * 4};
+        result = io_uring_queue_init_params(entries, ring, &params);
+    }
+    return result;
+}
+
+static err refuse(struct uring *u, struct errmsg *e, const char *what, int32_t result)
+{
+    mem_free(u);
+    return err_set(e, ERR_IO, "io_uring: %s: %s", what, system_text(result).text);
+}
+
+err backend_uring_create(unsigned entries, struct backend **out, struct errmsg *e)
+{
+    struct uring *u = mem_zalloc(sizeof *u);
+    int result = open_ring(entries, &u->ring);
+    if (result < 0)
+        return refuse(u, e, "setup", result);
+    const unsigned needed = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_SUBMIT_STABLE;
+    probe(u);
+    if ((u->ring.features & needed) != needed || !u->is_native[OP_ACCEPT] ||
+        !u->is_native[OP_CONNECT] || !u->is_native[OP_RECV] || !u->is_native[OP_SEND] ||
+        !u->is_native[OP_READABLE] || !u->is_native[OP_READ]) {
+        io_uring_queue_exit(&u->ring);
+        return refuse(u, e, "this kernel's lacks what is needed", -ENOSYS);
+    }
+    u->wake_fd = eventfd(0, EFD_CLOEXEC);
+    if (u->wake_fd < 0) {
+        result = -errno;
+        io_uring_queue_exit(&u->ring);
+        return refuse(u, e, "eventfd", result);
+    }
+    u->backend.ops = &uring_ops;
+    u->queued_tail = &u->queued;
+    u->helpers = helper_client_create(&u->backend);
+    pool_init(&u->sides, sizeof(union side));
+    watch_wakes(u);
+    *out = &u->backend;
+    return ERR_OK;
+}
