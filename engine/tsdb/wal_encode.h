@@ -32,8 +32,8 @@ uint64_t wal_encoder_next_seq(const struct wal_encoder *enc);
 uint64_t wal_encoder_next_offset(const struct wal_encoder *enc); // after what is pending
 
 struct wal_encoder_stats {
-    uint64_t bytes, records, rows, samples, changes; // bytes: of records
-    uint64_t definitions, definition_bytes;          // of series
+    uint64_t bytes, records, rows, samples; // bytes: of records
+    uint64_t definitions, definition_bytes; // of series
     size_t cohorts, state_bytes;
 };
 const struct wal_encoder_stats *wal_encoder_stats(const struct wal_encoder *enc);
