@@ -58,8 +58,9 @@ struct promql_matching { // of a binary expression between two vectors
 
 struct promql_expr {
     enum promql_kind kind;
-    uint32_t start, end; // bytes of the query, [start, end)
-    uint32_t depth;      // of the tree below, 1 for a leaf
+    enum promql_type type; // of the result
+    uint32_t start, end;   // bytes of the query, [start, end)
+    uint32_t depth;        // of the tree below, 1 for a leaf
     union {
         struct { // param: NULL where the aggregation has none
             enum promql_aggregate op;
@@ -117,6 +118,5 @@ static_assert(sizeof(struct promql_expr) <= 128, "two cache lines");
 
 // What stands below e (not the duration expressions), in the order of the text; NULL: no index-th.
 struct promql_expr *promql_child(const struct promql_expr *e, size_t index);
-enum promql_type promql_type_of(const struct promql_expr *e);
 
 #endif

@@ -107,7 +107,7 @@ enum { PROMQL_ARGS_MAX = 5 };
 struct promql_function {
     struct str name;
     enum promql_function_id id;
-    enum promql_type result;
+    uint8_t result; // enum promql_type
     bool experimental;
     int8_t variadic; // 0: exactly args_count; n: the last may be absent, or stand up to n times
                      // (args_count - 1 + n in all); -1: any number of times, also none

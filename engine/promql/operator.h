@@ -68,5 +68,6 @@ const char *promql_type_text(enum promql_type type); // "instant vector", as mes
 const char *promql_type_name(enum promql_type type); // "vector", as the API has it
 const char *promql_op_text(enum promql_op op);
 const char *promql_aggregate_text(enum promql_aggregate op);
+bool promql_aggregate_has_param(enum promql_aggregate op);
 
 #endif

@@ -1,0 +1,13 @@
+// PromQL trees back to text, as Prometheus prints them.
+#ifndef ENGINE_PROMQL_PRINTER_H
+#define ENGINE_PROMQL_PRINTER_H
+
+#include "engine/base/buf.h"
+#include "engine/promql/ast.h"
+
+// One line: expr.String(). Parsing it gives an equal tree.
+void promql_print(const struct promql_expr *e, struct buf *out);
+// Over lines and indented where a line would be longer than 100 bytes: format_query.
+void promql_print_pretty(const struct promql_expr *e, struct buf *out);
+
+#endif
