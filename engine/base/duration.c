@@ -1,6 +1,7 @@
 #include "engine/base/duration.h"
 
 #include "engine/base/number.h"
+#include "engine/base/quote.h"
 
 struct unit {
     const char *name;
@@ -19,32 +20,58 @@ static const struct unit durations[] = {
 };
 enum { DURATIONS = sizeof durations / sizeof durations[0] };
 
-// Digits and a unit below the given one, off the front of *rest.
-static err take_part(struct str *rest, size_t *unit, int64_t *sum)
+static bool is_digit(char c)
 {
-    size_t at = 0;
-    while (at < rest->n && rest->p[at] >= '0' && rest->p[at] <= '9')
+    return c >= '0' && c <= '9';
+}
+
+static err fail_quoted(struct errmsg *e, const char *before, struct str what, const char *between,
+                       struct str whole)
+{
+    struct buf text = {0};
+    if (what.n)
+        buf_put_quoted(&text, what);
+    buf_put_str(&text, str_from_c(between));
+    buf_put_quoted(&text, whole);
+    const err code = err_set(e, ERR_INVALID, "%s%.*s", before, STR_ARG(buf_str(&text)));
+    buf_deinit(&text);
+    return code;
+}
+
+static err fail_invalid(struct errmsg *e, struct str whole)
+{
+    return fail_quoted(e, "not a valid duration string: ", STR(""), "", whole);
+}
+
+// Digits and a unit that is smaller than the last one, off the front of *rest; nanoseconds are
+// added to *sum, as Go keeps durations.
+static err take_part(struct str whole, struct str *rest, size_t *unit, uint64_t *sum,
+                     struct errmsg *e)
+{
+    size_t at = 0, i = 0;
+    uint64_t number, part;
+    while (at < rest->n && is_digit(rest->p[at]))
         at++;
-    const struct str digits = str_until(*rest, at);
     const size_t start = at;
-    while (at < rest->n && rest->p[at] >= 'a' && rest->p[at] <= 'z')
+    if (!at || number_parse_u64(str_until(*rest, at), &number) != ERR_OK)
+        return fail_invalid(e, whole);
+    while (at < rest->n && !is_digit(rest->p[at]))
         at++;
     const struct str name = str_make(rest->p + start, at - start);
     *rest = str_from(*rest, at);
-    for (size_t i = *unit; i < DURATIONS; i++) {
-        if (!str_eq(name, str_from_c(durations[i].name)))
-            continue;
-        int64_t number, part;
-        const err code = number_parse_i64(digits, &number);
-        if (code == ERR_INVALID)
-            return ERR_INVALID;
-        if (code == ERR_LIMIT || __builtin_mul_overflow(number, durations[i].factor, &part) ||
-            __builtin_add_overflow(*sum, part, sum))
-            return ERR_LIMIT;
-        *unit = i + 1;
-        return ERR_OK;
-    }
-    return ERR_INVALID;
+    if (!name.n)
+        return fail_invalid(e, whole);
+    while (i < DURATIONS && !str_eq(name, str_from_c(durations[i].name)))
+        i++;
+    if (i == DURATIONS)
+        return fail_quoted(e, "unknown unit ", name, " in duration ", whole);
+    if (i < *unit)
+        return fail_invalid(e, whole);
+    *unit = i + 1;
+    if (__builtin_mul_overflow(number, (uint64_t)durations[i].factor * 1000000, &part) ||
+        __builtin_add_overflow(*sum, part, sum) || *sum > INT64_MAX)
+        return err_set(e, ERR_INVALID, "duration out of range");
+    return ERR_OK;
 }
 
 err duration_parse(struct str s, int64_t *out_ms, struct errmsg *e)
@@ -55,21 +82,11 @@ err duration_parse(struct str s, int64_t *out_ms, struct errmsg *e)
     }
     if (!s.n)
         return err_set(e, ERR_INVALID, "empty duration string");
-    int64_t sum = 0;
+    uint64_t sum = 0;
     size_t unit = 0;
-    bool too_large = false;
-    for (struct str rest = s; rest.n;) {
-        const err code = take_part(&rest, &unit, &sum);
-        if (code == ERR_INVALID)
-            return err_set(e, ERR_INVALID, "not a valid duration string: \"%.*s\"", STR_ARG(s));
-        too_large |= code == ERR_LIMIT;
-        if (code == ERR_LIMIT)
-            sum = 0;
-    }
-    // Go keeps durations as nanoseconds in 64 bits.
-    if (too_large || sum > INT64_MAX / 1000000)
-        return err_set(e, ERR_INVALID, "duration out of range");
-    *out_ms = sum;
+    for (struct str rest = s; rest.n;)
+        TRY(take_part(s, &rest, &unit, &sum, e));
+    *out_ms = (int64_t)(sum / 1000000);
     return ERR_OK;
 }
 

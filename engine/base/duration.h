@@ -8,8 +8,8 @@
 #include "engine/base/err.h"
 
 // Units y w d h m s ms in that order, each once, integers; "0" alone is 0. A year has 365 days.
-// Errors read as Prometheus's: not a valid duration string: "x", empty duration string, duration
-// out of range.
+// Errors read as Prometheus's: not a valid duration string: "x", unknown unit "x" in duration "1x",
+// empty duration string, duration out of range.
 err duration_parse(struct str s, int64_t *out_ms, struct errmsg *e);
 // The shortest form: y and w only when exact ("90d", not "12w6d"); 0 is "0s".
 void duration_format(int64_t ms, struct buf *out);

@@ -154,6 +154,10 @@ Test(number, durations)
     struct errmsg e;
     cr_assert_eq(duration_parse(STR("294y"), &ms, &e), ERR_INVALID);
     cr_assert_str_eq(e.text, "duration out of range");
+    cr_assert_eq(duration_parse(STR("5y1hs"), &ms, &e), ERR_INVALID);
+    cr_assert_str_eq(e.text, "unknown unit \"hs\" in duration \"5y1hs\"");
+    cr_assert_eq(duration_parse(STR("5m1h"), &ms, &e), ERR_INVALID);
+    cr_assert_str_eq(e.text, "not a valid duration string: \"5m1h\"");
 }
 
 Test(number, sizes)
