@@ -5,8 +5,9 @@
 #include "engine/base/number.h"
 #include "engine/base/quote.h"
 #include "engine/base/utf8.h"
-#include "protocol/decimal.h"
 #include "protocol/exposition_parse.h"
+#include "protocol/fast_number.h"
+#include "simd/simd.h"
 
 static const uint64_t NAN_BITS = 0x7ff8000000000001u;
 
@@ -26,6 +27,21 @@ const char *exposition_type_name(enum exposition_type type)
     return type_names[type];
 }
 
+bool exposition_find_type(enum exposition_format format, struct str word, enum exposition_type *out)
+{
+    const bool is_text = format == EXPOSITION_TEXT;
+    for (enum exposition_type type = 0; type < EXPOSITION_TYPES; type++) {
+        const bool is_known = !is_text || type == EXPOSITION_COUNTER || type == EXPOSITION_GAUGE ||
+                              type == EXPOSITION_HISTOGRAM || type == EXPOSITION_SUMMARY;
+        if (is_known && str_eq(word, str_from_c(type_names[type]))) {
+            *out = type;
+            return true;
+        }
+    }
+    *out = EXPOSITION_UNKNOWN;
+    return is_text && str_eq(word, STR("untyped"));
+}
+
 void exposition_init(struct exposition *x, enum exposition_format format, struct str body)
 {
     *x = (struct exposition){
@@ -36,26 +52,25 @@ void exposition_init(struct exposition *x, enum exposition_format format, struct
     };
 }
 
-// The plain tail of a line: a number, perhaps a timestamp, a newline. The byte behind it or NULL.
-static const char *take_tail(const char *p, const char *end, enum exposition_format format,
-                             struct exposition_sample *out)
+const char *exposition_take_tail(const char *p, const char *end, enum exposition_format format,
+                                 struct exposition_sample *out)
 {
     enum { TIME_DIGITS_MAX = 18 };
     double value, seconds;
     struct exposition_sample sample = {0};
-    if (!(p = decimal_parse(p, end, &value)) || p == end)
+    if (!(p = fast_number_parse(p, end, &value)) || p == end)
         return NULL;
     sample.bits = bits_from_double(value);
     if (*p == ' ') {
         const char *const first = ++p;
         if (format == EXPOSITION_TEXT) {
             uint64_t ms = 0;
-            p = decimal_digits(p, end, &ms);
+            p = fast_number_digits(p, end, &ms);
             if (p == first || p - first > TIME_DIGITS_MAX)
                 return NULL;
             sample.time_ms = (int64_t)ms;
         } else {
-            if (!(p = decimal_parse(p, end, &seconds)) || fabs(seconds) > 1e15)
+            if (!(p = fast_number_parse(p, end, &seconds)) || fabs(seconds) > 1e15)
                 return NULL;
             sample.time_ms = (int64_t)(seconds * 1000);
         }
@@ -67,21 +82,13 @@ static const char *take_tail(const char *p, const char *end, enum exposition_for
     return p + 1;
 }
 
-// First byte that is neither plain ASCII nor free of meaning in quotes.
-static const char *skip_plain(const char *p, const char *end)
-{
-    while (p < end && *p >= ' ' && *p != '"' && *p != '\\')
-        p++;
-    return p;
-}
-
 // Behind the closing quote, or NULL where the lexer has to look.
 static const char *take_quoted(const char *p, const char *end)
 {
     const char *const first = p;
     bool is_ascii = true;
     for (;;) {
-        p = skip_plain(p, end);
+        p += simd.scan_plain(p, (size_t)(end - p));
         if (p == end)
             return NULL;
         if (*p == '"')
@@ -124,7 +131,7 @@ static bool take_series(struct exposition *x)
 {
     const char *const first = x->lex.p + x->lex.at, *const end = x->lex.p + x->lex.n;
     const char *p = first;
-    if (p == end || !lex_is(*p, LEX_NAME_START))
+    if (!lex_is(*p, LEX_NAME_START))
         return false;
     while (p < end && lex_is(*p, LEX_NAME))
         p++;
@@ -135,7 +142,7 @@ static bool take_series(struct exposition *x)
     if (p == end || *p++ != ' ')
         return false;
     const char *const value = p;
-    if (!(p = take_tail(p, end, x->format, &x->sample)))
+    if (!(p = exposition_take_tail(p, end, x->format, &x->sample)))
         return false;
     x->line = x->lex.at;
     x->series = str_make(first, (size_t)(series_end - first));
@@ -146,12 +153,50 @@ static bool take_series(struct exposition *x)
     return true;
 }
 
+// "# HELP name text" and "# TYPE name word" in their usual form; false for all else.
+static bool take_metadata(struct exposition *x, enum exposition_event *out)
+{
+    enum { WORD = 7 };
+    const char *const first = x->lex.p + x->lex.at, *const end = x->lex.p + x->lex.n;
+    const struct str rest = str_make(first, (size_t)(end - first));
+    const bool is_help = str_has_prefix(rest, STR("# HELP "));
+    if ((!is_help && !str_has_prefix(rest, STR("# TYPE "))) || rest.n == WORD)
+        return false;
+    const char *p = first + WORD;
+    if (!lex_is(*p, LEX_NAME_START))
+        return false;
+    while (p < end && lex_is(*p, LEX_NAME))
+        p++;
+    const struct str name = str_make(first + WORD, (size_t)(p - first) - WORD);
+    if (end - p < 2 || p[0] != ' ' || p[1] == ' ' || p[1] == '\t') // blanks alone are no text
+        return false;
+    p++;
+    const struct str text = str_make(p, simd.scan_line(p, (size_t)(end - p)));
+    p += text.n;
+    if (p == end || *p != '\n')
+        return false;
+    enum exposition_type type = x->type;
+    if (is_help ? !utf8_is_valid(text) : !exposition_find_type(x->format, text, &type))
+        return false;
+    x->line = x->lex.at;
+    x->value = 0;
+    x->name = name;
+    x->text = text;
+    x->type = type;
+    x->has_exemplar = false;
+    x->lex.at = (size_t)(p + 1 - x->lex.p);
+    *out = is_help ? EXPOSITION_HELP : EXPOSITION_TYPE;
+    return true;
+}
+
 err exposition_next(struct exposition *x, enum exposition_event *out, struct errmsg *e)
 {
-    if (x->lex.state == LEX_AT_START && take_series(x)) {
+    if (exposition_is_at_line(x) && take_series(x)) {
         *out = EXPOSITION_SERIES;
         return ERR_OK;
     }
+    if (exposition_is_at_line(x) && take_metadata(x, out))
+        return ERR_OK;
     x->line = x->lex.at;
     x->value = 0;
     x->has_exemplar = false;
@@ -161,10 +206,12 @@ err exposition_next(struct exposition *x, enum exposition_event *out, struct err
 
 bool exposition_take(struct exposition *x, struct str prefix, struct exposition_sample *out)
 {
-    const struct str rest = str_make(x->lex.p + x->lex.at, x->lex.n - x->lex.at);
-    if (x->lex.state != LEX_AT_START || !str_has_prefix(rest, prefix))
+    if (!exposition_is_at_line(x))
         return false;
-    const char *const p = take_tail(rest.p + prefix.n, rest.p + rest.n, x->format, out);
+    const struct str rest = str_make(x->lex.p + x->lex.at, x->lex.n - x->lex.at);
+    if (!str_has_prefix(rest, prefix))
+        return false;
+    const char *const p = exposition_take_tail(rest.p + prefix.n, rest.p + rest.n, x->format, out);
     if (!p)
         return false;
     x->lex.at = (size_t)(p - x->lex.p);

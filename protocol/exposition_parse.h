@@ -8,6 +8,20 @@
 err exposition_next_text(struct exposition *x, enum exposition_event *out, struct errmsg *e);
 err exposition_next_openmetrics(struct exposition *x, enum exposition_event *out, struct errmsg *e);
 
+// At the start of a line with at least a byte: where the fast paths may look. The newline that the
+// text format adds to a body lies behind its bytes.
+static inline bool exposition_is_at_line(const struct exposition *x)
+{
+    return x->lex.state == LEX_AT_START && x->lex.at < x->lex.n;
+}
+
+// The plain tail of a line, [p, end) from the value on: a number, perhaps a timestamp, a newline.
+// The byte behind it, or NULL and out is as before: the lexer has to look.
+const char *exposition_take_tail(const char *p, const char *end, enum exposition_format format,
+                                 struct exposition_sample *out);
+// The type that a TYPE line names with this word, if the format has it.
+bool exposition_find_type(enum exposition_format format, struct str word,
+                          enum exposition_type *out);
 // The bytes of the current token.
 struct str exposition_token(const struct exposition *x);
 // Remembers the metric name of a HELP, TYPE or UNIT line, without quotes.

@@ -12,24 +12,6 @@
 #include "engine/base/utf8.h"
 #include "protocol/exposition_parse.h"
 
-static err parse_type(struct exposition *x, struct errmsg *e)
-{
-    static const struct {
-        struct str word;
-        enum exposition_type type;
-    } words[] = {
-        {{"counter", 7}, EXPOSITION_COUNTER},     {{"gauge", 5}, EXPOSITION_GAUGE},
-        {{"histogram", 9}, EXPOSITION_HISTOGRAM}, {{"summary", 7}, EXPOSITION_SUMMARY},
-        {{"untyped", 7}, EXPOSITION_UNKNOWN},
-    };
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (str_eq(x->text, words[i].word)) {
-            x->type = words[i].type;
-            return ERR_OK;
-        }
-    return exposition_fail_quoted("invalid metric type ", x->text, "", e);
-}
-
 static err parse_metadata(struct exposition *x, enum lex_token kind, struct errmsg *e)
 {
     const bool is_help = kind == LEX_HELP;
@@ -46,8 +28,8 @@ static err parse_metadata(struct exposition *x, enum lex_token kind, struct errm
     }
     x->text = exposition_token(x);
     x->text = x->text.n > 1 ? str_from(x->text, 1) : str_make(x->text.p, 0);
-    if (!is_help)
-        TRY(parse_type(x, e));
+    if (!is_help && !exposition_find_type(x->format, x->text, &x->type))
+        return exposition_fail_quoted("invalid metric type ", x->text, "", e);
     if (is_help && !utf8_is_valid(x->text))
         return exposition_fail_quoted("help text ", x->text, " is not a valid utf8 string", e);
     token = lex_text(&x->lex);

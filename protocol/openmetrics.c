@@ -19,16 +19,6 @@ static err fail_without_eof(struct errmsg *e)
     return err_set(e, ERR_INVALID, "data does not end with # EOF");
 }
 
-static err parse_type(struct exposition *x, struct errmsg *e)
-{
-    for (enum exposition_type type = 0; type < EXPOSITION_TYPES; type++)
-        if (str_eq(x->text, str_from_c(exposition_type_name(type)))) {
-            x->type = type;
-            return ERR_OK;
-        }
-    return exposition_fail_quoted("invalid metric type ", x->text, "", e);
-}
-
 static err check_unit(const struct exposition *x, struct errmsg *e)
 {
     const struct str unit = x->text, name = x->name;
@@ -64,7 +54,9 @@ static err parse_metadata(struct exposition *x, enum lex_token kind, struct errm
     x->text = exposition_token(x); // with the blank before and the newline behind
     x->text = str_make(x->text.p + 1, x->text.n - 2);
     if (kind == LEX_TYPE)
-        return parse_type(x, e);
+        return exposition_find_type(x->format, x->text, &x->type)
+                   ? ERR_OK
+                   : exposition_fail_quoted("invalid metric type ", x->text, "", e);
     if (kind == LEX_UNIT)
         return check_unit(x, e);
     if (!utf8_is_valid(x->text))

@@ -11,6 +11,9 @@ struct simd_ops simd = {
     .decimal_split = decimal_split_c,
     .packed_line = packed_line_c,
     .packed_sum = packed_sum_c,
+    .scan_line = scan_line_c,
+    .scan_mismatch = scan_mismatch_c,
+    .scan_plain = scan_plain_c,
 };
 
 static const struct {
@@ -48,6 +51,9 @@ void simd_init(uint32_t mask)
         .decimal_split = decimal_split_c,
         .packed_line = packed_line_c,
         .packed_sum = packed_sum_c,
+        .scan_line = scan_line_c,
+        .scan_mismatch = scan_mismatch_c,
+        .scan_plain = scan_plain_c,
     };
 #if defined(__x86_64__) || defined(__aarch64__)
     if (!(isa & SIMD_SSE42))
@@ -58,6 +64,9 @@ void simd_init(uint32_t mask)
     simd.decimal_split = decimal_split_sse42;
     simd.packed_line = packed_line_sse42;
     simd.packed_sum = packed_sum_sse42;
+    simd.scan_line = scan_line_sse42;
+    simd.scan_mismatch = scan_mismatch_sse42;
+    simd.scan_plain = scan_plain_sse42;
 #endif
 #if defined(__x86_64__)
     if (!(isa & SIMD_AVX2))
@@ -67,6 +76,9 @@ void simd_init(uint32_t mask)
     simd.decimal_split = decimal_split_avx2;
     simd.packed_line = packed_line_avx2;
     simd.packed_sum = packed_sum_avx2;
+    simd.scan_line = scan_line_avx2;
+    simd.scan_mismatch = scan_mismatch_avx2;
+    simd.scan_plain = scan_plain_avx2;
 #endif
 }
 

@@ -8,6 +8,7 @@
 #include "simd/crc32c.h"
 #include "simd/decimal.h"
 #include "simd/packed.h"
+#include "simd/scan.h"
 
 enum simd_isa { // in the ladder's order: each needs those before it
     SIMD_C = 0,
@@ -23,6 +24,9 @@ struct simd_ops {
     decimal_split_fn *decimal_split;
     packed_line_fn *packed_line;
     packed_sum_fn *packed_sum;
+    scan_line_fn *scan_line;
+    scan_mismatch_fn *scan_mismatch;
+    scan_plain_fn *scan_plain;
 };
 
 extern struct simd_ops simd;

@@ -1,5 +1,7 @@
 #include "engine/base/utf8.h"
 
+#include "engine/base/bits.h"
+
 static bool is_tail(unsigned char c)
 {
     return (c & 0xc0) == 0x80;
@@ -36,6 +38,8 @@ bool utf8_is_valid(struct str s)
 {
     uint32_t rune;
     for (size_t at = 0, n; at < s.n; at += n) {
+        while (s.n - at > 8 && !(load_le64(s.p + at) & 0x8080808080808080u)) // ASCII, by eights
+            at += 8;
         n = well_formed(str_from(s, at), &rune);
         if (!n)
             return false;

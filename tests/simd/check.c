@@ -13,7 +13,7 @@
 #include "engine/base/util.h"
 #include "simd/simd.h"
 
-static check_fn *const checks[] = {check_crc32c, check_decimal, check_packed};
+static check_fn *const checks[] = {check_crc32c, check_decimal, check_packed, check_scan};
 
 static const struct {
     const char *name;

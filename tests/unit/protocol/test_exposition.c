@@ -7,7 +7,7 @@
 #include "engine/base/number.h"
 #include "engine/base/quote.h"
 #include "engine/base/util.h"
-#include "protocol/decimal.h"
+#include "protocol/fast_number.h"
 #include "protocol/exposition.h"
 
 // Everything the body says, an event a line, so that a test is two texts.
@@ -470,7 +470,7 @@ Test(exposition, decimals_are_exact)
         double want, got;
         cr_assert_eq(number_parse_decimal(str_make(text, (size_t)n), &want), ERR_OK, "%.*s", n,
                      text);
-        const char *const end = decimal_parse(text, text + n, &got);
+        const char *const end = fast_number_parse(text, text + n, &got);
         if (!end)
             continue;
         known++;

@@ -1,7 +1,7 @@
 // Decimal numbers as monitoring text writes them, fast: a whole token is for
 // number_parse_decimal(), which gives the same bits.
-#ifndef PROTOCOL_DECIMAL_H
-#define PROTOCOL_DECIMAL_H
+#ifndef PROTOCOL_FAST_NUMBER_H
+#define PROTOCOL_FAST_NUMBER_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -9,15 +9,15 @@
 #include "engine/base/bits.h"
 
 enum {
-    DECIMAL_DIGITS_MAX = 19, // of a mantissa that surely fits 64 bits
-    DECIMAL_POWER_MAX = 22,  // 10^22 is the largest power that a double holds exactly
+    FAST_NUMBER_DIGITS_MAX = 19, // of a mantissa that surely fits 64 bits
+    FAST_NUMBER_POWER_MAX = 22,  // 10^22 is the largest power that a double holds exactly
 };
 
 // 10^0 to 10^22.
-extern const double decimal_powers[DECIMAL_POWER_MAX + 1];
+extern const double fast_number_powers[FAST_NUMBER_POWER_MAX + 1];
 
 // Are the eight bytes digits?
-static inline bool decimal_is_eight(uint64_t bytes)
+static inline bool fast_number_is_eight(uint64_t bytes)
 {
     const uint64_t high = bytes & 0xf0f0f0f0f0f0f0f0u;
     const uint64_t carry = (bytes + 0x0606060606060606u) & 0xf0f0f0f0f0f0f0f0u;
@@ -25,7 +25,7 @@ static inline bool decimal_is_eight(uint64_t bytes)
 }
 
 // Eight digits as they lie in memory: pairs, then fours, then the eight, a multiplication each.
-static inline uint32_t decimal_eight(uint64_t bytes)
+static inline uint32_t fast_number_eight(uint64_t bytes)
 {
     const uint64_t mask = 0x000000ff000000ffu;
     bytes -= 0x3030303030303030u;
@@ -36,12 +36,12 @@ static inline uint32_t decimal_eight(uint64_t bytes)
 }
 
 // Takes digits from p on into *m. The caller looks at how many there were: beyond
-// DECIMAL_DIGITS_MAX *m is meaningless.
-static inline const char *decimal_digits(const char *p, const char *end, uint64_t *m)
+// FAST_NUMBER_DIGITS_MAX *m is meaningless.
+static inline const char *fast_number_digits(const char *p, const char *end, uint64_t *m)
 {
     uint64_t value = *m;
-    for (; end - p >= 8 && decimal_is_eight(load_le64(p)); p += 8)
-        value = value * 100000000 + decimal_eight(load_le64(p));
+    for (; end - p >= 8 && fast_number_is_eight(load_le64(p)); p += 8)
+        value = value * 100000000 + fast_number_eight(load_le64(p));
     for (; p < end && (unsigned char)(*p - '0') < 10; p++)
         value = value * 10 + (unsigned char)(*p - '0');
     *m = value;
@@ -51,32 +51,33 @@ static inline const char *decimal_digits(const char *p, const char *end, uint64_
 // The number at the start of [p, end), to the right bits: where the mantissa fits 53 bits and the
 // power is exact, one multiplication or division rounds once (Clinger). Returns the byte behind
 // it, or NULL for what it does not know: then number_parse_decimal() has to decide.
-const char *decimal_parse_exponent(const char *p, const char *end, int *exponent);
+const char *fast_number_exponent(const char *p, const char *end, int *exponent);
 
-static inline const char *decimal_parse(const char *p, const char *end, double *out)
+static inline const char *fast_number_parse(const char *p, const char *end, double *out)
 {
     const bool negative = p < end && *p == '-';
     p += negative;
     uint64_t m = 0;
     int exponent = 0;
     const char *const first = p;
-    p = decimal_digits(p, end, &m);
+    p = fast_number_digits(p, end, &m);
     ptrdiff_t digits = p - first;
     if (p < end && *p == '.') {
         const char *const fraction = ++p;
-        p = decimal_digits(p, end, &m);
+        p = fast_number_digits(p, end, &m);
         digits += p - fraction;
         exponent = -(int)(p - fraction);
     }
-    if (digits == 0 || digits > DECIMAL_DIGITS_MAX)
+    if (digits == 0 || digits > FAST_NUMBER_DIGITS_MAX)
         return NULL;
-    if (p < end && (*p | 0x20) == 'e' && !(p = decimal_parse_exponent(p + 1, end, &exponent)))
+    if (p < end && (*p | 0x20) == 'e' && !(p = fast_number_exponent(p + 1, end, &exponent)))
         return NULL;
     double d = (double)m;
     if (exponent != 0) {
-        if (m > (uint64_t)1 << 53 || exponent < -DECIMAL_POWER_MAX || exponent > DECIMAL_POWER_MAX)
+        if (m > (uint64_t)1 << 53 || exponent < -FAST_NUMBER_POWER_MAX ||
+            exponent > FAST_NUMBER_POWER_MAX)
             return NULL;
-        d = exponent < 0 ? d / decimal_powers[-exponent] : d * decimal_powers[exponent];
+        d = exponent < 0 ? d / fast_number_powers[-exponent] : d * fast_number_powers[exponent];
     }
     *out = negative ? -d : d;
     return p;
