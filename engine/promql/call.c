@@ -1,0 +1,526 @@
+// Functions of instant vectors and scalars.
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/base/quote.h"
+#include "engine/base/util.h"
+#include "engine/model/value.h"
+#include "engine/promql/eval.h"
+
+bool call_has_range(const struct promql_expr *e)
+{
+    const enum promql_function_id id = e->call.function->id;
+    return id == PROMQL_FN_ABSENT_OVER_TIME || range_function_find(id);
+}
+
+// ---- functions of one number
+
+static double sign_of(double x)
+{
+    return x < 0 ? -1 : x > 0 ? 1 : x;
+}
+
+static double degrees(double x)
+{
+    return x * 180 / M_PI;
+}
+
+static double radians(double x)
+{
+    return x * M_PI / 180;
+}
+
+struct math_function {
+    enum promql_function_id id;
+    double (*f)(double);
+};
+
+static const struct math_function math_functions[] = {
+    {PROMQL_FN_ABS, fabs},    {PROMQL_FN_ACOS, acos},   {PROMQL_FN_ACOSH, acosh},
+    {PROMQL_FN_ASIN, asin},   {PROMQL_FN_ASINH, asinh}, {PROMQL_FN_ATAN, atan},
+    {PROMQL_FN_ATANH, atanh}, {PROMQL_FN_CEIL, ceil},   {PROMQL_FN_COS, cos},
+    {PROMQL_FN_COSH, cosh},   {PROMQL_FN_DEG, degrees}, {PROMQL_FN_EXP, exp},
+    {PROMQL_FN_FLOOR, floor}, {PROMQL_FN_LN, log},      {PROMQL_FN_LOG10, log10},
+    {PROMQL_FN_LOG2, log2},   {PROMQL_FN_RAD, radians}, {PROMQL_FN_SGN, sign_of},
+    {PROMQL_FN_SIN, sin},     {PROMQL_FN_SINH, sinh},   {PROMQL_FN_SQRT, sqrt},
+    {PROMQL_FN_TAN, tan},     {PROMQL_FN_TANH, tanh},
+};
+
+// ---- the calendar
+
+struct civil {
+    int64_t year;
+    int month, day, day_of_year, days_in_month, day_of_week, hour, minute;
+};
+
+static bool is_leap(int64_t year)
+{
+    return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+}
+
+// Of Unix seconds, in the proleptic Gregorian calendar (after Howard Hinnant's civil_from_days).
+static struct civil civil_of(double seconds)
+{
+    const int64_t s = seconds >= 9.2e18 || seconds <= -9.2e18 || isnan(seconds) ? INT64_MIN / 2
+                                                                                : (int64_t)seconds;
+    const int64_t days = s / 86400 - (s % 86400 < 0), in_day = s - days * 86400;
+    const int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
+    const int64_t day_of_era = z - era * 146097;
+    const int64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    const int64_t from_march =
+        day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    const int64_t month_index = (5 * from_march + 2) / 153;
+    struct civil c = {.year = year_of_era + era * 400,
+                      .month = (int)(month_index < 10 ? month_index + 3 : month_index - 9),
+                      .day = (int)(from_march - (153 * month_index + 2) / 5 + 1),
+                      .day_of_week = (int)(((days + 4) % 7 + 7) % 7),
+                      .hour = (int)(in_day / 3600),
+                      .minute = (int)(in_day % 3600 / 60)};
+    c.year += c.month <= 2;
+    static const int lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    const int leap_day = is_leap(c.year) ? 1 : 0;
+    c.days_in_month = lengths[c.month - 1] + (c.month == 2 ? leap_day : 0);
+    c.day_of_year = c.day + (c.month > 2 ? leap_day : 0);
+    for (int m = 1; m < c.month; m++)
+        c.day_of_year += lengths[m - 1];
+    return c;
+}
+
+static double date_part(enum promql_function_id id, double seconds)
+{
+    const struct civil c = civil_of(seconds);
+    switch ((int)id) {
+    case PROMQL_FN_DAY_OF_MONTH:
+        return c.day;
+    case PROMQL_FN_DAY_OF_WEEK:
+        return c.day_of_week;
+    case PROMQL_FN_DAY_OF_YEAR:
+        return c.day_of_year;
+    case PROMQL_FN_DAYS_IN_MONTH:
+        return c.days_in_month;
+    case PROMQL_FN_HOUR:
+        return c.hour;
+    case PROMQL_FN_MINUTE:
+        return c.minute;
+    case PROMQL_FN_MONTH:
+        return c.month;
+    default:
+        assert(id == PROMQL_FN_YEAR);
+        return (double)c.year;
+    }
+}
+
+static bool is_date_function(enum promql_function_id id)
+{
+    switch ((int)id) {
+    case PROMQL_FN_DAY_OF_MONTH:
+    case PROMQL_FN_DAY_OF_WEEK:
+    case PROMQL_FN_DAY_OF_YEAR:
+    case PROMQL_FN_DAYS_IN_MONTH:
+    case PROMQL_FN_HOUR:
+    case PROMQL_FN_MINUTE:
+    case PROMQL_FN_MONTH:
+    case PROMQL_FN_YEAR:
+        return true;
+    default:
+        return false;
+    }
+}
+
+// ---- vectors without a selector
+
+static err one_series(struct query *q, const struct plan_node *node, struct vec *out,
+                      struct step_column *column)
+{
+    TRY(vec_add_new(q, out, (struct str){0}, false, node->steps.n, column));
+    steps_set_all(column->present, node->steps.n);
+    return ERR_OK;
+}
+
+static err vector_of_scalar(struct query *q, const struct plan_node *node, struct vec *out)
+{
+    double *scalar;
+    TRY(eval_scalar(q, node->args[0], &scalar));
+    struct step_column column;
+    TRY(one_series(q, node, out, &column));
+    for (size_t k = 0; k < node->steps.n; k++)
+        column.v[k] = scalar[k];
+    return ERR_OK;
+}
+
+static err vector_of_time(struct query *q, const struct plan_node *node, struct vec *out)
+{
+    struct step_column column;
+    TRY(one_series(q, node, out, &column));
+    for (size_t k = 0; k < node->steps.n; k++)
+        column.v[k] = (double)steps_time(&node->steps, k) / 1000;
+    return ERR_OK;
+}
+
+// ---- element by element
+
+// Names go; equal series that this makes are an error where they meet.
+static err without_names(struct query *q, const struct plan_node *node, struct vec *v)
+{
+    vec_drop_names(q, v);
+    return q->options->delayed_name_removal ? ERR_OK : vec_merge_equal(q, v, node->steps.n);
+}
+
+static err by_math(struct query *q, const struct plan_node *node, double (*f)(double),
+                   struct vec *out)
+{
+    TRY(eval_vec(q, node->args[0], out));
+    for (size_t i = 0; i < out->n; i++) {
+        TRY(query_breathe(q->e));
+        const struct step_column *c = &out->series[i].column;
+        for (size_t k = steps_next(c->present, node->steps.n, 0); k < node->steps.n;
+             k = steps_next(c->present, node->steps.n, k + 1))
+            c->v[k] = f(c->v[k]);
+    }
+    return without_names(q, node, out);
+}
+
+static err by_date(struct query *q, const struct plan_node *node, struct vec *out)
+{
+    if (node->args_count == 0)
+        TRY(vector_of_time(q, node, out));
+    else
+        TRY(eval_vec(q, node->args[0], out));
+    for (size_t i = 0; i < out->n; i++)
+        for (size_t k = 0; k < node->steps.n; k++) {
+            double *v = &out->series[i].column.v[k];
+            if (steps_has(out->series[i].column.present, k))
+                *v = date_part(node->expr->call.function->id, *v);
+        }
+    return without_names(q, node, out);
+}
+
+// Go's math.Max and math.Min: NaN wins.
+static double greater_of(double a, double b)
+{
+    return isnan(a) || isnan(b) ? NAN : a > b ? a : b;
+}
+
+static double less_of(double a, double b)
+{
+    return isnan(a) || isnan(b) ? NAN : a < b ? a : b;
+}
+
+static double round_to(double x, double to)
+{
+    const double inverse = 1.0 / to;
+    return floor(x * inverse + 0.5) / inverse;
+}
+
+static err by_params(struct query *q, const struct plan_node *node, struct vec *out)
+{
+    const enum promql_function_id id = node->expr->call.function->id;
+    double *params[2] = {0};
+    TRY(eval_vec(q, node->args[0], out));
+    for (size_t i = 1; i < node->args_count; i++)
+        TRY(eval_scalar(q, node->args[i], &params[i - 1]));
+    for (size_t i = 0; i < out->n; i++) {
+        TRY(query_breathe(q->e));
+        struct step_column *c = &out->series[i].column;
+        for (size_t k = 0; k < node->steps.n; k++) {
+            const double p = params[0] ? params[0][k] : 1;
+            switch ((int)id) {
+            case PROMQL_FN_CLAMP:
+                if (params[1][k] < p)
+                    steps_clear(c->present, k);
+                c->v[k] = greater_of(p, less_of(params[1][k], c->v[k]));
+                break;
+            case PROMQL_FN_CLAMP_MAX:
+                c->v[k] = less_of(p, c->v[k]);
+                break;
+            case PROMQL_FN_CLAMP_MIN:
+                c->v[k] = greater_of(p, c->v[k]);
+                break;
+            default:
+                c->v[k] = round_to(c->v[k], p);
+                break;
+            }
+        }
+    }
+    vec_drop_empty(out, node->steps.n);
+    return without_names(q, node, out);
+}
+
+static err timestamp(struct query *q, const struct plan_node *node, struct vec *out)
+{
+    TRY(eval_vec(q, node->args[0], out));
+    for (size_t i = 0; i < out->n; i++)
+        for (size_t k = 0; k < node->steps.n; k++)
+            out->series[i].column.v[k] = (double)steps_time(&node->steps, k) / 1000;
+    return without_names(q, node, out);
+}
+
+// ---- absent
+
+// Labels of the matchers of = whose name no other matcher has.
+static struct str absent_labels(struct query *q, const struct promql_expr *of)
+{
+    if (of->kind == PROMQL_MATRIX)
+        of = of->matrix.vector;
+    if (of->kind != PROMQL_VECTOR)
+        return (struct str){0};
+    struct labels_builder b = {0};
+    const struct matcher *ms = of->vector.matchers;
+    for (size_t i = 0; i < of->vector.matchers_count; i++) {
+        bool once = ms[i].kind == MATCHER_EQ && !str_eq(ms[i].name, LABEL_NAME);
+        for (size_t j = 0; j < of->vector.matchers_count && once; j++)
+            once = j == i || !str_eq(ms[i].name, ms[j].name);
+        if (once)
+            labels_builder_set(&b, ms[i].name, ms[i].value);
+    }
+    const struct str labels = labels_builder_finish(&b, q->a);
+    labels_builder_deinit(&b);
+    return labels;
+}
+
+err eval_absent(struct query *q, const struct plan_node *node, const struct promql_expr *of,
+                struct vec *v)
+{
+    const struct vec in = *v;
+    *v = (struct vec){0};
+    struct step_column column;
+    TRY(vec_add_new(q, v, absent_labels(q, of), false, node->steps.n, &column));
+    step_column_fill(&column, node->steps.n, 1);
+    for (size_t i = 0; i < in.n; i++)
+        for (size_t w = 0; w < steps_words(node->steps.n); w++)
+            column.present[w] &= ~in.series[i].column.present[w];
+    vec_drop_empty(v, node->steps.n);
+    return ERR_OK;
+}
+
+// ---- order, where there is one
+
+static int compare_values(const void *left, const void *right)
+{
+    const double a = ((const struct vec_series *)left)->column.v[0];
+    const double b = ((const struct vec_series *)right)->column.v[0];
+    if (isnan(a) || isnan(b))
+        return isnan(a) - isnan(b);
+    return (a > b) - (a < b);
+}
+
+static int compare_values_down(const void *left, const void *right)
+{
+    const double a = ((const struct vec_series *)left)->column.v[0];
+    const double b = ((const struct vec_series *)right)->column.v[0];
+    if (isnan(a) || isnan(b))
+        return isnan(a) - isnan(b);
+    return (a < b) - (a > b);
+}
+
+static err sort(struct query *q, const struct plan_node *node, struct vec *out)
+{
+    const enum promql_function_id id = node->expr->call.function->id;
+    if (q->options->step_ms)
+        query_note(q, true, node->expr,
+                   "sort is ineffective for range queries since results are always ordered by "
+                   "labels");
+    TRY(eval_vec(q, node->args[0], out));
+    if (!q->options->step_ms && out->n)
+        qsort(out->series, out->n, sizeof *out->series,
+              id == PROMQL_FN_SORT ? compare_values : compare_values_down);
+    return ERR_OK;
+}
+
+// ---- labels
+
+static err bad_name(struct query *q, const char *function, const char *which, struct str name)
+{
+    struct buf quoted = {0};
+    buf_put_quoted(&quoted, name);
+    err_format(q->e, "invalid %s label name in %s(): %.*s", which, function,
+               STR_ARG(buf_str(&quoted)));
+    buf_deinit(&quoted);
+    return ERR_INVALID;
+}
+
+static err replace_all(struct query *q, const struct plan_node *node, const struct regex *r,
+                       struct vec *out)
+{
+    const struct str dst = eval_string(node->args[1]), template = eval_string(node->args[2]);
+    const struct str src = eval_string(node->args[3]);
+    const size_t groups_count = regex_groups_count(r) + 1;
+    struct str *groups = arena_array(q->a, groups_count, struct str);
+    if (!groups)
+        return query_too_many_samples(q->e);
+    struct labels_builder b = {0};
+    struct buf value = {0};
+    for (size_t i = 0; i < out->n; i++) {
+        struct vec_series *s = &out->series[i];
+        const struct str text = labels_value(s->labels, src);
+        if (!regex_match_groups(r, text, groups, groups_count))
+            continue;
+        buf_reset(&value);
+        regex_expand(r, template, groups, groups_count, &value);
+        labels_builder_reset(&b);
+        labels_builder_load(&b, s->labels);
+        labels_builder_set(&b, dst, buf_str(&value));
+        s->labels = labels_builder_finish(&b, q->a);
+        if (str_eq(dst, LABEL_NAME))
+            s->drop_name = false;
+    }
+    labels_builder_deinit(&b);
+    buf_deinit(&value);
+    return vec_merge_equal(q, out, node->steps.n);
+}
+
+static err label_replace(struct query *q, const struct plan_node *node, struct vec *out)
+{
+    const struct str dst = eval_string(node->args[1]), pattern = eval_string(node->args[4]);
+    struct regex *r = NULL;
+    struct errmsg why = {0};
+    if (regex_create(pattern, REGEX_ANCHORED, &r, &why)) {
+        struct buf quoted = {0};
+        buf_put_quoted(&quoted, pattern);
+        err_format(q->e, "invalid regular expression in label_replace(): %.*s", STR_ARG(pattern));
+        buf_deinit(&quoted);
+        return ERR_INVALID;
+    }
+    err code = name_is_utf8(dst) ? ERR_OK : bad_name(q, "label_replace", "destination", dst);
+    if (!code)
+        code = eval_vec(q, node->args[0], out);
+    if (!code)
+        code = replace_all(q, node, r, out);
+    regex_destroy(r);
+    return code;
+}
+
+static err label_join(struct query *q, const struct plan_node *node, struct vec *out)
+{
+    const struct str dst = eval_string(node->args[1]), separator = eval_string(node->args[2]);
+    if (!name_is_utf8(dst))
+        return bad_name(q, "label_join", "destination", dst);
+    for (size_t i = 3; i < node->args_count; i++)
+        if (!name_is_utf8(eval_string(node->args[i])))
+            return bad_name(q, "label_join", "source", eval_string(node->args[i]));
+    TRY(eval_vec(q, node->args[0], out));
+    struct labels_builder b = {0};
+    struct buf value = {0};
+    for (size_t i = 0; i < out->n; i++) {
+        struct vec_series *s = &out->series[i];
+        buf_reset(&value);
+        for (size_t l = 3; l < node->args_count; l++) {
+            if (l > 3)
+                buf_put_str(&value, separator);
+            buf_put_str(&value, labels_value(s->labels, eval_string(node->args[l])));
+        }
+        labels_builder_reset(&b);
+        labels_builder_load(&b, s->labels);
+        labels_builder_set(&b, dst, buf_str(&value));
+        s->labels = labels_builder_finish(&b, q->a);
+        if (str_eq(dst, LABEL_NAME))
+            s->drop_name = false;
+    }
+    labels_builder_deinit(&b);
+    buf_deinit(&value);
+    return vec_merge_equal(q, out, node->steps.n);
+}
+
+err eval_call(struct query *q, const struct plan_node *node, struct vec *out)
+{
+    const enum promql_function_id id = node->expr->call.function->id;
+    for (size_t i = 0; i < countof(math_functions); i++)
+        if (math_functions[i].id == id)
+            return by_math(q, node, math_functions[i].f, out);
+    if (is_date_function(id))
+        return by_date(q, node, out);
+    switch ((int)id) {
+    case PROMQL_FN_ABSENT:
+        TRY(eval_vec(q, node->args[0], out));
+        return eval_absent(q, node, expr_bare(node->expr->call.args[0]), out);
+    case PROMQL_FN_CLAMP:
+    case PROMQL_FN_CLAMP_MAX:
+    case PROMQL_FN_CLAMP_MIN:
+    case PROMQL_FN_ROUND:
+        return by_params(q, node, out);
+    case PROMQL_FN_LABEL_JOIN:
+        return label_join(q, node, out);
+    case PROMQL_FN_LABEL_REPLACE:
+        return label_replace(q, node, out);
+    case PROMQL_FN_SORT:
+    case PROMQL_FN_SORT_DESC:
+        return sort(q, node, out);
+    case PROMQL_FN_TIMESTAMP:
+        return timestamp(q, node, out);
+    case PROMQL_FN_VECTOR:
+        return vector_of_scalar(q, node, out);
+    default:
+        return query_unsupported_function(q, node->expr);
+    }
+}
+
+// ---- scalars
+
+static err scalar_of_vector(struct query *q, const struct plan_node *node, double *out)
+{
+    struct vec v;
+    TRY(eval_vec(q, node->args[0], &v));
+    for (size_t k = 0; k < node->steps.n; k++) {
+        size_t found = 0;
+        for (size_t i = 0; i < v.n; i++)
+            if (steps_has(v.series[i].column.present, k)) {
+                out[k] = v.series[i].column.v[k];
+                found++;
+            }
+        if (found != 1)
+            out[k] = double_from_bits(VALUE_NORMAL_NAN_BITS);
+    }
+    return ERR_OK;
+}
+
+static err extreme_of_scalars(struct query *q, const struct plan_node *node, double *out)
+{
+    double *a, *b;
+    TRY(eval_scalar(q, node->args[0], &a));
+    TRY(eval_scalar(q, node->args[1], &b));
+    const bool greater = node->expr->call.function->id == PROMQL_FN_MAX_OF;
+    for (size_t k = 0; k < node->steps.n; k++)
+        out[k] = greater ? greater_of(a[k], b[k]) : less_of(a[k], b[k]);
+    return ERR_OK;
+}
+
+err eval_scalar_call(struct query *q, const struct plan_node *node, double **out)
+{
+    const struct query_options *o = q->options;
+    double *v = arena_array(q->a, node->steps.n, double);
+    if (!v)
+        return query_too_many_samples(q->e);
+    *out = v;
+    const enum promql_function_id id = node->expr->call.function->id;
+    if (id == PROMQL_FN_SCALAR)
+        return scalar_of_vector(q, node, v);
+    if (id == PROMQL_FN_MAX_OF || id == PROMQL_FN_MIN_OF)
+        return extreme_of_scalars(q, node, v);
+    for (size_t k = 0; k < node->steps.n; k++)
+        switch ((int)id) {
+        case PROMQL_FN_END:
+            v[k] = (double)o->end_ms / 1000;
+            break;
+        case PROMQL_FN_PI:
+            v[k] = M_PI;
+            break;
+        case PROMQL_FN_RANGE:
+            v[k] = (double)(o->end_ms - o->start_ms) / 1000;
+            break;
+        case PROMQL_FN_START:
+            v[k] = (double)o->start_ms / 1000;
+            break;
+        case PROMQL_FN_STEP:
+            v[k] = (double)o->step_ms / 1000;
+            break;
+        case PROMQL_FN_TIME:
+            v[k] = (double)steps_time(&node->steps, k) / 1000;
+            break;
+        default:
+            return query_unsupported_function(q, node->expr);
+        }
+    return ERR_OK;
+}

@@ -1,0 +1,215 @@
+#include "engine/promql/eval.h"
+
+#include <assert.h>
+
+#include "engine/base/number.h"
+#include "engine/base/util.h"
+
+// ---- what was evaluated at one step, at all of them
+
+static err spread_vec(struct query *q, struct vec *v, size_t steps)
+{
+    for (size_t i = 0; i < v->n; i++) {
+        struct step_column all;
+        q->samples += steps;
+        if ((q->options->samples_max && q->samples > q->options->samples_max) ||
+            step_column_make(q->a, steps, &all))
+            return query_too_many_samples(q->e);
+        step_column_fill(&all, steps, v->series[i].column.v[0]);
+        v->series[i].column = all;
+    }
+    return ERR_OK;
+}
+
+static err make_scalar(struct query *q, size_t steps, double **out)
+{
+    *out = arena_array(q->a, steps, double);
+    return *out ? ERR_OK : query_too_many_samples(q->e);
+}
+
+// ---- range functions over subqueries
+
+// The values of one series of the inner expression as samples. A full series uses the inner steps'
+// own times, so that its windows serve all full ones.
+static err samples_of(struct query *q, const struct steps *inner, const int64_t *times,
+                      const struct step_column *column, struct column *out)
+{
+    const size_t n = steps_count(column->present, inner->n);
+    if (n == inner->n) {
+        *out = (struct column){times, column->v, n};
+        return ERR_OK;
+    }
+    int64_t *t = arena_array(q->a, n, int64_t);
+    double *v = arena_array(q->a, n, double);
+    if (!t || !v)
+        return query_too_many_samples(q->e);
+    size_t at = 0;
+    for (size_t k = steps_next(column->present, inner->n, 0); k < inner->n;
+         k = steps_next(column->present, inner->n, k + 1)) {
+        t[at] = steps_time(inner, k);
+        v[at++] = column->v[k];
+    }
+    *out = (struct column){t, v, n};
+    return ERR_OK;
+}
+
+static err over_subquery(struct query *q, const struct plan_node *node,
+                         const struct range_function *f, const double *param, struct vec *out)
+{
+    const struct steps *inner = &node->args[0]->steps;
+    struct steps grid = *inner;
+    if (node->args[0]->spread)
+        grid.n = node->args[0]->spread;
+    struct vec in = {0};
+    if (!node->is_empty)
+        TRY(eval_vec(q, node->args[0], &in));
+    int64_t *times = arena_array(q->a, grid.n, int64_t);
+    if (!times)
+        return query_too_many_samples(q->e);
+    for (size_t k = 0; k < grid.n; k++)
+        times[k] = steps_time(&grid, k);
+    struct windows full = {0};
+    for (size_t i = 0; i < in.n; i++) {
+        TRY(query_breathe(q->e));
+        struct column c = {0};
+        TRY(samples_of(q, &grid, times, &in.series[i].column, &c));
+        struct windows own, *w = c.t == times ? &full : &own;
+        if ((w == &own || !full.n) &&
+            windows_make(&node->windows, c.t, c.n, f->extrapolates, q->a, w))
+            return query_too_many_samples(q->e);
+        struct step_column made;
+        TRY(vec_add_new(q, out, in.series[i].labels, in.series[i].drop_name, node->steps.n, &made));
+        f->run(w, c.v, param, made.v, made.present);
+    }
+    vec_drop_empty(out, node->steps.n);
+    if (f->keeps_name)
+        return ERR_OK;
+    vec_drop_names(q, out);
+    return q->options->delayed_name_removal ? ERR_OK : vec_no_equal(q, out);
+}
+
+static err note_quantiles(struct query *q, const struct plan_node *node, const double *param)
+{
+    for (size_t k = 0; k < node->steps.n; k++)
+        if (!(param[k] >= 0 && param[k] <= 1)) {
+            char text[NUMBER_TEXT_MAX];
+            const size_t n = number_format_g(param[k], text);
+            query_note(q, true, node->expr->call.args[0],
+                       "quantile value should be between 0 and 1, got %.*s", (int)n, text);
+        }
+    return ERR_OK;
+}
+
+static err eval_range_function(struct query *q, const struct plan_node *node, struct vec *out)
+{
+    const enum promql_function_id id = node->expr->call.function->id;
+    const struct range_function *f =
+        range_function_find(id == PROMQL_FN_ABSENT_OVER_TIME ? PROMQL_FN_PRESENT_OVER_TIME : id);
+    double *param = NULL;
+    if (node->args[1])
+        TRY(eval_scalar(q, node->args[1], &param));
+    if (node->fragment) {
+        node->fragment->param = param;
+        TRY(gather_vec(q, node, out));
+    } else {
+        TRY(over_subquery(q, node, f, param, out));
+    }
+    if (id == PROMQL_FN_QUANTILE_OVER_TIME && out->n)
+        return note_quantiles(q, node, param);
+    if (id == PROMQL_FN_ABSENT_OVER_TIME)
+        return eval_absent(q, node, expr_bare(node->expr->call.args[0]), out);
+    return ERR_OK;
+}
+
+// ---- nodes
+
+static err eval_unary(struct query *q, const struct plan_node *node, struct vec *out)
+{
+    TRY(eval_vec(q, node->args[0], out));
+    if (node->expr->unary.op == PROMQL_ADD)
+        return ERR_OK;
+    for (size_t i = 0; i < out->n; i++)
+        for (size_t k = 0; k < node->steps.n; k++)
+            out->series[i].column.v[k] = -out->series[i].column.v[k];
+    vec_drop_names(q, out);
+    return q->options->delayed_name_removal ? ERR_OK : vec_merge_equal(q, out, node->steps.n);
+}
+
+static err eval_node(struct query *q, const struct plan_node *node, struct vec *out)
+{
+    switch (node->expr->kind) {
+    case PROMQL_VECTOR:
+        return gather_vec(q, node, out);
+    case PROMQL_AGGREGATE:
+        if (node->args[0]->fragment && node->args[0]->fragment->aggregates)
+            return gather_vec(q, node->args[0], out);
+        return eval_aggregation(q, node, out);
+    case PROMQL_BINARY:
+        return eval_binary(q, node, out);
+    case PROMQL_UNARY:
+        return eval_unary(q, node, out);
+    case PROMQL_CALL:
+        if (call_has_range(node->expr))
+            return eval_range_function(q, node, out);
+        if (node->fragment)
+            return gather_vec(q, node, out);
+        return eval_call(q, node, out);
+    case PROMQL_MATRIX:
+    case PROMQL_NUMBER:
+    case PROMQL_PAREN:
+    case PROMQL_STRING:
+    case PROMQL_SUBQUERY:
+    case PROMQL_DURATION:
+        break;
+    }
+    assert(false);
+    return ERR_INVALID;
+}
+
+err eval_vec(struct query *q, const struct plan_node *node, struct vec *out)
+{
+    TRY(query_breathe(q->e));
+    *out = (struct vec){0};
+    TRY(eval_node(q, node, out));
+    return node->spread ? spread_vec(q, out, node->spread) : ERR_OK;
+}
+
+static err eval_scalar_node(struct query *q, const struct plan_node *node, double **out)
+{
+    const struct promql_expr *e = node->expr;
+    if (e->kind == PROMQL_NUMBER) {
+        TRY(make_scalar(q, node->steps.n, out));
+        for (size_t k = 0; k < node->steps.n; k++)
+            (*out)[k] = e->number.value;
+        return ERR_OK;
+    }
+    if (e->kind == PROMQL_UNARY) {
+        TRY(eval_scalar(q, node->args[0], out));
+        for (size_t k = 0; e->unary.op == PROMQL_SUB && k < node->steps.n; k++)
+            (*out)[k] = -(*out)[k];
+        return ERR_OK;
+    }
+    if (e->kind == PROMQL_BINARY)
+        return eval_scalar_binary(q, node, out);
+    assert(e->kind == PROMQL_CALL);
+    return eval_scalar_call(q, node, out);
+}
+
+err eval_scalar(struct query *q, const struct plan_node *node, double **out)
+{
+    TRY(query_breathe(q->e));
+    TRY(eval_scalar_node(q, node, out));
+    if (!node->spread)
+        return ERR_OK;
+    const double value = (*out)[0];
+    TRY(make_scalar(q, node->spread, out));
+    for (size_t k = 0; k < node->spread; k++)
+        (*out)[k] = value;
+    return ERR_OK;
+}
+
+struct str eval_string(const struct plan_node *node)
+{
+    assert(node->expr->kind == PROMQL_STRING);
+    return node->expr->string;
+}

@@ -1,0 +1,108 @@
+// Inside of the evaluator: the plan, values, and the functions that turn one into the other.
+#ifndef ENGINE_PROMQL_EVAL_H
+#define ENGINE_PROMQL_EVAL_H
+
+#include "engine/promql/fragment.h"
+#include "engine/promql/query.h"
+
+// ---- values
+
+struct vec_series {
+    struct str labels;
+    bool drop_name; // delayed: the name goes when the query ends
+    struct step_column column;
+};
+
+struct vec { // an instant vector at each of its steps; series without any value do not stand here
+    struct vec_series *series;
+    size_t n, capacity;
+};
+
+// ---- the plan: made once, then only read
+
+struct plan_node {
+    const struct promql_expr *expr; // without parentheses around it
+    struct steps steps;             // at which it is evaluated
+    size_t spread; // it does not depend on the step: evaluated at one, repeated this often
+    struct fragment *fragment; // what of it runs on the shards: a selector and what is above
+    struct plan_node **args;   // of calls, aggregations (expr, param), operators; NULL: see above
+    size_t args_count;
+    struct window_times windows; // of a subquery below a range function
+    bool is_empty;               // a subquery without a single step
+};
+
+// One run of a plan.
+struct query {
+    const struct query_source *source;
+    const struct query_options *options;
+    struct str text;
+    struct arena *a;
+    struct errmsg *e;
+    struct query_result *out;
+    struct steps steps;         // of the query as a whole
+    struct plan_node **leaves;  // with a fragment, in the order of the text
+    struct query_part *results; // of leaves, parts_count each
+    size_t leaves_count, leaves_capacity, parts_count;
+    uint64_t samples; // in memory, in vectors
+    size_t notes_capacity;
+};
+
+// What one part of the source answered to one fragment.
+struct query_part {
+    struct fragment_result result;
+    bool is_done; // has run
+};
+
+// plan.c
+err plan_make(struct query *q, const struct promql_expr *expr, const struct steps *steps,
+              struct plan_node **out);
+const struct promql_expr *expr_bare(const struct promql_expr *e); // without parentheses
+// Functions of the time of evaluation, also where their argument has an @.
+bool function_is_of_time(enum promql_function_id id);
+bool matchers_fix_name(const struct matcher *ms, size_t n);
+
+// duration_expr.c: the milliseconds of a range, step (or_zero false) or offset.
+err duration_of(struct query *q, const struct promql_expr *e, bool or_less, int64_t *out_ms);
+
+// gather.c: fragments and their results.
+err gather_all(struct query *q); // runs every fragment that waits for no parameter
+err gather_vec(struct query *q, const struct plan_node *node, struct vec *out);
+err gather_raw(struct query *q, const struct plan_node *node);
+
+// eval.c
+err eval_vec(struct query *q, const struct plan_node *node, struct vec *out);
+err eval_scalar(struct query *q, const struct plan_node *node, double **out); // for each step
+struct str eval_string(const struct plan_node *node);
+
+// vec.c
+err vec_add(struct query *q, struct vec *v, struct str labels, bool drop_name,
+            struct step_column column);
+err vec_add_new(struct query *q, struct vec *v, struct str labels, bool drop_name, size_t steps,
+                struct step_column *out); // with a column of its own, all absent
+void vec_drop_empty(struct vec *v, size_t steps);
+// Names dropped from all series, or marked to be dropped.
+void vec_drop_names(struct query *q, struct vec *v);
+// Series of equal labels become one, unless they have a value at the same step.
+err vec_merge_equal(struct query *q, struct vec *v, size_t steps);
+err vec_no_equal(struct query *q, const struct vec *v); // an error where there are any
+void vec_sort_by_labels(struct vec *v);
+
+// binary.c, aggregation.c, call.c
+err eval_binary(struct query *q, const struct plan_node *node, struct vec *out);
+err eval_scalar_binary(struct query *q, const struct plan_node *node, double **out);
+err eval_aggregation(struct query *q, const struct plan_node *node, struct vec *out);
+err eval_call(struct query *q, const struct plan_node *node, struct vec *out);
+err eval_scalar_call(struct query *q, const struct plan_node *node, double **out);
+bool call_has_range(const struct promql_expr *e); // a range function's
+// What absent() makes of *v: at steps where no series is, one with the labels that of, if it is a
+// selector, asks for.
+err eval_absent(struct query *q, const struct plan_node *node, const struct promql_expr *of,
+                struct vec *v);
+
+// note.c: text ends with the position of expr: "... (1:6)".
+void query_note(struct query *q, bool is_warning, const struct promql_expr *at, const char *format,
+                ...) __attribute__((format(printf, 4, 5)));
+err query_unsupported(struct query *q, const struct promql_expr *at, const char *what);
+err query_unsupported_function(struct query *q, const struct promql_expr *call);
+
+#endif

@@ -1,0 +1,165 @@
+#include <assert.h>
+#include <stdlib.h>
+
+#include "engine/promql/eval.h"
+
+static int compare_series(const void *left, const void *right)
+{
+    const struct query_series *a = left, *b = right;
+    return labels_cmp(a->labels, b->labels);
+}
+
+static err take_vec(struct query *q, struct vec *v, bool in_order)
+{
+    bool dropped = false;
+    for (size_t i = 0; i < v->n; i++)
+        if (v->series[i].drop_name) {
+            v->series[i].labels = label_set_drop_metadata(v->series[i].labels, q->a);
+            dropped = true;
+        }
+    if (dropped)
+        TRY(vec_merge_equal(q, v, q->steps.n));
+    struct query_series *series = arena_array(q->a, v->n, struct query_series);
+    if (!series)
+        return query_too_many_samples(q->e);
+    for (size_t i = 0; i < v->n; i++)
+        series[i] = (struct query_series){v->series[i].labels, v->series[i].column, NULL};
+    if (v->n && !in_order)
+        qsort(series, v->n, sizeof *series, compare_series);
+    q->out->series = series;
+    q->out->series_count = v->n;
+    return ERR_OK;
+}
+
+// Of an instant query: the expression gives its series an order of their own.
+static bool has_order(const struct promql_expr *e)
+{
+    if (e->kind == PROMQL_AGGREGATE)
+        return e->aggregate.op == PROMQL_TOPK || e->aggregate.op == PROMQL_BOTTOMK;
+    if (e->kind != PROMQL_CALL)
+        return false;
+    const enum promql_function_id id = e->call.function->id;
+    return id == PROMQL_FN_SORT || id == PROMQL_FN_SORT_DESC || id == PROMQL_FN_SORT_BY_LABEL ||
+           id == PROMQL_FN_SORT_BY_LABEL_DESC;
+}
+
+static err result_scalar(struct query *q, const struct plan_node *root)
+{
+    double *scalar;
+    TRY(eval_scalar(q, root, &scalar));
+    if (!q->out->is_range) {
+        q->out->kind = QUERY_SCALAR;
+        q->out->scalar = scalar[0];
+        return ERR_OK;
+    }
+    struct vec v = {0};
+    struct step_column column;
+    TRY(vec_add_new(q, &v, (struct str){0}, false, q->steps.n, &column));
+    memcpy(column.v, scalar, q->steps.n * sizeof *scalar);
+    steps_set_all(column.present, q->steps.n);
+    q->out->kind = QUERY_MATRIX;
+    return take_vec(q, &v, false);
+}
+
+// Of an instant query over a subquery: the inner expression at its steps.
+static err result_subquery(struct query *q, const struct plan_node *root)
+{
+    q->out->kind = QUERY_MATRIX;
+    struct vec v = {0};
+    if (!root->is_empty)
+        TRY(eval_vec(q, root->args[0], &v));
+    q->steps = root->args[0]->steps;
+    if (root->args[0]->spread)
+        q->steps.n = root->args[0]->spread;
+    q->out->steps = q->steps;
+    return take_vec(q, &v, false);
+}
+
+static err result(struct query *q, const struct plan_node *root)
+{
+    const struct promql_expr *e = root->expr;
+    switch (e->type) {
+    case PROMQL_TYPE_SCALAR:
+        return result_scalar(q, root);
+    case PROMQL_TYPE_STRING:
+        q->out->kind = QUERY_STRING;
+        q->out->string = e->string;
+        return ERR_OK;
+    case PROMQL_TYPE_MATRIX:
+        if (e->kind == PROMQL_SUBQUERY)
+            return result_subquery(q, root);
+        q->out->kind = QUERY_MATRIX;
+        TRY(gather_raw(q, root));
+        if (q->out->series_count)
+            qsort(q->out->series, q->out->series_count, sizeof *q->out->series, compare_series);
+        return ERR_OK;
+    case PROMQL_TYPE_VECTOR:
+    case PROMQL_TYPE_NONE:
+        break;
+    }
+    struct vec v;
+    TRY(eval_vec(q, root, &v));
+    q->out->kind = q->out->is_range ? QUERY_MATRIX : QUERY_VECTOR;
+    return take_vec(q, &v, !q->out->is_range && has_order(e));
+}
+
+static err exec(struct query *q, const struct promql_expr *expr)
+{
+    struct plan_node *root;
+    const enum promql_type type = expr->type;
+    if (q->out->is_range && type != PROMQL_TYPE_SCALAR && type != PROMQL_TYPE_VECTOR)
+        return err_set(q->e, ERR_INVALID,
+                       "invalid expression type \"%s\" for range query, must be Scalar or "
+                       "instant Vector",
+                       promql_type_text(type));
+    TRY(plan_make(q, expr, &q->steps, &root));
+    TRY(gather_all(q));
+    TRY(result(q, root));
+    if (q->samples > q->out->stats.samples_peak)
+        q->out->stats.samples_peak = q->samples;
+    return ERR_OK;
+}
+
+err promql_exec(const struct query_source *source, const struct query_options *options,
+                const struct promql_expr *expr, struct str text, struct arena *a,
+                struct query_result *out, struct errmsg *e)
+{
+    assert(options->lookback_ms > 0 && options->subquery_step_ms > 0);
+    assert(options->step_ms > 0 || options->start_ms == options->end_ms);
+    assert(options->step_ms >= 0 && options->end_ms >= options->start_ms);
+    *out = (struct query_result){.is_range = options->step_ms > 0};
+    struct errmsg own = {0};
+    struct query q = {.source = source, .options = options, .text = text, .a = a, .out = out};
+    q.e = e ? e : &own;
+    q.steps = (struct steps){options->start_ms, out->is_range ? options->step_ms : 1, 1};
+    if (out->is_range) {
+        const uint64_t span = (uint64_t)options->end_ms - (uint64_t)options->start_ms;
+        const uint64_t n = span / (uint64_t)options->step_ms + 1;
+        if (n > STEPS_MAX)
+            return query_too_many_samples(q.e);
+        q.steps.n = (size_t)n;
+    }
+    out->steps = q.steps;
+    const err code = exec(&q, expr);
+    if (code)
+        query_done(source, out);
+    return code;
+}
+
+bool query_points_next(const struct query_result *r, const struct query_series *s,
+                       struct query_points *p, int64_t *out_t_ms, double *out_v)
+{
+    if (s->raw) {
+        if (p->at >= s->raw->n)
+            return false;
+        *out_t_ms = s->raw->t[p->at];
+        *out_v = s->raw->v[p->at++];
+        return true;
+    }
+    p->at = steps_next(s->column.present, r->steps.n, p->at);
+    if (p->at >= r->steps.n)
+        return false;
+    *out_t_ms = steps_time(&r->steps, p->at);
+    *out_v = s->column.v[p->at++];
+    return true;
+}

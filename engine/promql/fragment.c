@@ -1,0 +1,312 @@
+#include "engine/promql/fragment.h"
+
+#include <assert.h>
+
+#include "engine/base/util.h"
+#include "engine/model/value.h"
+
+enum {
+    BATCH_SERIES_MAX = 256,
+    BATCH_SAMPLES = 1 << 19, // aimed at: 8 MiB of times and values
+    WINDOW_CACHE = 64,       // a power of two
+};
+
+struct run {
+    const struct fragment *f;
+    struct fragment_result *out;
+    struct arena batch;  // of columns and windows
+    struct arena groups; // of the partition's groups
+    struct label_map map;
+    size_t first_group; // in out->series, of the partition
+    uint32_t partition; // of the groups
+    uint64_t kept;      // values in the result
+    struct step_column scratch;
+    struct windows cache[WINDOW_CACHE]; // by the address of t; n 0: free
+};
+
+err query_too_many_samples(struct errmsg *e)
+{
+    return err_set(e, ERR_LIMIT,
+                   "query processing would load too many samples into memory in query execution");
+}
+
+static err count_samples(struct run *r, uint64_t in_batch)
+{
+    const uint64_t now = r->kept + in_batch;
+    if (now > r->out->samples_peak)
+        r->out->samples_peak = now;
+    if (r->f->samples_max && now > r->f->samples_max)
+        return query_too_many_samples(&r->out->e);
+    return ERR_OK;
+}
+
+static struct fragment_series *add_series(struct run *r)
+{
+    struct fragment_result *out = r->out;
+    if (out->n == out->capacity) {
+        const size_t capacity = out->capacity ? out->capacity * 2 : 16;
+        struct fragment_series *all = arena_array(&out->arena, capacity, struct fragment_series);
+        if (!all)
+            return NULL;
+        if (out->n)
+            memcpy(all, out->series, out->n * sizeof *all);
+        out->series = all;
+        out->capacity = capacity;
+    }
+    out->series[out->n] = (struct fragment_series){0};
+    return &out->series[out->n++];
+}
+
+// ---- one series to one step column
+
+static bool has_stale(const struct column *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (value_is_stale(c->v[i]))
+            return true;
+    return false;
+}
+
+// A copy without stale markers.
+static err without_stale(const struct column *c, struct arena *a, struct column *out)
+{
+    int64_t *t = arena_try(a, c->n, sizeof *t, _Alignof(int64_t));
+    double *v = arena_try(a, c->n, sizeof *v, _Alignof(double));
+    if (!t || !v)
+        return ERR_LIMIT;
+    size_t n = 0;
+    for (size_t i = 0; i < c->n; i++)
+        if (!value_is_stale(c->v[i])) {
+            t[n] = c->t[i];
+            v[n++] = c->v[i];
+        }
+    *out = (struct column){t, v, n};
+    return ERR_OK;
+}
+
+static err windows_of(struct run *r, const struct column *c, const struct windows **out)
+{
+    const uintptr_t key = (uintptr_t)c->t;
+    struct windows *w = &r->cache[(key >> 4 ^ key >> 12) & (WINDOW_CACHE - 1)];
+    if (w->n != c->n || w->t != c->t) {
+        const bool extrapolates = r->f->function && r->f->function->extrapolates;
+        TRY(windows_make(&r->f->times, c->t, c->n, extrapolates, &r->batch, w));
+    }
+    *out = w;
+    return ERR_OK;
+}
+
+static void newest(const struct windows *w, const double *v, bool timestamp,
+                   struct step_column *out)
+{
+    for (size_t k = 0; k < w->times->at.n; k++) {
+        const double value = v[w->last[k]];
+        out->v[k] = timestamp ? (double)w->t[w->last[k]] / 1000 : value;
+        if (w->count[k] && !value_is_stale(value))
+            steps_set(out->present, k);
+    }
+}
+
+// into is all absent.
+static err column_of(struct run *r, struct column c, struct step_column *into)
+{
+    const struct fragment *f = r->f;
+    if (f->kind == FRAGMENT_FUNCTION && has_stale(&c))
+        TRY(without_stale(&c, &r->batch, &c));
+    if (c.n == 0)
+        return ERR_OK;
+    const struct windows *w = NULL;
+    TRY(windows_of(r, &c, &w));
+    if (f->kind == FRAGMENT_FUNCTION)
+        f->function->run(w, c.v, f->param, into->v, into->present);
+    else
+        newest(w, c.v, f->kind == FRAGMENT_TIMESTAMP, into);
+    return ERR_OK;
+}
+
+// ---- what becomes of the column
+
+static struct str labels_of(const struct run *r, struct str labels, struct arena *a)
+{
+    if (r->f->drops_name && !r->f->delayed_name_removal)
+        return label_set_drop_metadata(labels, a);
+    return labels;
+}
+
+static err keep_series(struct run *r, const struct storage_series *s,
+                       const struct step_column *column)
+{
+    struct fragment_series *to = add_series(r);
+    if (!to)
+        return ERR_LIMIT;
+    const struct str labels = labels_of(r, s->labels, &r->out->arena);
+    *to = (struct fragment_series){
+        .labels = labels.p == s->labels.p ? arena_str(&r->out->arena, labels) : labels,
+        .partition = s->partition,
+        .drop_name = r->f->drops_name && r->f->delayed_name_removal,
+        .column = *column,
+    };
+    r->kept += steps_count(column->present, r->f->times.at.n);
+    return ERR_OK;
+}
+
+static void open_partition(struct run *r, uint32_t partition)
+{
+    arena_reset(&r->groups);
+    r->map = (struct label_map){.a = &r->groups};
+    r->first_group = r->out->n;
+    r->partition = partition;
+}
+
+static err add_to_group(struct run *r, const struct storage_series *s,
+                        const struct step_column *column)
+{
+    const struct fragment *f = r->f;
+    const size_t steps = f->times.at.n;
+    if (r->out->n == 0 || s->partition != r->partition)
+        open_partition(r, s->partition);
+    struct str key = {0};
+    if (f->without || f->grouping.n) {
+        char *p = arena_alloc(&r->batch, s->labels.n, 1);
+        key = labels_of(r, s->labels, &r->batch);
+        key = str_make(p, label_set_pick(key, f->grouping, !f->without, p));
+    }
+    bool is_new = false;
+    const size_t at = r->first_group + label_map_add(&r->map, key, true, &is_new);
+    if (is_new) {
+        struct fragment_series *group = add_series(r);
+        if (!group || aggregate_state_make(f->op, steps, &r->out->arena, &group->state))
+            return ERR_LIMIT;
+        group->labels = arena_str(&r->out->arena, key);
+        group->partition = s->partition;
+        r->kept += steps;
+    }
+    struct fragment_series *group = &r->out->series[at];
+    group->drop_name |= f->drops_name && f->delayed_name_removal;
+    aggregate_add(f->op, &group->state, steps, column->v, column->present);
+    return ERR_OK;
+}
+
+static err keep_raw(struct run *r, const struct storage_series *s, const struct column *c)
+{
+    struct column clean;
+    TRY(without_stale(c, &r->out->arena, &clean));
+    if (clean.n == 0)
+        return ERR_OK;
+    struct fragment_series *to = add_series(r);
+    if (!to)
+        return ERR_LIMIT;
+    to->labels = arena_str(&r->out->arena, s->labels);
+    to->partition = s->partition;
+    to->raw = clean;
+    r->kept += clean.n;
+    return ERR_OK;
+}
+
+static void note_odd_counter(struct run *r, struct str labels)
+{
+    static const struct str suffixes[] = {
+        {"_total", 6}, {"_sum", 4}, {"_count", 6}, {"_bucket", 7}};
+    const struct str name = labels_value(labels, LABEL_NAME);
+    for (size_t i = 0; i < countof(suffixes); i++)
+        if (str_has_suffix(name, suffixes[i]))
+            return;
+    bool is_new;
+    if (name.n)
+        label_map_add(&r->out->odd_counters, name, true, &is_new);
+}
+
+static err take_series(struct run *r, const struct storage_series *s, const struct column *c)
+{
+    const struct fragment *f = r->f;
+    const size_t steps = f->times.at.n;
+    if (f->kind == FRAGMENT_RAW)
+        return keep_raw(r, s, c);
+    struct step_column *column = &r->scratch;
+    memset(column->present, 0, steps_words(steps) * sizeof *column->present);
+    TRY(column_of(r, *c, column));
+    if (!steps_any(column->present, steps))
+        return ERR_OK;
+    if (f->wants_counters)
+        note_odd_counter(r, s->labels);
+    if (f->aggregates)
+        return add_to_group(r, s, column);
+    TRY(keep_series(r, s, column));
+    return step_column_make(&r->out->arena, steps, column);
+}
+
+// ---- the loop over batches
+
+static err run_batch(struct run *r, const struct storage *storage, const struct storage_set *set,
+                     size_t at, size_t n, int64_t mint, int64_t maxt, size_t *out_samples)
+{
+    arena_reset(&r->batch);
+    memset(r->cache, 0, sizeof r->cache);
+    struct column *columns = arena_array(&r->batch, n, struct column);
+    if (!columns)
+        return ERR_LIMIT;
+    const struct storage_series *series = set->series + at;
+    TRY(storage->ops->read(storage->self, set, series, n, mint, maxt, &r->batch, columns,
+                           &r->out->e));
+    size_t samples = 0;
+    for (size_t i = 0; i < n; i++)
+        samples += columns[i].n;
+    r->out->samples += samples;
+    TRY(count_samples(r, samples));
+    for (size_t i = 0; i < n; i++) {
+        TRY(query_breathe(&r->out->e));
+        TRY(take_series(r, &series[i], &columns[i]));
+        TRY(count_samples(r, samples));
+    }
+    *out_samples = samples;
+    return ERR_OK;
+}
+
+static err run_all(struct run *r, const struct storage *storage)
+{
+    const struct fragment *f = r->f;
+    TRY(step_column_make(&r->out->arena, f->times.at.n, &r->scratch));
+    const int64_t maxt = steps_end(&f->times.at) - f->times.offset_ms;
+    const int64_t mint = f->times.at.start_ms - f->times.offset_ms - f->times.range_ms;
+    struct storage_set set = {0};
+    TRY(storage->ops->select(storage->self, f->matchers, f->matchers_count, mint, maxt, 0,
+                             &r->out->arena, &set, &r->out->e));
+    err code = ERR_OK;
+    size_t batch = 16;
+    for (size_t at = 0, n; at < set.n && !code; at += n) {
+        n = set.n - at < batch ? set.n - at : batch;
+        size_t samples = 0;
+        code = run_batch(r, storage, &set, at, n, mint, maxt, &samples);
+        const size_t fits = BATCH_SAMPLES / (samples / n + 1);
+        batch = fits < 1 ? 1 : fits > BATCH_SERIES_MAX ? BATCH_SERIES_MAX : fits;
+    }
+    storage->ops->release(storage->self, &set);
+    return code;
+}
+
+void fragment_run(const struct fragment *f, const struct storage *storage,
+                  struct fragment_result *out)
+{
+    assert(f->times.at.n > 0);
+    *out = (struct fragment_result){0};
+    arena_init(&out->arena, f->bytes_max);
+    out->odd_counters.a = &out->arena;
+    struct arena own;
+    arena_init(&own, 0);
+    struct run *r = arena_new(&own, struct run); // too large for a fiber's stack
+    *r = (struct run){.f = f, .out = out};
+    arena_init(&r->batch, f->bytes_max);
+    arena_init(&r->groups, 0);
+    out->code = run_all(r, storage);
+    if (out->code == ERR_LIMIT && !out->e.text[0])
+        out->code = query_too_many_samples(&out->e);
+    arena_deinit(&r->groups);
+    arena_deinit(&r->batch);
+    arena_deinit(&own);
+}
+
+void fragment_result_done(struct fragment_result *r)
+{
+    arena_deinit(&r->arena);
+    *r = (struct fragment_result){0};
+}

@@ -1,0 +1,68 @@
+// The part of a plan that runs where the data is: a selector, what is made of each of its series at
+// all steps, and perhaps an aggregation of those.
+//
+// fragment_run() works on the calling shard's storage alone and puts everything it returns in the
+// result's own arena, which that shard frees with fragment_result_done().
+#ifndef ENGINE_PROMQL_FRAGMENT_H
+#define ENGINE_PROMQL_FRAGMENT_H
+
+#include "engine/model/storage.h"
+#include "engine/promql/aggregate.h"
+#include "engine/promql/label_set.h"
+#include "engine/promql/range_function.h"
+
+enum fragment_kind {
+    FRAGMENT_NEWEST,    // the newest sample of the window, none if that is a stale marker
+    FRAGMENT_TIMESTAMP, // its time in seconds
+    FRAGMENT_FUNCTION,  // function over the window
+    FRAGMENT_RAW,       // the samples themselves, of the first step's window
+};
+
+struct fragment {
+    enum fragment_kind kind;
+    const struct matcher *matchers;
+    size_t matchers_count;
+    struct window_times times; // the window of FRAGMENT_NEWEST is the lookback
+    const struct range_function *function;
+    const double *param; // of function, for each step; or NULL
+    bool drops_name;     // from the labels, or, delayed, by a mark on the series
+    bool delayed_name_removal;
+    bool wants_counters; // rate, increase: metric names that do not look like one are reported
+    bool aggregates;
+    enum promql_aggregate op;
+    bool without;
+    struct label_names grouping; // of without: __name__ is among them
+    uint64_t samples_max;        // in memory at a time; 0: no limit
+    size_t bytes_max;            // of the result's arena; 0: no limit
+};
+
+struct fragment_series { // or, when the fragment aggregates, a group within one partition
+    struct str labels;
+    uint32_t partition;
+    bool drop_name;
+    struct step_column column;
+    struct aggregate_state state;
+    struct column raw;
+};
+
+struct fragment_result {
+    struct arena arena;
+    struct fragment_series *series; // by partition, ascending; without those that are empty
+    size_t n, capacity;
+    struct label_map odd_counters; // metric names
+    uint64_t samples;              // read
+    uint64_t samples_peak;         // in memory at a time
+    err code;
+    struct errmsg e;
+};
+
+void fragment_run(const struct fragment *f, const struct storage *storage,
+                  struct fragment_result *out); // Suspends.
+void fragment_result_done(struct fragment_result *r);
+
+// "query processing would load too many samples into memory in query execution"
+err query_too_many_samples(struct errmsg *e);
+// Gives way when the turn is used up; ERR_TIMEOUT, ERR_CANCELED with Prometheus's text. Suspends.
+err query_breathe(struct errmsg *e);
+
+#endif

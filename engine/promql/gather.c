@@ -1,0 +1,209 @@
+// Fragments to the shards, their results back.
+#include <assert.h>
+#include <stdlib.h>
+
+#include "engine/promql/eval.h"
+
+// ---- running
+
+// All fragments that can run, on one part of the source.
+struct part_job {
+    struct query *q;
+    size_t part;
+    struct plan_node *only; // this leaf alone; NULL: all that wait for nothing
+};
+
+static bool waits_for_param(const struct plan_node *leaf)
+{
+    const struct range_function *f = leaf->fragment->function;
+    return f && f->param_arg >= 0;
+}
+
+static void run_part(const struct part_job *job, const struct storage *storage)
+{
+    struct query *q = job->q;
+    for (size_t i = 0; i < q->leaves_count; i++) {
+        if (job->only ? q->leaves[i] != job->only : waits_for_param(q->leaves[i]))
+            continue;
+        struct query_part *part = &q->results[i * q->parts_count + job->part];
+        fragment_run(q->leaves[i]->fragment, storage, &part->result);
+        part->is_done = true;
+        if (part->result.code)
+            return;
+    }
+}
+
+static err run(struct query *q, struct plan_node *only)
+{
+    for (size_t p = 0; p < q->parts_count; p++) {
+        const struct part_job job = {q, p, only};
+        run_part(&job, &q->source->parts[p]);
+    }
+    for (size_t i = 0; i < q->leaves_count * q->parts_count; i++) {
+        const struct fragment_result *r = &q->results[i].result;
+        if (r->code) {
+            *q->e = r->e;
+            return r->code;
+        }
+    }
+    return ERR_OK;
+}
+
+err gather_all(struct query *q)
+{
+    q->parts_count = q->source->parts_count;
+    q->results = arena_zalloc(q->a, q->leaves_count * q->parts_count * sizeof *q->results,
+                              _Alignof(struct query_part));
+    q->out->parts = q->results;
+    q->out->parts_count = q->leaves_count * q->parts_count;
+    return run(q, NULL);
+}
+
+void query_done(const struct query_source *source, struct query_result *result)
+{
+    (void)source;
+    for (size_t i = 0; i < result->parts_count; i++)
+        if (result->parts[i].is_done)
+            fragment_result_done(&result->parts[i].result);
+    result->parts_count = 0;
+}
+
+// ---- results in the order of partitions
+
+static size_t leaf_index(const struct query *q, const struct plan_node *node)
+{
+    size_t i = 0;
+    while (i < q->leaves_count && q->leaves[i]->fragment != node->fragment)
+        i++;
+    assert(i < q->leaves_count);
+    return i;
+}
+
+static int compare_partitions(const void *left, const void *right)
+{
+    const struct fragment_series *a = *(struct fragment_series *const *)left;
+    const struct fragment_series *b = *(struct fragment_series *const *)right;
+    if (a->partition != b->partition)
+        return a->partition < b->partition ? -1 : 1;
+    return (a > b) - (a < b); // one partition is in one part: its order stands
+}
+
+static err collect(struct query *q, const struct plan_node *node, struct fragment_series ***out,
+                   size_t *out_n)
+{
+    const size_t leaf = leaf_index(q, node);
+    struct query_part *parts = &q->results[leaf * q->parts_count];
+    if (!parts[0].is_done)
+        TRY(run(q, q->leaves[leaf]));
+    size_t n = 0;
+    for (size_t p = 0; p < q->parts_count; p++)
+        n += parts[p].result.n;
+    struct fragment_series **all = arena_try(q->a, n, sizeof *all, _Alignof(void *));
+    if (!all)
+        return query_too_many_samples(q->e);
+    size_t at = 0;
+    for (size_t p = 0; p < q->parts_count; p++) {
+        const struct fragment_result *r = &parts[p].result;
+        for (size_t i = 0; i < r->n; i++)
+            all[at++] = &r->series[i];
+        q->out->stats.samples += r->samples;
+        if (q->samples + r->samples_peak > q->out->stats.samples_peak)
+            q->out->stats.samples_peak = q->samples + r->samples_peak;
+    }
+    if (n && q->parts_count > 1)
+        qsort(all, n, sizeof(struct fragment_series *), compare_partitions);
+    *out = all;
+    *out_n = n;
+    return ERR_OK;
+}
+
+static void note_odd_counters(struct query *q, const struct plan_node *node)
+{
+    const size_t leaf = leaf_index(q, node);
+    const struct promql_expr *call = q->leaves[leaf]->expr;
+    for (size_t p = 0; p < q->parts_count; p++) {
+        const struct fragment_result *r = &q->results[leaf * q->parts_count + p].result;
+        for (size_t i = 0; i < r->odd_counters.n; i++)
+            query_note(q, false, call->call.args[0],
+                       "metric might not be a counter, name does not end in "
+                       "_total/_sum/_count/_bucket: \"%.*s\"",
+                       STR_ARG(r->odd_counters.keys[i]));
+    }
+}
+
+// ---- merging groups
+
+struct merged_group {
+    size_t count, at; // of the parts
+    bool drop_name;
+    struct aggregate_part *parts;
+};
+
+static err merge_groups(struct query *q, const struct fragment *f, struct fragment_series **all,
+                        size_t n, struct vec *out)
+{
+    const size_t steps = f->times.at.n;
+    struct label_map map = {.a = q->a};
+    struct merged_group *groups = arena_array(q->a, n, struct merged_group);
+    struct aggregate_part *parts = arena_array(q->a, n, struct aggregate_part);
+    size_t *group_of = arena_array(q->a, n, size_t);
+    if (!groups || !parts || !group_of)
+        return query_too_many_samples(q->e);
+    for (size_t i = 0; i < n; i++) {
+        bool is_new;
+        group_of[i] = label_map_add(&map, all[i]->labels, false, &is_new);
+        groups[group_of[i]].count++;
+        groups[group_of[i]].drop_name |= all[i]->drop_name;
+    }
+    for (size_t g = 0, at = 0; g < map.n; at += groups[g++].count)
+        groups[g].parts = parts + at;
+    for (size_t i = 0; i < n; i++) {
+        struct merged_group *g = &groups[group_of[i]];
+        g->parts[g->at++] = (struct aggregate_part){all[i]->partition, all[i]->state};
+    }
+    for (size_t g = 0; g < map.n; g++) {
+        TRY(query_breathe(q->e));
+        aggregate_merge_tree(f->op, groups[g].parts, groups[g].count, steps);
+        struct step_column column;
+        aggregate_finish(f->op, &groups[g].parts[0].state, steps, &column);
+        TRY(vec_add(q, out, map.keys[g], groups[g].drop_name, column));
+    }
+    vec_sort_by_labels(out);
+    return ERR_OK;
+}
+
+err gather_vec(struct query *q, const struct plan_node *node, struct vec *out)
+{
+    const struct fragment *f = node->fragment;
+    struct fragment_series **all;
+    size_t n;
+    TRY(collect(q, node, &all, &n));
+    if (f->wants_counters)
+        note_odd_counters(q, node);
+    if (f->aggregates)
+        return merge_groups(q, f, all, n, out);
+    q->samples += n * f->times.at.n;
+    if (f->samples_max && q->samples > f->samples_max)
+        return query_too_many_samples(q->e);
+    for (size_t i = 0; i < n; i++)
+        TRY(vec_add(q, out, all[i]->labels, all[i]->drop_name, all[i]->column));
+    if (f->drops_name && !f->delayed_name_removal &&
+        !matchers_fix_name(f->matchers, f->matchers_count))
+        return vec_no_equal(q, out);
+    return ERR_OK;
+}
+
+err gather_raw(struct query *q, const struct plan_node *node)
+{
+    struct fragment_series **all;
+    size_t n;
+    TRY(collect(q, node, &all, &n));
+    struct query_series *series = arena_array(q->a, n, struct query_series);
+    if (!series)
+        return query_too_many_samples(q->e);
+    for (size_t i = 0; i < n; i++)
+        series[i] = (struct query_series){.labels = all[i]->labels, .raw = &all[i]->raw};
+    q->out->series = series;
+    q->out->series_count = n;
+    return ERR_OK;
+}

@@ -1,0 +1,293 @@
+#include <assert.h>
+
+#include "engine/promql/eval.h"
+
+const struct promql_expr *expr_bare(const struct promql_expr *e)
+{
+    while (e->kind == PROMQL_PAREN)
+        e = e->paren;
+    return e;
+}
+
+// A matcher asks for one metric name, so that dropping names cannot make two series equal.
+bool matchers_fix_name(const struct matcher *ms, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ms[i].kind == MATCHER_EQ && str_eq(ms[i].name, LABEL_NAME) && ms[i].value.n)
+            return true;
+    return false;
+}
+
+// ---- what does not depend on the step
+
+bool function_is_of_time(enum promql_function_id id)
+{
+    switch ((int)id) {
+    case PROMQL_FN_DAY_OF_MONTH:
+    case PROMQL_FN_DAY_OF_WEEK:
+    case PROMQL_FN_DAY_OF_YEAR:
+    case PROMQL_FN_DAYS_IN_MONTH:
+    case PROMQL_FN_HOUR:
+    case PROMQL_FN_MINUTE:
+    case PROMQL_FN_MONTH:
+    case PROMQL_FN_PREDICT_LINEAR:
+    case PROMQL_FN_TIME:
+    case PROMQL_FN_TIMESTAMP:
+    case PROMQL_FN_YEAR:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool is_constant(const struct promql_expr *e)
+{
+    switch (e->kind) {
+    case PROMQL_NUMBER:
+    case PROMQL_STRING:
+        return true;
+    case PROMQL_VECTOR:
+        return e->vector.shift.at != PROMQL_AT_NONE;
+    case PROMQL_MATRIX:
+        return e->matrix.vector->vector.shift.at != PROMQL_AT_NONE;
+    case PROMQL_SUBQUERY:
+        return e->subquery.shift.at != PROMQL_AT_NONE;
+    case PROMQL_CALL:
+        if (function_is_of_time(e->call.function->id))
+            return false;
+        break;
+    case PROMQL_AGGREGATE:
+    case PROMQL_BINARY:
+    case PROMQL_PAREN:
+    case PROMQL_UNARY:
+    case PROMQL_DURATION:
+        break;
+    }
+    const struct promql_expr *child;
+    for (size_t i = 0; (child = promql_child(e, i)); i++)
+        if (!is_constant(child))
+            return false;
+    return true;
+}
+
+// ---- selectors
+
+static err leaf_times(struct query *q, const struct promql_shift *shift, const struct steps *steps,
+                      struct window_times *out)
+{
+    int64_t offset_ms = shift->original_offset_ms;
+    if (shift->offset_expr)
+        TRY(duration_of(q, shift->offset_expr, true, &offset_ms));
+    out->offset_ms = offset_ms;
+    out->at = *steps;
+    switch (shift->at) {
+    case PROMQL_AT_NONE:
+        return ERR_OK;
+    case PROMQL_AT_TIME:
+        out->at = (struct steps){shift->at_ms, 0, steps->n};
+        break;
+    case PROMQL_AT_START:
+        out->at = (struct steps){q->options->start_ms, 0, steps->n};
+        break;
+    case PROMQL_AT_END:
+        out->at = (struct steps){q->options->end_ms, 0, steps->n};
+        break;
+    }
+    return ERR_OK;
+}
+
+static void add_leaf(struct query *q, struct plan_node *node)
+{
+    if (q->leaves_count == q->leaves_capacity) {
+        q->leaves_capacity = q->leaves_capacity ? q->leaves_capacity * 2 : 8;
+        struct plan_node **all = arena_zalloc(q->a, q->leaves_capacity * sizeof(struct plan_node *),
+                                              _Alignof(struct plan_node *));
+        for (size_t i = 0; i < q->leaves_count; i++)
+            all[i] = q->leaves[i];
+        q->leaves = all;
+    }
+    q->leaves[q->leaves_count++] = node;
+}
+
+static err plan_selector(struct query *q, struct plan_node *node,
+                         const struct promql_expr *selector, enum fragment_kind kind,
+                         int64_t range_ms)
+{
+    if (selector->vector.anchored || selector->vector.smoothed)
+        return query_unsupported(q, selector, "anchored and smoothed");
+    struct fragment *f = arena_new(q->a, struct fragment);
+    *f = (struct fragment){
+        .kind = kind,
+        .matchers = selector->vector.matchers,
+        .matchers_count = selector->vector.matchers_count,
+        .delayed_name_removal = q->options->delayed_name_removal,
+        .samples_max = q->options->samples_max,
+        .bytes_max = q->options->bytes_max,
+    };
+    TRY(leaf_times(q, &selector->vector.shift, &node->steps, &f->times));
+    f->times.range_ms = range_ms;
+    node->fragment = f;
+    add_leaf(q, node);
+    return ERR_OK;
+}
+
+static err matrix_range(struct query *q, const struct promql_expr *matrix, int64_t *out_ms)
+{
+    *out_ms = matrix->matrix.range_ms;
+    if (matrix->matrix.range_expr)
+        return duration_of(q, matrix->matrix.range_expr, false, out_ms);
+    return ERR_OK;
+}
+
+// ---- subqueries
+
+// The steps at which the inner expression is evaluated: multiples of the subquery's step that some
+// window of the outer steps holds.
+static err plan_subquery(struct query *q, struct plan_node *node, const struct promql_expr *e)
+{
+    int64_t range_ms = e->subquery.range_ms, step_ms = e->subquery.step_ms;
+    if (e->subquery.range_expr)
+        TRY(duration_of(q, e->subquery.range_expr, false, &range_ms));
+    if (e->subquery.step_expr)
+        TRY(duration_of(q, e->subquery.step_expr, false, &step_ms));
+    if (step_ms == 0)
+        step_ms = q->options->subquery_step_ms;
+    TRY(leaf_times(q, &e->subquery.shift, &node->steps, &node->windows));
+    node->windows.range_ms = range_ms;
+    const int64_t after = node->windows.at.start_ms - node->windows.offset_ms - range_ms;
+    const int64_t end = steps_end(&node->windows.at) - node->windows.offset_ms;
+    struct steps inner = {.start_ms = step_ms * (after / step_ms), .step_ms = step_ms};
+    if (inner.start_ms <= after)
+        inner.start_ms += step_ms;
+    node->is_empty = inner.start_ms > end;
+    inner.n = node->is_empty ? 1 : (size_t)((end - inner.start_ms) / step_ms) + 1;
+    if (inner.n > STEPS_MAX)
+        return query_too_many_samples(q->e);
+    return plan_make(q, e->subquery.expr, &inner, &node->args[0]);
+}
+
+// ---- calls and aggregations
+
+static err plan_range_function(struct query *q, struct plan_node *node,
+                               const struct range_function *f)
+{
+    const struct promql_expr *e = node->expr;
+    const struct promql_expr *arg = expr_bare(e->call.args[f->matrix_arg]);
+    node->args_count = 2; // the subquery's expression, the parameter
+    node->args = arena_zalloc(q->a, 2 * sizeof(struct plan_node *), _Alignof(struct plan_node *));
+    if (f->param_arg >= 0)
+        TRY(plan_make(q, e->call.args[f->param_arg], &node->steps, &node->args[1]));
+    if (arg->kind == PROMQL_SUBQUERY)
+        return plan_subquery(q, node, arg);
+    assert(arg->kind == PROMQL_MATRIX);
+    int64_t range_ms;
+    TRY(matrix_range(q, arg, &range_ms));
+    TRY(plan_selector(q, node, arg->matrix.vector, FRAGMENT_FUNCTION, range_ms));
+    node->fragment->function = f;
+    node->fragment->drops_name = !f->keeps_name;
+    node->fragment->wants_counters = f->id == PROMQL_FN_RATE || f->id == PROMQL_FN_INCREASE;
+    return ERR_OK;
+}
+
+static err plan_children(struct query *q, struct plan_node *node)
+{
+    size_t n = 0;
+    while (promql_child(node->expr, n))
+        n++;
+    node->args_count = n;
+    node->args = arena_zalloc(q->a, n * sizeof(struct plan_node *), _Alignof(struct plan_node *));
+    for (size_t i = 0; i < n; i++)
+        TRY(plan_make(q, promql_child(node->expr, i), &node->steps, &node->args[i]));
+    return ERR_OK;
+}
+
+static err plan_call(struct query *q, struct plan_node *node)
+{
+    const struct promql_expr *e = node->expr;
+    const enum promql_function_id id = e->call.function->id;
+    const struct range_function *f =
+        range_function_find(id == PROMQL_FN_ABSENT_OVER_TIME ? PROMQL_FN_PRESENT_OVER_TIME : id);
+    if (f)
+        return plan_range_function(q, node, f);
+    for (size_t i = 0; i < e->call.args_count; i++)
+        if (e->call.args[i]->type == PROMQL_TYPE_MATRIX)
+            return query_unsupported_function(q, e);
+    if (id == PROMQL_FN_TIMESTAMP && expr_bare(e->call.args[0])->kind == PROMQL_VECTOR) {
+        TRY(plan_selector(q, node, expr_bare(e->call.args[0]), FRAGMENT_TIMESTAMP,
+                          q->options->lookback_ms));
+        node->fragment->drops_name = true;
+        return ERR_OK;
+    }
+    return plan_children(q, node);
+}
+
+// An aggregation moves into the fragment below it, where partial results can be merged, and where
+// dropping names cannot make two series equal, which would be an error.
+static err plan_aggregation(struct query *q, struct plan_node *node)
+{
+    const struct promql_expr *e = node->expr;
+    node->args_count = 2;
+    node->args = arena_zalloc(q->a, 2 * sizeof(struct plan_node *), _Alignof(struct plan_node *));
+    TRY(plan_make(q, e->aggregate.expr, &node->steps, &node->args[0]));
+    if (e->aggregate.param)
+        TRY(plan_make(q, e->aggregate.param, &node->steps, &node->args[1]));
+    struct fragment *f = node->args[0]->fragment;
+    if (!f || f->aggregates || !aggregate_is_mergeable(e->aggregate.op) ||
+        (node->args[0]->expr->kind == PROMQL_CALL &&
+         node->args[0]->expr->call.function->id == PROMQL_FN_ABSENT_OVER_TIME))
+        return ERR_OK;
+    const bool may_clash = f->drops_name && !f->delayed_name_removal;
+    if (may_clash && !matchers_fix_name(f->matchers, f->matchers_count))
+        return ERR_OK;
+    assert(!node->args[0]->spread);
+    f->aggregates = true;
+    f->op = e->aggregate.op;
+    f->without = e->aggregate.without;
+    f->grouping =
+        label_names_with((struct label_names){e->aggregate.grouping, e->aggregate.grouping_count},
+                         f->without ? LABEL_NAME : (struct str){0}, q->a);
+    return ERR_OK;
+}
+
+err plan_make(struct query *q, const struct promql_expr *expr, const struct steps *steps,
+              struct plan_node **out)
+{
+    struct plan_node *node = arena_new(q->a, struct plan_node);
+    node->expr = expr_bare(expr);
+    node->steps = *steps;
+    *out = node;
+    const enum promql_kind kind = node->expr->kind;
+    if (kind == PROMQL_NUMBER || kind == PROMQL_STRING)
+        return ERR_OK;
+    if (steps->n > 1 && is_constant(node->expr)) {
+        node->spread = steps->n;
+        node->steps.n = 1;
+    }
+    switch (kind) {
+    case PROMQL_VECTOR:
+        return plan_selector(q, node, node->expr, FRAGMENT_NEWEST, q->options->lookback_ms);
+    case PROMQL_MATRIX: {
+        int64_t range_ms;
+        TRY(matrix_range(q, node->expr, &range_ms));
+        return plan_selector(q, node, node->expr->matrix.vector, FRAGMENT_RAW, range_ms);
+    }
+    case PROMQL_SUBQUERY:
+        node->args_count = 1;
+        node->args = arena_zalloc(q->a, sizeof(struct plan_node *), _Alignof(struct plan_node *));
+        return plan_subquery(q, node, node->expr);
+    case PROMQL_CALL:
+        return plan_call(q, node);
+    case PROMQL_AGGREGATE:
+        return plan_aggregation(q, node);
+    case PROMQL_BINARY:
+    case PROMQL_UNARY:
+        return plan_children(q, node);
+    case PROMQL_NUMBER:
+    case PROMQL_STRING:
+    case PROMQL_PAREN:
+    case PROMQL_DURATION:
+        break;
+    }
+    assert(false);
+    return ERR_INVALID;
+}

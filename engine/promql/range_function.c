@@ -1,0 +1,454 @@
+#include "engine/promql/range_function.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "engine/base/util.h"
+#include "engine/promql/kahan.h"
+
+static err windows_alloc(size_t steps, bool extrapolates, struct arena *a, struct windows *w)
+{
+    w->first = arena_array(a, steps, uint32_t);
+    w->last = arena_array(a, steps, uint32_t);
+    w->count = arena_array(a, steps, uint32_t);
+    w->any = arena_array(a, steps_words(steps), uint64_t);
+    w->two = arena_array(a, steps_words(steps), uint64_t);
+    bool ok = w->first && w->last && w->count && w->any && w->two;
+    if (extrapolates) {
+        w->sampled = arena_array(a, steps, double);
+        w->to_start = arena_array(a, steps, double);
+        w->to_end = arena_array(a, steps, double);
+        ok = ok && w->sampled && w->to_start && w->to_end;
+    }
+    return ok ? ERR_OK : ERR_LIMIT;
+}
+
+static void extrapolation_of(struct windows *w, size_t k, int64_t start, int64_t end)
+{
+    const int64_t first_t = w->t[w->first[k]], last_t = w->t[w->last[k]];
+    double to_start = (double)(first_t - start) / 1000;
+    double to_end = (double)(end - last_t) / 1000;
+    const double sampled = (double)(last_t - first_t) / 1000;
+    const double gap = sampled / (double)(w->count[k] - 1);
+    const double threshold = gap * 1.1;
+    if (to_start >= threshold)
+        to_start = gap / 2;
+    if (to_end >= threshold)
+        to_end = gap / 2;
+    w->sampled[k] = sampled;
+    w->to_start[k] = to_start;
+    w->to_end[k] = to_end;
+}
+
+err windows_make(const struct window_times *times, const int64_t *t, size_t n, bool extrapolates,
+                 struct arena *a, struct windows *out)
+{
+    assert(n < UINT32_MAX);
+    struct windows w = {.times = times, .t = t, .n = n};
+    TRY(windows_alloc(times->at.n, extrapolates, a, &w));
+    size_t from = 0, to = 0;
+    for (size_t k = 0; k < times->at.n; k++) {
+        const int64_t end = steps_time(&times->at, k) - times->offset_ms;
+        const int64_t start = end - times->range_ms;
+        while (to < n && t[to] <= end)
+            to++;
+        while (from < to && t[from] <= start)
+            from++;
+        if (from == to)
+            continue;
+        w.first[k] = (uint32_t)from;
+        w.last[k] = (uint32_t)(to - 1);
+        w.count[k] = (uint32_t)(to - from);
+        steps_set(w.any, k);
+        if (to - from < 2)
+            continue;
+        steps_set(w.two, k);
+        if (extrapolates)
+            extrapolation_of(&w, k, start, end);
+    }
+    *out = w;
+    return ERR_OK;
+}
+
+static void copy_presence(uint64_t *to, const uint64_t *from, size_t steps)
+{
+    memcpy(to, from, steps_words(steps) * sizeof *to);
+}
+
+// ---- rate, increase, delta
+
+// out: last minus first of each window. Of counters, each fall adds the value before it, in the
+// order of the samples; falls are rare, so they are looked for once per column.
+static void differences(const struct windows *w, const double *v, double *out)
+{
+    for (size_t k = 0; k < w->times->at.n; k++)
+        out[k] = v[w->last[k]] - v[w->first[k]];
+}
+
+static size_t next_fall(const double *v, size_t n, size_t at)
+{
+    for (; at < n; at++)
+        if (v[at] < v[at - 1])
+            return at;
+    return n;
+}
+
+static void add_falls(const struct windows *w, const double *v, double *out)
+{
+    size_t fall = next_fall(v, w->n, 1);
+    for (size_t k = 0; k < w->times->at.n && fall < w->n; k++) {
+        if (!steps_has(w->two, k))
+            continue;
+        if (fall <= w->first[k])
+            fall = next_fall(v, w->n, (size_t)w->first[k] + 1);
+        for (size_t at = fall; at <= w->last[k]; at = next_fall(v, (size_t)w->last[k] + 1, at + 1))
+            out[k] += v[at - 1];
+    }
+}
+
+static void counter_factors(const struct windows *w, const double *v, double seconds, double *out)
+{
+    for (size_t k = 0; k < w->times->at.n; k++) {
+        const double first = v[w->first[k]], sampled = w->sampled[k];
+        double to_start = w->to_start[k];
+        const double to_zero = sampled * (first / out[k]);
+        const bool cut = out[k] > 0 && first >= 0 && to_zero < to_start;
+        to_start = cut ? to_zero : to_start;
+        const double factor = (sampled + to_start + w->to_end[k]) / sampled / seconds;
+        out[k] *= factor;
+    }
+}
+
+static void counter_change(const struct windows *w, const double *v, double seconds, double *out,
+                           uint64_t *present)
+{
+    if (!w->n)
+        return;
+    differences(w, v, out);
+    add_falls(w, v, out);
+    counter_factors(w, v, seconds, out);
+    copy_presence(present, w->two, w->times->at.n);
+}
+
+static void rate(const struct windows *w, const double *v, const double *param, double *out,
+                 uint64_t *present)
+{
+    (void)param;
+    counter_change(w, v, (double)w->times->range_ms / 1000, out, present);
+}
+
+static void increase(const struct windows *w, const double *v, const double *param, double *out,
+                     uint64_t *present)
+{
+    (void)param;
+    counter_change(w, v, 1, out, present);
+}
+
+static void delta(const struct windows *w, const double *v, const double *param, double *out,
+                  uint64_t *present)
+{
+    (void)param;
+    if (!w->n)
+        return;
+    differences(w, v, out);
+    for (size_t k = 0; k < w->times->at.n; k++)
+        out[k] *= (w->sampled[k] + w->to_start[k] + w->to_end[k]) / w->sampled[k];
+    copy_presence(present, w->two, w->times->at.n);
+}
+
+static void last_two(const struct windows *w, const double *v, bool is_rate, double *out,
+                     uint64_t *present)
+{
+    for (size_t k = 0; k < w->times->at.n; k++) {
+        if (!steps_has(w->two, k))
+            continue;
+        const size_t last = w->last[k];
+        const int64_t interval = w->t[last] - w->t[last - 1];
+        if (interval == 0)
+            continue;
+        const bool reset = is_rate && v[last] < v[last - 1];
+        out[k] = reset ? v[last] : v[last] - v[last - 1];
+        if (is_rate)
+            out[k] /= (double)interval / 1000;
+        steps_set(present, k);
+    }
+}
+
+static void irate(const struct windows *w, const double *v, const double *param, double *out,
+                  uint64_t *present)
+{
+    (void)param;
+    last_two(w, v, true, out, present);
+}
+
+static void idelta(const struct windows *w, const double *v, const double *param, double *out,
+                   uint64_t *present)
+{
+    (void)param;
+    last_two(w, v, false, out, present);
+}
+
+// ---- one number from the values of a window
+
+typedef double window_value(const double *v, size_t n); // n > 0
+
+static void by_window(const struct windows *w, const double *v, window_value *f, double *out,
+                      uint64_t *present)
+{
+    for (size_t k = 0; k < w->times->at.n; k++)
+        if (w->count[k])
+            out[k] = f(v + w->first[k], w->count[k]);
+    copy_presence(present, w->any, w->times->at.n);
+}
+
+static double sum_of(const double *v, size_t n)
+{
+    double sum = 0, c = 0;
+    for (size_t i = 0; i < n; i++)
+        kahan_add(v[i], &sum, &c);
+    return isinf(sum) ? sum : sum + c;
+}
+
+// The mean of a sum, until the sum overflows; from there on the incremental mean.
+static double mean_of(const double *v, size_t n)
+{
+    double sum = v[0], c = 0;
+    size_t i = 1;
+    for (; i < n; i++) {
+        double next = sum, next_c = c;
+        kahan_add(v[i], &next, &next_c);
+        if (isinf(next))
+            break;
+        sum = next;
+        c = next_c;
+    }
+    if (i == n)
+        return sum / (double)n + c / (double)n;
+    double mean = sum / (double)i;
+    c /= (double)i;
+    for (; i < n; i++) {
+        const double count = (double)(i + 1), q = (count - 1) / count;
+        mean *= q;
+        c *= q;
+        kahan_add(v[i] / count, &mean, &c);
+    }
+    return mean + c;
+}
+
+static double min_of(const double *v, size_t n)
+{
+    double min = v[0];
+    for (size_t i = 1; i < n; i++)
+        if (v[i] < min || isnan(min))
+            min = v[i];
+    return min;
+}
+
+static double max_of(const double *v, size_t n)
+{
+    double max = v[0];
+    for (size_t i = 1; i < n; i++)
+        if (v[i] > max || isnan(max))
+            max = v[i];
+    return max;
+}
+
+static double variance_of(const double *v, size_t n)
+{
+    double mean = 0, mean_c = 0, aux = 0, aux_c = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double d = v[i] - (mean + mean_c);
+        kahan_add(d / (double)(i + 1), &mean, &mean_c);
+        kahan_add(d * (v[i] - (mean + mean_c)), &aux, &aux_c);
+    }
+    return (aux + aux_c) / (double)n;
+}
+
+static double deviation_of(const double *v, size_t n)
+{
+    return sqrt(variance_of(v, n));
+}
+
+static double changes_of(const double *v, size_t n)
+{
+    size_t changes = 0;
+    for (size_t i = 1; i < n; i++)
+        changes += v[i] != v[i - 1] && !(isnan(v[i]) && isnan(v[i - 1]));
+    return (double)changes;
+}
+
+static double resets_of(const double *v, size_t n)
+{
+    size_t resets = 0;
+    for (size_t i = 1; i < n; i++)
+        resets += v[i] < v[i - 1];
+    return (double)resets;
+}
+
+static void sum_over_time(const struct windows *w, const double *v, const double *param,
+                          double *out, uint64_t *present)
+{
+    (void)param;
+    by_window(w, v, sum_of, out, present);
+}
+
+static void avg_over_time(const struct windows *w, const double *v, const double *param,
+                          double *out, uint64_t *present)
+{
+    (void)param;
+    by_window(w, v, mean_of, out, present);
+}
+
+static void min_over_time(const struct windows *w, const double *v, const double *param,
+                          double *out, uint64_t *present)
+{
+    (void)param;
+    by_window(w, v, min_of, out, present);
+}
+
+static void max_over_time(const struct windows *w, const double *v, const double *param,
+                          double *out, uint64_t *present)
+{
+    (void)param;
+    by_window(w, v, max_of, out, present);
+}
+
+static void stdvar_over_time(const struct windows *w, const double *v, const double *param,
+                             double *out, uint64_t *present)
+{
+    (void)param;
+    by_window(w, v, variance_of, out, present);
+}
+
+static void stddev_over_time(const struct windows *w, const double *v, const double *param,
+                             double *out, uint64_t *present)
+{
+    (void)param;
+    by_window(w, v, deviation_of, out, present);
+}
+
+static void changes(const struct windows *w, const double *v, const double *param, double *out,
+                    uint64_t *present)
+{
+    (void)param;
+    by_window(w, v, changes_of, out, present);
+}
+
+static void resets(const struct windows *w, const double *v, const double *param, double *out,
+                   uint64_t *present)
+{
+    (void)param;
+    by_window(w, v, resets_of, out, present);
+}
+
+// ---- what the windows alone say, and single samples
+
+static void count_over_time(const struct windows *w, const double *v, const double *param,
+                            double *out, uint64_t *present)
+{
+    (void)v;
+    (void)param;
+    for (size_t k = 0; k < w->times->at.n; k++)
+        out[k] = (double)w->count[k];
+    copy_presence(present, w->any, w->times->at.n);
+}
+
+static void present_over_time(const struct windows *w, const double *v, const double *param,
+                              double *out, uint64_t *present)
+{
+    (void)v;
+    (void)param;
+    for (size_t k = 0; k < w->times->at.n; k++)
+        out[k] = 1;
+    copy_presence(present, w->any, w->times->at.n);
+}
+
+static void first_over_time(const struct windows *w, const double *v, const double *param,
+                            double *out, uint64_t *present)
+{
+    (void)param;
+    for (size_t k = 0; k < w->times->at.n && w->n; k++)
+        out[k] = v[w->first[k]];
+    copy_presence(present, w->any, w->times->at.n);
+}
+
+static void last_over_time(const struct windows *w, const double *v, const double *param,
+                           double *out, uint64_t *present)
+{
+    (void)param;
+    for (size_t k = 0; k < w->times->at.n && w->n; k++)
+        out[k] = v[w->last[k]];
+    copy_presence(present, w->any, w->times->at.n);
+}
+
+// ---- quantiles
+
+static int compare_nan_first(const void *left, const void *right)
+{
+    const double a = *(const double *)left, b = *(const double *)right;
+    if (isnan(a) || isnan(b))
+        return isnan(b) - isnan(a);
+    return (a > b) - (a < b);
+}
+
+double quantile_of(double q, double *values, size_t n)
+{
+    if (n == 0 || isnan(q))
+        return NAN;
+    if (q < 0)
+        return -INFINITY;
+    if (q > 1)
+        return INFINITY;
+    qsort(values, n, sizeof *values, compare_nan_first);
+    const double rank = q * (double)(n - 1);
+    const double lower = fmax(0, floor(rank));
+    const double upper = fmin((double)(n - 1), lower + 1);
+    const double weight = rank - floor(rank);
+    return values[(size_t)lower] * (1 - weight) + values[(size_t)upper] * weight;
+}
+
+static void quantile_over_time(const struct windows *w, const double *v, const double *param,
+                               double *out, uint64_t *present)
+{
+    struct arena scratch;
+    arena_init(&scratch, 0);
+    double *values = arena_alloc(&scratch, (w->n + 1) * sizeof *values, _Alignof(double));
+    for (size_t k = 0; k < w->times->at.n; k++) {
+        if (!w->count[k])
+            continue;
+        memcpy(values, v + w->first[k], w->count[k] * sizeof *values);
+        out[k] = quantile_of(param[k], values, w->count[k]);
+    }
+    copy_presence(present, w->any, w->times->at.n);
+    arena_deinit(&scratch);
+}
+
+static const struct range_function functions[] = {
+    {PROMQL_FN_AVG_OVER_TIME, avg_over_time, false, false, 0, -1},
+    {PROMQL_FN_CHANGES, changes, false, false, 0, -1},
+    {PROMQL_FN_COUNT_OVER_TIME, count_over_time, false, false, 0, -1},
+    {PROMQL_FN_DELTA, delta, true, false, 0, -1},
+    {PROMQL_FN_FIRST_OVER_TIME, first_over_time, false, true, 0, -1},
+    {PROMQL_FN_IDELTA, idelta, false, false, 0, -1},
+    {PROMQL_FN_INCREASE, increase, true, false, 0, -1},
+    {PROMQL_FN_IRATE, irate, false, false, 0, -1},
+    {PROMQL_FN_LAST_OVER_TIME, last_over_time, false, true, 0, -1},
+    {PROMQL_FN_MAX_OVER_TIME, max_over_time, false, false, 0, -1},
+    {PROMQL_FN_MIN_OVER_TIME, min_over_time, false, false, 0, -1},
+    {PROMQL_FN_PRESENT_OVER_TIME, present_over_time, false, false, 0, -1},
+    {PROMQL_FN_QUANTILE_OVER_TIME, quantile_over_time, false, false, 1, 0},
+    {PROMQL_FN_RATE, rate, true, false, 0, -1},
+    {PROMQL_FN_RESETS, resets, false, false, 0, -1},
+    {PROMQL_FN_STDDEV_OVER_TIME, stddev_over_time, false, false, 0, -1},
+    {PROMQL_FN_STDVAR_OVER_TIME, stdvar_over_time, false, false, 0, -1},
+    {PROMQL_FN_SUM_OVER_TIME, sum_over_time, false, false, 0, -1},
+};
+
+const struct range_function *range_function_find(enum promql_function_id id)
+{
+    for (size_t i = 0; i < countof(functions); i++)
+        if (functions[i].id == id)
+            return &functions[i];
+    return NULL;
+}

@@ -1,0 +1,53 @@
+// Functions over the samples of a window: rate, sum_over_time and their like, for all steps at
+// once.
+//
+// Which samples a window holds depends on times alone, so windows are computed once per time column
+// and serve every series that has it. Stale markers are not in the columns given here.
+#ifndef ENGINE_PROMQL_RANGE_FUNCTION_H
+#define ENGINE_PROMQL_RANGE_FUNCTION_H
+
+#include "engine/promql/function_table.h"
+#include "engine/promql/steps.h"
+
+struct window_times { // when a query looks
+    struct steps at;  // step_ms may be 0 here: each window is the same, @ was given
+    int64_t offset_ms, range_ms;
+};
+
+// The samples in (t - offset - range, t - offset] for each step's t, as indices into a time column.
+struct windows {
+    const struct window_times *times;
+    const int64_t *t; // the column's, n
+    size_t n;
+    uint32_t *first, *last; // inclusive; both 0 where count is 0
+    uint32_t *count;
+    uint64_t *any, *two; // windows with one sample or more, with two or more
+    // For extrapolation, of windows with two or more, in seconds: from the window's start to the
+    // first sample and from the last to its end, cut where that is longer than 1.1 mean gaps.
+    double *sampled, *to_start, *to_end;
+};
+
+// Fills *out for the column (t, n), n < UINT32_MAX. ERR_LIMIT: the arena's.
+err windows_make(const struct window_times *times, const int64_t *t, size_t n, bool extrapolates,
+                 struct arena *a, struct windows *out);
+
+// Values v (of w's column) to a value for each step where there is one. param: the function's
+// scalar for each step, or NULL.
+typedef void range_kernel(const struct windows *w, const double *v, const double *param,
+                          double *out, uint64_t *present);
+
+struct range_function {
+    enum promql_function_id id;
+    range_kernel *run;
+    bool extrapolates; // wants sampled, to_start, to_end
+    bool keeps_name;   // first_over_time, last_over_time
+    int8_t matrix_arg; // which argument is the range vector
+    int8_t param_arg;  // which is the scalar; -1: none
+};
+
+const struct range_function *range_function_find(enum promql_function_id id); // NULL: not one
+
+// The quantile q of values[0..n), which are sorted here, NaN first.
+double quantile_of(double q, double *values, size_t n);
+
+#endif

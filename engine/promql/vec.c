@@ -1,0 +1,120 @@
+#include <assert.h>
+#include <stdlib.h>
+
+#include "engine/promql/eval.h"
+
+static struct vec_series *add(struct query *q, struct vec *v)
+{
+    if (v->n == v->capacity) {
+        const size_t capacity = v->capacity ? v->capacity * 2 : 16;
+        struct vec_series *all = arena_array(q->a, capacity, struct vec_series);
+        if (!all)
+            return NULL;
+        if (v->n)
+            memcpy(all, v->series, v->n * sizeof *all);
+        v->series = all;
+        v->capacity = capacity;
+    }
+    return &v->series[v->n++];
+}
+
+err vec_add(struct query *q, struct vec *v, struct str labels, bool drop_name,
+            struct step_column column)
+{
+    struct vec_series *s = add(q, v);
+    if (!s)
+        return query_too_many_samples(q->e);
+    *s = (struct vec_series){labels, drop_name, column};
+    return ERR_OK;
+}
+
+err vec_add_new(struct query *q, struct vec *v, struct str labels, bool drop_name, size_t steps,
+                struct step_column *out)
+{
+    q->samples += steps;
+    const uint64_t max = q->options->samples_max;
+    if ((max && q->samples > max) || step_column_make(q->a, steps, out))
+        return query_too_many_samples(q->e);
+    return vec_add(q, v, labels, drop_name, *out);
+}
+
+void vec_drop_empty(struct vec *v, size_t steps)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < v->n; i++)
+        if (steps_any(v->series[i].column.present, steps))
+            v->series[n++] = v->series[i];
+    v->n = n;
+}
+
+void vec_drop_names(struct query *q, struct vec *v)
+{
+    for (size_t i = 0; i < v->n; i++)
+        if (q->options->delayed_name_removal)
+            v->series[i].drop_name = true;
+        else
+            v->series[i].labels = label_set_drop_metadata(v->series[i].labels, q->a);
+}
+
+static err say_equal(struct query *q)
+{
+    return err_set(q->e, ERR_INVALID, "vector cannot contain metrics with the same labelset");
+}
+
+err vec_no_equal(struct query *q, const struct vec *v)
+{
+    struct label_map map = {.a = q->a};
+    for (size_t i = 0; i < v->n; i++) {
+        bool is_new;
+        label_map_add(&map, v->series[i].labels, false, &is_new);
+        if (!is_new)
+            return say_equal(q);
+    }
+    return ERR_OK;
+}
+
+// False: both have a value at one step.
+static bool merge_column(struct step_column *into, const struct step_column *from, size_t steps)
+{
+    for (size_t w = 0; w < steps_words(steps); w++)
+        if (into->present[w] & from->present[w])
+            return false;
+    for (size_t k = steps_next(from->present, steps, 0); k < steps;
+         k = steps_next(from->present, steps, k + 1)) {
+        into->v[k] = from->v[k];
+        steps_set(into->present, k);
+    }
+    return true;
+}
+
+err vec_merge_equal(struct query *q, struct vec *v, size_t steps)
+{
+    struct label_map map = {.a = q->a};
+    size_t n = 0;
+    for (size_t i = 0; i < v->n; i++) {
+        bool is_new;
+        const size_t at = label_map_add(&map, v->series[i].labels, false, &is_new);
+        if (is_new) {
+            assert(at == n);
+            v->series[n++] = v->series[i];
+        } else {
+            if (!merge_column(&v->series[at].column, &v->series[i].column, steps))
+                return say_equal(q);
+            v->series[at].drop_name |= v->series[i].drop_name;
+        }
+    }
+    v->n = n;
+    return ERR_OK;
+}
+
+static int compare_labels(const void *left, const void *right)
+{
+    const struct vec_series *a = left, *b = right;
+    return labels_cmp(a->labels, b->labels);
+}
+
+void vec_sort_by_labels(struct vec *v)
+{
+    if (v->n)
+        qsort(v->series, v->n, sizeof *v->series, compare_labels);
+}
