@@ -96,6 +96,7 @@ struct token parser_take(struct parser *p)
 {
     assert(p->has_token);
     p->has_token = p->token.kind == TOKEN_EOF; // it stays
+    p->taken_end = p->token.pos + p->token.size;
     return p->token;
 }
 
@@ -268,7 +269,7 @@ static err finish_aggregate(struct parser *p, struct frame *f, uint32_t end,
             f->without = kind == TOKEN_WITHOUT;
             parser_take(p);
             TRY(parse_grouping(p, &f->grouping, &f->grouping_count));
-            end = p->lexer.start;
+            end = p->taken_end;
         }
     }
     if (!f->args_count)
@@ -351,7 +352,7 @@ static err parse_name(struct parser *p, struct promql_expr **out)
     return parse_selector(p, &name, out);
 }
 
-static bool starts_operand(enum token_kind kind)
+bool token_starts_operand(enum token_kind kind)
 {
     return kind == TOKEN_NUMBER || kind == TOKEN_DURATION || kind == TOKEN_STRING ||
            kind == TOKEN_LEFT_PAREN || kind == TOKEN_LEFT_BRACE || kind == TOKEN_ADD ||
@@ -404,7 +405,7 @@ static err parse_closing(struct parser *p, enum token_kind kind, struct promql_e
     const struct token comma = parser_take(p);
     *e = NULL;
     TRY(parser_peek(p, &kind));
-    if (!starts_operand(kind))
+    if (!token_starts_operand(kind))
         return parser_fail(p, comma.pos, "trailing commas not allowed in function call args");
     return ERR_OK;
 }

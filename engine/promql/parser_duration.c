@@ -233,6 +233,9 @@ err parse_offset_duration(struct parser *p, struct promql_expr **out)
         TRY(parser_push(p, FRAME_UNARY, sign, &f));
         return parse_until(p, &c, false, out);
     }
-    TRY(parse_until(p, &c, true, out));
+    if (kind == TOKEN_NUMBER || kind == TOKEN_DURATION)
+        TRY(parse_number_literal(p, out));
+    else
+        TRY(parse_until(p, &c, true, out));
     return apply_sign(p, sign, *out, out);
 }

@@ -19,6 +19,8 @@ static bool parse_integer(struct str s, double *out)
     }
     // An underscore stands between digits, or behind the base.
     bool digit_before = at > 0;
+    if (at == s.n)
+        return false;
     uint64_t value = 0;
     for (; at < s.n; at++) {
         const int c = s.p[at];

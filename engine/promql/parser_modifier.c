@@ -111,7 +111,7 @@ err parse_offset(struct parser *p, struct promql_expr *e)
         return parser_fail(p, e->start, "offset may not be set multiple times");
     set_duration(d, &shift->original_offset_ms, &shift->offset_expr);
     shift->offset_ms = shift->original_offset_ms;
-    e->end = d->end;
+    e->end = p->taken_end;
     return ERR_OK;
 }
 
@@ -271,7 +271,9 @@ err parse_binary_modifiers(struct parser *p, struct frame *f)
             m->card = kind == TOKEN_GROUP_LEFT ? PROMQL_MANY_TO_ONE : PROMQL_ONE_TO_MANY;
             parser_take(p);
             TRY(parser_peek(p, &kind));
-            if (kind == TOKEN_LEFT_PAREN)
+            const bool is_behind = token_starts_operand(kind) || kind == TOKEN_FILL ||
+                                   kind == TOKEN_FILL_LEFT || kind == TOKEN_FILL_RIGHT;
+            if (kind == TOKEN_LEFT_PAREN || !is_behind)
                 TRY(parse_grouping(p, &m->include, &m->include_count));
         }
     }

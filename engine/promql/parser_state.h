@@ -36,6 +36,7 @@ struct parser {
     struct lexer lexer;
     struct token token; // the next one, if has_token
     bool has_token;
+    uint32_t taken_end; // behind the last token that was taken
     const struct promql_options *options;
     struct arena *arena;
     struct errmsg *e;
@@ -53,6 +54,8 @@ enum { PRECEDENCE_UNARY = 5, PRECEDENCE_POW = 6 };
 struct binary_operator binary_operator(enum token_kind kind);
 // Whether a frame on top is finished when an operator of this precedence comes.
 bool frame_is_done(const struct frame *f, int precedence);
+
+bool token_starts_operand(enum token_kind kind);
 
 // Looks at the next token; ERR_INVALID: the lexer's error is in e, with its position.
 err parser_peek(struct parser *p, enum token_kind *out);

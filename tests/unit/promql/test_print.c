@@ -1,0 +1,300 @@
+#include <criterion/criterion.h>
+
+#include "engine/base/util.h"
+#include "engine/promql/parser.h"
+#include "engine/promql/printer.h"
+
+// What format_query of Prometheus 3.5.3 answers; NULL: the query itself.
+static const struct {
+    const char *query, *want;
+} rows[] = {
+    {"sum(rate(some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\","
+     "job=\"prometheus\"}[5m])) by (job, instance)",
+     "sum by (job, instance) (\n"
+     "  rate(\n"
+     "    "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"}[5m]\n"
+     "  )\n"
+     ")"},
+    {"topk(10, "
+     "sum(rate(some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\","
+     "job=\"prometheus\"}[5m])) by (job, instance))",
+     "topk(\n"
+     "  10,\n"
+     "  sum by (job, instance) (\n"
+     "    rate(\n"
+     "      "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"}[5m]\n"
+     "    )\n"
+     "  )\n"
+     ")"},
+    {"some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"} + on (job) group_left (x) "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"}",
+     "  "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"}\n"
+     "+ on (job) group_left (x)\n"
+     "  "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"}"},
+    {"some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"} > bool "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"}",
+     "  "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"}\n"
+     "> bool\n"
+     "  "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"}"},
+    {"(some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"} + 1)",
+     "(\n"
+     "  "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"} + 1\n"
+     ")"},
+    {"-(some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"} + 1)",
+     "-(\n"
+     "  "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"} + 1\n"
+     ")"},
+    {"-(some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"} and "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"})",
+     "-(\n"
+     "    "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"}\n"
+     "  and\n"
+     "    "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"}\n"
+     ")"},
+    {"rate(some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"}[5m]) / "
+     "rate(some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"}[5m] offset 1d) > 0.5",
+     "    rate(\n"
+     "      "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"}[5m]\n"
+     "    )\n"
+     "  /\n"
+     "    rate(\n"
+     "      "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"}[5m] offset 1d\n"
+     "    )\n"
+     ">\n"
+     "  0.5"},
+    {"max_over_time(rate(some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace="
+     "\"monitoring\",job=\"prometheus\"}[5m])[1h:5m])",
+     "max_over_time(\n"
+     "  rate(\n"
+     "    "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"}[5m]\n"
+     "  )[1h:5m]\n"
+     ")"},
+    {"max_over_time((rate(some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace="
+     "\"monitoring\",job=\"prometheus\"}[5m]) + 1)[1h:5m] @ 5)",
+     "max_over_time(\n"
+     "  (\n"
+     "      rate(\n"
+     "        "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"}[5m]\n"
+     "      )\n"
+     "    +\n"
+     "      1\n"
+     "  )[1h:5m] @ 5.000\n"
+     ")"},
+    {"rate(some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"}[5m])[1h:5m]",
+     "rate(\n"
+     "  "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"}[5m]\n"
+     ")[1h:5m]"},
+    {"label_replace(some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace="
+     "\"monitoring\",job=\"prometheus\"}, \"dst\", \"$1\", \"src\", \"(.*)\")",
+     "label_replace(\n"
+     "  "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"},\n"
+     "  \"dst\",\n"
+     "  \"$1\",\n"
+     "  \"src\",\n"
+     "  \"(.*)\"\n"
+     ")"},
+    {"sum(some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"})",
+     "sum(some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"})"},
+    {"histogram_quantile(0.99, sum by (le) "
+     "(rate(some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"}[5m]))) and on (job) "
+     "(some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"} > 5 or "
+     "absent(some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"}))",
+     "  histogram_quantile(\n"
+     "    0.99,\n"
+     "    sum by (le) (\n"
+     "      rate(\n"
+     "        "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"}[5m]\n"
+     "      )\n"
+     "    )\n"
+     "  )\n"
+     "and on (job)\n"
+     "  (\n"
+     "      "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"} > 5\n"
+     "    or\n"
+     "      absent(\n"
+     "        "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"}\n"
+     "      )\n"
+     "  )"},
+    {"clamp(some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"}, -(1 + 2), 10)",
+     "clamp(\n"
+     "  "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"},\n"
+     "  -(1 + 2),\n"
+     "  10\n"
+     ")"},
+    {"sum without (a) (avg by (b, c) "
+     "(min(some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"} offset 5m)))",
+     "sum without (a) (\n"
+     "  avg by (b, c) (\n"
+     "    min(\n"
+     "      "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"} offset 5m\n"
+     "    )\n"
+     "  )\n"
+     ")"},
+    {"a + b", NULL},
+    {"sum(a) by (x)", "sum by (x) (a)"},
+    {"-sum(some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"})",
+     "-sum(some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"})"},
+    {"- - "
+     "(some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"} * 2)",
+     "--(\n"
+     "  "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"} * 2\n"
+     ")"},
+    {"count_values(\"v\", "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"} * 2)",
+     "count_values(\n"
+     "  \"v\",\n"
+     "  "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"} * 2\n"
+     ")"},
+    {"max_over_time(foo[5m:1m])[5m:1m]", NULL},
+    {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+     "aaaaaa+1",
+     "  "
+     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+     "aaaaaa\n"
+     "+\n"
+     "  1"},
+    {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+     "aaaa+1",
+     "  "
+     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+     "aaaa\n"
+     "+\n"
+     "  1"},
+    {"sum("
+     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+     "aa)",
+     NULL},
+    {"sum("
+     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+     "aaa)",
+     "sum(\n"
+     "  "
+     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+     "aaa\n"
+     ")"},
+    {"abs("
+     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+     "aaa)",
+     "abs(\n"
+     "  "
+     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+     "aaa\n"
+     ")"},
+    {"(some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"})[5m:1m]",
+     "(some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"})[5m:1m]"},
+    {"max_over_time(foo[5m:1m]) + "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"}",
+     "  max_over_time(foo[5m:1m])\n"
+     "+\n"
+     "  "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"}"},
+    {"sum(max_over_time(min_over_time(foo[5m:1m])[10m:1m])) + "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",namespace=\"monitoring\",job="
+     "\"prometheus\"}",
+     "  sum(max_over_time(min_over_time(foo[5m:1m])[10m:1m]))\n"
+     "+\n"
+     "  "
+     "some_rather_long_metric_name_total{cluster=\"eu-west-1\",job=\"prometheus\",namespace="
+     "\"monitoring\"}"},
+};
+
+Test(print, pretty)
+{
+    struct buf got = {0}, again = {0};
+    for (size_t i = 0; i < countof(rows); i++) {
+        const struct str query = str_from_c(rows[i].query);
+        const struct str want = rows[i].want ? str_from_c(rows[i].want) : query;
+        struct arena a;
+        struct promql_query q;
+        struct errmsg e;
+        arena_init(&a, 0);
+        cr_assert_eq(promql_parse(query, &(struct promql_options){0}, &a, &q, &e), ERR_OK, "%s",
+                     e.text);
+        buf_reset(&got);
+        promql_print_pretty(q.expr, &got);
+        cr_expect(str_eq(buf_str(&got), want), "got\n%.*s\nwant\n%.*s", STR_ARG(buf_str(&got)),
+                  STR_ARG(want));
+        promql_parse_done(&q);
+        cr_assert_eq(promql_parse(buf_str(&got), &(struct promql_options){0}, &a, &q, &e), ERR_OK,
+                     "%s", e.text);
+        buf_reset(&again);
+        promql_print_pretty(q.expr, &again);
+        cr_expect(str_eq(buf_str(&again), want), "not stable: %s", rows[i].query);
+        promql_parse_done(&q);
+        arena_deinit(&a);
+    }
+    buf_deinit(&got);
+    buf_deinit(&again);
+}
