@@ -10,6 +10,7 @@
 #include "engine/base/list.h"
 #include "engine/base/mem.h"
 #include "io/loop.h"
+#include "io/op_queue.h"
 #include "io/system.h"
 
 // Threads are started when there is work and none is idle. A name is looked up on an op of the
@@ -37,7 +38,7 @@ struct helper_client {
     struct backend *backend;
     struct list finished;    // of jobs
     atomic_bool is_finished; // something is in there
-    struct op *left;         // askers that left; the loop's thread's
+    struct op_queue left;    // askers that left; the loop's thread's
     size_t jobs_count;
     bool gone; // destroyed: the last job frees it
 };
@@ -120,6 +121,7 @@ struct helper_client *helper_client_create(struct backend *b)
     struct helper_client *c = mem_alloc(sizeof *c);
     *c = (struct helper_client){.backend = b};
     list_init(&c->finished);
+    op_queue_init(&c->left);
     return c;
 }
 
@@ -151,8 +153,7 @@ static err name_job_init(struct name_job *n, struct op *op)
 static void leave(struct helper_client *c, struct op *op, int32_t result)
 {
     op->result = result;
-    op->next = c->left;
-    c->left = op;
+    op_queue_push(&c->left, op);
 }
 
 void helper_submit(struct helper_client *c, struct op *op)
@@ -222,12 +223,8 @@ static unsigned deliver(struct helper_client *c, struct job *job)
 unsigned helper_reap(struct helper_client *c)
 {
     unsigned count = 0;
-    while (c->left) {
-        struct op *op = c->left;
-        c->left = op->next;
+    for (struct op *op; (op = op_queue_pop(&c->left)); count++)
         loop_finish(c->backend->loop, op);
-        count++;
-    }
     if (!atomic_exchange(&c->is_finished, false))
         return count;
     struct list done;

@@ -38,7 +38,7 @@ err loop_create(struct backend *backend, const struct loop_options *options, str
     (void)e;
     struct loop *loop = mem_alloc_aligned(CACHE_LINE, sizeof *loop);
     *loop = (struct loop){.backend = backend, .options = *options};
-    loop->finished_tail = &loop->finished;
+    op_queue_init(&loop->finished);
     for (int i = 0; i < LOOP_CLASS_COUNT; i++) {
         list_init(&loop->ready[i]);
         list_init(&loop->yielded[i]);
@@ -86,19 +86,13 @@ void loop_finish(struct loop *loop, struct op *op)
 {
     assert(op->in_flight && !op->finished);
     op->finished = true;
-    op->next = NULL;
-    *loop->finished_tail = op;
-    loop->finished_tail = &op->next;
+    op_queue_push(&loop->finished, op);
 }
 
 static bool run_finished(struct loop *loop)
 {
-    const bool any = loop->finished;
-    while (loop->finished) {
-        struct op *op = loop->finished;
-        loop->finished = op->next;
-        if (!loop->finished)
-            loop->finished_tail = &loop->finished;
+    const bool any = loop->finished.first;
+    for (struct op *op; (op = op_queue_pop(&loop->finished));) {
         op->in_flight = false;
         loop->stats.in_flight--;
         loop->stats.completions++;
@@ -267,7 +261,7 @@ bool loop_wake(struct loop *loop)
 
 bool loop_is_idle(const struct loop *loop)
 {
-    return !loop->ready_mask && !loop->finished && loop->stats.in_flight == 0 &&
+    return !loop->ready_mask && !loop->finished.first && loop->stats.in_flight == 0 &&
            loop->timers.n == 0;
 }
 

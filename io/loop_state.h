@@ -7,6 +7,7 @@
 #include "engine/base/rng.h"
 #include "io/backend.h"
 #include "io/fiber.h"
+#include "io/op_queue.h"
 #include "io/stack.h"
 
 enum fiber_state { FIBER_READY, FIBER_RUNNING, FIBER_WAITING, FIBER_ENDED };
@@ -36,8 +37,7 @@ struct loop {
     struct backend *backend;
     struct loop_options options;
     struct heap timers;
-    struct op *finished; // done() to be run in this turn
-    struct op **finished_tail;
+    struct op_queue finished; // done() to be run in this turn
     struct list ready[LOOP_CLASS_COUNT];
     struct list yielded[LOOP_CLASS_COUNT]; // ready again, but not before the next turn
     unsigned ready_mask;                   // classes with something in ready

@@ -15,6 +15,7 @@
 #include "engine/base/util.h"
 #include "io/helper.h"
 #include "io/loop.h"
+#include "io/op_queue.h"
 #include "io/system.h"
 
 // One ring a loop, used by its thread alone, entered once a turn: what was submitted since waits
@@ -43,8 +44,8 @@ struct uring {
     struct backend backend;
     struct io_uring ring;
     struct helper_client *helpers;
-    struct op *queued, **queued_tail; // not yet entries
-    struct op *ready;                 // ended without the ring
+    struct op_queue queued; // not yet entries
+    struct op_queue ready;  // ended
     struct pool sides;
     size_t in_ring;
     int wake_fd;
@@ -61,8 +62,7 @@ static void end_now(struct uring *u, struct op *op, int32_t result)
 {
     op->result = result;
     op->backend[1] = PLACE_READY;
-    op->next = u->ready;
-    u->ready = op;
+    op_queue_push(&u->ready, op);
 }
 
 static union side *side_of(const struct op *op)
@@ -192,19 +192,7 @@ static void uring_submit(struct backend *b, struct op *op)
         return;
     }
     op->backend[1] = PLACE_QUEUED;
-    op->next = NULL;
-    *u->queued_tail = op;
-    u->queued_tail = &op->next;
-}
-
-static void unqueue(struct uring *u, struct op *op)
-{
-    struct op **at = &u->queued;
-    while (*at != op)
-        at = &(*at)->next;
-    *at = op->next;
-    if (!*at)
-        u->queued_tail = at;
+    op_queue_push(&u->queued, op);
 }
 
 // The order of entries is the order of calls, so a cancel never meets a later op at its address.
@@ -212,7 +200,7 @@ static void uring_cancel(struct backend *b, struct op *op)
 {
     struct uring *u = of(b);
     if (op->backend[1] == PLACE_QUEUED) {
-        unqueue(u, op);
+        op_queue_remove(&u->queued, op);
         if (op->kind == OP_CONNECT)
             close(op->fd);
         end_now(u, op, -ECANCELED);
@@ -290,17 +278,8 @@ static void reap(struct uring *u)
 static unsigned deliver(struct uring *u)
 {
     unsigned count = helper_reap(u->helpers);
-    struct op *in_order = NULL;
-    for (struct op *op = u->ready, *next; op; op = next) { // it was pushed in front
-        next = op->next;
-        op->next = in_order;
-        in_order = op;
-    }
-    u->ready = NULL;
-    for (struct op *op = in_order, *next; op; op = next, count++) {
-        next = op->next;
+    for (struct op *op; (op = op_queue_pop(&u->ready)); count++)
         loop_finish(u->backend.loop, op);
-    }
     return count;
 }
 
@@ -327,15 +306,10 @@ static void enter(struct uring *u, int64_t wait_ns)
 static unsigned uring_poll(struct backend *b, int64_t wait_ns)
 {
     struct uring *u = of(b);
-    while (u->queued) {
-        struct op *op = u->queued;
-        u->queued = op->next;
-        if (!u->queued)
-            u->queued_tail = &u->queued;
+    for (struct op *op; (op = op_queue_pop(&u->queued));)
         to_ring(u, op);
-    }
     const unsigned early = helper_reap(u->helpers);
-    enter(u, early || u->ready ? 0 : wait_ns);
+    enter(u, early || u->ready.first ? 0 : wait_ns);
     reap(u);
     return early + deliver(u);
 }
@@ -347,28 +321,10 @@ static void uring_wake(struct backend *b)
     (void)n; // cannot fail short of 2^64 wakes
 }
 
-static int64_t uring_mono_ns(struct backend *b)
-{
-    (void)b;
-    return system_mono_ns();
-}
-
-static int64_t uring_wall_ms(struct backend *b)
-{
-    (void)b;
-    return system_wall_ms();
-}
-
-static void uring_random(struct backend *b, void *p, size_t n)
-{
-    (void)b;
-    system_random(p, n);
-}
-
 static void uring_destroy(struct backend *b)
 {
     struct uring *u = of(b);
-    assert(!u->queued && u->in_ring == 0);
+    assert(!u->queued.first && u->in_ring == 0);
     io_uring_queue_exit(&u->ring);
     close(u->wake_fd);
     helper_client_destroy(u->helpers);
@@ -382,9 +338,9 @@ static const struct backend_ops uring_ops = {
     .cancel = uring_cancel,
     .poll = uring_poll,
     .wake = uring_wake,
-    .mono_ns = uring_mono_ns,
-    .wall_ms = uring_wall_ms,
-    .random = uring_random,
+    .mono_ns = system_backend_mono_ns,
+    .wall_ms = system_backend_wall_ms,
+    .random = system_backend_random,
     .destroy = uring_destroy,
 };
 
@@ -453,7 +409,8 @@ err backend_uring_create(unsigned entries, struct backend **out, struct errmsg *
         return refuse(u, e, "eventfd", result);
     }
     u->backend.ops = &uring_ops;
-    u->queued_tail = &u->queued;
+    op_queue_init(&u->queued);
+    op_queue_init(&u->ready);
     u->helpers = helper_client_create(&u->backend);
     pool_init(&u->sides, sizeof(union side));
     watch_wakes(u);

@@ -53,6 +53,24 @@ void system_random(void *p, size_t n)
     }
 }
 
+int64_t system_backend_mono_ns(struct backend *b)
+{
+    (void)b;
+    return system_mono_ns();
+}
+
+int64_t system_backend_wall_ms(struct backend *b)
+{
+    (void)b;
+    return system_wall_ms();
+}
+
+void system_backend_random(struct backend *b, void *p, size_t n)
+{
+    (void)b;
+    system_random(p, n);
+}
+
 static int32_t or_errno(int result)
 {
     return result < 0 ? -errno : result;

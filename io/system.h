@@ -5,11 +5,15 @@
 #include <sys/socket.h>
 
 #include "engine/base/err.h"
-#include "io/op.h"
+#include "io/backend.h"
 
 int64_t system_mono_ns(void);
 int64_t system_wall_ms(void);
 void system_random(void *p, size_t n);
+// The same, as backends of the real world have them.
+int64_t system_backend_mono_ns(struct backend *b);
+int64_t system_backend_wall_ms(struct backend *b);
+void system_backend_random(struct backend *b, void *p, size_t n);
 
 // Carries op out on the calling thread, which may block; the result, below 0: -errno. Not for
 // OP_ACCEPT, OP_CONNECT, OP_RECV, OP_SEND, OP_READABLE: those wait for a peer.

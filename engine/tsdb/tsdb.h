@@ -15,7 +15,7 @@ struct tsdb;
 enum tsdb_wal_sync { TSDB_WAL_SYNC_ALWAYS, TSDB_WAL_SYNC_INTERVAL, TSDB_WAL_SYNC_NONE };
 
 struct tsdb_options {
-    const char *path; // the data folder
+    const char *path; // the data folder; NULL: in memory only, nothing suspends, no loop is needed
     int64_t retention_ms;
     enum tsdb_wal_sync wal_sync;
     int64_t wal_sync_interval_ms;

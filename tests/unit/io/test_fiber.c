@@ -14,7 +14,7 @@ struct seen {
 
 static void on_each(fiber_fn *flow, const struct seen *wanted)
 {
-    for (int backend = 0; backend < IN_LOOP_POLL; backend++) {
+    for (int backend = 0; backend < IN_LOOP_BACKENDS; backend++) {
         struct seen seen = {0};
         in_loop(backend, flow, &seen);
         for (size_t i = 0; i < countof(seen.n); i++)

@@ -1,0 +1,171 @@
+#include "engine/tsdb/head.h"
+
+#include <assert.h>
+
+#include "engine/base/mem.h"
+#include "engine/model/labels.h"
+#include "engine/tsdb/head_cohorts.h"
+#include "engine/tsdb/head_stage.h"
+
+void head_init(struct head *h, const struct placement *placement, uint64_t series_max,
+               int64_t retention_ms)
+{
+    *h = (struct head){.placement = placement,
+                       .seed = placement->seed,
+                       .series_max = series_max,
+                       .retention_ms = retention_ms};
+    label_store_init(&h->labels, h->seed);
+    list_init(&h->snapshots);
+    h->stage = stage_create();
+    for (size_t i = 0; i < TSDB_PARTITIONS; i++)
+        h->newest_t[i] = INT64_MIN;
+}
+
+void head_deinit(struct head *h)
+{
+    assert(list_is_empty(&h->snapshots));
+    for (size_t i = 0; i < h->series_n; i++) {
+        struct head_series *s = head_series_at(h, (uint32_t)i);
+        if (s->generation & 1) {
+            series_values_release(&s->values, UINT32_MAX);
+            mem_free(s->late);
+        }
+    }
+    for (size_t i = 0; i < h->chunks_n; i++)
+        mem_free(h->chunks[i]);
+    for (size_t i = 0; i < h->cohorts_n; i++) {
+        if (h->cohorts[i])
+            cohort_deinit(h->cohorts[i]);
+        mem_free(h->cohorts[i]);
+    }
+    stage_destroy(h->stage);
+    label_store_deinit(&h->labels);
+    factoring_deinit(&h->factoring);
+    id_table_deinit(&h->series_ids);
+    id_table_deinit(&h->family_ids);
+    mem_free(h->chunks);
+    mem_free(h->free_series);
+    mem_free(h->cohorts);
+    mem_free(h->free_cohorts);
+    mem_free(h->families);
+    mem_free(h->free_families);
+    mem_free(h->slots);
+    mem_free(h->bits);
+    buf_deinit(&h->text);
+}
+
+struct head_series *head_resolve(const struct head *h, uint64_t ref)
+{
+    const uint32_t id = (uint32_t)ref;
+    if (!ref || id >= h->series_n)
+        return NULL;
+    struct head_series *s = head_series_at(h, id);
+    return s->generation == ref >> 32 ? s : NULL;
+}
+
+static uint32_t new_series_id(struct head *h)
+{
+    if (h->free_n)
+        return h->free_series[--h->free_n];
+    assert(h->series_n < SERIES_NONE);
+    const uint32_t id = (uint32_t)h->series_n++;
+    if (id / HEAD_CHUNK == h->chunks_n) {
+        h->chunks = mem_grow(h->chunks, &h->chunks_capacity, h->chunks_n + 1, sizeof *h->chunks);
+        h->chunks[h->chunks_n++] = mem_zalloc(HEAD_CHUNK * sizeof **h->chunks);
+    }
+    return id;
+}
+
+// Splits the labels into tuple and local set, finds or makes both.
+static void intern_labels(struct head *h, struct str labels, uint64_t job, uint64_t key,
+                          uint32_t *out_tuple, uint32_t *out_local)
+{
+    struct stage_labels *l = stage_labels(h->stage, labels_count(labels));
+    struct label label;
+    size_t n = 0;
+    for (struct labels_iter i = labels_iter(labels); labels_next(&i, &label); n++) {
+        const uint32_t name = label_store_name(&h->labels, label.name);
+        l->pairs[n] = label_store_pair(&h->labels, name, label.value);
+        l->is_key[n] = placement_is_key(h->placement, label.name);
+    }
+    factoring_split(&h->factoring, &h->labels, job, key, l->pairs, l->is_key, n, l->in_tuple);
+    size_t tuple_n = 0, local_n = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (l->in_tuple[i])
+            l->tuple[tuple_n++] = l->pairs[i];
+        else
+            l->local[local_n++] = l->pairs[i];
+    }
+    *out_tuple = label_store_set(&h->labels, true, l->tuple, tuple_n);
+    *out_local = label_store_set(&h->labels, false, l->local, local_n);
+}
+
+static void link_series(struct head *h, struct head_series *s, uint32_t id)
+{
+    struct label_set *tuple = label_store_set_at(&h->labels, s->tuple);
+    struct label_set *local = label_store_set_at(&h->labels, s->local);
+    s->next_in_tuple = tuple->first;
+    s->next_in_local = local->first;
+    tuple->first = local->first = id;
+    tuple->series++;
+    local->series++;
+}
+
+uint64_t head_find_or_make(struct head *h, struct str labels, struct hash128 hash, uint64_t source)
+{
+    struct id_probe probe = id_table_probe(&h->series_ids, hash.lo);
+    uint32_t id;
+    while ((id = id_table_next(&h->series_ids, &probe)) != ID_TABLE_NONE) {
+        struct head_series *s = head_series_at(h, id);
+        if (hash128_eq(s->hash, hash))
+            return head_ref(s, id);
+    }
+    if (h->series_max && h->series_ids.n >= h->series_max)
+        return 0;
+    uint64_t job;
+    const uint64_t key = placement_key(h->placement, labels, &job);
+    id = new_series_id(h);
+    struct head_series *s = head_series_at(h, id);
+    *s = (struct head_series){.hash = hash,
+                              .last_t = INT64_MIN,
+                              .cohort = COHORT_NONE,
+                              .generation = s->generation + 1,
+                              .partition = (uint16_t)(key % TSDB_PARTITIONS)};
+    assert(s->generation & 1);
+    s->member = head_family(h, key, source, s->partition);
+    intern_labels(h, labels, job, key, &s->tuple, &s->local);
+    link_series(h, s, id);
+    id_table_insert(&h->series_ids, hash.lo, id);
+    h->stats.series_created++;
+    return head_ref(s, id);
+}
+
+void head_labels(const struct head *h, const struct head_series *s, struct buf *out)
+{
+    label_store_encode(&h->labels, s->tuple, s->local, out);
+}
+
+void head_publish(struct head *h, uint64_t seq)
+{
+    assert(seq <= h->seq);
+    if (seq > h->visible)
+        h->visible = seq;
+}
+
+void head_snapshot_begin(struct head *h, struct head_snapshot *snapshot)
+{
+    snapshot->seq = h->visible;
+    list_push(&h->snapshots, &snapshot->link);
+}
+
+void head_snapshot_end(struct head_snapshot *snapshot)
+{
+    list_remove(&snapshot->link);
+}
+
+uint64_t head_floor(const struct head *h)
+{
+    if (list_is_empty(&h->snapshots))
+        return h->visible;
+    return container_of(h->snapshots.next, struct head_snapshot, link)->seq;
+}

@@ -1,0 +1,121 @@
+// The head of one shard: the active series, their newest samples in memory, and the index.
+//
+// Nothing here suspends or reads a clock. A commit is staged (each sample gets its outcome and its
+// row), handed to the sink, applied, and seen by queries once head_publish() has named its
+// sequence. A query sees the commits up to the sequence of its snapshot.
+#ifndef ENGINE_TSDB_HEAD_H
+#define ENGINE_TSDB_HEAD_H
+
+#include "engine/base/list.h"
+#include "engine/tsdb/cohort.h"
+#include "engine/tsdb/factoring.h"
+#include "engine/tsdb/placement.h"
+#include "engine/tsdb/series_values.h"
+#include "engine/tsdb/tsdb.h"
+#include "engine/tsdb/wal_record.h"
+
+enum { HEAD_CHUNK = 1024, SERIES_NONE = ID_TABLE_NONE };
+
+struct late_sample { // that has no slot
+    int64_t t_ms;
+    uint64_t bits, seq;
+};
+
+struct late {
+    uint32_t n, capacity;
+    struct late_sample items[]; // by time
+};
+
+struct head_series {
+    struct hash128 hash;
+    int64_t last_t; // of the newest sample ever; INT64_MIN: none yet
+    struct series_values values;
+    struct late *late; // NULL: none
+    uint32_t tuple, local;
+    uint32_t next_in_tuple, next_in_local;
+    uint32_t cohort; // COHORT_NONE: no sample yet, then member is the family
+    uint32_t member;
+    uint32_t generation; // of the reference; odd: alive
+    uint32_t staged;     // its newest entry in the commit being staged, + 1
+    uint16_t partition;
+    uint8_t misses; // samples in order that found no slot
+    bool dead;      // chosen to leave
+};
+static_assert(sizeof(struct head_series) == 96, "memory per series is the product");
+
+struct family { // what one source writes under one placement key: cohorts by their times
+    uint64_t key, source;
+    uint32_t partition;
+    uint32_t first, joined; // cohorts: the list, and the one that was joined last
+    uint32_t users;         // cohorts and series without one
+};
+
+struct stage; // head_stage.c
+
+struct head {
+    const struct placement *placement;
+    uint64_t seed, series_max;
+    int64_t retention_ms;
+    struct label_store labels;
+    struct factoring factoring;
+    struct id_table series_ids;
+    struct head_series **chunks;
+    size_t chunks_n, chunks_capacity, series_n; // ids ever used
+    uint32_t *free_series;
+    size_t free_n, free_capacity;
+    struct cohort **cohorts; // by number; NULL: free
+    size_t cohorts_n, cohorts_capacity;
+    uint32_t *free_cohorts;
+    size_t free_cohorts_n, free_cohorts_capacity;
+    struct family *families;
+    size_t families_n, families_capacity;
+    struct id_table family_ids;
+    uint32_t *free_families;
+    size_t free_families_n, free_families_capacity;
+    struct stage *stage;
+    uint64_t seq;                      // of the newest commit
+    uint64_t visible;                  // of the newest that queries see
+    struct list snapshots;             // of struct head_snapshot, oldest first
+    unsigned selects;                  // running: no series may leave
+    int64_t newest_t[TSDB_PARTITIONS]; // INT64_MIN: nothing
+    ptrdiff_t block_bytes;
+    struct buf text; // scratch
+    uint32_t *slots; // likewise, of reads
+    uint64_t *bits;
+    size_t slots_capacity, bits_capacity;
+    struct tsdb_stats stats;
+};
+
+void head_init(struct head *h, const struct placement *placement, uint64_t series_max,
+               int64_t retention_ms);
+void head_deinit(struct head *h);
+
+static inline struct head_series *head_series_at(const struct head *h, uint32_t id)
+{
+    return &h->chunks[id / HEAD_CHUNK][id % HEAD_CHUNK];
+}
+struct head_series *head_resolve(const struct head *h, uint64_t ref); // NULL: gone
+static inline uint64_t head_ref(const struct head_series *s, uint32_t id)
+{
+    return (uint64_t)s->generation << 32 | id;
+}
+
+uint64_t head_find_or_make(struct head *h, struct str labels, struct hash128 hash, uint64_t source);
+void head_labels(const struct head *h, const struct head_series *s, struct buf *out); // appends
+
+// Takes the rows of a commit before anything has changed; an error refuses the commit.
+typedef err head_sink_fn(void *arg, const struct wal_row *rows, size_t n, struct errmsg *e);
+// seq is to be published once the sink's rows are kept.
+err head_commit(struct head *h, struct tsdb_commit *c, head_sink_fn *sink, void *arg,
+                uint64_t *out_seq, struct errmsg *e);
+void head_publish(struct head *h, uint64_t seq);
+
+struct head_snapshot {
+    struct list link;
+    uint64_t seq;
+};
+void head_snapshot_begin(struct head *h, struct head_snapshot *snapshot);
+void head_snapshot_end(struct head_snapshot *snapshot);
+uint64_t head_floor(const struct head *h); // every query, present or to come, sees up to it
+
+#endif

@@ -1,0 +1,198 @@
+#include "engine/tsdb/head_cohorts.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "engine/base/mem.h"
+
+enum { SIBLINGS_SEARCHED = 64 };
+
+static uint64_t family_hash(uint64_t key, uint64_t source)
+{
+    const uint64_t both[2] = {key, source};
+    return hash64(both, sizeof both, 0);
+}
+
+uint32_t head_family(struct head *h, uint64_t key, uint64_t source, uint32_t partition)
+{
+    const uint64_t hash = family_hash(key, source);
+    struct id_probe probe = id_table_probe(&h->family_ids, hash);
+    uint32_t at;
+    while ((at = id_table_next(&h->family_ids, &probe)) != ID_TABLE_NONE) {
+        if (h->families[at].key == key && h->families[at].source == source) {
+            h->families[at].users++;
+            return at;
+        }
+    }
+    if (h->free_families_n) {
+        at = h->free_families[--h->free_families_n];
+    } else {
+        h->families =
+            mem_grow(h->families, &h->families_capacity, h->families_n + 1, sizeof *h->families);
+        at = (uint32_t)h->families_n++;
+    }
+    h->families[at] = (struct family){.key = key,
+                                      .source = source,
+                                      .partition = partition,
+                                      .first = COHORT_NONE,
+                                      .joined = COHORT_NONE,
+                                      .users = 1};
+    id_table_insert(&h->family_ids, hash, at);
+    return at;
+}
+
+void head_family_unref(struct head *h, uint32_t at)
+{
+    struct family *f = &h->families[at];
+    assert(f->users > 0);
+    if (--f->users > 0)
+        return;
+    assert(f->first == COHORT_NONE);
+    id_table_remove(&h->family_ids, family_hash(f->key, f->source), at);
+    h->free_families = mem_grow(h->free_families, &h->free_families_capacity,
+                                h->free_families_n + 1, sizeof *h->free_families);
+    h->free_families[h->free_families_n++] = at;
+}
+
+static struct cohort *make_cohort(struct head *h, uint32_t family)
+{
+    uint32_t id;
+    if (h->free_cohorts_n) {
+        id = h->free_cohorts[--h->free_cohorts_n];
+    } else {
+        h->cohorts =
+            mem_grow(h->cohorts, &h->cohorts_capacity, h->cohorts_n + 1, sizeof *h->cohorts);
+        id = (uint32_t)h->cohorts_n++;
+    }
+    assert(id < WAL_COHORTS_MAX);
+    struct family *f = &h->families[family];
+    struct cohort *c = mem_alloc(sizeof *c);
+    *c = (struct cohort){
+        .id = id, .family = family, .next_sibling = f->first, .newest_t = INT64_MIN};
+    f->first = id;
+    f->users++;
+    h->cohorts[id] = c;
+    h->stats.cohorts++;
+    return c;
+}
+
+void head_free_cohort(struct head *h, struct cohort *c)
+{
+    assert(c->live == 0);
+    struct family *f = &h->families[c->family];
+    uint32_t *link = &f->first;
+    while (*link != c->id)
+        link = &h->cohorts[*link]->next_sibling;
+    *link = c->next_sibling;
+    if (f->joined == c->id)
+        f->joined = COHORT_NONE;
+    head_family_unref(h, c->family);
+    h->cohorts[c->id] = NULL;
+    h->free_cohorts = mem_grow(h->free_cohorts, &h->free_cohorts_capacity, h->free_cohorts_n + 1,
+                               sizeof *h->free_cohorts);
+    h->free_cohorts[h->free_cohorts_n++] = c->id;
+    cohort_deinit(c);
+    mem_free(c);
+    h->stats.cohorts--;
+}
+
+static bool has_time(const struct head *h, const struct cohort *c, int64_t t_ms,
+                     head_is_staged_fn *is_staged)
+{
+    if (c->members_n == WAL_MEMBERS_MAX)
+        return false;
+    const uint32_t slot = cohort_find(c, t_ms);
+    return (slot != SLOT_NONE && slot >= c->closed) || (is_staged && is_staged(h, c->id, t_ms));
+}
+
+struct cohort *head_choose_cohort(struct head *h, uint32_t family, int64_t t_ms,
+                                  head_is_staged_fn *is_staged)
+{
+    struct family *f = &h->families[family];
+    if (f->joined != COHORT_NONE && has_time(h, h->cohorts[f->joined], t_ms, is_staged))
+        return h->cohorts[f->joined];
+    size_t searched = 0;
+    for (uint32_t id = f->first; id != COHORT_NONE && searched < SIBLINGS_SEARCHED;
+         id = h->cohorts[id]->next_sibling, searched++) {
+        if (has_time(h, h->cohorts[id], t_ms, is_staged)) {
+            f->joined = id;
+            return h->cohorts[id];
+        }
+    }
+    struct cohort *c = make_cohort(h, family);
+    f->joined = c->id;
+    return c;
+}
+
+void head_join(struct head *h, uint32_t id, struct cohort *c)
+{
+    struct head_series *s = head_series_at(h, id);
+    assert(s->cohort == COHORT_NONE);
+    head_family_unref(h, s->member); // the cohort is a user too: the family stays
+    s->cohort = c->id;
+    s->member = cohort_join(c, id);
+}
+
+// The values in slots, moved beside them with the commits that wrote them.
+void head_detach(struct head *h, uint32_t id)
+{
+    struct head_series *s = head_series_at(h, id);
+    struct cohort *c = h->cohorts[s->cohort];
+    const size_t n = cohort_end(c) - c->base;
+    uint32_t *slots = mem_alloc_array(n, sizeof *slots);
+    uint64_t *bits = mem_alloc_array(n, sizeof *bits);
+    const size_t found = series_values_decode(&s->values, c->base, cohort_end(c), slots, bits);
+    for (size_t i = 0; i < found; i++) {
+        late_insert(&s->late, (struct late_sample){cohort_time(c, slots[i]), bits[i],
+                                                   cohort_value_seq(c, slots[i], s->member)});
+    }
+    mem_free(slots);
+    mem_free(bits);
+    h->block_bytes -= series_values_release(&s->values, UINT32_MAX);
+    const uint64_t last_bits = s->values.last_bits;
+    s->values = (struct series_values){.last_bits = last_bits};
+    cohort_leave(c, s->member);
+    h->families[c->family].users++;
+    s->member = c->family;
+    s->cohort = COHORT_NONE;
+    s->misses = 0;
+}
+
+uint32_t late_after(const struct late *l, int64_t t_ms)
+{
+    uint32_t low = 0, high = l ? l->n : 0;
+    if (high && l->items[high - 1].t_ms <= t_ms)
+        return high;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (l->items[middle].t_ms <= t_ms)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+const struct late_sample *late_find(const struct late *l, int64_t t_ms)
+{
+    const uint32_t after = late_after(l, t_ms);
+    return after && l->items[after - 1].t_ms == t_ms ? &l->items[after - 1] : NULL;
+}
+
+void late_insert(struct late **l, struct late_sample sample)
+{
+    struct late *late = *l;
+    if (!late || late->n == late->capacity) {
+        const uint32_t capacity = late ? late->capacity + late->capacity / 2 + 1 : 2;
+        late = mem_realloc(late, sizeof *late + capacity * sizeof late->items[0]);
+        if (!*l)
+            late->n = 0;
+        late->capacity = capacity;
+        *l = late;
+    }
+    const uint32_t at = late_after(late, sample.t_ms);
+    assert(at == 0 || late->items[at - 1].t_ms != sample.t_ms);
+    memmove(late->items + at + 1, late->items + at, (late->n - at) * sizeof late->items[0]);
+    late->items[at] = sample;
+    late->n++;
+}

@@ -1,0 +1,139 @@
+#include <assert.h>
+
+#include "engine/base/mem.h"
+#include "engine/tsdb/head_cohorts.h"
+#include "engine/tsdb/head_query.h"
+
+static err no_memory(struct errmsg *e)
+{
+    return err_set(e, ERR_LIMIT, "the query needs more memory than it may use");
+}
+
+err head_reader_init(struct head_reader *r, struct head *h, uint64_t seq, int64_t mint,
+                     int64_t maxt, size_t n, struct arena *a, struct errmsg *e)
+{
+    size_t capacity = 16;
+    while (capacity < n * 2 && capacity < h->cohorts_n * 2)
+        capacity *= 2;
+    *r = (struct head_reader){
+        .head = h, .seq = seq, .mint = mint, .maxt = maxt, .arena = a, .times_mask = capacity - 1};
+    r->times = arena_array(a, capacity, struct head_times);
+    return r->times ? ERR_OK : no_memory(e);
+}
+
+// The cohort's times in slots [from, from + n), one copy for all its series.
+static const int64_t *shared_times(struct head_reader *r, const struct cohort *c, uint32_t from,
+                                   uint32_t n)
+{
+    size_t at = (c->id * 0x9e3779b1u) & r->times_mask;
+    while (r->times[at].t && r->times[at].cohort != c->id)
+        at = (at + 1) & r->times_mask;
+    struct head_times *times = &r->times[at];
+    if (!times->t) {
+        int64_t *t = arena_try(r->arena, n, sizeof *t, _Alignof(int64_t));
+        if (!t)
+            return NULL;
+        memcpy(t, c->times + (from - c->base), n * sizeof *t);
+        *times = (struct head_times){c->id, n, t};
+    }
+    assert(times->n == n);
+    return times->t;
+}
+
+// Drops values that a commit later than the snapshot filled into older slots.
+static size_t drop_unseen(const struct head_reader *r, const struct cohort *c, uint32_t member,
+                          uint32_t *slots, uint64_t *bits, size_t n)
+{
+    if (!c->fills_n || c->fills[c->fills_n - 1].seq <= r->seq)
+        return n;
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (cohort_value_seq(c, slots[i], member) <= r->seq) {
+            slots[kept] = slots[i];
+            bits[kept++] = bits[i];
+        }
+    }
+    return kept;
+}
+
+static err merge_late(const struct head_reader *r, const struct head_series *s,
+                      const struct cohort *c, size_t n, struct column *out, struct errmsg *e)
+{
+    const struct head *h = r->head;
+    const uint32_t from = late_after(s->late, r->mint), to = late_after(s->late, r->maxt);
+    const size_t most = n + (to - from);
+    int64_t *t = arena_try(r->arena, most, sizeof *t, _Alignof(int64_t));
+    uint64_t *v = arena_try(r->arena, most, sizeof *v, _Alignof(double));
+    if (!t || !v)
+        return no_memory(e);
+    size_t at = 0, i = 0;
+    for (uint32_t k = from; i < n || k < to;) {
+        const struct late_sample *late = k < to ? &s->late->items[k] : NULL;
+        if (late && late->seq > r->seq) {
+            k++;
+        } else if (i < n && (!late || cohort_time(c, h->slots[i]) < late->t_ms)) {
+            t[at] = cohort_time(c, h->slots[i]);
+            v[at++] = h->bits[i++];
+        } else {
+            assert(late && (i == n || cohort_time(c, h->slots[i]) != late->t_ms));
+            t[at] = late->t_ms;
+            v[at++] = late->bits;
+            k++;
+        }
+    }
+    *out = (struct column){t, (const double *)v, at};
+    return ERR_OK;
+}
+
+// The values of n slots, times shared where no slot between is missing.
+static err plain_column(struct head_reader *r, const struct cohort *c, uint32_t from, uint32_t end,
+                        size_t n, struct column *out, struct errmsg *e)
+{
+    const struct head *h = r->head;
+    uint64_t *v = arena_try(r->arena, n, sizeof *v, _Alignof(double));
+    if (!v)
+        return no_memory(e);
+    memcpy(v, h->bits, n * sizeof *v);
+    const uint32_t first = h->slots[0];
+    if (h->slots[n - 1] - first + 1 == n) {
+        const int64_t *t = shared_times(r, c, from, end - from);
+        if (!t)
+            return no_memory(e);
+        *out = (struct column){t + (first - from), (const double *)v, n};
+        return ERR_OK;
+    }
+    int64_t *t = arena_try(r->arena, n, sizeof *t, _Alignof(int64_t));
+    if (!t)
+        return no_memory(e);
+    for (size_t i = 0; i < n; i++)
+        t[i] = cohort_time(c, h->slots[i]);
+    *out = (struct column){t, (const double *)v, n};
+    return ERR_OK;
+}
+
+err head_reader_read(struct head_reader *r, uint64_t ref, struct column *out, struct errmsg *e)
+{
+    struct head *h = r->head;
+    const struct head_series *s = head_resolve(h, ref);
+    *out = (struct column){0};
+    if (!s || s->last_t == INT64_MIN || r->mint >= r->maxt)
+        return ERR_OK;
+    const struct cohort *c = s->cohort == COHORT_NONE ? NULL : h->cohorts[s->cohort];
+    size_t n = 0;
+    uint32_t from = 0, end = 0;
+    if (c) {
+        const uint32_t visible = cohort_visible_end(c, r->seq);
+        from = cohort_after(c, r->mint);
+        end = cohort_after(c, r->maxt);
+        end = end < visible ? end : visible;
+    }
+    if (from < end) {
+        h->slots = mem_grow(h->slots, &h->slots_capacity, end - from, sizeof *h->slots);
+        h->bits = mem_grow(h->bits, &h->bits_capacity, end - from, sizeof *h->bits);
+        n = series_values_decode(&s->values, from, end, h->slots, h->bits);
+        n = drop_unseen(r, c, s->member, h->slots, h->bits, n);
+    }
+    if (s->late && s->late->n)
+        return merge_late(r, s, c, n, out, e);
+    return n ? plain_column(r, c, from, end, n, out, e) : ERR_OK;
+}

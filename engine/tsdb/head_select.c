@@ -1,0 +1,328 @@
+// Matchers over the index.
+//
+// Each matcher becomes a set of label sets (local sets and tuples): those that have a pair it wants
+// or, for a matcher that an absent label satisfies, a pair it forbids. A series has two sets: it
+// passes when one of them is wanted, none is forbidden. The cheapest wanted set is walked, the
+// others are asked.
+#include <assert.h>
+
+#include "engine/base/mem.h"
+#include "engine/model/labels.h"
+#include "engine/tsdb/head_cohorts.h"
+#include "engine/tsdb/head_query.h"
+
+enum { LITERALS_MAX = 256, MATCHERS_MAX = 64, COST_MAX = 1 << 24 };
+
+struct probe {
+    roaring_bitmap_t *sets;
+    bool wanted;     // else: forbidden
+    bool has_tuples; // some of the sets are tuples
+};
+
+struct plan {
+    struct probe probes[MATCHERS_MAX];
+    size_t n;
+    bool nothing; // a wanted set is empty
+};
+
+typedef bool visit_fn(struct head *h, const struct head_series *s, uint32_t id, void *arg);
+
+static void add_value(const struct head *h, uint32_t name, struct str value, roaring_bitmap_t *out)
+{
+    const uint32_t pair = label_store_find_pair(&h->labels, name, value);
+    if (pair != LABEL_NONE)
+        posting_union(&h->labels.pairs[pair].in, out);
+}
+
+static bool pair_matches(const struct matcher *m, struct str prefix, struct str value)
+{
+    if (prefix.n && !str_has_prefix(value, prefix))
+        return m->kind == MATCHER_NRE;
+    return matcher_matches(m, value);
+}
+
+// The sets that have a pair of the matcher's name whose value matches (want) or does not.
+static void collect(const struct head *h, const struct matcher *m, bool want, roaring_bitmap_t *out)
+{
+    const uint32_t name = label_store_find_name(&h->labels, m->name);
+    if (name == LABEL_NONE)
+        return;
+    const bool positive = m->kind == MATCHER_EQ || m->kind == MATCHER_RE;
+    const bool is_regex = m->kind == MATCHER_RE || m->kind == MATCHER_NRE;
+    if (positive == want && !is_regex) {
+        add_value(h, name, m->value, out);
+        return;
+    }
+    if (positive == want) {
+        struct str literals[LITERALS_MAX];
+        const size_t n = regex_literals(m->regex, literals, LITERALS_MAX);
+        for (size_t i = 0; i < n; i++)
+            add_value(h, name, literals[i], out);
+        if (n)
+            return;
+    }
+    const struct str prefix = is_regex ? regex_prefix(m->regex) : (struct str){0};
+    const struct label_name *all = &h->labels.names[name];
+    for (size_t i = 0; i < all->n; i++) {
+        const struct label_pair *pair = &h->labels.pairs[all->pairs[i]];
+        if (pair_matches(m, prefix, label_pair_value(pair)) == want)
+            posting_union(&pair->in, out);
+    }
+}
+
+static void plan_deinit(struct plan *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        roaring_bitmap_free(p->probes[i].sets);
+}
+
+static err plan_init(struct plan *p, const struct head *h, const struct matcher *ms, size_t n,
+                     struct errmsg *e)
+{
+    p->n = 0;
+    p->nothing = false;
+    if (n > MATCHERS_MAX)
+        return err_set(e, ERR_LIMIT, "more than %d matchers in one selector", MATCHERS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        const bool wanted = !matcher_matches_empty(&ms[i]);
+        roaring_bitmap_t *sets = roaring_bitmap_create();
+        collect(h, &ms[i], wanted, sets);
+        if (roaring_bitmap_is_empty(sets)) {
+            roaring_bitmap_free(sets);
+            p->nothing |= wanted;
+            continue;
+        }
+        p->probes[p->n++] = (struct probe){
+            .sets = sets,
+            .wanted = wanted,
+            .has_tuples = roaring_bitmap_maximum(sets) >= LABEL_SET_TUPLE,
+        };
+    }
+    return ERR_OK;
+}
+
+// How many series the sets have, counted no further than limit.
+static uint64_t cost_of(const struct head *h, const struct probe *p, uint64_t limit)
+{
+    uint64_t cost = 0;
+    roaring_uint32_iterator_t i;
+    for (roaring_init_iterator(p->sets, &i); i.has_value && cost < limit;
+         roaring_advance_uint32_iterator(&i))
+        cost += 1 + label_store_set_at(&h->labels, i.current_value)->series;
+    return cost;
+}
+
+static const struct probe *cheapest(const struct head *h, const struct plan *p)
+{
+    const struct probe *best = NULL;
+    uint64_t best_cost = UINT64_MAX;
+    for (size_t i = 0; i < p->n; i++) {
+        if (!p->probes[i].wanted)
+            continue;
+        const uint64_t cost =
+            cost_of(h, &p->probes[i], best_cost < COST_MAX ? best_cost : COST_MAX);
+        if (!best || cost < best_cost) {
+            best = &p->probes[i];
+            best_cost = cost;
+        }
+    }
+    return best;
+}
+
+static bool passes(const struct plan *p, const struct probe *but, uint32_t tuple, uint32_t local)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        const struct probe *probe = &p->probes[i];
+        if (probe == but)
+            continue;
+        const bool in = roaring_bitmap_contains(probe->sets, local) ||
+                        (probe->has_tuples && roaring_bitmap_contains(probe->sets, tuple));
+        if (in != probe->wanted)
+            return false;
+    }
+    return true;
+}
+
+// False when no series of this local set can pass, whatever its tuple.
+static bool local_may_pass(const struct plan *p, const struct probe *but, uint32_t local)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        const struct probe *probe = &p->probes[i];
+        if (probe == but || (probe->wanted && probe->has_tuples))
+            continue;
+        if (roaring_bitmap_contains(probe->sets, local) != probe->wanted)
+            return false;
+    }
+    return true;
+}
+
+static bool has_samples(const struct head *h, const struct head_series *s, int64_t mint,
+                        int64_t maxt)
+{
+    if (s->last_t == INT64_MIN || s->last_t <= mint)
+        return false;
+    if (s->late && s->late->n && s->late->items[0].t_ms <= maxt)
+        return true;
+    if (s->cohort == COHORT_NONE || series_values_is_empty(&s->values))
+        return false;
+    const struct cohort *c = h->cohorts[s->cohort];
+    const uint32_t first = series_values_first(&s->values);
+    const uint32_t slot = first > c->base ? first : c->base;
+    return slot < cohort_end(c) && cohort_time(c, slot) <= maxt;
+}
+
+struct walk {
+    struct head *head;
+    const struct plan *plan;
+    int64_t mint, maxt;
+    visit_fn *visit;
+    void *arg;
+};
+
+static bool offer(const struct walk *w, const struct probe *but, uint32_t id)
+{
+    const struct head_series *s = head_series_at(w->head, id);
+    if (!passes(w->plan, but, s->tuple, s->local) || !has_samples(w->head, s, w->mint, w->maxt))
+        return true;
+    return w->visit(w->head, s, id, w->arg);
+}
+
+// Visits what passes until a visit says false.
+static void walk(const struct walk *w)
+{
+    struct head *h = w->head;
+    const struct probe *base = cheapest(h, w->plan);
+    if (w->plan->nothing)
+        return;
+    if (!base) {
+        for (uint32_t id = 0; id < h->series_n; id++) {
+            if ((head_series_at(h, id)->generation & 1) && !offer(w, NULL, id))
+                return;
+        }
+        return;
+    }
+    roaring_uint32_iterator_t i;
+    for (roaring_init_iterator(base->sets, &i); i.has_value; roaring_advance_uint32_iterator(&i)) {
+        const uint32_t set = i.current_value;
+        const bool tuple = (set & LABEL_SET_TUPLE) != 0;
+        if (!tuple && !local_may_pass(w->plan, base, set))
+            continue;
+        uint32_t id = label_store_set_at(&h->labels, set)->first;
+        while (id != LABEL_NONE) {
+            const struct head_series *s = head_series_at(h, id);
+            const uint32_t next = tuple ? s->next_in_tuple : s->next_in_local;
+            if (!offer(w, base, id))
+                return;
+            id = next;
+        }
+    }
+}
+
+struct found_list {
+    struct head_found *items;
+    size_t n, capacity, max;
+    struct arena *arena;
+    bool full;
+};
+
+static bool add_found(struct head *h, const struct head_series *s, uint32_t id, void *arg)
+{
+    struct found_list *list = arg;
+    if (list->max && list->n == list->max) {
+        list->full = true;
+        return false;
+    }
+    buf_reset(&h->text);
+    head_labels(h, s, &h->text);
+    list->items = mem_grow(list->items, &list->capacity, list->n + 1, sizeof *list->items);
+    list->items[list->n++] = (struct head_found){
+        .ref = head_ref(s, id),
+        .partition = s->partition,
+        .labels = arena_str(list->arena, buf_str(&h->text)),
+    };
+    return true;
+}
+
+err head_select(struct head *h, const struct matcher *ms, size_t ms_count, int64_t mint,
+                int64_t maxt, size_t max, struct arena *a, struct head_found **out, size_t *out_n,
+                struct errmsg *e)
+{
+    struct plan plan;
+    TRY(plan_init(&plan, h, ms, ms_count, e));
+    struct found_list list = {.max = max, .arena = a};
+    walk(&(struct walk){h, &plan, mint, maxt, add_found, &list});
+    plan_deinit(&plan);
+    err result = ERR_OK;
+    if (list.full) {
+        result = err_set(e, ERR_LIMIT, "the selector matches more than %zu series", max);
+    } else {
+        struct head_found *items = arena_try(a, list.n, sizeof *items, _Alignof(struct head_found));
+        if (items) {
+            if (list.n)
+                memcpy(items, list.items, list.n * sizeof *items);
+            *out = items;
+            *out_n = list.n;
+        } else {
+            result = err_set(e, ERR_LIMIT, "the query needs more memory than it may use");
+        }
+    }
+    mem_free(list.items);
+    return result;
+}
+
+static bool add_sets(struct head *h, const struct head_series *s, uint32_t id, void *arg)
+{
+    (void)h, (void)id;
+    roaring_bitmap_add(arg, s->tuple);
+    roaring_bitmap_add(arg, s->local);
+    return true;
+}
+
+// The names, or the pairs of one name, that the sets have.
+static roaring_bitmap_t *texts_of(const struct head *h, const roaring_bitmap_t *sets, uint32_t name,
+                                  bool names)
+{
+    roaring_bitmap_t *texts = roaring_bitmap_create();
+    roaring_uint32_iterator_t i;
+    for (roaring_init_iterator(sets, &i); i.has_value; roaring_advance_uint32_iterator(&i)) {
+        const struct label_set *set = label_store_set_at(&h->labels, i.current_value);
+        for (uint32_t k = 0; k < set->n; k++) {
+            const uint32_t of = h->labels.pairs[set->pairs[k]].name;
+            if (names)
+                roaring_bitmap_add(texts, of);
+            else if (of == name)
+                roaring_bitmap_add(texts, set->pairs[k]);
+        }
+    }
+    return texts;
+}
+
+err head_label_texts(struct head *h, const struct str *name, const struct matcher *ms,
+                     size_t ms_count, int64_t mint, int64_t maxt, struct arena *a, struct str **out,
+                     size_t *out_n, struct errmsg *e)
+{
+    struct plan plan;
+    TRY(plan_init(&plan, h, ms, ms_count, e));
+    roaring_bitmap_t *sets = roaring_bitmap_create();
+    walk(&(struct walk){h, &plan, mint, maxt, add_sets, sets});
+    plan_deinit(&plan);
+    const uint32_t name_id = name ? label_store_find_name(&h->labels, *name) : LABEL_NONE;
+    roaring_bitmap_t *texts = texts_of(h, sets, name_id, !name);
+    roaring_bitmap_free(sets);
+    const size_t n = roaring_bitmap_get_cardinality(texts);
+    struct str *items = arena_try(a, n, sizeof *items, _Alignof(struct str));
+    size_t at = 0;
+    roaring_uint32_iterator_t i;
+    for (roaring_init_iterator(texts, &i); items && i.has_value;
+         roaring_advance_uint32_iterator(&i)) {
+        const struct str text = name ? label_pair_value(&h->labels.pairs[i.current_value])
+                                     : h->labels.names[i.current_value].text;
+        items[at++] = arena_str(a, text);
+    }
+    roaring_bitmap_free(texts);
+    if (!items)
+        return err_set(e, ERR_LIMIT, "the query needs more memory than it may use");
+    *out = items;
+    *out_n = n;
+    return ERR_OK;
+}

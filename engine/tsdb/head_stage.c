@@ -1,0 +1,450 @@
+// A commit in three steps.
+//
+// Stage: each sample meets the rules of acceptance against its series' newest sample, committed or
+// staged before it, and is put into the bucket of its (cohort, time). Nothing visible changes, but
+// a series may join a cohort. Hand over: buckets become rows, ordered by cohort and time. Apply:
+// slots are opened or filled, what has no slot goes beside them.
+#include "engine/tsdb/head_stage.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/mem.h"
+#include "engine/tsdb/head.h"
+#include "engine/tsdb/head_cohorts.h"
+
+struct staged {
+    uint32_t series, sample, bucket;
+    uint32_t prev;   // the same series' entry before, + 1
+    uint32_t newest; // the entry that holds its newest sample so far, + 1; 0: the head does
+};
+
+struct bucket {
+    int64_t t_ms;
+    uint32_t cohort, n, start, filled;
+    bool late; // samples older than their series' newest
+};
+
+struct stage {
+    struct staged *entries;
+    struct bucket *buckets;
+    uint32_t *table; // of buckets, + 1, by hash
+    uint32_t *order; // buckets by (late, cohort, time)
+    uint64_t *keys;  // member << 32 | entry, by bucket
+    uint32_t *members;
+    uint64_t *bits;
+    struct wal_row *rows;
+    uint32_t *deferred; // samples of series that had no cohort
+    uint8_t *outcomes;
+    size_t n, capacity, buckets_n, buckets_capacity, table_mask, order_capacity, keys_capacity,
+        members_capacity, bits_capacity, rows_capacity, deferred_n, deferred_capacity,
+        outcomes_capacity;
+    struct stage_labels labels;
+};
+
+enum { TABLE_MIN = 64, MISSES_MAX = 2 };
+
+struct stage *stage_create(void)
+{
+    return mem_zalloc(sizeof(struct stage));
+}
+
+void stage_destroy(struct stage *st)
+{
+    if (!st)
+        return;
+    mem_free(st->entries);
+    mem_free(st->buckets);
+    mem_free(st->table);
+    mem_free(st->order);
+    mem_free(st->keys);
+    mem_free(st->members);
+    mem_free(st->bits);
+    mem_free(st->rows);
+    mem_free(st->deferred);
+    mem_free(st->outcomes);
+    mem_free(st->labels.pairs);
+    mem_free(st->labels.is_key);
+    mem_free(st);
+}
+
+struct stage_labels *stage_labels(struct stage *st, size_t n)
+{
+    struct stage_labels *l = &st->labels;
+    if (n > l->capacity || !l->pairs) {
+        l->capacity = n < 64 ? 64 : n * 2;
+        mem_free(l->pairs);
+        mem_free(l->is_key);
+        l->pairs = mem_alloc_array(l->capacity, 3 * sizeof *l->pairs);
+        l->is_key = mem_alloc_array(l->capacity, 2 * sizeof *l->is_key);
+        l->tuple = l->pairs + l->capacity;
+        l->local = l->tuple + l->capacity;
+        l->in_tuple = l->is_key + l->capacity;
+    }
+    return l;
+}
+
+static uint64_t bucket_hash(uint32_t cohort, int64_t t_ms, bool late)
+{
+    uint64_t x = (uint64_t)t_ms * 0x9e3779b97f4a7c15u ^ ((uint64_t)cohort << 1 | late);
+    x ^= x >> 32;
+    x *= 0xd6e8feb86659fd93u;
+    return x ^ x >> 32;
+}
+
+// The place of a bucket in the table, or the empty one where it would stand.
+static size_t find_place(const struct stage *st, uint32_t cohort, int64_t t_ms, bool late)
+{
+    size_t at = bucket_hash(cohort, t_ms, late) & st->table_mask;
+    while (st->table[at]) {
+        const struct bucket *b = &st->buckets[st->table[at] - 1];
+        if (b->cohort == cohort && b->t_ms == t_ms && b->late == late)
+            break;
+        at = (at + 1) & st->table_mask;
+    }
+    return at;
+}
+
+static void grow_table(struct stage *st)
+{
+    const size_t capacity = st->table ? (st->table_mask + 1) * 2 : TABLE_MIN;
+    mem_free(st->table);
+    st->table = mem_zalloc(capacity * sizeof *st->table);
+    st->table_mask = capacity - 1;
+    for (size_t i = 0; i < st->buckets_n; i++) {
+        const struct bucket *b = &st->buckets[i];
+        st->table[find_place(st, b->cohort, b->t_ms, b->late)] = (uint32_t)i + 1;
+    }
+}
+
+static uint32_t bucket_of(struct stage *st, uint32_t cohort, int64_t t_ms, bool late)
+{
+    if (st->n) { // most samples go where the one before went
+        const uint32_t before = st->entries[st->n - 1].bucket;
+        const struct bucket *b = &st->buckets[before];
+        if (b->cohort == cohort && b->t_ms == t_ms && b->late == late)
+            return before;
+    }
+    if (!st->table || (st->buckets_n + 1) * 2 > st->table_mask)
+        grow_table(st);
+    const size_t at = find_place(st, cohort, t_ms, late);
+    if (!st->table[at]) {
+        st->buckets =
+            mem_grow(st->buckets, &st->buckets_capacity, st->buckets_n + 1, sizeof *st->buckets);
+        st->buckets[st->buckets_n++] =
+            (struct bucket){.t_ms = t_ms, .cohort = cohort, .late = late};
+        st->table[at] = (uint32_t)st->buckets_n;
+    }
+    return st->table[at] - 1;
+}
+
+static bool is_staged(const struct head *h, uint32_t cohort, int64_t t_ms)
+{
+    const struct stage *st = h->stage;
+    return st->table && st->table[find_place(st, cohort, t_ms, false)] != 0;
+}
+
+static void reset(struct head *h)
+{
+    struct stage *st = h->stage;
+    for (size_t i = 0; i < st->n; i++)
+        head_series_at(h, st->entries[i].series)->staged = 0;
+    if (st->buckets_n * 8 > st->table_mask) {
+        memset(st->table, 0, (st->table_mask + 1) * sizeof *st->table);
+    } else { // emptied from the last to the first: each one is found where it stands
+        for (size_t i = st->buckets_n; i-- > 0;) {
+            const struct bucket *b = &st->buckets[i];
+            st->table[find_place(st, b->cohort, b->t_ms, b->late)] = 0;
+        }
+    }
+    st->n = st->buckets_n = st->deferred_n = 0;
+}
+
+// The series' sample at t_ms, staged or committed; false: there is none in memory.
+static bool find_sample(const struct head *h, const struct tsdb_commit *c,
+                        const struct head_series *s, int64_t t_ms, uint64_t *out_bits)
+{
+    const struct stage *st = h->stage;
+    for (uint32_t at = s->staged; at; at = st->entries[at - 1].prev) {
+        const struct tsdb_sample *sample = &c->samples[st->entries[at - 1].sample];
+        if (sample->t_ms == t_ms) {
+            *out_bits = sample->bits;
+            return true;
+        }
+    }
+    const struct late_sample *late = late_find(s->late, t_ms);
+    if (late) {
+        *out_bits = late->bits;
+        return true;
+    }
+    if (s->last_t == t_ms) { // its slot may be gone, the value is not
+        *out_bits = s->values.last_bits;
+        return true;
+    }
+    if (s->cohort == COHORT_NONE)
+        return false;
+    const uint32_t slot = cohort_find(h->cohorts[s->cohort], t_ms);
+    return slot != SLOT_NONE && series_values_at(&s->values, slot, out_bits);
+}
+
+static enum tsdb_outcome judge_older(const struct head *h, const struct tsdb_commit *c,
+                                     const struct head_series *s, const struct tsdb_sample *x,
+                                     int64_t newest_t)
+{
+    uint64_t bits;
+    const bool found = find_sample(h, c, s, x->t_ms, &bits);
+    if (found && bits == x->bits)
+        return TSDB_SAME;
+    if (x->t_ms == newest_t)
+        return TSDB_DUPLICATE;
+    if (c->late_ms <= 0)
+        return TSDB_OUT_OF_ORDER;
+    int64_t oldest;
+    if (!__builtin_sub_overflow(newest_t, c->late_ms, &oldest) && x->t_ms < oldest)
+        return TSDB_TOO_OLD;
+    return found ? TSDB_DUPLICATE : TSDB_LATE_KEPT;
+}
+
+static enum tsdb_outcome judge(const struct head *h, const struct tsdb_commit *c,
+                               const struct head_series *s, const struct tsdb_sample *x)
+{
+    if (x->t_ms > c->max_t_ms)
+        return TSDB_OUT_OF_BOUNDS;
+    const struct stage *st = h->stage;
+    const uint32_t newest = s->staged ? st->entries[s->staged - 1].newest : 0;
+    const int64_t newest_t = newest ? c->samples[st->entries[newest - 1].sample].t_ms : s->last_t;
+    if (newest_t != INT64_MIN && x->t_ms <= newest_t)
+        return judge_older(h, c, s, x, newest_t);
+    int64_t oldest;
+    if (h->retention_ms > 0 && h->newest_t[s->partition] != INT64_MIN &&
+        !__builtin_sub_overflow(h->newest_t[s->partition], h->retention_ms, &oldest) &&
+        x->t_ms < oldest)
+        return TSDB_OUT_OF_BOUNDS;
+    return TSDB_APPENDED;
+}
+
+static void stage_sample(struct head *h, const struct tsdb_commit *c, uint32_t at,
+                         struct head_series *s)
+{
+    struct stage *st = h->stage;
+    const struct tsdb_sample *x = &c->samples[at];
+    const enum tsdb_outcome outcome = judge(h, c, s, x);
+    st->outcomes[at] = (uint8_t)outcome;
+    if (outcome != TSDB_APPENDED && outcome != TSDB_LATE_KEPT)
+        return;
+    const uint32_t id = (uint32_t)x->ref;
+    if (s->cohort == COHORT_NONE)
+        head_join(h, id, head_choose_cohort(h, s->member, x->t_ms, is_staged));
+    const bool late = outcome == TSDB_LATE_KEPT;
+    const uint32_t bucket = bucket_of(st, s->cohort, x->t_ms, late);
+    st->buckets[bucket].n++;
+    st->entries = mem_grow(st->entries, &st->capacity, st->n + 1, sizeof *st->entries);
+    const uint32_t newest = s->staged ? st->entries[s->staged - 1].newest : 0;
+    st->entries[st->n] = (struct staged){.series = id,
+                                         .sample = at,
+                                         .bucket = bucket,
+                                         .prev = s->staged,
+                                         .newest = late ? newest : (uint32_t)st->n + 1};
+    s->staged = (uint32_t)++st->n;
+}
+
+// Series that have a cohort come first: the others then find the rows to join.
+static void stage_all(struct head *h, const struct tsdb_commit *c)
+{
+    struct stage *st = h->stage;
+    st->outcomes = mem_grow(st->outcomes, &st->outcomes_capacity, c->n, 1);
+    for (size_t i = 0; i < c->n; i++) {
+        struct head_series *s = head_resolve(h, c->samples[i].ref);
+        if (!s) {
+            st->outcomes[i] = TSDB_GONE;
+        } else if (s->cohort != COHORT_NONE) {
+            stage_sample(h, c, (uint32_t)i, s);
+        } else {
+            st->deferred = mem_grow(st->deferred, &st->deferred_capacity, st->deferred_n + 1,
+                                    sizeof *st->deferred);
+            st->deferred[st->deferred_n++] = (uint32_t)i;
+        }
+    }
+    for (size_t i = 0; i < st->deferred_n; i++) {
+        const uint32_t at = st->deferred[i];
+        stage_sample(h, c, at, head_resolve(h, c->samples[at].ref));
+    }
+}
+
+static int compare_buckets(const void *a, const void *b, void *arg)
+{
+    const struct bucket *buckets = arg;
+    const struct bucket *x = &buckets[*(const uint32_t *)a], *y = &buckets[*(const uint32_t *)b];
+    if (x->late != y->late)
+        return x->late - y->late;
+    if (x->cohort != y->cohort)
+        return x->cohort < y->cohort ? -1 : 1;
+    return (x->t_ms > y->t_ms) - (x->t_ms < y->t_ms);
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void order_buckets(struct head *h)
+{
+    struct stage *st = h->stage;
+    st->order = mem_grow(st->order, &st->order_capacity, st->buckets_n, sizeof *st->order);
+    st->keys = mem_grow(st->keys, &st->keys_capacity, st->n, sizeof *st->keys);
+    uint32_t start = 0;
+    for (size_t i = 0; i < st->buckets_n; i++) {
+        st->order[i] = (uint32_t)i;
+        st->buckets[i].start = start;
+        start += st->buckets[i].n;
+    }
+    qsort_r(st->order, st->buckets_n, sizeof *st->order, compare_buckets, st->buckets);
+    for (size_t i = 0; i < st->n; i++) {
+        struct bucket *b = &st->buckets[st->entries[i].bucket];
+        const uint32_t member = head_series_at(h, st->entries[i].series)->member;
+        st->keys[b->start + b->filled++] = (uint64_t)member << 32 | i;
+    }
+    for (size_t i = 0; i < st->buckets_n; i++) {
+        const struct bucket *b = &st->buckets[i];
+        for (uint32_t k = 1; k < b->n; k++) {
+            if (st->keys[b->start + k] < st->keys[b->start + k - 1]) {
+                qsort(st->keys + b->start, b->n, sizeof *st->keys, compare_keys);
+                break;
+            }
+        }
+    }
+}
+
+static void make_rows(struct head *h, const struct tsdb_commit *c)
+{
+    struct stage *st = h->stage;
+    st->members = mem_grow(st->members, &st->members_capacity, st->n, sizeof *st->members);
+    st->bits = mem_grow(st->bits, &st->bits_capacity, st->n, sizeof *st->bits);
+    st->rows = mem_grow(st->rows, &st->rows_capacity, st->buckets_n, sizeof *st->rows);
+    for (size_t i = 0; i < st->n; i++) {
+        st->members[i] = (uint32_t)(st->keys[i] >> 32);
+        st->bits[i] = c->samples[st->entries[(uint32_t)st->keys[i]].sample].bits;
+    }
+    for (size_t i = 0; i < st->buckets_n; i++) {
+        const struct bucket *b = &st->buckets[st->order[i]];
+        const bool behind = b->late || b->t_ms < h->cohorts[b->cohort]->newest_t;
+        st->rows[i] = (struct wal_row){.cohort = b->cohort,
+                                       .flags = behind ? WAL_ROW_LATE : 0,
+                                       .t_ms = b->t_ms,
+                                       .members = st->members + b->start,
+                                       .bits = st->bits + b->start,
+                                       .n = b->n};
+    }
+}
+
+// A sample in order whose cohort is already past its time: its series writes to other times than
+// the cohort does. After a few of them it moves to where its times are.
+static void apply_miss(struct head *h, uint32_t id, const struct late_sample *sample)
+{
+    struct head_series *s = head_series_at(h, id);
+    late_insert(&s->late, *sample);
+    if (++s->misses < MISSES_MAX)
+        return;
+    const struct cohort *c = h->cohorts[s->cohort];
+    if (c->live == 1 || c->n == 0 || sample->t_ms < c->times[0]) {
+        s->misses = 0; // a sender that lags: no other cohort would suit it better
+        return;
+    }
+    const uint32_t family = c->family;
+    head_detach(h, id);
+    head_join(h, id, head_choose_cohort(h, family, sample->t_ms, NULL));
+}
+
+static void apply_bucket(struct head *h, const struct bucket *b, uint64_t seq)
+{
+    struct stage *st = h->stage;
+    struct cohort *c = h->cohorts[b->cohort];
+    const uint64_t floor = head_floor(h);
+    uint32_t slot = SLOT_NONE;
+    bool fills = false;
+    if (!b->late && (b->t_ms > c->newest_t || c->newest_t == INT64_MIN)) {
+        slot = cohort_open(c, b->t_ms, seq, floor);
+    } else if (!b->late) {
+        slot = cohort_find(c, b->t_ms);
+        if (slot != SLOT_NONE && slot < c->closed)
+            slot = SLOT_NONE;
+        fills = slot != SLOT_NONE && cohort_seq(c, slot) != seq;
+    }
+    for (uint32_t i = b->start; i < b->start + b->n; i++) {
+        const uint32_t id = st->entries[(uint32_t)st->keys[i]].series;
+        struct head_series *s = head_series_at(h, id);
+        const uint64_t bits = st->bits[i];
+        if (!b->late)
+            s->last_t = b->t_ms;
+        if (slot != SLOT_NONE && s->cohort == c->id) {
+            if (fills)
+                cohort_fill(c, slot, s->member, seq, floor);
+            h->block_bytes += series_values_append(&s->values, slot, bits);
+        } else {
+            const struct late_sample sample = {b->t_ms, bits, seq};
+            if (b->late || s->cohort != c->id) // or moved away a moment ago
+                late_insert(&s->late, sample);
+            else
+                apply_miss(h, id, &sample);
+        }
+        if (b->t_ms > h->newest_t[s->partition])
+            h->newest_t[s->partition] = b->t_ms;
+    }
+}
+
+static void count(struct head *h, struct tsdb_commit *c, bool kept)
+{
+    const struct stage *st = h->stage;
+    for (size_t i = 0; i < c->n; i++)
+        c->counts[st->outcomes[i]]++;
+    if (c->outcomes && c->n)
+        memcpy(c->outcomes, st->outcomes, c->n);
+    struct tsdb_stats *stats = &h->stats;
+    if (kept) {
+        stats->samples_appended += c->counts[TSDB_APPENDED] + c->counts[TSDB_LATE_KEPT];
+        stats->samples_late += c->counts[TSDB_LATE_KEPT];
+    }
+    stats->duplicates += c->counts[TSDB_DUPLICATE];
+    stats->out_of_order += c->counts[TSDB_OUT_OF_ORDER];
+    stats->too_old += c->counts[TSDB_TOO_OLD];
+    stats->out_of_bounds += c->counts[TSDB_OUT_OF_BOUNDS];
+}
+
+static bool has_refused(const struct stage *st, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (st->outcomes[i] >= TSDB_DUPLICATE)
+            return true;
+    }
+    return false;
+}
+
+err head_commit(struct head *h, struct tsdb_commit *c, head_sink_fn *sink, void *arg,
+                uint64_t *out_seq, struct errmsg *e)
+{
+    struct stage *st = h->stage;
+    assert(st->n == 0 && c->n < UINT32_MAX);
+    memset(c->counts, 0, sizeof c->counts);
+    stage_all(h, c);
+    err result = ERR_OK;
+    const bool keep = st->n > 0 && !(c->all_or_nothing && has_refused(st, c->n));
+    if (keep) {
+        order_buckets(h);
+        make_rows(h, c);
+        if (sink)
+            result = sink(arg, st->rows, st->buckets_n, e);
+        if (result == ERR_OK) {
+            const uint64_t seq = ++h->seq;
+            for (size_t i = 0; i < st->buckets_n; i++)
+                apply_bucket(h, &st->buckets[st->order[i]], seq);
+        }
+    }
+    if (result == ERR_OK) {
+        count(h, c, keep);
+        *out_seq = h->seq;
+    }
+    reset(h);
+    return result;
+}

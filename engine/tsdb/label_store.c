@@ -1,0 +1,231 @@
+#include "engine/tsdb/label_store.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "engine/base/hash.h"
+#include "engine/base/mem.h"
+
+void label_store_init(struct label_store *s, uint64_t seed)
+{
+    *s = (struct label_store){.seed = seed};
+}
+
+void label_store_deinit(struct label_store *s)
+{
+    for (size_t i = 0; i < s->names_n; i++) {
+        mem_free((char *)(uintptr_t)s->names[i].text.p);
+        mem_free(s->names[i].pairs);
+    }
+    for (size_t i = 0; i < s->pairs_n; i++) {
+        mem_free((char *)(uintptr_t)s->pairs[i].value);
+        posting_deinit(&s->pairs[i].in);
+    }
+    for (size_t kind = 0; kind < 2; kind++) {
+        for (size_t i = 0; i < s->sets_n[kind]; i++)
+            mem_free(s->sets[kind][i]);
+        mem_free(s->sets[kind]);
+        mem_free(s->free_sets[kind]);
+        id_table_deinit(&s->set_ids[kind]);
+    }
+    mem_free(s->names);
+    mem_free(s->pairs);
+    mem_free(s->free_pairs);
+    id_table_deinit(&s->name_ids);
+    id_table_deinit(&s->pair_ids);
+    *s = (struct label_store){0};
+}
+
+static char *copy_text(struct label_store *s, struct str text)
+{
+    char *p = mem_alloc(text.n);
+    memcpy(p, text.p, text.n);
+    s->bytes += text.n;
+    return p;
+}
+
+// An id that was given back, or the next of *n.
+static uint32_t take_id(const uint32_t *free, size_t *free_n, size_t *n)
+{
+    if (*free_n)
+        return free[--*free_n];
+    assert(*n < LABEL_SET_TUPLE);
+    return (uint32_t)(*n)++;
+}
+
+static void give_id(uint32_t **free, size_t *n, size_t *capacity, uint32_t id)
+{
+    *free = mem_grow(*free, capacity, *n + 1, sizeof **free);
+    (*free)[(*n)++] = id;
+}
+
+uint32_t label_store_find_name(const struct label_store *s, struct str name)
+{
+    struct id_probe probe = id_table_probe(&s->name_ids, hash64(name.p, name.n, s->seed));
+    uint32_t id;
+    while ((id = id_table_next(&s->name_ids, &probe)) != ID_TABLE_NONE) {
+        if (str_eq(s->names[id].text, name))
+            return id;
+    }
+    return LABEL_NONE;
+}
+
+uint32_t label_store_name(struct label_store *s, struct str name)
+{
+    const uint32_t found = label_store_find_name(s, name);
+    if (found != LABEL_NONE)
+        return found;
+    s->names = mem_grow(s->names, &s->names_capacity, s->names_n + 1, sizeof *s->names);
+    const uint32_t id = (uint32_t)s->names_n++;
+    s->names[id] = (struct label_name){.text = {copy_text(s, name), name.n}};
+    id_table_insert(&s->name_ids, hash64(name.p, name.n, s->seed), id);
+    return id;
+}
+
+static uint64_t pair_hash(const struct label_store *s, uint32_t name, struct str value)
+{
+    return hash64(value.p, value.n, s->seed + (uint64_t)name * 0x9e3779b97f4a7c15u);
+}
+
+uint32_t label_store_find_pair(const struct label_store *s, uint32_t name, struct str value)
+{
+    struct id_probe probe = id_table_probe(&s->pair_ids, pair_hash(s, name, value));
+    uint32_t id;
+    while ((id = id_table_next(&s->pair_ids, &probe)) != ID_TABLE_NONE) {
+        if (s->pairs[id].name == name && str_eq(label_pair_value(&s->pairs[id]), value))
+            return id;
+    }
+    return LABEL_NONE;
+}
+
+uint32_t label_store_pair(struct label_store *s, uint32_t name, struct str value)
+{
+    const uint32_t found = label_store_find_pair(s, name, value);
+    if (found != LABEL_NONE)
+        return found;
+    assert(value.n <= UINT32_MAX);
+    s->pairs = mem_grow(s->pairs, &s->pairs_capacity, s->pairs_n + 1, sizeof *s->pairs);
+    const uint32_t id = take_id(s->free_pairs, &s->free_pairs_n, &s->pairs_n);
+    struct label_name *n = &s->names[name];
+    n->pairs = mem_grow(n->pairs, &n->capacity, n->n + 1, sizeof *n->pairs);
+    s->pairs[id] = (struct label_pair){
+        .value = copy_text(s, value),
+        .value_n = (uint32_t)value.n,
+        .name = name,
+        .at = (uint32_t)n->n,
+    };
+    n->pairs[n->n++] = id;
+    id_table_insert(&s->pair_ids, pair_hash(s, name, value), id);
+    return id;
+}
+
+void label_store_trim_pair(struct label_store *s, uint32_t id)
+{
+    struct label_pair *pair = &s->pairs[id];
+    if (pair->sets > 0)
+        return;
+    const struct str value = label_pair_value(pair);
+    id_table_remove(&s->pair_ids, pair_hash(s, pair->name, value), id);
+    struct label_name *name = &s->names[pair->name];
+    const uint32_t last = name->pairs[--name->n];
+    name->pairs[pair->at] = last;
+    s->pairs[last].at = pair->at;
+    s->bytes -= value.n;
+    mem_free((char *)(uintptr_t)value.p);
+    posting_deinit(&pair->in);
+    *pair = (struct label_pair){0};
+    give_id(&s->free_pairs, &s->free_pairs_n, &s->free_pairs_capacity, id);
+}
+
+static uint64_t set_hash(const struct label_store *s, const uint32_t *pairs, size_t n)
+{
+    return hash64(pairs, n * sizeof *pairs, s->seed);
+}
+
+uint32_t label_store_set(struct label_store *s, bool tuple, const uint32_t *pairs, size_t n)
+{
+    const uint64_t hash = set_hash(s, pairs, n);
+    const uint32_t kind = tuple ? LABEL_SET_TUPLE : 0;
+    struct id_probe probe = id_table_probe(&s->set_ids[tuple], hash);
+    uint32_t at;
+    while ((at = id_table_next(&s->set_ids[tuple], &probe)) != ID_TABLE_NONE) {
+        const struct label_set *set = s->sets[tuple][at];
+        if (set->n == n && (n == 0 || !memcmp(set->pairs, pairs, n * sizeof *pairs)))
+            return at | kind;
+    }
+    s->sets[tuple] = mem_grow(s->sets[tuple], &s->sets_capacity[tuple], s->sets_n[tuple] + 1,
+                              sizeof *s->sets[tuple]);
+    at = take_id(s->free_sets[tuple], &s->free_sets_n[tuple], &s->sets_n[tuple]);
+    const size_t size = sizeof(struct label_set) + n * sizeof *pairs;
+    struct label_set *set = mem_alloc(size);
+    *set = (struct label_set){.first = LABEL_NONE, .n = (uint32_t)n};
+    s->bytes += size;
+    for (size_t i = 0; i < n; i++) {
+        set->pairs[i] = pairs[i];
+        s->pairs[pairs[i]].sets++;
+        posting_add(&s->pairs[pairs[i]].in, at | kind);
+    }
+    s->sets[tuple][at] = set;
+    id_table_insert(&s->set_ids[tuple], hash, at);
+    return at | kind;
+}
+
+struct label_set *label_store_set_at(const struct label_store *s, uint32_t id)
+{
+    return s->sets[(id & LABEL_SET_TUPLE) != 0][id & ~(uint32_t)LABEL_SET_TUPLE];
+}
+
+void label_store_drop_set(struct label_store *s, uint32_t id)
+{
+    const bool tuple = (id & LABEL_SET_TUPLE) != 0;
+    const uint32_t at = id & ~(uint32_t)LABEL_SET_TUPLE;
+    struct label_set *set = s->sets[tuple][at];
+    assert(set->series == 0 && set->first == LABEL_NONE);
+    id_table_remove(&s->set_ids[tuple], set_hash(s, set->pairs, set->n), at);
+    for (uint32_t i = 0; i < set->n; i++) {
+        struct label_pair *pair = &s->pairs[set->pairs[i]];
+        posting_remove(&pair->in, id);
+        pair->sets--;
+        label_store_trim_pair(s, set->pairs[i]);
+    }
+    s->bytes -= sizeof *set + set->n * sizeof *set->pairs;
+    mem_free(set);
+    s->sets[tuple][at] = NULL;
+    give_id(&s->free_sets[tuple], &s->free_sets_n[tuple], &s->free_sets_capacity[tuple], at);
+}
+
+static void put_text(struct buf *out, struct str s)
+{
+    buf_put_varint(out, s.n);
+    buf_put_str(out, s);
+}
+
+void label_store_encode(const struct label_store *s, uint32_t tuple, uint32_t local,
+                        struct buf *out)
+{
+    const struct label_set *a = label_store_set_at(s, tuple), *b = label_store_set_at(s, local);
+    for (uint32_t i = 0, j = 0; i < a->n || j < b->n;) {
+        const struct label_pair *left = i < a->n ? &s->pairs[a->pairs[i]] : NULL;
+        const struct label_pair *right = j < b->n ? &s->pairs[b->pairs[j]] : NULL;
+        const bool take_left =
+            left && (!right || str_cmp(s->names[left->name].text, s->names[right->name].text) < 0);
+        const struct label_pair *pair = take_left ? left : right;
+        take_left ? i++ : j++;
+        put_text(out, s->names[pair->name].text);
+        put_text(out, label_pair_value(pair));
+    }
+}
+
+struct str label_store_value(const struct label_store *s, uint32_t tuple, uint32_t local,
+                             uint32_t name)
+{
+    const uint32_t ids[2] = {local, tuple};
+    for (size_t k = 0; k < 2; k++) {
+        const struct label_set *set = label_store_set_at(s, ids[k]);
+        for (uint32_t i = 0; i < set->n; i++) {
+            if (s->pairs[set->pairs[i]].name == name)
+                return label_pair_value(&s->pairs[set->pairs[i]]);
+        }
+    }
+    return (struct str){0};
+}
