@@ -52,13 +52,29 @@ void exposition_init(struct exposition *x, enum exposition_format format, struct
     };
 }
 
+// A value that the fast way does not know: more digits, NaN, the infinities. Behind it or NULL.
+static const char *take_rare_value(const char *p, const char *end, double *out)
+{
+    const char *const first = p;
+    while (p < end && *p != ' ' && *p != '\t' && *p != '{' && *p != '\n' && *p != '\0')
+        p++;
+    double d;
+    if (number_parse_decimal(str_make(first, (size_t)(p - first)), &d) != ERR_OK)
+        return NULL;
+    *out = isnan(d) ? double_from_bits(NAN_BITS) : d;
+    return p;
+}
+
 const char *exposition_take_tail(const char *p, const char *end, enum exposition_format format,
                                  struct exposition_sample *out)
 {
     enum { TIME_DIGITS_MAX = 18 };
     double value, seconds;
     struct exposition_sample sample = {0};
-    if (!(p = fast_number_parse(p, end, &value)) || p == end)
+    const char *const rare = p;
+    if (!(p = fast_number_parse(p, end, &value)))
+        p = take_rare_value(rare, end, &value);
+    if (!p || p == end)
         return NULL;
     sample.bits = bits_from_double(value);
     if (*p == ' ') {

@@ -7,6 +7,7 @@
 #include "engine/base/rng.h"
 #include "engine/base/util.h"
 #include "simd/simd.h"
+#include "tests/lib/capture.h"
 
 // A body as read alone: a sample for each line, and the lines.
 struct reading {
@@ -156,4 +157,26 @@ Test(exposition_diff, damage)
             check(EXPOSITION_TEXT, str_make(text, n), from);
         }
     }
+}
+
+// Real scrapes read completely, alone and beside each other, and nearly nothing is left to the
+// lexer.
+Test(exposition_diff, recording)
+{
+    struct capture c;
+    if (!capture_load(&c))
+        cr_skip("no recording");
+    simd_init(SIMD_ALL);
+    size_t strays = 0;
+    for (size_t i = 1; i < c.n; i++) {
+        struct reading r = read_alone(EXPOSITION_TEXT, c.bodies[i]);
+        size_t samples = 0;
+        for (size_t k = 0; k < r.lines.n; k++)
+            samples += r.series[k].p != NULL;
+        cr_assert(r.ok && samples > 500, "%zu samples", samples);
+        forget(&r);
+        strays += check(EXPOSITION_TEXT, c.bodies[i - 1], c.bodies[i]);
+    }
+    cr_assert_lt(strays, c.n);
+    capture_deinit(&c);
 }
