@@ -84,7 +84,7 @@ struct shards {
     struct shard *shards;
     struct mailbox *boxes; // [to * count + from]
     struct process_cpus cpus;
-    struct gate *created, *go;
+    struct gate *created, *go, *drained;
     bool give_up; // written before go opens
     _Atomic bool stopping;
     _Atomic unsigned busy_count; // shards that have not ended their work
@@ -475,6 +475,8 @@ static void shard_main(void *arg)
     if (!all->give_up) {
         loop_run(s->loop);
         drain(s);
+        gate_pass(all->drained);
+        gate_wait(all->drained); // nobody wakes a loop that is gone
     }
     if (s->failure == ERR_OK)
         end_loop(s);
@@ -500,6 +502,8 @@ static void free_shards(struct shards *all)
         gate_destroy(all->created);
     if (all->go)
         gate_destroy(all->go);
+    if (all->drained)
+        gate_destroy(all->drained);
     mem_free(all->shards);
     mem_free(all->boxes);
     mem_free(all);
@@ -526,6 +530,7 @@ static err start_threads(struct shards *all, struct errmsg *e)
 {
     all->created = gate_create(all->count);
     all->go = gate_create(1);
+    all->drained = gate_create(all->count);
     err code = ERR_OK;
     for (unsigned i = 0; i < all->count; i++) {
         char name[24];

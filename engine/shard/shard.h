@@ -32,7 +32,8 @@ struct shards_options {
 // runs as a control fiber on every shard.
 err shards_create(const struct shards_options *options, fiber_fn *start, void *arg,
                   struct shards **out, struct errmsg *e);
-// Waits until every loop has stopped (shards_stop), joins, frees.
+// Waits until every loop has stopped (shards_stop) and no shard has work left, joins, frees. Nobody
+// may post to a shard any more.
 void shards_destroy(struct shards *s);
 void shards_stop(struct shards *s); // from any shard: every loop ends after this turn
 

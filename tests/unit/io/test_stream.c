@@ -7,26 +7,20 @@
 #include "io/clock.h"
 #include "io/stream.h"
 #include "tests/lib/certs.h"
+#include "tests/lib/findings.h"
 #include "tests/lib/in_loop.h"
 
 enum { MS = 1000 * 1000 };
 
-// A pair of connected streams, plain or TLS, for a flow that leaves its findings in failure.
+// A pair of connected streams, plain or TLS, for a flow that leaves its findings in f.
 struct world {
     struct tls *client_tls, *server_tls; // NULL: plain
     struct listener *listener;
     struct stream *accepted;
     struct waiters waiters;
     int count;
-    char failure[2048]; // "": none
+    struct findings f;
 };
-
-// Notes the first thing that is not as wanted.
-#define want(w, condition, ...)                                                      \
-    do {                                                                             \
-        if (!(condition) && !(w)->failure[0])                                        \
-            snprintf((w)->failure, sizeof(w)->failure, #condition ": " __VA_ARGS__); \
-    } while (0)
 
 static void accepted(void *arg, int fd, const struct address *peer)
 {
@@ -40,7 +34,8 @@ static void open_world(struct world *w)
 {
     struct errmsg e = {""};
     waiters_init(&w->waiters);
-    want(w, listener_open("127.0.0.1", 0, accepted, w, &w->listener, &e) == ERR_OK, "%s", e.text);
+    want(&w->f, listener_open("127.0.0.1", 0, accepted, w, &w->listener, &e) == ERR_OK, "%s",
+         e.text);
 }
 
 static struct stream *next_accepted(struct world *w)
@@ -69,12 +64,12 @@ static void echo(void *arg)
     struct errmsg e = {""};
     for (size_t n = 1; b.n < LARGE && n > 0;) {
         char *to = buf_reserve(&b, 50000);
-        want(w, stream_read(s, to, 50000, &n, &e) == ERR_OK, "%s", e.text);
-        if (w->failure[0])
+        want(&w->f, stream_read(s, to, 50000, &n, &e) == ERR_OK, "%s", e.text);
+        if (w->f.text[0])
             break;
         b.n += n;
     }
-    want(w, stream_write(s, b.p, b.n, &e) == ERR_OK, "%s", e.text);
+    want(&w->f, stream_write(s, b.p, b.n, &e) == ERR_OK, "%s", e.text);
     stream_close(s);
     buf_deinit(&b);
 }
@@ -85,22 +80,22 @@ static void send_and_compare(void *arg)
     struct errmsg e = {""};
     struct stream *s = NULL;
     open_world(w);
-    want(w, fiber_start(LOOP_RECEIVE, echo, w, NULL) == ERR_OK, "no fiber");
-    want(w,
+    want(&w->f, fiber_start(LOOP_RECEIVE, echo, w, NULL) == ERR_OK, "no fiber");
+    want(&w->f,
          stream_connect("localhost", listener_port(w->listener), w->client_tls, &s, &e) == ERR_OK,
          "%s", e.text);
     uint8_t *sent = mem_alloc(LARGE), *got = mem_alloc(LARGE);
     for (size_t i = 0; i < LARGE; i++)
         sent[i] = pattern(i);
-    want(w, stream_write(s, sent, LARGE, &e) == ERR_OK, "%s", e.text);
+    want(&w->f, stream_write(s, sent, LARGE, &e) == ERR_OK, "%s", e.text);
     size_t have = 0, n = 1;
-    while (have < LARGE && n > 0 && !w->failure[0]) {
+    while (have < LARGE && n > 0 && !w->f.text[0]) {
         const size_t ask = LARGE - have < 7777 ? LARGE - have : 7777;
-        want(w, stream_read(s, got + have, ask, &n, &e) == ERR_OK, "at %zu: %s", have, e.text);
+        want(&w->f, stream_read(s, got + have, ask, &n, &e) == ERR_OK, "at %zu: %s", have, e.text);
         have += n;
     }
-    want(w, have == LARGE && !memcmp(sent, got, LARGE), "%zu bytes came back", have);
-    want(w, stream_read(s, got, 1, &n, &e) == ERR_OK && n == 0, "no end: %zu %s", n, e.text);
+    want(&w->f, have == LARGE && !memcmp(sent, got, LARGE), "%zu bytes came back", have);
+    want(&w->f, stream_read(s, got, 1, &n, &e) == ERR_OK && n == 0, "no end: %zu %s", n, e.text);
     stream_close(s);
     listener_close(w->listener);
     mem_free(sent);
@@ -110,8 +105,8 @@ static void send_and_compare(void *arg)
 static void run_world(int backend, fiber_fn *flow, struct world *w)
 {
     in_loop(backend, flow, w);
-    cr_assert_str_eq(w->failure, "", "backend %d, %s: %s", backend, w->client_tls ? "TLS" : "plain",
-                     w->failure);
+    cr_assert_str_eq(w->f.text, "", "backend %d, %s: %s", backend, w->client_tls ? "TLS" : "plain",
+                     w->f.text);
 }
 
 static struct tls_options client_options(const struct certs *c)
