@@ -2,7 +2,8 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
+
+#include "engine/base/calendar.h"
 
 struct line {
     size_t n;
@@ -114,13 +115,8 @@ static void put_i64(struct line *line, const char *key, int64_t value)
 
 static void put_time(struct line *line, int64_t wall_ms)
 {
-    const time_t seconds = (time_t)(wall_ms / 1000);
-    struct tm tm;
-    gmtime_r(&seconds, &tm);
-    char text[64];
-    size_t n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-    n += (size_t)snprintf(text + n, sizeof text - n, ".%03dZ", (int)(wall_ms % 1000));
-    put_str(line, "time", str_make(text, n));
+    char text[CALENDAR_TEXT_MAX];
+    put_str(line, "time", str_make(text, calendar_format(wall_ms, text)));
 }
 
 void log_write(const struct logger *lg, enum log_level level, const char *msg,

@@ -1,0 +1,572 @@
+#include "engine/http/server.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "engine/base/calendar.h"
+#include "engine/base/mem.h"
+#include "engine/base/util.h"
+#include "engine/shard/shard.h"
+#include "io/clock.h"
+#include "protocol/deflate_stream.h"
+
+enum {
+    INPUT_START = 4096,
+    ARENA_LIMIT = 256 << 20,
+    DRAIN_UNREAD_MAX = 256 * 1024, // of a body nobody read; more: the connection is closed
+    COMPRESS_FROM = 256,           // smaller answers are sent as they are
+    WRITE_PART = 64 * 1024,
+};
+
+struct http_server {
+    struct http_server_options options;
+    struct logger lg;
+    struct list conns;
+    size_t conns_count;
+    bool draining;
+    struct waiters gone;
+    struct http_server_stats stats;
+};
+
+struct conn {
+    struct list link;
+    struct http_server *server;
+    struct stream *stream;
+    struct timer idle;
+    bool waits;    // for the next request, without a fiber
+    struct buf in; // what was read; [at, n) is not used yet
+    size_t at;
+    struct http_head *head; // of the request that is handled, in the arena
+    struct arena arena;
+    struct http_chunks chunks;
+    uint64_t body_left; // of a body with a length
+    uint64_t body_held; // counted in stats.body_bytes
+    bool body_ended, head_only, chunked_out, close_after, broken;
+    struct deflate_stream *deflate; // of an answer in parts
+};
+
+struct http_server *http_server_create(const struct http_server_options *options)
+{
+    struct http_server *s = mem_zalloc(sizeof *s);
+    s->options = *options;
+    s->lg = (struct logger){.component = "web", .sink = options->log};
+    list_init(&s->conns);
+    waiters_init(&s->gone);
+    return s;
+}
+
+void http_server_destroy(struct http_server *s)
+{
+    if (!s)
+        return;
+    assert(!s->conns_count);
+    mem_free(s);
+}
+
+const struct http_server_stats *http_server_stats(const struct http_server *s)
+{
+    return &s->stats;
+}
+
+static void conn_close(struct conn *c) // Suspends.
+{
+    struct http_server *s = c->server;
+    fiber_shield_begin();
+    stream_close(c->stream);
+    fiber_shield_end();
+    timer_cancel(&c->idle);
+    arena_deinit(&c->arena);
+    buf_deinit(&c->in);
+    list_remove(&c->link);
+    s->conns_count--;
+    shard_connection_closed();
+    mem_free(c);
+    waiters_wake_all(&s->gone);
+}
+
+static void set_deadline(int64_t timeout_ns)
+{
+    fiber_set_deadline(clock_mono_ns() + timeout_ns);
+}
+
+// More input behind what is there; false: the peer is done, gone or too slow. Suspends.
+static bool read_more(struct conn *c)
+{
+    if (c->at == c->in.n)
+        c->at = c->in.n = 0;
+    if (c->at > c->in.n / 2) { // what was used makes room
+        memmove(c->in.p, c->in.p + c->at, c->in.n - c->at);
+        c->in.n -= c->at;
+        c->at = 0;
+    }
+    const size_t room = c->in.n < INPUT_START ? INPUT_START : c->in.n;
+    char *p = buf_reserve(&c->in, room);
+    size_t got;
+    if (stream_read(c->stream, p, room, &got, NULL) != ERR_OK || !got)
+        return false;
+    c->in.n += got;
+    return true;
+}
+
+static struct str unused(const struct conn *c)
+{
+    return str_make(c->in.p + c->at, c->in.n - c->at);
+}
+
+static bool send_bytes(struct conn *c, struct str s) // Suspends.
+{
+    if (c->broken)
+        return false;
+    for (size_t at = 0; at < s.n;) {
+        const size_t n = s.n - at < WRITE_PART ? s.n - at : WRITE_PART;
+        set_deadline(c->server->options.write_timeout_ns);
+        if (stream_write(c->stream, s.p + at, n, NULL) != ERR_OK) {
+            c->broken = true;
+            return false;
+        }
+        at += n;
+    }
+    return true;
+}
+
+// ---- reading bodies
+
+static err next_body_part(struct conn *c, struct str *out, struct errmsg *e) // Suspends.
+{
+    *out = (struct str){0};
+    while (!c->body_ended) {
+        if (c->at == c->in.n && !read_more(c))
+            return fiber_status() == ERR_TIMEOUT
+                       ? err_set(e, ERR_TIMEOUT, "the request's body did not come in time")
+                       : err_set(e, ERR_IO, "unexpected EOF");
+        struct str data = unused(c);
+        size_t used;
+        if (c->head->chunked) {
+            TRY(http_chunks_feed(&c->chunks, data, &used, &data, &c->body_ended, e));
+        } else {
+            used = data.n < c->body_left ? data.n : (size_t)c->body_left;
+            data.n = used;
+            c->body_left -= used;
+            c->body_ended = c->body_left == 0;
+        }
+        c->at += used;
+        if (data.n) {
+            *out = data;
+            return ERR_OK;
+        }
+    }
+    return ERR_OK;
+}
+
+static void release_body(struct conn *c)
+{
+    c->server->stats.body_bytes -= c->body_held;
+    c->body_held = 0;
+}
+
+static err hold_body(struct http_exchange *x, uint64_t more)
+{
+    struct conn *c = x->conn;
+    struct http_server_stats *stats = &c->server->stats;
+    if (stats->body_bytes + more > c->server->options.body_bytes_max) {
+        stats->bodies_refused++;
+        c->close_after = true;
+        http_add_header(x, "Retry-After", STR("1"));
+        http_answer_text(x, 503, "too many undecoded bytes are held; try again later\n");
+        return ERR_CANCELED;
+    }
+    stats->body_bytes += more;
+    c->body_held += more;
+    return ERR_OK;
+}
+
+err http_read_body(struct http_exchange *x, size_t max, struct str *out, struct errmsg *e)
+{
+    struct conn *c = x->conn;
+    *out = (struct str){0};
+    if (c->head->content_length > 0 && (uint64_t)c->head->content_length > max)
+        return err_set(e, ERR_LIMIT, "http: request body too large");
+    if (c->head->content_length > 0)
+        TRY(hold_body(x, (uint64_t)c->head->content_length));
+    if (c->head->expects_continue && c->at == c->in.n && !c->body_ended)
+        send_bytes(c, STR("HTTP/1.1 100 Continue\r\n\r\n"));
+    set_deadline(c->server->options.read_timeout_ns);
+    const size_t known = c->head->content_length > 0 ? (size_t)c->head->content_length : 0;
+    char *p = arena_alloc(x->arena, known, 1);
+    size_t n = 0, capacity = known;
+    for (;;) {
+        struct str part;
+        TRY(next_body_part(c, &part, e));
+        if (!part.n)
+            break;
+        if (part.n > max - n)
+            return err_set(e, ERR_LIMIT, "http: request body too large");
+        if (n + part.n > capacity) { // only of chunked bodies
+            const size_t grown = 2 * (n + part.n);
+            TRY(hold_body(x, grown - capacity));
+            char *q = arena_alloc(x->arena, grown, 1);
+            memcpy(q, p, n);
+            p = q;
+            capacity = grown;
+        }
+        memcpy(p + n, part.p, part.n);
+        n += part.n;
+    }
+    *out = str_make(p, n);
+    return ERR_OK;
+}
+
+// ---- answering
+
+void http_add_header(struct http_exchange *x, const char *name, struct str value)
+{
+    assert(x->headers_count < HTTP_HEADERS_OUT_MAX && http_is_header_value(value));
+    x->headers[x->headers_count++] = (struct http_header){str_from_c(name), value};
+}
+
+// gzip or deflate: the first the client names, as Prometheus takes it, whatever its q.
+static struct str choose_encoding(const struct http_exchange *x)
+{
+    struct str accept = http_header(x->head, STR("Accept-Encoding"));
+    for (struct str part; x->compress && str_split(&accept, ',', &part);) {
+        const ptrdiff_t end = str_find(part, ';', 0);
+        const struct str name = str_trim(end == STR_NONE ? part : str_until(part, (size_t)end));
+        if (str_eq(name, STR("gzip")) || str_eq(name, STR("deflate")))
+            return name;
+    }
+    return (struct str){0};
+}
+
+static struct deflate_stream *open_deflate(struct str encoding)
+{
+    return deflate_stream_create(str_eq(encoding, STR("gzip")) ? DEFLATE_GZIP : DEFLATE_ZLIB);
+}
+
+static void put_date(struct buf *b)
+{
+    static const char days[] = "ThuFriSatSunMonTueWed"; // 1970 began on a Thursday
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    const int64_t now_ms = clock_wall_ms();
+    const struct calendar_date d = calendar_from_ms(now_ms);
+    buf_printf(b, "Date: %.3s, %02d %.3s %d %02d:%02d:%02d GMT\r\n",
+               days + 3 * (now_ms / 86400000 % 7), d.day, months + 3 * (d.month - 1), (int)d.year,
+               d.hour, d.minute, d.second);
+}
+
+// Status line and headers, without the ones that say the body's size.
+static void put_head(struct http_exchange *x, int status, const char *content_type, struct buf *b)
+{
+    struct conn *c = x->conn;
+    assert(!x->is_answered);
+    x->is_answered = true;
+    x->status = status;
+    buf_printf(b, "HTTP/1.1 %d %s\r\n", status, http_status_text(status));
+    for (size_t i = 0; i < x->headers_count; i++)
+        buf_printf(b, "%.*s: %.*s\r\n", STR_ARG(x->headers[i].name), STR_ARG(x->headers[i].value));
+    if (content_type)
+        buf_printf(b, "Content-Type: %s\r\n", content_type);
+    put_date(b);
+    if (!c->head->keep_alive || c->server->draining)
+        c->close_after = true;
+    if (c->close_after)
+        buf_put_str(b, STR("Connection: close\r\n"));
+    else if (c->head->version_minor == 0)
+        buf_put_str(b, STR("Connection: keep-alive\r\n"));
+}
+
+void http_answer(struct http_exchange *x, int status, const char *content_type, struct str body)
+{
+    struct conn *c = x->conn;
+    struct buf head = {0}, packed = {0};
+    const struct str encoding = body.n >= COMPRESS_FROM ? choose_encoding(x) : (struct str){0};
+    if (encoding.n) {
+        struct deflate_stream *deflate = open_deflate(encoding);
+        deflate_stream_write(deflate, body, true, &packed);
+        deflate_stream_destroy(deflate);
+        body = buf_str(&packed);
+    }
+    put_head(x, status, content_type, &head);
+    if (x->compress)
+        buf_put_str(&head, STR("Vary: Accept-Encoding\r\n"));
+    if (encoding.n)
+        buf_printf(&head, "Content-Encoding: %.*s\r\n", STR_ARG(encoding));
+    if (status != 204 && status != 304 && status >= 200)
+        buf_printf(&head, "Content-Length: %zu\r\n", body.n);
+    buf_put_str(&head, STR("\r\n"));
+    if (!c->head_only && body.n <= WRITE_PART) {
+        buf_put_str(&head, body);
+        send_bytes(c, buf_str(&head));
+    } else if (send_bytes(c, buf_str(&head)) && !c->head_only) {
+        send_bytes(c, body);
+    }
+    x->bytes_out = body.n;
+    buf_deinit(&head);
+    buf_deinit(&packed);
+}
+
+void http_answer_text(struct http_exchange *x, int status, const char *text)
+{
+    http_answer(x, status, "text/plain; charset=utf-8", str_from_c(text));
+}
+
+void http_begin(struct http_exchange *x, int status, const char *content_type)
+{
+    struct conn *c = x->conn;
+    struct buf head = {0};
+    const struct str encoding = choose_encoding(x);
+    c->chunked_out = c->head->version_minor == 1;
+    if (!c->chunked_out)
+        c->close_after = true; // the end of the connection is the end of the body
+    put_head(x, status, content_type, &head);
+    if (x->compress)
+        buf_put_str(&head, STR("Vary: Accept-Encoding\r\n"));
+    if (encoding.n) {
+        buf_printf(&head, "Content-Encoding: %.*s\r\n", STR_ARG(encoding));
+        if (!c->head_only)
+            c->deflate = open_deflate(encoding);
+    }
+    buf_put_str(&head, c->chunked_out ? STR("Transfer-Encoding: chunked\r\n\r\n") : STR("\r\n"));
+    send_bytes(c, buf_str(&head));
+    buf_deinit(&head);
+}
+
+static bool send_part(struct http_exchange *x, struct str part) // Suspends.
+{
+    struct conn *c = x->conn;
+    x->bytes_out += part.n;
+    if (!part.n || c->head_only)
+        return !c->broken;
+    if (!c->chunked_out)
+        return send_bytes(c, part);
+    char size[20];
+    const int n = snprintf(size, sizeof size, "%zx\r\n", part.n);
+    return send_bytes(c, str_make(size, (size_t)n)) && send_bytes(c, part) &&
+           send_bytes(c, STR("\r\n"));
+}
+
+err http_write(struct http_exchange *x, struct str part)
+{
+    struct conn *c = x->conn;
+    bool sent;
+    if (c->deflate) {
+        struct buf packed = {0};
+        deflate_stream_write(c->deflate, part, false, &packed);
+        sent = send_part(x, buf_str(&packed));
+        buf_deinit(&packed);
+    } else {
+        sent = send_part(x, part);
+    }
+    return sent ? ERR_OK : ERR_IO;
+}
+
+void http_end(struct http_exchange *x)
+{
+    struct conn *c = x->conn;
+    if (c->deflate) {
+        struct buf packed = {0};
+        deflate_stream_write(c->deflate, (struct str){0}, true, &packed);
+        send_part(x, buf_str(&packed));
+        buf_deinit(&packed);
+        deflate_stream_destroy(c->deflate);
+        c->deflate = NULL;
+    }
+    if (c->chunked_out && !c->head_only)
+        send_bytes(c, STR("0\r\n\r\n"));
+}
+
+// ---- the life of a connection
+
+static void start_body(struct conn *c)
+{
+    c->chunks = (struct http_chunks){0};
+    c->body_left = c->head->content_length > 0 ? (uint64_t)c->head->content_length : 0;
+    c->body_ended = !c->head->chunked && !c->body_left;
+    c->head_only = str_eq(c->head->method, STR("HEAD"));
+    c->chunked_out = false;
+}
+
+// Passes over what the handler did not read; false: too much, or the peer is gone. Suspends.
+static bool skip_body(struct conn *c)
+{
+    if (c->close_after || c->broken)
+        return false;
+    uint64_t skipped = 0;
+    set_deadline(c->server->options.read_timeout_ns);
+    while (!c->body_ended) {
+        struct str part;
+        if (next_body_part(c, &part, NULL) != ERR_OK || (skipped += part.n) > DRAIN_UNREAD_MAX)
+            return false;
+    }
+    return true;
+}
+
+static void handle(struct conn *c) // Suspends.
+{
+    struct http_server *s = c->server;
+    struct http_exchange x = {.method = c->head->method,
+                              .head = c->head,
+                              .arena = &c->arena,
+                              .peer = stream_peer(c->stream),
+                              .conn = c,
+                              .compress = true};
+    const int64_t start = clock_mono_ns();
+    struct str target = c->head->target;
+    const ptrdiff_t question = str_find(target, '?', 0);
+    if (question != STR_NONE) {
+        x.query = str_from(target, (size_t)question + 1);
+        target = str_until(target, (size_t)question);
+    }
+    s->stats.requests++;
+    if (target.p[0] != '/' && !str_eq(target, STR("*"))) {
+        struct url url; // absolute form, as a proxy gets it
+        if (url_parse(target, &url, NULL) == ERR_OK)
+            target = url.path.n ? url.path : STR("/");
+    }
+    if (url_decode(target, false, x.arena, &x.path) != ERR_OK || !x.path.n || x.path.p[0] != '/')
+        http_answer_text(&x, 400, "400 Bad Request");
+    else
+        s->options.handler(s->options.arg, &x);
+    assert(x.is_answered && !c->deflate);
+    if (s->options.observer)
+        s->options.observer(s->options.arg, &x, clock_mono_ns() - start);
+    release_body(c);
+}
+
+// Reads a head. False: the connection is to be closed; what was wrong has been answered. Suspends.
+static bool read_head(struct conn *c)
+{
+    set_deadline(c->server->options.read_timeout_ns);
+    // The head's slices must stay where they are while the body is read: it is copied.
+    c->head = arena_new(&c->arena, struct http_head);
+    for (;;) {
+        struct errmsg e;
+        size_t size;
+        const struct str have = unused(c);
+        const err code = http_parse_request(have, c->head, &size, &e);
+        if (code) {
+            c->server->stats.bad_requests++;
+            const char *answer = code == ERR_LIMIT
+                                     ? "HTTP/1.1 431 Request Header Fields Too Large\r\n"
+                                     : "HTTP/1.1 400 Bad Request\r\n";
+            struct buf b = {0};
+            buf_printf(&b,
+                       "%sContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n%s\n",
+                       answer, e.text);
+            send_bytes(c, buf_str(&b));
+            buf_deinit(&b);
+            return false;
+        }
+        if (size) {
+            const struct str copy = arena_str(&c->arena, str_until(have, size));
+            size_t again;
+            const err same = http_parse_request(copy, c->head, &again, NULL);
+            assert(same == ERR_OK && again == size);
+            c->at += size;
+            return true;
+        }
+        if (!read_more(c))
+            return false;
+    }
+}
+
+static void conn_ready(void *arg);
+
+static void conn_wait(struct conn *c)
+{
+    buf_deinit(&c->in); // an idle connection costs no buffer
+    c->at = 0;
+    arena_deinit(&c->arena);
+    c->waits = true;
+    timer_set(&c->idle, clock_mono_ns() + c->server->options.read_timeout_ns);
+    stream_when_readable(c->stream, conn_ready, c);
+}
+
+static void conn_run(void *arg)
+{
+    struct conn *c = arg;
+    for (;;) {
+        if (!read_head(c))
+            break;
+        start_body(c);
+        handle(c);
+        if (!skip_body(c) || c->server->draining)
+            break;
+        arena_reset(&c->arena);
+        if (c->at == c->in.n) {
+            conn_wait(c);
+            return;
+        }
+        fiber_yield_if_due(); // a pipelining client shares the shard
+    }
+    conn_close(c);
+}
+
+static void conn_end(void *arg)
+{
+    conn_close(arg);
+}
+
+// A fiber for a connection that was idle; without one to be had it waits on: the timer asks again.
+static void conn_start(struct conn *c, fiber_fn *fn)
+{
+    c->waits = false;
+    timer_cancel(&c->idle);
+    if (fiber_start(LOOP_QUERY, fn, c, NULL) != ERR_OK) {
+        c->waits = true;
+        timer_set(&c->idle, clock_mono_ns() + 10 * 1000000);
+        if (fn == conn_run)
+            stream_when_readable(c->stream, conn_ready, c);
+    }
+}
+
+static void conn_ready(void *arg)
+{
+    conn_start(arg, conn_run);
+}
+
+static void conn_idle(struct timer *timer)
+{
+    struct conn *c = container_of(timer, struct conn, idle);
+    stream_when_readable_cancel(c->stream);
+    conn_start(c, conn_end);
+}
+
+void http_server_take(struct http_server *s, int fd, const struct address *peer)
+{
+    if (s->draining || (int64_t)s->conns_count >= s->options.connections_max) {
+        s->stats.connections_refused++;
+        socket_discard(fd);
+        return;
+    }
+    struct conn *c = mem_zalloc(sizeof *c);
+    c->server = s;
+    c->stream = stream_from_fd(fd, peer, s->options.tls);
+    arena_init(&c->arena, ARENA_LIMIT);
+    timer_init(&c->idle, conn_idle);
+    list_push(&s->conns, &c->link);
+    s->conns_count++;
+    s->stats.connections++;
+    shard_connection_opened();
+    conn_wait(c);
+}
+
+void http_server_drain(struct http_server *s)
+{
+    s->draining = true;
+    for (struct list *l = s->conns.next; l != &s->conns; l = l->next) {
+        struct conn *c = container_of(l, struct conn, link);
+        if (c->waits) {
+            stream_when_readable_cancel(c->stream);
+            conn_start(c, conn_end);
+        }
+    }
+    bool aborted = false;
+    while (s->conns_count) {
+        if (waiters_wait(&s->gone) == ERR_OK || aborted)
+            continue;
+        aborted = true;
+        fiber_set_deadline(INT64_MAX);
+        for (struct list *l = s->conns.next; l != &s->conns; l = l->next)
+            stream_abort(container_of(l, struct conn, link)->stream);
+    }
+}

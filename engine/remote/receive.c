@@ -1,0 +1,473 @@
+#include "engine/remote/receive.h"
+
+#include <assert.h>
+
+#include "engine/base/mem.h"
+#include "engine/base/utf8.h"
+#include "engine/model/labels.h"
+#include "engine/remote/series_cache.h"
+#include "engine/shard/shard.h"
+#include "io/clock.h"
+#include "protocol/remote_write.h"
+#include "protocol/snappy_block.h"
+
+enum {
+    BODY_MAX = 32 << 20,
+    DECODED_MAX = 32 << 20,
+    FUTURE_MS = 10 * 60 * 1000, // newer samples are out of bounds
+};
+
+struct receiver {
+    struct receiver_options options;
+    struct logger lg;
+    struct series_cache cache;
+    struct labels_builder builder;
+    struct receiver_stats stats;
+};
+
+struct receiver *receiver_create(const struct receiver_options *options)
+{
+    struct receiver *r = mem_zalloc(sizeof *r);
+    r->options = *options;
+    r->lg = (struct logger){.component = "remote write", .sink = options->log};
+    series_cache_init(&r->cache, options->series_max);
+    return r;
+}
+
+void receiver_destroy(struct receiver *r)
+{
+    if (!r)
+        return;
+    series_cache_deinit(&r->cache);
+    labels_builder_deinit(&r->builder);
+    mem_free(r);
+}
+
+const struct receiver_stats *receiver_stats(const struct receiver *r)
+{
+    return &r->stats;
+}
+
+// A series of the request on its way to its owner.
+struct item {
+    struct remote_write_series series;
+    struct hash128 raw;  // of the label bytes as sent
+    uint64_t ref;        // 0: to be found by labels
+    struct str labels;   // canonical; empty while ref is enough
+    struct hash128 hash; // of labels
+    uint32_t owner;
+};
+
+// What one owner gets, and what it says.
+struct part {
+    struct tsdb *db;
+    struct item **items;
+    size_t n, samples_count;
+    uint64_t source; // of the sender: what it sends belongs together
+    int64_t late_ms, max_t_ms;
+    uint64_t counts[TSDB_OUTCOME_COUNT];
+    uint64_t refused; // new series beyond the limit
+
+    enum tsdb_outcome worst;
+    struct item *worst_item;
+    err code;
+    struct errmsg e;
+};
+
+// ---- on the owner
+
+static size_t fill_samples(struct part *p, struct tsdb_sample *samples, struct item **owners)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        struct item *item = p->items[i];
+        if (!item->ref && item->labels.n)
+            item->ref = tsdb_series(p->db, item->labels, item->hash, p->source);
+        if (!item->ref) {
+            p->refused += item->series.samples_count;
+            continue;
+        }
+        struct remote_write_samples walk = remote_write_samples(&item->series);
+        for (struct remote_write_sample s; remote_write_samples_next(&walk, &s); n++) {
+            samples[n] = (struct tsdb_sample){item->ref, s.time_ms, s.bits};
+            owners[n] = item;
+        }
+    }
+    return n;
+}
+
+static void judge(struct part *p, const uint8_t *outcomes, struct item **owners, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const enum tsdb_outcome outcome = outcomes[i];
+        if (outcome == TSDB_GONE) {
+            owners[i]->ref = 0;
+        } else if (outcome >= TSDB_DUPLICATE && !p->worst_item) {
+            p->worst = outcome;
+            p->worst_item = owners[i];
+        }
+    }
+}
+
+static void keep_part(void *arg) // on the owner; Suspends.
+{
+    struct part *p = arg;
+    if (!p->n)
+        return;
+    struct tsdb_sample *samples = mem_alloc_array(p->samples_count, sizeof *samples);
+    struct item **owners = mem_alloc_array(p->samples_count, sizeof *owners);
+    uint8_t *outcomes = mem_alloc(p->samples_count);
+    struct tsdb_commit c = {.samples = samples,
+                            .outcomes = outcomes,
+                            .late_ms = p->late_ms,
+                            .max_t_ms = p->max_t_ms,
+                            .all_or_nothing = p->late_ms == 0};
+    c.n = fill_samples(p, samples, owners);
+    p->code = tsdb_commit(p->db, &c, &p->e);
+    if (!p->code) {
+        judge(p, outcomes, owners, c.n);
+        for (size_t i = 0; i < TSDB_OUTCOME_COUNT; i++)
+            p->counts[i] += c.counts[i];
+    }
+    mem_free(samples);
+    mem_free(owners);
+    mem_free(outcomes);
+}
+
+// ---- where the connection is
+
+// Prometheus passes over series without a name, with a label twice, or with bytes that are not
+// UTF-8.
+static bool is_valid(struct labels_builder *b)
+{
+    if (!labels_builder_get(b, LABEL_NAME).n || labels_builder_has_duplicates(b))
+        return false;
+    for (size_t i = 0; i < b->n; i++)
+        if (!b->items[i].name.n || !utf8_is_valid(b->items[i].name) ||
+            !utf8_is_valid(b->items[i].value))
+            return false;
+    return true;
+}
+
+// Labels, hash and owner of an item from what was sent; false: not a valid series.
+static bool resolve(struct receiver *r, struct item *item, struct arena *a)
+{
+    struct tsdb *db = r->options.db;
+    struct remote_write_labels walk = remote_write_labels(&item->series);
+    labels_builder_reset(&r->builder);
+    for (struct str name, value; remote_write_labels_next(&walk, &name, &value);)
+        labels_builder_push(&r->builder, name, value);
+    if (!is_valid(&r->builder))
+        return false;
+    item->labels = labels_builder_finish(&r->builder, a);
+    item->hash = labels_hash(item->labels, tsdb_hash_seed(db));
+    item->owner = tsdb_owner(db, tsdb_partition(db, item->labels));
+    return true;
+}
+
+struct request {
+    struct receiver *r;
+    struct arena *a;
+    struct item *items;
+    size_t n, capacity;
+    struct part *parts;
+    unsigned parts_count;
+};
+
+static struct item *add_item(struct request *q)
+{
+    if (q->n == q->capacity) {
+        const size_t capacity = q->capacity ? 2 * q->capacity : 512;
+        struct item *items = arena_alloc(q->a, capacity * sizeof *items, _Alignof(struct item));
+        if (q->n)
+            memcpy(items, q->items, q->n * sizeof *items);
+        q->items = items;
+        q->capacity = capacity;
+    }
+    return &q->items[q->n++];
+}
+
+// Walks the whole request; nothing is kept before all of it has been found well formed.
+static err walk(struct request *q, struct str body, struct errmsg *e)
+{
+    struct receiver *r = q->r;
+    const uint64_t seed = tsdb_hash_seed(r->options.db);
+    struct remote_write w;
+    remote_write_init(&w, body);
+    for (;;) {
+        struct remote_write_series series;
+        bool more;
+        TRY(remote_write_next(&w, &series, &more, e));
+        if (!more)
+            break;
+        r->stats.series++;
+        r->stats.samples += series.samples_count;
+        r->stats.exemplars_dropped += series.exemplars_count;
+        r->stats.histograms_refused += series.histograms_count;
+        if (!series.samples_count)
+            continue;
+        struct item *item = add_item(q);
+        *item =
+            (struct item){.series = series, .raw = hash128(series.labels.p, series.labels.n, seed)};
+        struct series_place place;
+        if (series_cache_get(&r->cache, item->raw, &place)) {
+            item->ref = place.ref;
+            item->owner = place.owner;
+            r->stats.cache_hits++;
+        } else if (resolve(r, item, q->a)) {
+            r->stats.cache_misses++;
+        } else {
+            r->stats.invalid_series++;
+            q->n--;
+        }
+    }
+    r->stats.metadata_dropped += w.metadata_count;
+    return ERR_OK;
+}
+
+// One list of items an owner, of those whose sample is not kept yet.
+static void make_parts(struct request *q, uint64_t source, const bool *again)
+{
+    struct receiver *r = q->r;
+    const int64_t now_ms = clock_wall_ms();
+    q->parts_count = shards_count(shard_all());
+    q->parts = arena_alloc(q->a, q->parts_count * sizeof *q->parts, _Alignof(struct part));
+    struct item **slots = arena_alloc(q->a, q->n * sizeof *slots, _Alignof(struct item *));
+    for (unsigned i = 0; i < q->parts_count; i++)
+        q->parts[i] = (struct part){.db = r->options.db,
+                                    .source = source,
+                                    .late_ms = r->options.late_ms,
+                                    .max_t_ms = now_ms + FUTURE_MS};
+    for (size_t i = 0; i < q->n; i++)
+        q->parts[q->items[i].owner].n += !again || again[i];
+    for (unsigned i = 0; i < q->parts_count; slots += q->parts[i++].n)
+        q->parts[i].items = slots;
+    for (unsigned i = 0; i < q->parts_count; i++)
+        q->parts[i].n = 0;
+    for (size_t i = 0; i < q->n; i++) {
+        struct part *p = &q->parts[q->items[i].owner];
+        if (again && !again[i])
+            continue;
+        p->items[p->n++] = &q->items[i];
+        p->samples_count += q->items[i].series.samples_count;
+    }
+}
+
+static void send_parts(struct request *q) // Suspends.
+{
+    uint64_t where[(SHARD_MAX + 63) / 64] = {0};
+    for (unsigned i = 0; i < q->parts_count; i++)
+        if (q->parts[i].n)
+            where[i / 64] |= 1ull << (i % 64);
+    shard_call_all(LOOP_RECEIVE, keep_part, q->parts, sizeof *q->parts, where);
+}
+
+// Series that left the head since they were remembered: once more, by their labels. Those parts'
+// other samples are there already, and the same sample again is success.
+static void send_gone(struct request *q, uint64_t source) // Suspends.
+{
+    bool *again = arena_alloc(q->a, q->n, 1);
+    bool any = false;
+    for (size_t i = 0; i < q->n; i++) {
+        again[i] = !q->items[i].ref && !q->items[i].labels.n;
+        if (again[i] && !resolve(q->r, &q->items[i], q->a))
+            again[i] = false;
+        any |= again[i];
+    }
+    if (!any)
+        return;
+    struct part *first = q->parts;
+    make_parts(q, source, again);
+    send_parts(q);
+    for (unsigned i = 0; i < q->parts_count; i++) { // one verdict of both rounds
+        struct part *p = &q->parts[i];
+        for (size_t k = 0; k < TSDB_OUTCOME_COUNT; k++)
+            p->counts[k] += k == TSDB_GONE ? 0 : first[i].counts[k];
+        p->refused += first[i].refused;
+        if (first[i].worst_item) {
+            p->worst = first[i].worst;
+            p->worst_item = first[i].worst_item;
+        }
+        if (first[i].code) {
+            p->code = first[i].code;
+            p->e = first[i].e;
+        }
+    }
+}
+
+static void remember(struct request *q)
+{
+    for (size_t i = 0; i < q->n; i++)
+        if (q->items[i].ref && q->items[i].labels.n)
+            series_cache_put(&q->r->cache, q->items[i].raw,
+                             &(struct series_place){q->items[i].ref, q->items[i].owner});
+}
+
+static const char *outcome_text(enum tsdb_outcome outcome)
+{
+    switch (outcome) {
+    case TSDB_DUPLICATE:
+        return "duplicate sample for timestamp";
+    case TSDB_OUT_OF_ORDER:
+        return "out of order sample";
+    case TSDB_TOO_OLD:
+        return "too old sample";
+    case TSDB_OUT_OF_BOUNDS:
+        return "out of bounds";
+    case TSDB_APPENDED:
+    case TSDB_SAME:
+    case TSDB_LATE_KEPT:
+    case TSDB_GONE:
+    case TSDB_OUTCOME_COUNT:
+        break;
+    }
+    return "not kept";
+}
+
+static void answer_rejected(struct request *q, const struct part *p, struct http_exchange *x)
+{
+    struct buf text = {0};
+    buf_put_str(&text, str_from_c(outcome_text(p->worst)));
+    if (q->r->options.late_ms) { // ours: the good part was kept, so say which was not
+        struct item *item = p->worst_item;
+        if (item->labels.n || resolve(q->r, item, q->a)) {
+            buf_put_str(&text, STR(": "));
+            labels_format_metric(item->labels, &text);
+        }
+    }
+    buf_put_str(&text, STR("\n"));
+    http_answer(x, 400, "text/plain; charset=utf-8", buf_str(&text));
+    buf_deinit(&text);
+}
+
+static void count(struct receiver *r, const struct part *p)
+{
+    r->stats.out_of_order += p->counts[TSDB_OUT_OF_ORDER];
+    r->stats.duplicates += p->counts[TSDB_DUPLICATE];
+    r->stats.too_old += p->counts[TSDB_TOO_OLD];
+    r->stats.out_of_bounds += p->counts[TSDB_OUT_OF_BOUNDS];
+    r->stats.late += p->counts[TSDB_LATE_KEPT];
+    r->stats.refused += p->refused;
+}
+
+static void answer(struct request *q, bool had_histograms, struct http_exchange *x)
+{
+    const struct part *failed = NULL, *rejected = NULL, *full = NULL;
+    for (unsigned i = 0; i < q->parts_count; i++) {
+        const struct part *p = &q->parts[i];
+        count(q->r, p);
+        failed = p->code && !failed ? p : failed;
+        rejected = p->worst_item && !rejected ? p : rejected;
+        full = p->refused && !full ? p : full;
+    }
+    if (failed) { // not kept: the sender tries again
+        struct errmsg e = failed->e;
+        err_prefix(&e, "not kept");
+        http_add_header(x, "Retry-After", STR("5"));
+        http_answer_text(x, failed->code == ERR_LIMIT ? 503 : 500, e.text);
+    } else if (full) {
+        http_add_header(x, "Retry-After", STR("60"));
+        http_answer_text(x, 429, "the limit of active series (--storage.max-series) is reached\n");
+    } else if (rejected) {
+        answer_rejected(q, rejected, x);
+    } else if (had_histograms) {
+        http_answer_text(x, 400,
+                         "native histograms are not supported yet; all other samples of "
+                         "the request were kept\n");
+    } else {
+        http_answer(x, 204, NULL, (struct str){0});
+    }
+}
+
+// The media type and parameters of the request; false: answered.
+static bool check_headers(struct http_exchange *x)
+{
+    struct str type = http_header(x->head, STR("Content-Type")), part;
+    const struct str whole = type;
+    str_split(&type, ';', &part);
+    if (!str_eq_nocase(str_trim(part), STR("application/x-protobuf"))) {
+        const struct str text = arena_printf(
+            x->arena,
+            "expected application/x-protobuf as the first (media) part, got %.*s content-type\n",
+            STR_ARG(whole));
+        http_answer_text(x, 415, text.p);
+        return false;
+    }
+    while (str_split(&type, ';', &part)) {
+        part = str_trim(part);
+        if (!str_has_prefix(part, STR("proto=")) ||
+            str_eq(str_from(part, 6), STR("prometheus.WriteRequest")))
+            continue;
+        const struct str text =
+            arena_printf(x->arena,
+                         "%.*s protobuf message is not accepted by this server; "
+                         "only accepts prometheus.WriteRequest\n",
+                         STR_ARG(str_from(part, 6)));
+        http_answer_text(x, 415, text.p);
+        return false;
+    }
+    const struct str encoding = http_header(x->head, STR("Content-Encoding"));
+    if (encoding.n && !str_eq(encoding, STR("snappy"))) {
+        const struct str text = arena_printf(x->arena,
+                                             "%.*s encoding (compression) is not accepted by this "
+                                             "server; only snappy is acceptable\n",
+                                             STR_ARG(encoding));
+        http_answer_text(x, 415, text.p);
+        return false;
+    }
+    return true;
+}
+
+// Reads and decompresses the body; false: answered.
+static bool read_request(struct receiver *r, struct http_exchange *x, struct buf *out)
+{
+    struct errmsg e;
+    struct str body;
+    const err code = http_read_body(x, BODY_MAX, &body, &e);
+    if (code == ERR_CANCELED)
+        return false;
+    if (code) {
+        http_answer_text(x, code == ERR_LIMIT ? 413 : 400, e.text);
+        return false;
+    }
+    r->stats.bytes += body.n;
+    if (snappy_block_decompress(body, DECODED_MAX, out, &e) != ERR_OK) {
+        http_answer_text(x, 400, e.text);
+        return false;
+    }
+    r->stats.decoded_bytes += out->n;
+    return true;
+}
+
+void receiver_handle(struct receiver *r, struct http_exchange *x)
+{
+    if (!r->options.enabled) {
+        http_answer_text(x, 404,
+                         "remote write receiver needs to be enabled with "
+                         "--web.enable-remote-write-receiver\n");
+        return;
+    }
+    struct buf body = {0};
+    struct errmsg e;
+    r->stats.requests++;
+    fiber_set_class(LOOP_RECEIVE);
+    if (check_headers(x) && read_request(r, x, &body)) {
+        struct request q = {.r = r, .a = x->arena};
+        const uint64_t histograms = r->stats.histograms_refused;
+        if (walk(&q, buf_str(&body), &e) != ERR_OK) {
+            http_answer_text(x, 400, e.text);
+        } else {
+            const bool had_histograms = r->stats.histograms_refused != histograms;
+            const uint64_t source = hash64(x->peer->ip, sizeof x->peer->ip, x->peer->port);
+            fiber_set_deadline(INT64_MAX); // what is under way is kept, and then answered
+            make_parts(&q, source, NULL);
+            send_parts(&q);
+            remember(&q);
+            send_gone(&q, source);
+            remember(&q);
+            answer(&q, had_histograms, x);
+        }
+    }
+    fiber_set_class(LOOP_QUERY);
+    buf_deinit(&body);
+}

@@ -1,0 +1,36 @@
+// The receiver of remote_write 1.0: requests in, samples scattered to the shards that own them.
+//
+// A request is decoded where its connection is. Series known by their raw bytes go straight to
+// their owner as (reference, time, value); others go with their labels. One message an owner; the
+// answer is given when every owner has kept its part.
+#ifndef ENGINE_REMOTE_RECEIVE_H
+#define ENGINE_REMOTE_RECEIVE_H
+
+#include "engine/http/server.h"
+#include "engine/tsdb/tsdb.h"
+
+struct receiver; // of one shard
+
+struct receiver_options {
+    struct tsdb *db;
+    bool enabled;      // --web.enable-remote-write-receiver; otherwise every request is a 404
+    int64_t late_ms;   // how late a sample may be; 0: Prometheus's answers
+    size_t series_max; // that the cache remembers
+    const struct log_sink *log;
+};
+
+struct receiver *receiver_create(const struct receiver_options *options);
+void receiver_destroy(struct receiver *r);
+// Answers a request: 204, or why not. Suspends.
+void receiver_handle(struct receiver *r, struct http_exchange *x);
+
+struct receiver_stats {
+    uint64_t requests, series, samples, bytes, decoded_bytes;
+    uint64_t invalid_series; // passed over: no name, a name twice, bad UTF-8
+    uint64_t out_of_order, duplicates, too_old, out_of_bounds, late, refused;
+    uint64_t exemplars_dropped, histograms_refused, metadata_dropped;
+    uint64_t cache_hits, cache_misses;
+};
+const struct receiver_stats *receiver_stats(const struct receiver *r);
+
+#endif
