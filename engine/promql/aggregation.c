@@ -319,8 +319,8 @@ err eval_aggregation(struct query *q, const struct plan_node *node, struct vec *
     const struct promql_expr *e = node->expr;
     struct grouped g = {.map.a = q->a, .steps = node->steps.n};
     if (e->aggregate.param && e->aggregate.op != PROMQL_COUNT_VALUES)
-        TRY(eval_scalar(q, node->args[1], &g.param));
-    TRY(eval_vec(q, node->args[0], &g.in));
+        g.param = node_scalar(node->args[1]);
+    g.in = node_vec(node->args[0]);
     TRY(group_series(q, e, &g));
     switch (e->aggregate.op) {
     case PROMQL_QUANTILE:

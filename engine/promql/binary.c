@@ -107,18 +107,17 @@ static bool drops_name(const struct promql_expr *e)
     return !promql_op_is_comparison(e->binary.op) || e->binary.return_bool;
 }
 
-err eval_scalar_binary(struct query *q, const struct plan_node *node, double **out)
+void eval_scalar_binary(const struct plan_node *node, double **out)
 {
     const struct promql_expr *e = node->expr;
     const size_t n = node->steps.n;
     double *l, *r;
-    TRY(eval_scalar(q, node->args[0], &l));
-    TRY(eval_scalar(q, node->args[1], &r));
+    l = node_scalar(node->args[0]);
+    r = node_scalar(node->args[1]);
     for (size_t k = 0; k < n; k++)
         l[k] = promql_op_is_comparison(e->binary.op) ? comparison(e->binary.op, l[k], r[k])
                                                      : arithmetic(e->binary.op, l[k], r[k]);
     *out = l;
-    return ERR_OK;
 }
 
 static err with_scalar(struct query *q, const struct plan_node *node, bool scalar_is_left,
@@ -127,8 +126,8 @@ static err with_scalar(struct query *q, const struct plan_node *node, bool scala
     const struct promql_expr *e = node->expr;
     const size_t n = node->steps.n;
     double *scalar;
-    TRY(eval_scalar(q, node->args[!scalar_is_left], &scalar));
-    TRY(eval_vec(q, node->args[scalar_is_left], out));
+    scalar = node_scalar(node->args[!scalar_is_left]);
+    *out = node_vec(node->args[scalar_is_left]);
     for (size_t i = 0; i < out->n; i++) {
         TRY(query_breathe(q->e));
         struct step_column *c = &out->series[i].column;
@@ -196,8 +195,8 @@ static err match_make(struct query *q, const struct plan_node *node, struct matc
 {
     const struct promql_matching *matching = node->expr->binary.matching;
     *m = (struct match){.map.a = q->a};
-    TRY(eval_vec(q, node->args[0], &m->left.vec));
-    TRY(eval_vec(q, node->args[1], &m->right.vec));
+    m->left.vec = node_vec(node->args[0]);
+    m->right.vec = node_vec(node->args[1]);
     TRY(group_side(q, matching, &m->map, &m->left));
     TRY(group_side(q, matching, &m->map, &m->right));
     TRY(list_members(q, m->map.n, &m->left));

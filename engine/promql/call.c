@@ -143,7 +143,7 @@ static err one_series(struct query *q, const struct plan_node *node, struct vec 
 static err vector_of_scalar(struct query *q, const struct plan_node *node, struct vec *out)
 {
     double *scalar;
-    TRY(eval_scalar(q, node->args[0], &scalar));
+    scalar = node_scalar(node->args[0]);
     struct step_column column;
     TRY(one_series(q, node, out, &column));
     for (size_t k = 0; k < node->steps.n; k++)
@@ -172,7 +172,7 @@ static err without_names(struct query *q, const struct plan_node *node, struct v
 static err by_math(struct query *q, const struct plan_node *node, double (*f)(double),
                    struct vec *out)
 {
-    TRY(eval_vec(q, node->args[0], out));
+    *out = node_vec(node->args[0]);
     for (size_t i = 0; i < out->n; i++) {
         TRY(query_breathe(q->e));
         const struct step_column *c = &out->series[i].column;
@@ -188,7 +188,7 @@ static err by_date(struct query *q, const struct plan_node *node, struct vec *ou
     if (node->args_count == 0)
         TRY(vector_of_time(q, node, out));
     else
-        TRY(eval_vec(q, node->args[0], out));
+        *out = node_vec(node->args[0]);
     for (size_t i = 0; i < out->n; i++)
         for (size_t k = 0; k < node->steps.n; k++) {
             double *v = &out->series[i].column.v[k];
@@ -219,9 +219,9 @@ static err by_params(struct query *q, const struct plan_node *node, struct vec *
 {
     const enum promql_function_id id = node->expr->call.function->id;
     double *params[2] = {0};
-    TRY(eval_vec(q, node->args[0], out));
+    *out = node_vec(node->args[0]);
     for (size_t i = 1; i < node->args_count; i++)
-        TRY(eval_scalar(q, node->args[i], &params[i - 1]));
+        params[i - 1] = node_scalar(node->args[i]);
     for (size_t i = 0; i < out->n; i++) {
         TRY(query_breathe(q->e));
         struct step_column *c = &out->series[i].column;
@@ -251,7 +251,7 @@ static err by_params(struct query *q, const struct plan_node *node, struct vec *
 
 static err timestamp(struct query *q, const struct plan_node *node, struct vec *out)
 {
-    TRY(eval_vec(q, node->args[0], out));
+    *out = node_vec(node->args[0]);
     for (size_t i = 0; i < out->n; i++)
         for (size_t k = 0; k < node->steps.n; k++)
             out->series[i].column.v[k] = (double)steps_time(&node->steps, k) / 1000;
@@ -323,7 +323,7 @@ static err sort(struct query *q, const struct plan_node *node, struct vec *out)
         query_note(q, true, node->expr,
                    "sort is ineffective for range queries since results are always ordered by "
                    "labels");
-    TRY(eval_vec(q, node->args[0], out));
+    *out = node_vec(node->args[0]);
     if (!q->options->step_ms && out->n)
         qsort(out->series, out->n, sizeof *out->series,
               id == PROMQL_FN_SORT ? compare_values : compare_values_down);
@@ -386,7 +386,7 @@ static err label_replace(struct query *q, const struct plan_node *node, struct v
     }
     err code = name_is_utf8(dst) ? ERR_OK : bad_name(q, "label_replace", "destination", dst);
     if (!code)
-        code = eval_vec(q, node->args[0], out);
+        *out = node_vec(node->args[0]);
     if (!code)
         code = replace_all(q, node, r, out);
     regex_destroy(r);
@@ -401,7 +401,7 @@ static err label_join(struct query *q, const struct plan_node *node, struct vec 
     for (size_t i = 3; i < node->args_count; i++)
         if (!name_is_utf8(eval_string(node->args[i])))
             return bad_name(q, "label_join", "source", eval_string(node->args[i]));
-    TRY(eval_vec(q, node->args[0], out));
+    *out = node_vec(node->args[0]);
     struct labels_builder b = {0};
     struct buf value = {0};
     for (size_t i = 0; i < out->n; i++) {
@@ -434,7 +434,7 @@ err eval_call(struct query *q, const struct plan_node *node, struct vec *out)
         return by_date(q, node, out);
     switch ((int)id) {
     case PROMQL_FN_ABSENT:
-        TRY(eval_vec(q, node->args[0], out));
+        *out = node_vec(node->args[0]);
         return eval_absent(q, node, expr_bare(node->expr->call.args[0]), out);
     case PROMQL_FN_CLAMP:
     case PROMQL_FN_CLAMP_MAX:
@@ -459,10 +459,10 @@ err eval_call(struct query *q, const struct plan_node *node, struct vec *out)
 
 // ---- scalars
 
-static err scalar_of_vector(struct query *q, const struct plan_node *node, double *out)
+static void scalar_of_vector(const struct plan_node *node, double *out)
 {
     struct vec v;
-    TRY(eval_vec(q, node->args[0], &v));
+    v = node_vec(node->args[0]);
     for (size_t k = 0; k < node->steps.n; k++) {
         size_t found = 0;
         for (size_t i = 0; i < v.n; i++)
@@ -473,18 +473,16 @@ static err scalar_of_vector(struct query *q, const struct plan_node *node, doubl
         if (found != 1)
             out[k] = double_from_bits(VALUE_NORMAL_NAN_BITS);
     }
-    return ERR_OK;
 }
 
-static err extreme_of_scalars(struct query *q, const struct plan_node *node, double *out)
+static void extreme_of_scalars(const struct plan_node *node, double *out)
 {
     double *a, *b;
-    TRY(eval_scalar(q, node->args[0], &a));
-    TRY(eval_scalar(q, node->args[1], &b));
+    a = node_scalar(node->args[0]);
+    b = node_scalar(node->args[1]);
     const bool greater = node->expr->call.function->id == PROMQL_FN_MAX_OF;
     for (size_t k = 0; k < node->steps.n; k++)
         out[k] = greater ? greater_of(a[k], b[k]) : less_of(a[k], b[k]);
-    return ERR_OK;
 }
 
 err eval_scalar_call(struct query *q, const struct plan_node *node, double **out)
@@ -495,10 +493,14 @@ err eval_scalar_call(struct query *q, const struct plan_node *node, double **out
         return query_too_many_samples(q->e);
     *out = v;
     const enum promql_function_id id = node->expr->call.function->id;
-    if (id == PROMQL_FN_SCALAR)
-        return scalar_of_vector(q, node, v);
-    if (id == PROMQL_FN_MAX_OF || id == PROMQL_FN_MIN_OF)
-        return extreme_of_scalars(q, node, v);
+    if (id == PROMQL_FN_SCALAR) {
+        scalar_of_vector(node, v);
+        return ERR_OK;
+    }
+    if (id == PROMQL_FN_MAX_OF || id == PROMQL_FN_MIN_OF) {
+        extreme_of_scalars(node, v);
+        return ERR_OK;
+    }
     for (size_t k = 0; k < node->steps.n; k++)
         switch ((int)id) {
         case PROMQL_FN_END:

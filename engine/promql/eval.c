@@ -62,7 +62,7 @@ static err over_subquery(struct query *q, const struct plan_node *node,
         grid.n = node->args[0]->spread;
     struct vec in = {0};
     if (!node->is_empty)
-        TRY(eval_vec(q, node->args[0], &in));
+        in = node_vec(node->args[0]);
     int64_t *times = arena_array(q->a, grid.n, int64_t);
     if (!times)
         return query_too_many_samples(q->e);
@@ -107,7 +107,7 @@ static err eval_range_function(struct query *q, const struct plan_node *node, st
         range_function_find(id == PROMQL_FN_ABSENT_OVER_TIME ? PROMQL_FN_PRESENT_OVER_TIME : id);
     double *param = NULL;
     if (node->args[1])
-        TRY(eval_scalar(q, node->args[1], &param));
+        param = node_scalar(node->args[1]);
     if (node->fragment) {
         node->fragment->param = param;
         TRY(gather_vec(q, node, out));
@@ -125,7 +125,7 @@ static err eval_range_function(struct query *q, const struct plan_node *node, st
 
 static err eval_unary(struct query *q, const struct plan_node *node, struct vec *out)
 {
-    TRY(eval_vec(q, node->args[0], out));
+    *out = node_vec(node->args[0]);
     if (node->expr->unary.op == PROMQL_ADD)
         return ERR_OK;
     for (size_t i = 0; i < out->n; i++)
@@ -166,14 +166,6 @@ static err eval_node(struct query *q, const struct plan_node *node, struct vec *
     return ERR_INVALID;
 }
 
-err eval_vec(struct query *q, const struct plan_node *node, struct vec *out)
-{
-    TRY(query_breathe(q->e));
-    *out = (struct vec){0};
-    TRY(eval_node(q, node, out));
-    return node->spread ? spread_vec(q, out, node->spread) : ERR_OK;
-}
-
 static err eval_scalar_node(struct query *q, const struct plan_node *node, double **out)
 {
     const struct promql_expr *e = node->expr;
@@ -184,27 +176,47 @@ static err eval_scalar_node(struct query *q, const struct plan_node *node, doubl
         return ERR_OK;
     }
     if (e->kind == PROMQL_UNARY) {
-        TRY(eval_scalar(q, node->args[0], out));
+        *out = node_scalar(node->args[0]);
         for (size_t k = 0; e->unary.op == PROMQL_SUB && k < node->steps.n; k++)
             (*out)[k] = -(*out)[k];
         return ERR_OK;
     }
-    if (e->kind == PROMQL_BINARY)
-        return eval_scalar_binary(q, node, out);
+    if (e->kind == PROMQL_BINARY) {
+        eval_scalar_binary(node, out);
+        return ERR_OK;
+    }
     assert(e->kind == PROMQL_CALL);
     return eval_scalar_call(q, node, out);
 }
 
-err eval_scalar(struct query *q, const struct plan_node *node, double **out)
+static err spread_scalar(struct query *q, double **scalar, size_t steps)
 {
-    TRY(query_breathe(q->e));
-    TRY(eval_scalar_node(q, node, out));
-    if (!node->spread)
+    const double value = (*scalar)[0];
+    TRY(make_scalar(q, steps, scalar));
+    for (size_t k = 0; k < steps; k++)
+        (*scalar)[k] = value;
+    return ERR_OK;
+}
+
+static err eval_one(struct query *q, struct plan_node *node)
+{
+    if (node->absorbed || node->expr->kind == PROMQL_STRING)
         return ERR_OK;
-    const double value = (*out)[0];
-    TRY(make_scalar(q, node->spread, out));
-    for (size_t k = 0; k < node->spread; k++)
-        (*out)[k] = value;
+    TRY(query_breathe(q->e));
+    if (node->expr->type == PROMQL_TYPE_SCALAR) {
+        TRY(eval_scalar_node(q, node, &node->scalar));
+        return node->spread ? spread_scalar(q, &node->scalar, node->spread) : ERR_OK;
+    }
+    if (node->expr->type != PROMQL_TYPE_VECTOR)
+        return ERR_OK; // samples, only at the root
+    TRY(eval_node(q, node, &node->vec));
+    return node->spread ? spread_vec(q, &node->vec, node->spread) : ERR_OK;
+}
+
+err eval_all(struct query *q)
+{
+    for (size_t i = q->nodes_count; i-- > 0;)
+        TRY(eval_one(q, q->nodes[i]));
     return ERR_OK;
 }
 

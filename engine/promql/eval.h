@@ -18,7 +18,7 @@ struct vec { // an instant vector at each of its steps; series without any value
     size_t n, capacity;
 };
 
-// ---- the plan: made once, then only read
+// ---- the plan, and the values of its nodes
 
 struct plan_node {
     const struct promql_expr *expr; // without parentheses around it
@@ -29,6 +29,16 @@ struct plan_node {
     size_t args_count;
     struct window_times windows; // of a subquery below a range function
     bool is_empty;               // a subquery without a single step
+    bool absorbed;               // into the fragment of the aggregation above: has no value
+    struct vec vec;              // its value, once it was evaluated, at all steps it is wanted at;
+    double *scalar;              // whoever uses it may change it
+};
+
+// An expression that has no node yet.
+struct plan_work {
+    const struct promql_expr *expr;
+    struct steps steps;
+    struct plan_node **out;
 };
 
 // One run of a plan.
@@ -39,7 +49,11 @@ struct query {
     struct arena *a;
     struct errmsg *e;
     struct query_result *out;
-    struct steps steps;         // of the query as a whole
+    struct steps steps;       // of the query as a whole
+    struct plan_node **nodes; // each before those below it
+    size_t nodes_count, nodes_capacity;
+    struct plan_work *work;
+    size_t work_count, work_capacity;
     struct plan_node **leaves;  // with a fragment, in the order of the text
     struct query_part *results; // of leaves, parts_count each
     size_t leaves_count, leaves_capacity, parts_count;
@@ -53,9 +67,15 @@ struct query_part {
     bool is_done; // has run
 };
 
+// Times at the ends of int64 would overflow with an offset; nothing is there.
+static inline int64_t near_time(int64_t t_ms)
+{
+    const int64_t most = (int64_t)1 << 60;
+    return t_ms > most ? most : t_ms < -most ? -most : t_ms;
+}
+
 // plan.c
-err plan_make(struct query *q, const struct promql_expr *expr, const struct steps *steps,
-              struct plan_node **out);
+err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node **out);
 const struct promql_expr *expr_bare(const struct promql_expr *e); // without parentheses
 // Functions of the time of evaluation, also where their argument has an @.
 bool function_is_of_time(enum promql_function_id id);
@@ -69,9 +89,16 @@ err gather_all(struct query *q); // runs every fragment that waits for no parame
 err gather_vec(struct query *q, const struct plan_node *node, struct vec *out);
 err gather_raw(struct query *q, const struct plan_node *node);
 
-// eval.c
-err eval_vec(struct query *q, const struct plan_node *node, struct vec *out);
-err eval_scalar(struct query *q, const struct plan_node *node, double **out); // for each step
+// eval.c: every node, children first; then what a node's value is.
+err eval_all(struct query *q);
+static inline struct vec node_vec(const struct plan_node *node)
+{
+    return node->vec;
+}
+static inline double *node_scalar(const struct plan_node *node)
+{
+    return node->scalar;
+}
 struct str eval_string(const struct plan_node *node);
 
 // vec.c
@@ -89,7 +116,7 @@ void vec_sort_by_labels(struct vec *v);
 
 // binary.c, aggregation.c, call.c
 err eval_binary(struct query *q, const struct plan_node *node, struct vec *out);
-err eval_scalar_binary(struct query *q, const struct plan_node *node, double **out);
+void eval_scalar_binary(const struct plan_node *node, double **out);
 err eval_aggregation(struct query *q, const struct plan_node *node, struct vec *out);
 err eval_call(struct query *q, const struct plan_node *node, struct vec *out);
 err eval_scalar_call(struct query *q, const struct plan_node *node, double **out);

@@ -46,7 +46,7 @@ static bool has_order(const struct promql_expr *e)
 static err result_scalar(struct query *q, const struct plan_node *root)
 {
     double *scalar;
-    TRY(eval_scalar(q, root, &scalar));
+    scalar = node_scalar(root);
     if (!q->out->is_range) {
         q->out->kind = QUERY_SCALAR;
         q->out->scalar = scalar[0];
@@ -67,7 +67,7 @@ static err result_subquery(struct query *q, const struct plan_node *root)
     q->out->kind = QUERY_MATRIX;
     struct vec v = {0};
     if (!root->is_empty)
-        TRY(eval_vec(q, root->args[0], &v));
+        v = node_vec(root->args[0]);
     q->steps = root->args[0]->steps;
     if (root->args[0]->spread)
         q->steps.n = root->args[0]->spread;
@@ -98,7 +98,7 @@ static err result(struct query *q, const struct plan_node *root)
         break;
     }
     struct vec v;
-    TRY(eval_vec(q, root, &v));
+    v = node_vec(root);
     q->out->kind = q->out->is_range ? QUERY_MATRIX : QUERY_VECTOR;
     return take_vec(q, &v, !q->out->is_range && has_order(e));
 }
@@ -112,8 +112,9 @@ static err exec(struct query *q, const struct promql_expr *expr)
                        "invalid expression type \"%s\" for range query, must be Scalar or "
                        "instant Vector",
                        promql_type_text(type));
-    TRY(plan_make(q, expr, &q->steps, &root));
+    TRY(plan_make(q, expr, &root));
     TRY(gather_all(q));
+    TRY(eval_all(q));
     TRY(result(q, root));
     if (q->samples > q->out->stats.samples_peak)
         q->out->stats.samples_peak = q->samples;
@@ -129,11 +130,14 @@ err promql_exec(const struct query_source *source, const struct query_options *o
     assert(options->step_ms >= 0 && options->end_ms >= options->start_ms);
     *out = (struct query_result){.is_range = options->step_ms > 0};
     struct errmsg own = {0};
-    struct query q = {.source = source, .options = options, .text = text, .a = a, .out = out};
+    struct query_options near = *options;
+    near.start_ms = near_time(near.start_ms);
+    near.end_ms = near_time(near.end_ms);
+    struct query q = {.source = source, .options = &near, .text = text, .a = a, .out = out};
     q.e = e ? e : &own;
-    q.steps = (struct steps){options->start_ms, out->is_range ? options->step_ms : 1, 1};
+    q.steps = (struct steps){near.start_ms, out->is_range ? options->step_ms : 1, 1};
     if (out->is_range) {
-        const uint64_t span = (uint64_t)options->end_ms - (uint64_t)options->start_ms;
+        const uint64_t span = (uint64_t)near.end_ms - (uint64_t)near.start_ms;
         const uint64_t n = span / (uint64_t)options->step_ms + 1;
         if (n > STEPS_MAX)
             return query_too_many_samples(q.e);

@@ -2,7 +2,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "engine/base/mem.h"
 #include "engine/promql/eval.h"
+#include "engine/shard/shard.h"
 
 // ---- running
 
@@ -33,12 +35,22 @@ static void run_part(const struct part_job *job, const struct storage *storage)
     }
 }
 
+static void run_on_shard(void *arg)
+{
+    const struct part_job *job = arg;
+    run_part(job, &job->q->source->parts[0]);
+}
+
 static err run(struct query *q, struct plan_node *only)
 {
-    for (size_t p = 0; p < q->parts_count; p++) {
-        const struct part_job job = {q, p, only};
-        run_part(&job, &q->source->parts[p]);
-    }
+    struct part_job *jobs =
+        arena_alloc(q->a, q->parts_count * sizeof *jobs, _Alignof(struct part_job));
+    for (size_t p = 0; p < q->parts_count; p++)
+        jobs[p] = (struct part_job){q, p, only};
+    if (q->source->on_shards)
+        shard_call_all(fiber_class(), run_on_shard, jobs, sizeof *jobs, NULL);
+    for (size_t p = 0; p < q->parts_count && !q->source->on_shards; p++)
+        run_part(&jobs[p], &q->source->parts[p]);
     for (size_t i = 0; i < q->leaves_count * q->parts_count; i++) {
         const struct fragment_result *r = &q->results[i].result;
         if (r->code) {
@@ -51,21 +63,49 @@ static err run(struct query *q, struct plan_node *only)
 
 err gather_all(struct query *q)
 {
-    q->parts_count = q->source->parts_count;
+    q->parts_count = q->source->on_shards ? shards_count(shard_all()) : q->source->parts_count;
     q->results = arena_zalloc(q->a, q->leaves_count * q->parts_count * sizeof *q->results,
                               _Alignof(struct query_part));
     q->out->parts = q->results;
-    q->out->parts_count = q->leaves_count * q->parts_count;
+    q->out->fragments_count = q->leaves_count;
+    q->out->parts_count = q->parts_count;
     return run(q, NULL);
+}
+
+// ---- giving back, each part where it was made
+
+struct release_job {
+    const struct query_result *result;
+    size_t part;
+};
+
+static void release_part(void *arg)
+{
+    const struct release_job *job = arg;
+    const struct query_result *r = job->result;
+    for (size_t i = 0; i < r->fragments_count; i++) {
+        struct query_part *part = &r->parts[i * r->parts_count + job->part];
+        if (part->is_done)
+            fragment_result_done(&part->result);
+    }
 }
 
 void query_done(const struct query_source *source, struct query_result *result)
 {
-    (void)source;
-    for (size_t i = 0; i < result->parts_count; i++)
-        if (result->parts[i].is_done)
-            fragment_result_done(&result->parts[i].result);
-    result->parts_count = 0;
+    const size_t n = result->parts_count;
+    struct release_job *jobs = mem_alloc_array(n, sizeof *jobs);
+    for (size_t p = 0; p < n; p++)
+        jobs[p] = (struct release_job){result, p};
+    if (n && source->on_shards) {
+        fiber_shield_begin();
+        shard_call_all(fiber_class(), release_part, jobs, sizeof *jobs, NULL);
+        fiber_shield_end();
+    } else {
+        for (size_t p = 0; p < n; p++)
+            release_part(&jobs[p]);
+    }
+    mem_free(jobs);
+    result->fragments_count = result->parts_count = 0;
 }
 
 // ---- results in the order of partitions

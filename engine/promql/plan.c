@@ -84,7 +84,7 @@ static err leaf_times(struct query *q, const struct promql_shift *shift, const s
     case PROMQL_AT_NONE:
         return ERR_OK;
     case PROMQL_AT_TIME:
-        out->at = (struct steps){shift->at_ms, 0, steps->n};
+        out->at = (struct steps){near_time(shift->at_ms), 0, steps->n};
         break;
     case PROMQL_AT_START:
         out->at = (struct steps){q->options->start_ms, 0, steps->n};
@@ -139,6 +139,22 @@ static err matrix_range(struct query *q, const struct promql_expr *matrix, int64
     return ERR_OK;
 }
 
+// ---- what is still to be planned: a list, because the depth of a tree is not for a fiber's stack
+
+static void plan_later(struct query *q, const struct promql_expr *expr, const struct steps *steps,
+                       struct plan_node **out)
+{
+    if (q->work_count == q->work_capacity) {
+        q->work_capacity = q->work_capacity ? q->work_capacity * 2 : 16;
+        struct plan_work *all =
+            arena_zalloc(q->a, q->work_capacity * sizeof *all, _Alignof(struct plan_work));
+        if (q->work_count)
+            memcpy(all, q->work, q->work_count * sizeof *all);
+        q->work = all;
+    }
+    q->work[q->work_count++] = (struct plan_work){expr, *steps, out};
+}
+
 // ---- subqueries
 
 // The steps at which the inner expression is evaluated: multiples of the subquery's step that some
@@ -163,7 +179,8 @@ static err plan_subquery(struct query *q, struct plan_node *node, const struct p
     inner.n = node->is_empty ? 1 : (size_t)((end - inner.start_ms) / step_ms) + 1;
     if (inner.n > STEPS_MAX)
         return query_too_many_samples(q->e);
-    return plan_make(q, e->subquery.expr, &inner, &node->args[0]);
+    plan_later(q, e->subquery.expr, &inner, &node->args[0]);
+    return ERR_OK;
 }
 
 // ---- calls and aggregations
@@ -176,7 +193,7 @@ static err plan_range_function(struct query *q, struct plan_node *node,
     node->args_count = 2; // the subquery's expression, the parameter
     node->args = arena_zalloc(q->a, 2 * sizeof(struct plan_node *), _Alignof(struct plan_node *));
     if (f->param_arg >= 0)
-        TRY(plan_make(q, e->call.args[f->param_arg], &node->steps, &node->args[1]));
+        plan_later(q, e->call.args[f->param_arg], &node->steps, &node->args[1]);
     if (arg->kind == PROMQL_SUBQUERY)
         return plan_subquery(q, node, arg);
     assert(arg->kind == PROMQL_MATRIX);
@@ -197,7 +214,7 @@ static err plan_children(struct query *q, struct plan_node *node)
     node->args_count = n;
     node->args = arena_zalloc(q->a, n * sizeof(struct plan_node *), _Alignof(struct plan_node *));
     for (size_t i = 0; i < n; i++)
-        TRY(plan_make(q, promql_child(node->expr, i), &node->steps, &node->args[i]));
+        plan_later(q, promql_child(node->expr, i), &node->steps, &node->args[i]);
     return ERR_OK;
 }
 
@@ -221,41 +238,57 @@ static err plan_call(struct query *q, struct plan_node *node)
     return plan_children(q, node);
 }
 
-// An aggregation moves into the fragment below it, where partial results can be merged, and where
-// dropping names cannot make two series equal, which would be an error.
-static err plan_aggregation(struct query *q, struct plan_node *node)
+static void plan_aggregation(struct query *q, struct plan_node *node)
 {
     const struct promql_expr *e = node->expr;
     node->args_count = 2;
     node->args = arena_zalloc(q->a, 2 * sizeof(struct plan_node *), _Alignof(struct plan_node *));
-    TRY(plan_make(q, e->aggregate.expr, &node->steps, &node->args[0]));
+    plan_later(q, e->aggregate.expr, &node->steps, &node->args[0]);
     if (e->aggregate.param)
-        TRY(plan_make(q, e->aggregate.param, &node->steps, &node->args[1]));
-    struct fragment *f = node->args[0]->fragment;
-    if (!f || f->aggregates || !aggregate_is_mergeable(e->aggregate.op) ||
-        (node->args[0]->expr->kind == PROMQL_CALL &&
-         node->args[0]->expr->call.function->id == PROMQL_FN_ABSENT_OVER_TIME))
-        return ERR_OK;
+        plan_later(q, e->aggregate.param, &node->steps, &node->args[1]);
+}
+
+// An aggregation moves into the fragment below it, where partial results can be merged, and where
+// dropping names cannot make two series equal, which would be an error.
+static void absorb_aggregation(struct query *q, struct plan_node *node)
+{
+    const struct promql_expr *e = node->expr;
+    if (e->kind != PROMQL_AGGREGATE || !aggregate_is_mergeable(e->aggregate.op))
+        return;
+    struct plan_node *below = node->args[0];
+    struct fragment *f = below->fragment;
+    if (!f || (below->expr->kind == PROMQL_CALL &&
+               below->expr->call.function->id == PROMQL_FN_ABSENT_OVER_TIME))
+        return;
     const bool may_clash = f->drops_name && !f->delayed_name_removal;
     if (may_clash && !matchers_fix_name(f->matchers, f->matchers_count))
-        return ERR_OK;
-    assert(!node->args[0]->spread);
+        return;
+    assert(!below->spread && !f->aggregates);
+    below->absorbed = true;
     f->aggregates = true;
     f->op = e->aggregate.op;
     f->without = e->aggregate.without;
     f->grouping =
         label_names_with((struct label_names){e->aggregate.grouping, e->aggregate.grouping_count},
                          f->without ? LABEL_NAME : (struct str){0}, q->a);
-    return ERR_OK;
 }
 
-err plan_make(struct query *q, const struct promql_expr *expr, const struct steps *steps,
-              struct plan_node **out)
+static void add_node(struct query *q, struct plan_node *node)
 {
-    struct plan_node *node = arena_new(q->a, struct plan_node);
-    node->expr = expr_bare(expr);
-    node->steps = *steps;
-    *out = node;
+    if (q->nodes_count == q->nodes_capacity) {
+        q->nodes_capacity = q->nodes_capacity ? q->nodes_capacity * 2 : 16;
+        struct plan_node **all = arena_zalloc(q->a, q->nodes_capacity * sizeof(struct plan_node *),
+                                              _Alignof(struct plan_node *));
+        for (size_t i = 0; i < q->nodes_count; i++)
+            all[i] = q->nodes[i];
+        q->nodes = all;
+    }
+    q->nodes[q->nodes_count++] = node;
+}
+
+static err plan_node(struct query *q, struct plan_node *node)
+{
+    const struct steps *steps = &node->steps;
     const enum promql_kind kind = node->expr->kind;
     if (kind == PROMQL_NUMBER || kind == PROMQL_STRING)
         return ERR_OK;
@@ -278,7 +311,8 @@ err plan_make(struct query *q, const struct promql_expr *expr, const struct step
     case PROMQL_CALL:
         return plan_call(q, node);
     case PROMQL_AGGREGATE:
-        return plan_aggregation(q, node);
+        plan_aggregation(q, node);
+        return ERR_OK;
     case PROMQL_BINARY:
     case PROMQL_UNARY:
         return plan_children(q, node);
@@ -290,4 +324,21 @@ err plan_make(struct query *q, const struct promql_expr *expr, const struct step
     }
     assert(false);
     return ERR_INVALID;
+}
+
+err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node **out)
+{
+    plan_later(q, expr, &q->steps, out);
+    while (q->work_count) {
+        const struct plan_work work = q->work[--q->work_count];
+        struct plan_node *node = arena_new(q->a, struct plan_node);
+        node->expr = expr_bare(work.expr);
+        node->steps = work.steps;
+        *work.out = node;
+        add_node(q, node);
+        TRY(plan_node(q, node));
+    }
+    for (size_t i = 0; i < q->nodes_count; i++)
+        absorb_aggregation(q, q->nodes[i]);
+    return ERR_OK;
 }

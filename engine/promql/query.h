@@ -59,8 +59,8 @@ struct query_result {
         uint64_t samples;      // read and made
         uint64_t samples_peak; // at a time
     } stats;
-    struct query_part *parts; // what query_done() gives back
-    size_t parts_count;
+    struct query_part *parts; // what query_done() gives back: of each fragment, from each part
+    size_t fragments_count, parts_count;
 };
 
 // Evaluates query.expr, whose text is text. The result is in the arena and, until query_done(), in
