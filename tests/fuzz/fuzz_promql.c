@@ -1,0 +1,101 @@
+// Parses any bytes, prints the tree and parses that: an equal text again. The first byte chooses
+// the features.
+#include <assert.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/promql/parser.h"
+#include "engine/promql/printer.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static bool is_odd_offset(const struct promql_shift *shift)
+{
+    const struct promql_expr *d = shift->offset_expr;
+    return d && d->duration.lhs && d->duration.op < PROMQL_STEP && !d->duration.wrapped;
+}
+
+// What Prometheus too prints in a way that reads otherwise: selectors without matchers, durations
+// below a millisecond, offsets like --5m + 1, times beyond what a double holds to the millisecond.
+static bool is_odd(const struct promql_expr *e)
+{
+    const struct promql_expr *child;
+    for (size_t i = 0; (child = promql_child(e, i)); i++)
+        if (is_odd(child))
+            return true;
+    if (e->kind == PROMQL_MATRIX)
+        return !e->matrix.range_expr && !e->matrix.range_ms;
+    if (e->kind == PROMQL_SUBQUERY)
+        return (!e->subquery.range_expr && !e->subquery.range_ms) ||
+               is_odd_offset(&e->subquery.shift) || llabs(e->subquery.shift.at_ms / 2) > 1ll << 50;
+    if (e->kind == PROMQL_VECTOR)
+        return !e->vector.matchers_count || is_odd_offset(&e->vector.shift) ||
+               llabs(e->vector.shift.at_ms / 2) > 1ll << 50;
+    return false;
+}
+
+static void check_tree(const struct promql_expr *e, size_t n)
+{
+    const struct promql_expr *child;
+    assert(e->start <= e->end && e->end <= n && e->depth <= PROMQL_DEPTH_MAX);
+    for (size_t i = 0; (child = promql_child(e, i)); i++) {
+        assert(child->depth < e->depth);
+        check_tree(child, n);
+    }
+}
+
+static bool parse(struct str text, const struct promql_options *o, struct buf *out, bool *out_odd)
+{
+    struct arena a;
+    struct promql_query q;
+    struct errmsg e;
+    arena_init(&a, 64u << 20);
+    const bool good = promql_parse(text, o, &a, &q, &e) == ERR_OK;
+    buf_reset(out);
+    if (good) {
+        check_tree(q.expr, text.n);
+        *out_odd = is_odd(q.expr);
+        promql_print_pretty(q.expr, out);
+        buf_reset(out);
+        promql_print(q.expr, out);
+        promql_parse_done(&q);
+    } else {
+        assert(strstr(e.text, "parse error: ") || strstr(e.text, "query "));
+    }
+    arena_deinit(&a);
+    return good;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 1)
+        return 0;
+    const struct promql_options o = {
+        .experimental_functions = !(data[0] & 1),
+        .extended_range_selectors = !(data[0] & 2),
+        .binop_fill_modifiers = !(data[0] & 4),
+        .no_duration_expressions = data[0] & 8,
+    };
+    const size_t n = size - 1;
+    char *text = malloc(n ? n : 1); // a block of its own: one byte too far is seen
+    if (!text)
+        abort();
+    if (n)
+        memcpy(text, data + 1, n);
+    struct buf first = {0}, second = {0};
+    bool odd = false, still_odd = false;
+    if (parse(str_make(text, n), &o, &first, &odd) && !odd && first.n < PROMQL_TEXT_MAX &&
+        !str_contains(buf_str(&first), STR("\xef\xbf\xbd"))) {
+        const bool good = parse(buf_str(&first), &o, &second, &still_odd);
+        if (!good || !str_eq(buf_str(&first), buf_str(&second))) {
+            fprintf(stderr, "%.*s\nis not stable: %.*s\n", STR_ARG(buf_str(&first)),
+                    STR_ARG(buf_str(&second)));
+            abort();
+        }
+    }
+    buf_deinit(&first);
+    buf_deinit(&second);
+    free(text);
+    return 0;
+}
