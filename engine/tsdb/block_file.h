@@ -9,6 +9,7 @@
 struct block_summary {
     int64_t min_t, max_t; // of the first and last sample; INT64_MAX, INT64_MIN: no samples
     uint64_t series, samples, bytes;
+    uint32_t partition_min, partition_max; // both included; without series 0
     uint32_t tenant, tier;
 };
 
@@ -64,8 +65,8 @@ struct block_range {
     uint32_t begin, end;
 };
 
-// The series of the range that match all of ms, sorted by (partition, labels_cmp). max 0: any
-// number; more is ERR_LIMIT. Suspends.
+// The series of the range that match all of ms, sorted by (partition, metric name, labels). max 0:
+// any number; more is ERR_LIMIT. Suspends.
 err block_file_select(struct block_file *f, const struct matcher *ms, size_t ms_count,
                       struct block_range range, size_t max, struct arena *a,
                       struct block_series **out, size_t *out_n, struct errmsg *e);

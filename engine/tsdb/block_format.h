@@ -1,0 +1,128 @@
+// The bytes of block files: what writer and reader share. Little-endian throughout.
+//
+//   header    24 bytes: "ferulabf", u32 version, tenant, tier, crc of these
+//   chunks    of all sections, in the order they were written
+//   tables    one a section: its chunks, ascending by their first item
+//   footer    BLOCK_FOOTER_BYTES, the last thing written: a file without it is not complete
+//
+// A chunk is the unit of reading: some items of a section, checksummed together with its place in
+// the file. Those of text and numbers of the index are LZ4 where that saves a tenth.
+//
+// A label pair is a number: pairs are counted in order of (name, value). Sets (local labels) are
+// counted in order of (metric name, labels), tuples in order of (partition, labels), series in
+// order of (set, tuple), which is the order of their columns: one metric of all targets is one
+// contiguous read. Numbers are varints unless said otherwise; lists ascend and are stored as gaps.
+//
+//   NAMES     of each name: size, bytes, how many pairs it has
+//   PAIRS     of each pair: bytes shared with the one before (0 at the start of a chunk and of a
+//             name), size of the rest, rest
+//   SETS      of each set: how many pairs, first pair, gaps
+//   TUPLES    of each tuple: partition less that of the one before in the chunk, then as SETS
+//   SERIES    number of the chunk's first series; of each set: 0: the same tuples as the set
+//             before; else how many tuples, the first, gaps (each 1 and more)
+//   POSTINGS  of each pair: sets that have it, tuples that have it; a list is the number of its
+//             runs, each: gap * 2 from the end of the one before, + 1 and (length - 2) when longer
+//             than one item
+//   TIMES     of each time column: how many times, size, column (column.h)
+//   COLUMNS   u32 size of the directory, u32 size of the facts; directory, facts, value columns.
+//             Directory: of each series: how many parts; of each part: zigzag (number of its time
+//             column - one more than that of the part before in the chunk), size of its column.
+//             Facts: of the parts whose column is not COLUMN_CONST, in slices of COLUMN_MAX: of
+//             first, last, min, max, sum: size, column of values.
+#ifndef ENGINE_TSDB_BLOCK_FORMAT_H
+#define ENGINE_TSDB_BLOCK_FORMAT_H
+
+#include "engine/base/bits.h"
+#include "engine/base/err.h"
+#include "engine/base/str.h"
+#include "engine/tsdb/block_file.h"
+
+enum { BLOCK_VERSION = 1 };
+
+enum block_section {
+    BLOCK_NAMES,
+    BLOCK_PAIRS,
+    BLOCK_SETS,
+    BLOCK_TUPLES,
+    BLOCK_SERIES,
+    BLOCK_POSTINGS,
+    BLOCK_TIMES,
+    BLOCK_COLUMNS,
+    BLOCK_SECTION_COUNT
+};
+
+struct block_chunk {
+    uint64_t offset;
+    uint32_t size;     // in the file
+    uint32_t raw_size; // when it is LZ4; else 0
+    uint32_t first;    // item
+    uint32_t crc;      // of the offset and the bytes in the file
+};
+
+struct block_section_info {
+    uint64_t table_offset;
+    uint32_t chunks, items;
+    uint32_t table_crc;
+};
+
+struct block_footer {
+    struct block_summary summary;
+    struct block_section_info sections[BLOCK_SECTION_COUNT];
+};
+
+enum {
+    BLOCK_HEADER_BYTES = 24,
+    BLOCK_CHUNK_BYTES = 24,
+    BLOCK_SECTION_BYTES = 20,
+    BLOCK_FOOTER_BYTES = 8 + 4 * 5 + 8 * 5 + BLOCK_SECTION_BYTES * BLOCK_SECTION_COUNT + 4,
+    BLOCK_RAW_MAX = 1 << 30, // of a chunk
+};
+
+uint32_t block_chunk_crc(uint64_t offset, const void *p, size_t n);
+void block_header_store(uint32_t tenant, uint32_t tier, uint8_t *p);
+err block_header_check(const uint8_t *p, const char *path, struct errmsg *e);
+void block_chunk_store(const struct block_chunk *c, uint8_t *p);
+struct block_chunk block_chunk_load(const uint8_t *p);
+void block_footer_store(const struct block_footer *f, uint8_t *p);
+// ERR_CORRUPT, or ERR_INVALID for a newer version. Offsets are checked against file_size.
+err block_footer_load(const uint8_t *p, uint64_t file_size, const char *path,
+                      struct block_footer *out, struct errmsg *e);
+
+// Reads numbers from bytes that may be anything: after the first that is not there all are 0 and
+// failed is set.
+struct block_cursor {
+    const uint8_t *at, *end;
+    bool failed;
+};
+
+static inline uint64_t block_number(struct block_cursor *c)
+{
+    uint64_t v = 0;
+    const size_t n = varint_load(c->at, c->end, &v);
+    c->failed |= n == 0;
+    c->at += n;
+    return v;
+}
+
+// A number below limit.
+static inline uint32_t block_number_below(struct block_cursor *c, uint64_t limit)
+{
+    const uint64_t v = block_number(c);
+    if (v < limit && v <= UINT32_MAX)
+        return (uint32_t)v;
+    c->failed = true;
+    return 0;
+}
+
+static inline struct str block_bytes(struct block_cursor *c, uint64_t n)
+{
+    const char *p = (const char *)c->at;
+    if (n > (size_t)(c->end - c->at)) {
+        c->failed = true;
+        return (struct str){0};
+    }
+    c->at += n;
+    return (struct str){p, (size_t)n};
+}
+
+#endif

@@ -1,0 +1,310 @@
+// Reading columns: the groups that hold the wanted series, neighbours in one read.
+#include <assert.h>
+
+#include "engine/base/mem.h"
+#include "engine/base/util.h"
+#include "engine/tsdb/block_reader.h"
+#include "engine/tsdb/block_symbols.h"
+#include "engine/tsdb/column.h"
+#include "io/fiber.h"
+
+enum { READ_BYTES = 512 * 1024 }; // at most in one read, unless a group is larger
+
+static const char too_much[] = "the query uses too much memory";
+
+struct times { // of a time column that was asked for
+    int64_t *t;
+    size_t n;
+};
+
+struct reading {
+    struct block_file *f;
+    struct arena *a;
+    int64_t mint, maxt;
+    const uint32_t *ids;
+    uint32_t *order; // indices of ids, ascending by id
+    size_t n, done;
+    struct column *out;
+    // time columns by number, decoded once
+    struct block_table by_time;
+    uint32_t *time_numbers;
+    struct times *times;
+    size_t times_n, times_capacity, numbers_capacity;
+};
+
+// ---- time columns
+
+static err decode_times(struct reading *r, const struct block_held *held, uint32_t number,
+                        struct times *out, struct errmsg *e)
+{
+    struct block_cursor c = block_chunk_cursor(held);
+    for (uint32_t i = held->first;; i++) {
+        const uint32_t n = block_number_below(&c, COLUMN_MAX + 1);
+        const struct str column = block_bytes(&c, block_number(&c));
+        if (c.failed || n == 0)
+            return block_chunk_corrupt(r->f, held, e);
+        if (i < number)
+            continue;
+        int64_t *t = arena_try(r->a, n + COLUMN_PAD, sizeof *t, _Alignof(int64_t));
+        if (!t)
+            return err_set(e, ERR_LIMIT, too_much);
+        if (!column_decode_times((const uint8_t *)column.p, column.n, n, t))
+            return block_chunk_corrupt(r->f, held, e);
+        for (uint32_t k = 1; k < n; k++)
+            if (t[k] <= t[k - 1])
+                return block_chunk_corrupt(r->f, held, e);
+        *out = (struct times){t, n};
+        return ERR_OK;
+    }
+}
+
+static err get_times(struct reading *r, uint32_t number, struct times *out, struct errmsg *e)
+{
+    const uint64_t hash = number * 0x9e3779b97f4a7c15u >> 20;
+    size_t walk = 0;
+    uint32_t id;
+    while (block_table_find(&r->by_time, hash, &walk, &id))
+        if (r->time_numbers[id] == number) {
+            *out = r->times[id];
+            return ERR_OK;
+        }
+    struct block_held *held;
+    TRY(block_table_load(r->f, BLOCK_TIMES, e));
+    TRY(block_chunk_get(r->f, BLOCK_TIMES, block_chunk_of(r->f, BLOCK_TIMES, number), &held, e));
+    err code = decode_times(r, held, number, out, e);
+    block_chunk_put(r->f, held);
+    TRY(code);
+    r->times = mem_grow(r->times, &r->times_capacity, r->times_n + 1, sizeof *r->times);
+    r->time_numbers =
+        mem_grow(r->time_numbers, &r->numbers_capacity, r->times_n + 1, sizeof *r->time_numbers);
+    r->times[r->times_n] = *out;
+    r->time_numbers[r->times_n] = number;
+    block_table_add(&r->by_time, hash, (uint32_t)r->times_n++);
+    return ERR_OK;
+}
+
+// ---- a group
+
+struct group {
+    uint64_t offset; // in the file
+    struct block_cursor directory;
+    const uint8_t *columns, *end;
+    uint32_t time; // of the part before
+};
+
+static bool group_open(struct group *g, uint64_t offset, const uint8_t *p, size_t n)
+{
+    if (n < 8)
+        return false;
+    const uint64_t directory = load_le32(p), facts = load_le32(p + 4);
+    if (directory + facts > n - 8)
+        return false;
+    *g = (struct group){.offset = offset, .columns = p + 8 + directory + facts, .end = p + n};
+    g->directory = (struct block_cursor){p + 8, p + 8 + directory, false};
+    return true;
+}
+
+struct part {
+    uint32_t time;
+    struct str column;
+};
+
+static bool group_part(struct group *g, uint32_t times_max, struct part *out)
+{
+    const int64_t jump = unzigzag(block_number(&g->directory));
+    const uint64_t size = block_number(&g->directory);
+    const uint64_t time = (uint64_t)jump + g->time + 1;
+    if (g->directory.failed || time >= times_max || size > (size_t)(g->end - g->columns))
+        return false;
+    g->time = (uint32_t)time;
+    out->time = g->time;
+    out->column = (struct str){(const char *)g->columns, size};
+    g->columns += size;
+    return true;
+}
+
+// The first index whose time is above limit.
+static size_t above(const int64_t *t, size_t n, int64_t limit)
+{
+    size_t low = 0, high = n;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (t[middle] > limit)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+struct piece { // of a part, within the range asked for
+    const int64_t *t;
+    const double *v;
+    size_t n;
+};
+
+static err read_part(struct reading *r, const struct group *g, const struct part *part,
+                     struct piece *out, struct errmsg *e)
+{
+    double values[COLUMN_MAX + COLUMN_PAD];
+    struct times times;
+    TRY(get_times(r, part->time, &times, e));
+    const size_t from = above(times.t, times.n, r->mint);
+    const size_t end = above(times.t, times.n, r->maxt);
+    *out = (struct piece){0};
+    if (from >= end)
+        return ERR_OK;
+    const size_t n = end - from;
+    double *v = arena_try(r->a, n, sizeof *v, _Alignof(double));
+    if (!v)
+        return err_set(e, ERR_LIMIT, too_much);
+    if (!column_decode_values((const uint8_t *)part->column.p, part->column.n, times.n, values))
+        return block_corrupt(r->f, g->offset, e, "a malformed column");
+    memcpy(v, values + from, n * sizeof *v);
+    *out = (struct piece){times.t + from, v, n};
+    return ERR_OK;
+}
+
+// Joins the pieces of a series with several parts.
+static err join(struct reading *r, const struct group *g, const struct piece *pieces, size_t count,
+                struct column *out, struct errmsg *e)
+{
+    size_t n = 0, at = 0;
+    for (size_t i = 0; i < count; i++)
+        n += pieces[i].n;
+    int64_t *t = arena_try(r->a, n, sizeof *t, _Alignof(int64_t));
+    double *v = arena_try(r->a, n, sizeof *v, _Alignof(double));
+    if (!t || !v)
+        return err_set(e, ERR_LIMIT, too_much);
+    for (size_t i = 0; i < count; i++) {
+        if (at && pieces[i].t[0] <= t[at - 1])
+            return block_corrupt(r->f, g->offset, e, "parts of a series overlap");
+        memcpy(t + at, pieces[i].t, pieces[i].n * sizeof *t);
+        memcpy(v + at, pieces[i].v, pieces[i].n * sizeof *v);
+        at += pieces[i].n;
+    }
+    *out = (struct column){t, v, n};
+    return ERR_OK;
+}
+
+static err read_series(struct reading *r, struct group *g, struct column *out, struct errmsg *e)
+{
+    const uint32_t times_max = r->f->footer.sections[BLOCK_TIMES].items;
+    const uint64_t parts = block_number(&g->directory);
+    struct piece *pieces = NULL;
+    size_t n = 0, capacity = 0;
+    err code = ERR_OK;
+    for (uint64_t i = 0; i < parts && code == ERR_OK; i++) {
+        struct part part;
+        struct piece piece = {0};
+        if (!group_part(g, times_max, &part))
+            code = block_corrupt(r->f, g->offset, e, "a malformed directory");
+        else
+            code = read_part(r, g, &part, &piece, e);
+        if (code != ERR_OK || piece.n == 0)
+            continue;
+        pieces = mem_grow(pieces, &capacity, n + 1, sizeof *pieces);
+        pieces[n++] = piece;
+    }
+    if (code == ERR_OK && n > 1)
+        code = join(r, g, pieces, n, out, e);
+    else if (code == ERR_OK)
+        *out = n ? (struct column){pieces[0].t, pieces[0].v, pieces[0].n} : (struct column){0};
+    mem_free(pieces);
+    return code;
+}
+
+static bool skip_series(struct reading *r, struct group *g)
+{
+    const uint64_t parts = block_number(&g->directory);
+    struct part part;
+    for (uint64_t i = 0; i < parts; i++)
+        if (!group_part(g, r->f->footer.sections[BLOCK_TIMES].items, &part))
+            return false;
+    return !g->directory.failed;
+}
+
+// All wanted series of a group whose bytes are here.
+static err read_group(struct reading *r, uint32_t index, const uint8_t *p, struct errmsg *e)
+{
+    const struct block_chunk *c = &r->f->tables[BLOCK_COLUMNS].chunks[index];
+    const uint32_t items = block_chunk_items(r->f, BLOCK_COLUMNS, index);
+    struct group g;
+    if (block_chunk_crc(c->offset, p, c->size) != c->crc)
+        return block_corrupt(r->f, c->offset, e, "wrong checksum");
+    if (!group_open(&g, c->offset, p, c->size))
+        return block_corrupt(r->f, c->offset, e, "a malformed group");
+    for (uint32_t i = 0; i < items && r->done < r->n; i++) {
+        const uint32_t id = c->first + i, place = r->order[r->done];
+        if (r->ids[place] != id) {
+            if (!skip_series(r, &g))
+                return block_corrupt(r->f, c->offset, e, "a malformed directory");
+            continue;
+        }
+        TRY(read_series(r, &g, &r->out[place], e));
+        for (r->done++; r->done < r->n && r->ids[r->order[r->done]] == id; r->done++)
+            r->out[r->order[r->done]] = r->out[place]; // asked for twice
+        if (i % 16 == 15)
+            fiber_yield_if_due();
+    }
+    return ERR_OK;
+}
+
+// Whether a wanted series, not yet read, lies in group index; at walks along the order.
+static bool is_wanted(const struct reading *r, uint32_t index, size_t *at)
+{
+    const uint32_t first = r->f->tables[BLOCK_COLUMNS].chunks[index].first;
+    const uint32_t end = first + block_chunk_items(r->f, BLOCK_COLUMNS, index);
+    while (*at < r->n && r->ids[r->order[*at]] < first)
+        ++*at;
+    return *at < r->n && r->ids[r->order[*at]] < end;
+}
+
+static err read_all(struct reading *r, struct errmsg *e)
+{
+    const struct block_chunk *chunks = r->f->tables[BLOCK_COLUMNS].chunks;
+    const uint32_t count = r->f->footer.sections[BLOCK_COLUMNS].chunks;
+    while (r->done < r->n) {
+        const uint32_t first = block_chunk_of(r->f, BLOCK_COLUMNS, r->ids[r->order[r->done]]);
+        uint32_t end = first + 1;
+        uint64_t size = chunks[first].size;
+        size_t at = r->done;
+        while (end < count && chunks[end].offset == chunks[first].offset + size &&
+               size + chunks[end].size <= READ_BYTES && is_wanted(r, end, &at))
+            size += chunks[end++].size;
+        uint8_t *bytes = mem_alloc(size);
+        err code = file_read(&r->f->file, (int64_t)chunks[first].offset, bytes, size, e);
+        for (uint32_t i = first; i < end && code == ERR_OK; i++)
+            code = read_group(r, i, bytes + (chunks[i].offset - chunks[first].offset), e);
+        mem_free(bytes);
+        TRY(code);
+    }
+    return ERR_OK;
+}
+
+static bool id_before(const void *arg, uint32_t a, uint32_t b)
+{
+    const uint32_t *ids = arg;
+    return ids[a] < ids[b];
+}
+
+err block_file_read(struct block_file *f, const uint32_t *ids, size_t n, int64_t mint, int64_t maxt,
+                    struct arena *a, struct column *out, struct errmsg *e)
+{
+    struct reading r = {.f = f, .a = a, .mint = mint, .maxt = maxt, .ids = ids, .n = n, .out = out};
+    if (n == 0)
+        return ERR_OK;
+    TRY(block_table_load(f, BLOCK_COLUMNS, e));
+    r.order = mem_alloc_array(n, sizeof *r.order);
+    for (size_t i = 0; i < n; i++) {
+        assert(ids[i] < f->footer.summary.series);
+        r.order[i] = (uint32_t)i;
+    }
+    block_sort(r.order, n, ids, id_before);
+    err code = read_all(&r, e);
+    mem_free(r.order);
+    mem_free(r.times);
+    mem_free(r.time_numbers);
+    block_table_deinit(&r.by_time);
+    return code;
+}

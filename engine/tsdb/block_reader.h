@@ -1,0 +1,93 @@
+// Inside of reading block files: tables and chunks, cached and pinned, and the dictionary. Used by
+// block_file.c, block_select.c, block_read.c and block_merge.c.
+//
+// Everything that suspends may let other fibers use the same file; a pinned chunk stays.
+#ifndef ENGINE_TSDB_BLOCK_READER_H
+#define ENGINE_TSDB_BLOCK_READER_H
+
+#include "engine/base/list.h"
+#include "engine/tsdb/block_format.h"
+#include "io/file.h"
+
+struct block_held { // a chunk in memory, decompressed
+    struct list recent;
+    unsigned pins;
+    enum block_section section;
+    uint32_t index; // of its table
+    uint32_t first, items;
+    size_t n;
+    uint8_t bytes[];
+};
+
+struct block_table_of { // a section's table, once it was read
+    struct block_chunk *chunks;
+    struct block_held **held; // by chunk; NULL: not in memory
+};
+
+struct block_names {
+    struct str *names; // ascending
+    uint32_t *first;   // pair of each; one more at the end
+    uint32_t n;
+    char *text;
+};
+
+struct block_file {
+    struct file file;
+    unsigned refs;
+    struct block_footer footer;
+    struct block_table_of tables[BLOCK_SECTION_COUNT];
+    struct list recent; // chunks in memory, the least recently used first
+    size_t held_bytes, cache_bytes, fixed_bytes;
+    struct block_names names;   // text NULL: not read
+    uint32_t *tuple_partitions; // NULL: not read
+};
+
+// ERR_CORRUPT with file and offset.
+err block_corrupt(const struct block_file *f, uint64_t offset, struct errmsg *e, const char *what);
+// Reads the section's table if need be. Suspends.
+err block_table_load(struct block_file *f, enum block_section section, struct errmsg *e);
+// The chunk that holds item; the section's table was read and has items.
+uint32_t block_chunk_of(const struct block_file *f, enum block_section section, uint32_t item);
+uint32_t block_chunk_items(const struct block_file *f, enum block_section section, uint32_t index);
+// A pinned chunk. Suspends.
+err block_chunk_get(struct block_file *f, enum block_section section, uint32_t index,
+                    struct block_held **out, struct errmsg *e);
+void block_chunk_put(struct block_file *f, struct block_held *held);
+struct block_cursor block_chunk_cursor(const struct block_held *held);
+err block_chunk_corrupt(const struct block_file *f, const struct block_held *held,
+                        struct errmsg *e);
+
+// Reads the names if need be. Suspends.
+err block_names_load(struct block_file *f, struct errmsg *e);
+bool block_name_find(const struct block_file *f, struct str name, uint32_t *out); // after the load
+// Reads the partition of each tuple if need be. Suspends.
+err block_partitions_load(struct block_file *f, struct errmsg *e);
+
+// Calls see(pair, value) for the pairs from <= p < end, ascending, until it returns false; value is
+// good during the call, which must not suspend. Suspends.
+typedef bool block_pair_fn(void *arg, uint32_t pair, struct str value);
+err block_pairs_walk(struct block_file *f, uint32_t from, uint32_t end, struct errmsg *e, void *arg,
+                     block_pair_fn *see);
+// The first pair of the name whose value is not below value; end of the name when there is none.
+// Suspends.
+err block_pairs_lower_bound(struct block_file *f, uint32_t name, struct str value, uint32_t *out,
+                            struct errmsg *e);
+
+// The label pairs of sets or tuples items[0..n), ascending: item i's are pairs[ends[i-1], ends[i]).
+// In the arena. Suspends.
+struct block_lists {
+    uint32_t *pairs;
+    size_t *ends;
+};
+err block_lists_load(struct block_file *f, enum block_section section, const uint32_t *items,
+                     size_t n, struct arena *a, struct block_lists *out, struct errmsg *e);
+
+// Series that match, as (set, tuple, id), ascending by id. In the arena. Suspends.
+struct block_hit {
+    uint32_t set, tuple, id;
+};
+err block_hits(struct block_file *f, const struct matcher *ms, size_t ms_count,
+               struct block_range range, size_t max, struct arena *a, struct block_hit **out,
+               size_t *out_n, struct errmsg *e);
+
+#endif

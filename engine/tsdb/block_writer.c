@@ -1,0 +1,387 @@
+// Series arrive metric by metric. Their columns are encoded at once and wait until the metric is
+// complete; then they are sorted and go out in groups. What is kept until the end: label texts,
+// sets, tuples, four bytes a series, and the time columns.
+#include <assert.h>
+
+#include "engine/base/hash.h"
+#include "engine/base/mem.h"
+#include "engine/base/util.h"
+#include "engine/model/labels.h"
+#include "engine/tsdb/block_index.h"
+#include "engine/tsdb/column.h"
+#include "engine/tsdb/column_fit.h"
+#include "io/fiber.h"
+
+enum { GROUP_BYTES = 32 * 1024, GROUP_PARTS = 256, TIMES_BYTES = 16 * 1024, FACTS = 5 };
+
+struct part {
+    uint32_t time, size;
+    size_t at; // in waiting.columns
+    bool has_facts;
+    struct column_facts facts;
+};
+
+struct pending { // a series of the present metric
+    uint32_t set, tuple;
+    size_t parts_at, parts_n;
+};
+
+struct times { // of each time column
+    size_t at; // in time_bytes
+    uint32_t size, n;
+};
+
+struct block_writer {
+    struct block_sink sink;
+    struct block_index index;
+    struct block_summary summary;
+    bool finished, started;
+    char path[sizeof((struct file *)0)->path];
+
+    struct { // the present metric
+        struct arena text;
+        struct str name;
+        struct str *sets;
+        size_t sets_n, sets_capacity;
+        struct block_table by_set;
+        uint32_t *set_rank;
+        struct pending *series;
+        size_t series_n, series_capacity;
+        struct part *parts;
+        size_t parts_n, parts_capacity;
+        struct buf columns;
+    } waiting;
+
+    struct { // the group being filled
+        size_t series, parts;
+        uint32_t time; // of the part before
+        struct buf directory, facts, columns, all;
+        uint64_t values[FACTS][COLUMN_MAX];
+        size_t values_n;
+    } group;
+
+    struct times *times;
+    size_t times_n, times_capacity;
+    struct buf time_bytes;
+    struct block_table by_time;
+};
+
+err block_writer_create(const char *path, uint32_t tenant, uint32_t tier, struct block_writer **out,
+                        struct errmsg *e)
+{
+    struct block_writer *w = mem_zalloc(sizeof *w);
+    if (strlen(path) >= sizeof w->path) {
+        mem_free(w);
+        return err_set(e, ERR_INVALID, "%s: the path is too long", path);
+    }
+    memcpy(w->path, path, strlen(path) + 1);
+    err code = block_sink_open(&w->sink, path, tenant, tier, e);
+    if (code != ERR_OK) {
+        mem_free(w);
+        return code;
+    }
+    block_index_init(&w->index);
+    arena_init(&w->waiting.text, 0);
+    w->summary = (struct block_summary){.min_t = INT64_MAX,
+                                        .max_t = INT64_MIN,
+                                        .partition_min = UINT32_MAX,
+                                        .tenant = tenant,
+                                        .tier = tier};
+    *out = w;
+    return ERR_OK;
+}
+
+void block_writer_destroy(struct block_writer *w)
+{
+    if (!w)
+        return;
+    block_sink_deinit(&w->sink);
+    if (!w->finished)
+        (void)path_unlink(w->path, NULL);
+    block_index_deinit(&w->index);
+    arena_deinit(&w->waiting.text);
+    mem_free(w->waiting.sets);
+    block_table_deinit(&w->waiting.by_set);
+    mem_free(w->waiting.series);
+    mem_free(w->waiting.parts);
+    buf_deinit(&w->waiting.columns);
+    buf_deinit(&w->group.directory);
+    buf_deinit(&w->group.facts);
+    buf_deinit(&w->group.columns);
+    buf_deinit(&w->group.all);
+    mem_free(w->times);
+    buf_deinit(&w->time_bytes);
+    block_table_deinit(&w->by_time);
+    mem_free(w);
+}
+
+// ---- a series
+
+// The number of these times: equal ones are stored once.
+static uint32_t time_number(struct block_writer *w, const int64_t *t, size_t n)
+{
+    const uint64_t hash = hash64(t, n * sizeof *t, 0);
+    int64_t other[COLUMN_MAX];
+    size_t walk = 0;
+    uint32_t id;
+    while (block_table_find(&w->by_time, hash, &walk, &id)) {
+        const struct times *known = &w->times[id];
+        if (known->n != n)
+            continue;
+        const bool good = column_decode_times((const uint8_t *)w->time_bytes.p + known->at,
+                                              known->size, n, other);
+        assert(good);
+        if (memcmp(t, other, n * sizeof *t) == 0)
+            return id;
+    }
+    struct times fresh = {.at = w->time_bytes.n, .n = (uint32_t)n};
+    char *room = buf_reserve(&w->time_bytes, COLUMN_BYTES_MAX);
+    fresh.size = (uint32_t)column_encode_times(t, n, (uint8_t *)room);
+    w->time_bytes.n += fresh.size;
+    w->times = mem_grow(w->times, &w->times_capacity, w->times_n + 1, sizeof fresh);
+    w->times[w->times_n] = fresh;
+    block_table_add(&w->by_time, hash, (uint32_t)w->times_n);
+    return (uint32_t)w->times_n++;
+}
+
+static void add_part(struct block_writer *w, const int64_t *t, const uint64_t *bits, size_t n)
+{
+    double values[COLUMN_MAX];
+    struct part part = {.time = time_number(w, t, n), .at = w->waiting.columns.n};
+    uint8_t *room = (uint8_t *)buf_reserve(&w->waiting.columns, COLUMN_BYTES_MAX);
+    part.size = (uint32_t)column_encode_values(bits, n, room);
+    part.has_facts = (room[0] & COLUMN_HEAD_FORM) != COLUMN_CONST;
+    w->waiting.columns.n += part.size;
+    if (part.has_facts) {
+        memcpy(values, bits, n * sizeof *values);
+        column_facts(values, n, &part.facts);
+    }
+    w->waiting.parts =
+        mem_grow(w->waiting.parts, &w->waiting.parts_capacity, w->waiting.parts_n + 1, sizeof part);
+    w->waiting.parts[w->waiting.parts_n++] = part;
+}
+
+static uint32_t set_number(struct block_writer *w, struct str local)
+{
+    const uint64_t hash = hash64(local.p, local.n, 0);
+    size_t walk = 0;
+    uint32_t id;
+    while (block_table_find(&w->waiting.by_set, hash, &walk, &id))
+        if (str_eq(w->waiting.sets[id], local))
+            return id;
+    w->waiting.sets = mem_grow(w->waiting.sets, &w->waiting.sets_capacity, w->waiting.sets_n + 1,
+                               sizeof *w->waiting.sets);
+    w->waiting.sets[w->waiting.sets_n] = arena_str(&w->waiting.text, local);
+    block_table_add(&w->waiting.by_set, hash, (uint32_t)w->waiting.sets_n);
+    return (uint32_t)w->waiting.sets_n++;
+}
+
+static err metric_flush(struct block_writer *w, struct errmsg *e);
+
+static err check_series(struct block_writer *w, const struct block_key *key, struct str name,
+                        const int64_t *t, size_t n, struct errmsg *e)
+{
+    if (n == 0)
+        return err_set(e, ERR_INVALID, "%s: a series without samples", w->path);
+    for (size_t i = 1; i < n; i++)
+        if (t[i] <= t[i - 1])
+            return err_set(e, ERR_INVALID, "%s: times of a series must ascend", w->path);
+    if (!labels_check(key->tuple) || !labels_check(key->local))
+        return err_set(e, ERR_INVALID, "%s: a series with malformed labels", w->path);
+    if (w->started && str_cmp(name, w->waiting.name) < 0)
+        return err_set(e, ERR_INVALID, "%s: metric \"%.*s\" after \"%.*s\"", w->path, STR_ARG(name),
+                       STR_ARG(w->waiting.name));
+    return ERR_OK;
+}
+
+err block_writer_add(struct block_writer *w, const struct block_key *key, const int64_t *t,
+                     const uint64_t *bits, size_t n, struct errmsg *e)
+{
+    assert(!w->finished);
+    const struct str name = labels_value(key->local, LABEL_NAME);
+    TRY(check_series(w, key, name, t, n, e));
+    if (!w->started || !str_eq(name, w->waiting.name)) {
+        TRY(metric_flush(w, e));
+        w->waiting.name = arena_str(&w->waiting.text, name);
+        w->started = true;
+    }
+    struct pending p = {.set = set_number(w, key->local), .parts_at = w->waiting.parts_n};
+    p.tuple = block_index_tuple(&w->index, key->partition, key->tuple);
+    for (size_t i = 0; i < n; i += COLUMN_MAX) {
+        add_part(w, t + i, bits + i, n - i < COLUMN_MAX ? n - i : COLUMN_MAX);
+        fiber_yield_if_due();
+    }
+    p.parts_n = w->waiting.parts_n - p.parts_at;
+    w->waiting.series =
+        mem_grow(w->waiting.series, &w->waiting.series_capacity, w->waiting.series_n + 1, sizeof p);
+    w->waiting.series[w->waiting.series_n++] = p;
+    struct block_summary *s = &w->summary;
+    s->series++;
+    s->samples += n;
+    s->min_t = t[0] < s->min_t ? t[0] : s->min_t;
+    s->max_t = t[n - 1] > s->max_t ? t[n - 1] : s->max_t;
+    s->partition_min = key->partition < s->partition_min ? key->partition : s->partition_min;
+    s->partition_max = key->partition > s->partition_max ? key->partition : s->partition_max;
+    return ERR_OK;
+}
+
+// ---- a group
+
+static void put_facts(struct block_writer *w)
+{
+    struct buf *facts = &w->group.facts;
+    uint8_t column[COLUMN_BYTES_MAX];
+    for (unsigned i = 0; w->group.values_n && i < FACTS; i++) {
+        const size_t size = column_encode_values(w->group.values[i], w->group.values_n, column);
+        buf_put_varint(facts, size);
+        buf_put(facts, column, size);
+    }
+    w->group.values_n = 0;
+}
+
+static err group_flush(struct block_writer *w, struct errmsg *e)
+{
+    struct buf *all = &w->group.all;
+    put_facts(w);
+    if (w->group.directory.n > UINT32_MAX || w->group.facts.n > UINT32_MAX)
+        return err_set(e, ERR_LIMIT, "%s: too many samples in one series", w->path);
+    buf_reset(all);
+    buf_put_le32(all, (uint32_t)w->group.directory.n);
+    buf_put_le32(all, (uint32_t)w->group.facts.n);
+    buf_put_str(all, buf_str(&w->group.directory));
+    buf_put_str(all, buf_str(&w->group.facts));
+    buf_put_str(all, buf_str(&w->group.columns));
+    const size_t series = w->group.series;
+    w->group.series = w->group.parts = 0;
+    w->group.time = 0;
+    buf_reset(&w->group.directory);
+    buf_reset(&w->group.facts);
+    buf_reset(&w->group.columns);
+    return block_sink_put(&w->sink, BLOCK_COLUMNS, series, buf_str(all), false, e);
+}
+
+static void group_add_part(struct block_writer *w, const struct part *part)
+{
+    const int64_t jump = (int64_t)part->time - (int64_t)w->group.time - 1;
+    buf_put_varint(&w->group.directory, zigzag(jump));
+    buf_put_varint(&w->group.directory, part->size);
+    w->group.time = part->time;
+    buf_put(&w->group.columns, w->waiting.columns.p + part->at, part->size);
+    w->group.parts++;
+    if (!part->has_facts)
+        return;
+    const double facts[FACTS] = {part->facts.first, part->facts.last, part->facts.min,
+                                 part->facts.max, part->facts.sum};
+    for (unsigned i = 0; i < FACTS; i++)
+        memcpy(&w->group.values[i][w->group.values_n], &facts[i], sizeof facts[i]);
+    if (++w->group.values_n == COLUMN_MAX)
+        put_facts(w);
+}
+
+static err group_add(struct block_writer *w, const struct pending *p, struct errmsg *e)
+{
+    buf_put_varint(&w->group.directory, p->parts_n);
+    for (size_t i = 0; i < p->parts_n; i++)
+        group_add_part(w, &w->waiting.parts[p->parts_at + i]);
+    w->group.series++;
+    if (w->group.columns.n < GROUP_BYTES && w->group.parts < GROUP_PARTS)
+        return ERR_OK;
+    return group_flush(w, e);
+}
+
+// ---- a metric
+
+static bool set_before(const void *arg, uint32_t a, uint32_t b)
+{
+    const struct block_writer *w = arg;
+    return labels_cmp(w->waiting.sets[a], w->waiting.sets[b]) < 0;
+}
+
+static bool series_before(const void *arg, uint32_t a, uint32_t b)
+{
+    const struct block_writer *w = arg;
+    const struct pending *x = &w->waiting.series[a], *y = &w->waiting.series[b];
+    if (x->set != y->set)
+        return w->waiting.set_rank[x->set] < w->waiting.set_rank[y->set];
+    return x->tuple != y->tuple && block_index_tuple_before(&w->index, x->tuple, y->tuple);
+}
+
+static uint32_t *counted(size_t n)
+{
+    uint32_t *items = mem_alloc_array(n, sizeof *items);
+    for (size_t i = 0; i < n; i++)
+        items[i] = (uint32_t)i;
+    return items;
+}
+
+static err metric_emit(struct block_writer *w, const uint32_t *order, struct errmsg *e)
+{
+    const struct pending *last = NULL;
+    for (size_t i = 0; i < w->waiting.series_n; i++) {
+        const struct pending *p = &w->waiting.series[order[i]];
+        if (last && last->set == p->set && last->tuple == p->tuple)
+            return err_set(e, ERR_INVALID, "%s: a series of metric \"%.*s\" twice", w->path,
+                           STR_ARG(w->waiting.name));
+        if (!last || last->set != p->set)
+            block_index_add_set(&w->index, w->waiting.sets[p->set]);
+        block_index_add_series(&w->index, p->tuple);
+        TRY(group_add(w, p, e));
+        last = p;
+    }
+    return ERR_OK;
+}
+
+static err metric_flush(struct block_writer *w, struct errmsg *e)
+{
+    uint32_t *sets = counted(w->waiting.sets_n), *series = counted(w->waiting.series_n);
+    w->waiting.set_rank = counted(w->waiting.sets_n);
+    block_sort(sets, w->waiting.sets_n, w, set_before);
+    for (size_t i = 0; i < w->waiting.sets_n; i++)
+        w->waiting.set_rank[sets[i]] = (uint32_t)i;
+    block_sort(series, w->waiting.series_n, w, series_before);
+    err code = metric_emit(w, series, e);
+    mem_free(sets);
+    mem_free(series);
+    mem_free(w->waiting.set_rank);
+    w->waiting.set_rank = NULL;
+    w->waiting.sets_n = w->waiting.series_n = w->waiting.parts_n = 0;
+    buf_reset(&w->waiting.columns);
+    block_table_reset(&w->waiting.by_set);
+    arena_reset(&w->waiting.text);
+    return code;
+}
+
+static err write_times(struct block_writer *w, struct errmsg *e)
+{
+    struct buf raw = {0};
+    size_t items = 0;
+    err code = ERR_OK;
+    for (size_t i = 0; i < w->times_n && code == ERR_OK; i++) {
+        buf_put_varint(&raw, w->times[i].n);
+        buf_put_varint(&raw, w->times[i].size);
+        buf_put(&raw, w->time_bytes.p + w->times[i].at, w->times[i].size);
+        items++;
+        if (raw.n < TIMES_BYTES && i + 1 < w->times_n)
+            continue;
+        code = block_sink_put(&w->sink, BLOCK_TIMES, items, buf_str(&raw), false, e);
+        buf_reset(&raw);
+        items = 0;
+    }
+    buf_deinit(&raw);
+    return code;
+}
+
+err block_writer_finish(struct block_writer *w, struct block_summary *out, struct errmsg *e)
+{
+    assert(!w->finished);
+    TRY(metric_flush(w, e));
+    TRY(group_flush(w, e));
+    TRY(write_times(w, e));
+    TRY(block_index_write(&w->index, &w->sink, e));
+    if (w->summary.series == 0)
+        w->summary.partition_min = 0;
+    TRY(block_sink_finish(&w->sink, &w->summary, e));
+    w->finished = true;
+    *out = w->summary;
+    return ERR_OK;
+}
