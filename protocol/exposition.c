@@ -205,7 +205,7 @@ static bool take_metadata(struct exposition *x, enum exposition_event *out)
     return true;
 }
 
-err exposition_next(struct exposition *x, enum exposition_event *out, struct errmsg *e)
+static err next(struct exposition *x, enum exposition_event *out, struct errmsg *e)
 {
     if (exposition_is_at_line(x) && take_series(x)) {
         *out = EXPOSITION_SERIES;
@@ -218,6 +218,13 @@ err exposition_next(struct exposition *x, enum exposition_event *out, struct err
     x->has_exemplar = false;
     return x->format == EXPOSITION_TEXT ? exposition_next_text(x, out, e)
                                         : exposition_next_openmetrics(x, out, e);
+}
+
+err exposition_next(struct exposition *x, enum exposition_event *out, struct errmsg *e)
+{
+    TRY(next(x, out, e));
+    x->event = *out;
+    return ERR_OK;
 }
 
 bool exposition_take(struct exposition *x, struct str prefix, struct exposition_sample *out)

@@ -48,12 +48,12 @@ struct exposition {
     enum exposition_format format;
     enum exposition_type type; // of the last TYPE line, whatever metric it named
 
-    // Of the current event.
-    size_t line;       // offset of its first byte, blanks included
-    size_t value;      // offset of a sample's value; 0 for other events
-    struct str series; // name and labels as they stand in the line: what to hash
-    struct str name;   // raw: without quotes, escapes in it
-    struct str text;   // raw
+    enum exposition_event event; // the current one, and of it:
+    size_t line;                 // offset of its first byte, blanks included
+    size_t value;                // offset of a sample's value; 0 for other events
+    struct str series;           // name and labels as they stand in the line: what to hash
+    struct str name;             // raw: without quotes, escapes in it
+    struct str text;             // raw
     bool has_exemplar;
     struct str exemplar_labels; // {...} as it stands in the line
     struct exposition_sample sample, exemplar;

@@ -29,7 +29,8 @@ static void push(struct exposition_lines *l, struct exposition_line line, size_t
 void exposition_lines_push(struct exposition_lines *l, const struct exposition *x)
 {
     assert(x->lex.size <= UINT32_MAX);
-    const struct exposition_line line = {(uint32_t)x->line, (uint32_t)x->value, (uint32_t)x->type};
+    const enum exposition_type type = x->event == EXPOSITION_TYPE ? x->type : EXPOSITION_TYPES;
+    const struct exposition_line line = {(uint32_t)x->line, (uint32_t)x->value, (uint32_t)type};
     push(l, line, x->lex.at);
 }
 
@@ -73,7 +74,8 @@ size_t exposition_diff_run(struct exposition_diff *d, struct exposition *x,
         const uint32_t start = (uint32_t)at;
         const uint32_t value = line.value ? start + (uint32_t)to_value : 0;
         push(lines, (struct exposition_line){start, value, line.type}, at + taken);
-        x->type = (enum exposition_type)line.type;
+        if (line.type != EXPOSITION_TYPES)
+            x->type = (enum exposition_type)line.type;
         at += taken;
         d->at++;
     }

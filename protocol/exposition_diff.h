@@ -14,7 +14,7 @@
 struct exposition_line {
     uint32_t start; // offset in the body
     uint32_t value; // offset of the value; 0: not a sample
-    uint32_t type;  // enum exposition_type in force behind the line
+    uint32_t type;  // of a TYPE line, enum exposition_type; EXPOSITION_TYPES: another line
 };
 
 // The lines of a body but for "# EOF". A zeroed struct is empty and valid.

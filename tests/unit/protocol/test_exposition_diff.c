@@ -95,8 +95,8 @@ static size_t check(enum exposition_format format, struct str old_body, struct s
         cr_assert(body.p[i] == '\n' || body.p[i] == ' ' || body.p[i] == '\t');
     for (size_t i = 0; i < lines.n; i++) {
         const struct exposition_line *a = &lines.items[i], *b = &now.lines.items[i];
-        cr_assert(a->start == b->start && a->value == b->value, "line %zu of\n%.*s", i,
-                  STR_ARG(body));
+        cr_assert(a->start == b->start && a->value == b->value && a->type == b->type,
+                  "line %zu of\n%.*s", i, STR_ARG(body));
     }
     exposition_lines_deinit(&lines);
     forget(&old);
