@@ -48,16 +48,18 @@ err stream_send(struct stream *s, const void *p, size_t n, struct errmsg *e)
 {
     assert(!s->writing);
     for (size_t done = 0; done < n;) {
-        int32_t result = -ECANCELED;
-        if (!s->aborted) {
+        int32_t result = -EPIPE;
+        if (!s->aborted && !s->is_cut) {
             struct op op = {
                 .kind = OP_SEND, .fd = s->fd, .buf = (char *)(uintptr_t)p + done, .n = n - done};
             s->writing = &op;
             result = fiber_await(&op);
             s->writing = NULL;
         }
-        if (s->aborted || (result < 0 && result != -EINTR && result != -EAGAIN))
+        if (s->aborted || (result < 0 && result != -EINTR && result != -EAGAIN)) {
+            s->is_cut = true;
             return socket_error(s, result, "write", e);
+        }
         done += result > 0 ? (size_t)result : 0;
     }
     return ERR_OK;
@@ -137,7 +139,7 @@ void stream_close(struct stream *s)
         return;
     assert(!s->reading && !s->writing);
     stream_when_readable_cancel(s);
-    if (!s->aborted && fiber_status() == ERR_OK) {
+    if (!s->aborted && !s->is_cut && fiber_status() == ERR_OK) {
         const int64_t deadline = fiber_deadline(), soon = clock_mono_ns() + GOODBYE_NS;
         if (soon < deadline)
             fiber_set_deadline(soon);

@@ -39,7 +39,11 @@ enum { TLS_VERSION_10 = 10, TLS_VERSION_11 = 11, TLS_VERSION_12 = 12, TLS_VERSIO
 
 struct tls; // a context, shared by the connections of one configuration on one loop
 err tls_client_create(const struct tls_options *options, struct tls **out, struct errmsg *e);
-err tls_server_create(struct str cert_pem, struct str key_pem, struct tls **out, struct errmsg *e);
+struct tls_server_options {
+    struct str cert_pem, key_pem;
+    struct str client_ca_pem; // clients must show a certificate of these; empty: none is asked for
+};
+err tls_server_create(const struct tls_server_options *options, struct tls **out, struct errmsg *e);
 void tls_ref(struct tls *t);
 void tls_unref(struct tls *t); // NULL is accepted
 

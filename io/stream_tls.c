@@ -110,7 +110,8 @@ static err set_client(struct tls *t, const struct tls_options *o, struct errmsg 
     if (o->version_max && !SSL_CTX_set_max_proto_version(t->ctx, version_of(o->version_max)))
         return err_set(e, ERR_INVALID, "TLS version %d: not supported", o->version_max);
     t->verifies = !o->insecure_skip_verify;
-    SSL_CTX_set_verify(t->ctx, t->verifies ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    SSL_CTX_set_verify(t->ctx, t->verifies ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
+                       tls_verify_callback);
     SSL_CTX_set_alpn_protos(t->ctx, http, sizeof http - 1);
     if (o->ca_pem.n)
         TRY(trust(t->ctx, o->ca_pem, e));
@@ -146,12 +147,22 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n
     return SSL_TLSEXT_ERR_OK;
 }
 
-err tls_server_create(struct str cert_pem, struct str key_pem, struct tls **out, struct errmsg *e)
+err tls_server_create(const struct tls_server_options *options, struct tls **out, struct errmsg *e)
 {
     struct tls *t = tls_new(TLS_server_method());
     t->is_server = true;
+    // Contexts are a loop's own, so a ticket would seldom meet the one that issued it; and one that
+    // a client has not read when it closes costs it what it sent last.
+    SSL_CTX_set_num_tickets(t->ctx, 0);
+    SSL_CTX_set_options(t->ctx, SSL_OP_NO_TICKET);
+    SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_alpn_select_cb(t->ctx, choose_alpn, NULL);
-    const err code = use_pair(t->ctx, cert_pem, key_pem, e);
+    err code = use_pair(t->ctx, options->cert_pem, options->key_pem, e);
+    if (code == ERR_OK && options->client_ca_pem.n) {
+        SSL_CTX_set_verify(t->ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+                           tls_verify_callback);
+        code = trust(t->ctx, options->client_ca_pem, e);
+    }
     if (code != ERR_OK)
         tls_unref(t);
     else
@@ -287,6 +298,7 @@ static bool tls_has_buffered(const struct stream *s)
 
 static void tls_deinit(struct stream *s)
 {
+    mem_free(SSL_get_app_data(s->ssl));
     SSL_free(s->ssl); // and its BIOs
     tls_unref(s->tls);
 }

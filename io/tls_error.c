@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/base/mem.h"
 #include "engine/base/util.h"
 
 static const struct {
@@ -85,9 +86,8 @@ static int list_names(X509 *cert, int type, char *text, size_t size)
     return count;
 }
 
-static void mismatch_text(SSL *ssl, bool is_ip, struct tls_text *out)
+static void mismatch_text(SSL *ssl, X509 *cert, bool is_ip, struct tls_text *out)
 {
-    X509 *cert = SSL_get1_peer_certificate(ssl);
     char names[128];
     const int count = cert ? list_names(cert, is_ip ? GEN_IPADD : GEN_DNS, names, sizeof names) : 0;
     const char *ip = X509_VERIFY_PARAM_get1_ip_asc(SSL_get0_param(ssl));
@@ -110,10 +110,9 @@ static void mismatch_text(SSL *ssl, bool is_ip, struct tls_text *out)
                  "but wanted to match %.80s",
                  wanted);
     OPENSSL_free((void *)(uintptr_t)ip);
-    X509_free(cert);
 }
 
-static void verify_text(SSL *ssl, long result, struct tls_text *out)
+static void verify_text(SSL *ssl, X509 *cert, long result, struct tls_text *out)
 {
     const char *what = X509_verify_cert_error_string(result);
     if (result == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT ||
@@ -126,17 +125,29 @@ static void verify_text(SSL *ssl, long result, struct tls_text *out)
         what = "certificate has expired or is not yet valid";
     snprintf(out->text, sizeof out->text, "tls: failed to verify certificate: x509: %s", what);
     if (result == X509_V_ERR_HOSTNAME_MISMATCH || result == X509_V_ERR_IP_ADDRESS_MISMATCH)
-        mismatch_text(ssl, result == X509_V_ERR_IP_ADDRESS_MISMATCH, out);
+        mismatch_text(ssl, cert, result == X509_V_ERR_IP_ADDRESS_MISMATCH, out);
+}
+
+int tls_verify_callback(int ok, struct x509_store_ctx_st *context)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(context, SSL_get_ex_data_X509_STORE_CTX_idx());
+    if (!ok && !SSL_get_app_data(ssl)) {
+        struct tls_text *text = mem_alloc(sizeof *text);
+        verify_text(ssl, X509_STORE_CTX_get0_cert(context), X509_STORE_CTX_get_error(context),
+                    text);
+        SSL_set_app_data(ssl, text);
+    }
+    return ok;
 }
 
 struct tls_text tls_error_text(struct ssl_st *ssl)
 {
     struct tls_text out;
-    const unsigned long code = ERR_peek_error();
-    const int reason = ERR_GET_REASON(code);
-    const long verified = SSL_get_verify_result(ssl);
-    if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED && verified != X509_V_OK) {
-        verify_text(ssl, verified, &out);
+    const unsigned long code = ERR_peek_last_error();
+    const int reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
+    const struct tls_text *unverified = SSL_get_app_data(ssl);
+    if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED && unverified) {
+        out = *unverified;
     } else if (reason > SSL_AD_REASON_OFFSET) {
         const char *text = "unknown alert";
         for (size_t i = 0; i < countof(alerts); i++)
