@@ -33,6 +33,7 @@ struct wal_replay_progress {
     uint64_t segment, segments_done, segments; // of this stream
     uint64_t bytes, rows, samples;
     uint64_t rows_skipped; // for a base or a definition that was lost
+    uint64_t corruptions;
 };
 
 // define, row and progress may suspend. What they get is valid during the call. An error ends the
