@@ -118,14 +118,14 @@ static err end_segment(struct wal *wal, struct errmsg *e)
     while (wal->sync_busy)
         (void)waiters_wait(&wal->work);
     err code = ERR_OK;
+    wal->sync_busy = true; // until the descriptor is gone
     if (!wal->broken) {
-        wal->sync_busy = true;
         cut_tail(wal);
         code = file_sync(&wal->file, false, e);
-        wal->sync_busy = false;
         wal->stats.syncs++;
     }
     file_close(&wal->file);
+    wal->sync_busy = false;
     wal->file_number = 0;
     if (wal->file_end > WAL_SEGMENT_HEADER_BYTES)
         wal->previous_end = wal->file_end;
