@@ -9,5 +9,7 @@
 void promql_print(const struct promql_expr *e, struct buf *out);
 // Over lines and indented where a line would be longer than 100 bytes: format_query.
 void promql_print_pretty(const struct promql_expr *e, struct buf *out);
+// JSON, an object a node: parse_query.
+void promql_print_json(const struct promql_expr *e, struct buf *out);
 
 #endif

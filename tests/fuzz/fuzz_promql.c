@@ -58,6 +58,8 @@ static bool parse(struct str text, const struct promql_options *o, struct buf *o
         *out_odd = is_odd(q.expr);
         promql_print_pretty(q.expr, out);
         buf_reset(out);
+        promql_print_json(q.expr, out);
+        buf_reset(out);
         promql_print(q.expr, out);
         promql_parse_done(&q);
     } else {

@@ -298,3 +298,77 @@ Test(print, pretty)
     buf_deinit(&got);
     buf_deinit(&again);
 }
+
+// As parse_query of Prometheus 3.5.3 answers, and the members that 3.14 has besides.
+static const struct {
+    const char *query, *want;
+} trees[] = {
+    {"1h", "{\"type\":\"numberLiteral\",\"val\":\"3600\"}"},
+    {"(NaN)", "{\"expr\":{\"type\":\"numberLiteral\",\"val\":\"NaN\"},\"type\":\"parenExpr\"}"},
+    {"-(Inf)", "{\"expr\":{\"expr\":{\"type\":\"numberLiteral\",\"val\":\"+Inf\"},"
+               "\"type\":\"parenExpr\"},\"op\":\"-\",\"type\":\"unaryExpr\"}"},
+    {"\"b<>\"", "{\"type\":\"stringLiteral\",\"val\":\"b\\u003c\\u003e\"}"},
+    {"time()", "{\"args\":[],\"func\":{\"argTypes\":[],\"name\":\"time\",\"returnType\":\"scalar\","
+               "\"variadic\":0},\"type\":\"call\"}"},
+    {"a{b=~\"c\"} offset -1s @ 5.5",
+     "{\"anchored\":false,\"matchers\":[{\"name\":\"b\",\"type\":\"=~\",\"value\":\"c\"},"
+     "{\"name\":\"__name__\",\"type\":\"=\",\"value\":\"a\"}],\"name\":\"a\",\"offset\":-1000,"
+     "\"offsetExpr\":null,\"smoothed\":false,\"startOrEnd\":null,\"timestamp\":5500,"
+     "\"type\":\"vectorSelector\"}"},
+    {"sum without () ({a=\"b\"})",
+     "{\"expr\":{\"anchored\":false,\"matchers\":[{\"name\":\"a\",\"type\":\"=\",\"value\":\"b\"}],"
+     "\"name\":\"\",\"offset\":0,\"offsetExpr\":null,\"smoothed\":false,\"startOrEnd\":null,"
+     "\"timestamp\":null,\"type\":\"vectorSelector\"},\"grouping\":[],\"op\":\"sum\",\"param\":"
+     "null,"
+     "\"type\":\"aggregation\",\"without\":true}"},
+    {"{a=\"b\"}[1m:5s] @ end()",
+     "{\"expr\":{\"anchored\":false,\"matchers\":[{\"name\":\"a\",\"type\":\"=\",\"value\":\"b\"}],"
+     "\"name\":\"\",\"offset\":0,\"offsetExpr\":null,\"smoothed\":false,\"startOrEnd\":null,"
+     "\"timestamp\":null,\"type\":\"vectorSelector\"},\"offset\":0,\"offsetExpr\":null,\"range\":"
+     "60000,"
+     "\"rangeExpr\":null,\"startOrEnd\":\"end\",\"step\":5000,\"stepExpr\":null,\"timestamp\":null,"
+     "\"type\":\"subquery\"}"},
+    {"{a=\"b\"}[1m * (2)]",
+     "{\"anchored\":false,\"matchers\":[{\"name\":\"a\",\"type\":\"=\",\"value\":\"b\"}],\"name\":"
+     "\"\","
+     "\"offset\":0,\"offsetExpr\":null,\"range\":0,\"rangeExpr\":{\"lhs\":{\"type\":"
+     "\"numberLiteral\","
+     "\"val\":\"60\"},\"op\":\"*\",\"rhs\":{\"lhs\":null,\"op\":\"+\",\"rhs\":{\"type\":"
+     "\"numberLiteral\",\"val\":\"2\"},\"type\":\"durationExpr\",\"wrapped\":true},"
+     "\"type\":\"durationExpr\",\"wrapped\":false},\"smoothed\":false,\"startOrEnd\":null,"
+     "\"timestamp\":null,\"type\":\"matrixSelector\"}"},
+    {"1 > bool 2",
+     "{\"bool\":true,\"lhs\":{\"type\":\"numberLiteral\",\"val\":\"1\"},\"matching\":null,"
+     "\"op\":\"\\u003e\",\"rhs\":{\"type\":\"numberLiteral\",\"val\":\"2\"},"
+     "\"type\":\"binaryExpr\"}"},
+    {"vector(1) + on(y) group_left(z) fill_left(-1e-7) vector(2)",
+     "{\"bool\":false,\"lhs\":{\"args\":[{\"type\":\"numberLiteral\",\"val\":\"1\"}],\"func\":{"
+     "\"argTypes\":[\"scalar\"],\"name\":\"vector\",\"returnType\":\"vector\",\"variadic\":0},"
+     "\"type\":\"call\"},\"matching\":{\"card\":\"many-to-one\",\"fillValues\":{\"lhs\":-1e-7,"
+     "\"rhs\":null},\"include\":[\"z\"],\"labels\":[\"y\"],\"on\":true},\"op\":\"+\",\"rhs\":{"
+     "\"args\":"
+     "[{\"type\":\"numberLiteral\",\"val\":\"2\"}],\"func\":{\"argTypes\":[\"scalar\"],\"name\":"
+     "\"vector\",\"returnType\":\"vector\",\"variadic\":0},\"type\":\"call\"},"
+     "\"type\":\"binaryExpr\"}"},
+};
+
+Test(print, json)
+{
+    const struct promql_options options = {.binop_fill_modifiers = true};
+    struct buf got = {0};
+    for (size_t i = 0; i < countof(trees); i++) {
+        struct arena a;
+        struct promql_query q;
+        struct errmsg e;
+        arena_init(&a, 0);
+        cr_assert_eq(promql_parse(str_from_c(trees[i].query), &options, &a, &q, &e), ERR_OK, "%s",
+                     e.text);
+        buf_reset(&got);
+        promql_print_json(q.expr, &got);
+        cr_expect(str_eq(buf_str(&got), str_from_c(trees[i].want)), "got\n%.*s\nwant\n%s",
+                  STR_ARG(buf_str(&got)), trees[i].want);
+        promql_parse_done(&q);
+        arena_deinit(&a);
+    }
+    buf_deinit(&got);
+}

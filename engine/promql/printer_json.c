@@ -1,0 +1,252 @@
+#include <math.h>
+
+#include "engine/base/number.h"
+#include "engine/promql/function_table.h"
+#include "engine/promql/printer.h"
+#include "protocol/json_write.h"
+
+// An object a node, as the API's parse_query answers. The keys of an object are sorted, because Go
+// writes maps so. Nesting is the tree's, deeper than struct json goes, hence the bare buffer.
+
+static void put_text(const char *text, struct buf *out)
+{
+    buf_put_str(out, str_from_c(text));
+}
+
+// A key with what stands before it: "," or "{".
+static void put_key(char before, const char *key, struct buf *out)
+{
+    buf_printf(out, "%c\"%s\":", before, key);
+}
+
+static void put_string(char before, const char *key, struct str value, struct buf *out)
+{
+    put_key(before, key, out);
+    json_quote(value, true, out);
+}
+
+static void put_i64(char before, const char *key, int64_t value, struct buf *out)
+{
+    put_key(before, key, out);
+    buf_put_i64(out, value);
+}
+
+static void put_bool(char before, const char *key, bool value, struct buf *out)
+{
+    put_key(before, key, out);
+    put_text(value ? "true" : "false", out);
+}
+
+static void put_child(char before, const char *key, const struct promql_expr *e, struct buf *out)
+{
+    put_key(before, key, out);
+    if (e)
+        promql_print_json(e, out);
+    else
+        put_text("null", out);
+}
+
+static void put_strings(char before, const char *key, const struct str *items, size_t count,
+                        struct buf *out)
+{
+    put_key(before, key, out);
+    buf_put_char(out, '[');
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            buf_put_char(out, ',');
+        json_quote(items[i], true, out);
+    }
+    buf_put_char(out, ']');
+}
+
+static void put_type(const char *type, struct buf *out)
+{
+    put_string(',', "type", str_from_c(type), out);
+}
+
+static void put_fill(char before, const char *key, bool has, double value, struct buf *out)
+{
+    struct json j;
+    put_key(before, key, out);
+    json_init(&j, out);
+    if (has && isfinite(value))
+        json_double(&j, value);
+    else
+        json_null(&j);
+}
+
+static void put_matching(const struct promql_matching *m, struct buf *out)
+{
+    static const char *const cards[] = {
+        [PROMQL_ONE_TO_ONE] = "one-to-one",
+        [PROMQL_MANY_TO_ONE] = "many-to-one",
+        [PROMQL_ONE_TO_MANY] = "one-to-many",
+        [PROMQL_MANY_TO_MANY] = "many-to-many",
+    };
+    put_key(',', "matching", out);
+    if (!m) {
+        put_text("null", out);
+        return;
+    }
+    put_string('{', "card", str_from_c(cards[m->card]), out);
+    put_key(',', "fillValues", out);
+    put_fill('{', "lhs", m->has_fill_left, m->fill_left, out);
+    put_fill(',', "rhs", m->has_fill_right, m->fill_right, out);
+    buf_put_char(out, '}');
+    put_strings(',', "include", m->include, m->include_count, out);
+    put_strings(',', "labels", m->labels, m->labels_count, out);
+    put_bool(',', "on", m->on, out);
+    buf_put_char(out, '}');
+}
+
+static void put_call(const struct promql_expr *e, struct buf *out)
+{
+    const struct promql_function *f = e->call.function;
+    put_key('{', "args", out);
+    buf_put_char(out, '[');
+    for (size_t i = 0; i < e->call.args_count; i++) {
+        if (i)
+            buf_put_char(out, ',');
+        promql_print_json(e->call.args[i], out);
+    }
+    buf_put_char(out, ']');
+    put_key(',', "func", out);
+    put_key('{', "argTypes", out);
+    buf_put_char(out, '[');
+    for (size_t i = 0; i < f->args_count; i++)
+        buf_printf(out, "%s\"%s\"", i ? "," : "", promql_type_name((enum promql_type)f->args[i]));
+    buf_put_char(out, ']');
+    put_string(',', "name", f->name, out);
+    put_string(',', "returnType", str_from_c(promql_type_name((enum promql_type)f->result)), out);
+    put_i64(',', "variadic", f->variadic, out);
+    buf_put_char(out, '}');
+    put_type("call", out);
+}
+
+static void put_at(const struct promql_shift *shift, struct buf *out)
+{
+    put_key(',', "startOrEnd", out);
+    if (shift->at == PROMQL_AT_START || shift->at == PROMQL_AT_END)
+        put_text(shift->at == PROMQL_AT_START ? "\"start\"" : "\"end\"", out);
+    else
+        put_text("null", out);
+}
+
+static void put_timestamp(const struct promql_shift *shift, struct buf *out)
+{
+    put_key(',', "timestamp", out);
+    if (shift->at == PROMQL_AT_TIME)
+        buf_put_i64(out, shift->at_ms);
+    else
+        put_text("null", out);
+}
+
+// A selector, with the range of matrix or, when that is NULL, without.
+static void put_selector(const struct promql_expr *vector, const struct promql_expr *matrix,
+                         struct buf *out)
+{
+    const struct promql_shift *shift = &vector->vector.shift;
+    put_bool('{', "anchored", vector->vector.anchored, out);
+    put_key(',', "matchers", out);
+    buf_put_char(out, '[');
+    for (size_t i = 0; i < vector->vector.matchers_count; i++) {
+        const struct matcher *m = &vector->vector.matchers[i];
+        if (i)
+            buf_put_char(out, ',');
+        put_string('{', "name", m->name, out);
+        put_string(',', "type", str_from_c(matcher_kind_text(m->kind)), out);
+        put_string(',', "value", m->value, out);
+        buf_put_char(out, '}');
+    }
+    buf_put_char(out, ']');
+    put_string(',', "name", vector->vector.name, out);
+    put_i64(',', "offset", shift->original_offset_ms, out);
+    put_child(',', "offsetExpr", shift->offset_expr, out);
+    if (matrix) {
+        put_i64(',', "range", matrix->matrix.range_ms, out);
+        put_child(',', "rangeExpr", matrix->matrix.range_expr, out);
+    }
+    put_bool(',', "smoothed", vector->vector.smoothed, out);
+    put_at(shift, out);
+    put_timestamp(shift, out);
+    put_type(matrix ? "matrixSelector" : "vectorSelector", out);
+}
+
+static void put_subquery(const struct promql_expr *e, struct buf *out)
+{
+    put_child('{', "expr", e->subquery.expr, out);
+    put_i64(',', "offset", e->subquery.shift.original_offset_ms, out);
+    put_child(',', "offsetExpr", e->subquery.shift.offset_expr, out);
+    put_i64(',', "range", e->subquery.range_ms, out);
+    put_child(',', "rangeExpr", e->subquery.range_expr, out);
+    put_at(&e->subquery.shift, out);
+    put_i64(',', "step", e->subquery.step_ms, out);
+    put_child(',', "stepExpr", e->subquery.step_expr, out);
+    put_timestamp(&e->subquery.shift, out);
+    put_type("subquery", out);
+}
+
+static void put_number(double value, struct buf *out)
+{
+    char text[NUMBER_TEXT_MAX];
+    put_text("{\"type\":\"numberLiteral\"", out);
+    put_string(',', "val", str_make(text, number_format_f(value, text)), out);
+}
+
+void promql_print_json(const struct promql_expr *e, struct buf *out)
+{
+    switch (e->kind) {
+    case PROMQL_AGGREGATE:
+        put_child('{', "expr", e->aggregate.expr, out);
+        put_strings(',', "grouping", e->aggregate.grouping, e->aggregate.grouping_count, out);
+        put_string(',', "op", str_from_c(promql_aggregate_text(e->aggregate.op)), out);
+        put_child(',', "param", e->aggregate.param, out);
+        put_type("aggregation", out);
+        put_bool(',', "without", e->aggregate.without, out);
+        break;
+    case PROMQL_BINARY:
+        put_bool('{', "bool", e->binary.return_bool, out);
+        put_child(',', "lhs", e->binary.lhs, out);
+        put_matching(e->binary.matching, out);
+        put_string(',', "op", str_from_c(promql_op_text(e->binary.op)), out);
+        put_child(',', "rhs", e->binary.rhs, out);
+        put_type("binaryExpr", out);
+        break;
+    case PROMQL_CALL:
+        put_call(e, out);
+        break;
+    case PROMQL_MATRIX:
+        put_selector(e->matrix.vector, e, out);
+        break;
+    case PROMQL_NUMBER:
+        put_number(e->number.value, out);
+        break;
+    case PROMQL_PAREN:
+        put_child('{', "expr", e->paren, out);
+        put_type("parenExpr", out);
+        break;
+    case PROMQL_STRING:
+        put_text("{\"type\":\"stringLiteral\"", out);
+        put_string(',', "val", e->string, out);
+        break;
+    case PROMQL_SUBQUERY:
+        put_subquery(e, out);
+        break;
+    case PROMQL_UNARY:
+        put_child('{', "expr", e->unary.expr, out);
+        put_string(',', "op", str_from_c(promql_op_text(e->unary.op)), out);
+        put_type("unaryExpr", out);
+        break;
+    case PROMQL_VECTOR:
+        put_selector(e, NULL, out);
+        break;
+    case PROMQL_DURATION:
+        put_child('{', "lhs", e->duration.lhs, out);
+        put_string(',', "op", str_from_c(promql_op_text(e->duration.op)), out);
+        put_child(',', "rhs", e->duration.rhs, out);
+        put_type("durationExpr", out);
+        put_bool(',', "wrapped", e->duration.wrapped, out);
+        break;
+    }
+    buf_put_char(out, '}');
+}
