@@ -90,4 +90,13 @@ err block_hits(struct block_file *f, const struct matcher *ms, size_t ms_count,
                struct block_range range, size_t max, struct arena *a, struct block_hit **out,
                size_t *out_n, struct errmsg *e);
 
+// Series that match, with their labels as the file divides them, ascending by id. In the arena;
+// series of one tuple, or of one set, share its bytes. Suspends.
+struct block_keyed {
+    struct block_key key;
+    uint32_t id;
+};
+err block_select_keys(struct block_file *f, const struct matcher *ms, size_t ms_count,
+                      struct arena *a, struct block_keyed **out, size_t *out_n, struct errmsg *e);
+
 #endif

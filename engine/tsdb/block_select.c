@@ -677,15 +677,18 @@ struct building {
     struct arena *a; // of the result
 };
 
-// The union of both lists, ascending by pair and so by name. A name that both have is corrupt.
-static err build_labels(const struct building *b, const struct block_hit *hit, struct str *out,
-                        struct errmsg *e)
+static const uint32_t *side_list(const struct side *s, uint32_t item, size_t *out_n)
 {
-    const size_t set = side_at(&b->sets, hit->set), tuple = side_at(&b->tuples, hit->tuple);
-    const uint32_t *x = b->sets.lists.pairs + (set ? b->sets.lists.ends[set - 1] : 0);
-    const uint32_t *x_end = b->sets.lists.pairs + b->sets.lists.ends[set];
-    const uint32_t *y = b->tuples.lists.pairs + (tuple ? b->tuples.lists.ends[tuple - 1] : 0);
-    const uint32_t *y_end = b->tuples.lists.pairs + b->tuples.lists.ends[tuple];
+    const size_t at = side_at(s, item), from = at ? s->lists.ends[at - 1] : 0;
+    *out_n = s->lists.ends[at] - from;
+    return s->lists.pairs + from;
+}
+
+// The labels of both lists, ascending by pair and so by name. A name that both have is corrupt.
+static err build_labels(const struct building *b, const uint32_t *x, size_t x_n, const uint32_t *y,
+                        size_t y_n, struct str *out, struct errmsg *e)
+{
+    const uint32_t *x_end = x + x_n, *y_end = y + y_n;
     size_t size = 0;
     for (const uint32_t *p = x; p < x_end; p++)
         size += b->texts.encoded[text_number(&b->texts, *p)].n;
@@ -705,6 +708,15 @@ static err build_labels(const struct building *b, const struct block_hit *hit, s
         return block_corrupt(b->f, b->f->footer.sections[BLOCK_SETS].table_offset, e,
                              "a series' labels are not in order");
     return ERR_OK;
+}
+
+static err build_whole(const struct building *b, const struct block_hit *hit, struct str *out,
+                       struct errmsg *e)
+{
+    size_t x_n, y_n;
+    const uint32_t *x = side_list(&b->sets, hit->set, &x_n);
+    const uint32_t *y = side_list(&b->tuples, hit->tuple, &y_n);
+    return build_labels(b, x, x_n, y, y_n, out, e);
 }
 
 static bool series_before(const void *arg, uint32_t a, uint32_t b)
@@ -731,22 +743,30 @@ static err sort_series(struct block_series *from, size_t n, struct arena *scratc
     return ERR_OK;
 }
 
-static err build_series(struct building *b, const struct block_hit *hits, size_t n,
-                        struct arena *scratch, struct block_series *out, struct errmsg *e)
+// What both ways of building need: lists and texts of all that hits name.
+static err building_load(struct building *b, const struct block_hit *hits, size_t n,
+                         struct arena *scratch, struct errmsg *e)
 {
-    struct block_series *series = arena_array(scratch, n, struct block_series);
     b->texts = (struct texts){.f = b->f, .a = scratch};
-    if (!series ||
-        !bitmap_init(&b->texts.marks, scratch, b->f->footer.sections[BLOCK_PAIRS].items, false))
+    if (!bitmap_init(&b->texts.marks, scratch, b->f->footer.sections[BLOCK_PAIRS].items, false))
         return err_set(e, ERR_LIMIT, too_much);
     TRY(block_partitions_load(b->f, e));
     TRY(side_load(b->f, BLOCK_SETS, hits, n, scratch, &b->texts, &b->sets, e));
     TRY(side_load(b->f, BLOCK_TUPLES, hits, n, scratch, &b->texts, &b->tuples, e));
-    TRY(texts_load(b->f, &b->texts, e));
+    return texts_load(b->f, &b->texts, e);
+}
+
+static err build_series(struct building *b, const struct block_hit *hits, size_t n,
+                        struct arena *scratch, struct block_series *out, struct errmsg *e)
+{
+    struct block_series *series = arena_array(scratch, n, struct block_series);
+    if (!series)
+        return err_set(e, ERR_LIMIT, too_much);
+    TRY(building_load(b, hits, n, scratch, e));
     for (size_t i = 0; i < n; i++) {
         series[i].id = hits[i].id;
         series[i].partition = b->f->tuple_partitions[hits[i].tuple];
-        TRY(build_labels(b, &hits[i], &series[i].labels, e));
+        TRY(build_whole(b, &hits[i], &series[i].labels, e));
         if (i % 64 == 63)
             fiber_yield_if_due();
     }
@@ -771,6 +791,59 @@ err block_file_select(struct block_file *f, const struct matcher *ms, size_t ms_
     }
     if (code == ERR_OK) {
         *out = series;
+        *out_n = n;
+    }
+    arena_deinit(&scratch);
+    return code;
+}
+
+static err build_side(const struct building *b, const struct side *s, struct arena *scratch,
+                      struct str **out, struct errmsg *e)
+{
+    struct str *texts = arena_array(scratch, s->n, struct str);
+    if (!texts)
+        return err_set(e, ERR_LIMIT, too_much);
+    for (size_t i = 0; i < s->n; i++) {
+        size_t n;
+        const uint32_t *pairs = side_list(s, s->items[i], &n);
+        TRY(build_labels(b, pairs, n, NULL, 0, &texts[i], e));
+    }
+    *out = texts;
+    return ERR_OK;
+}
+
+static err build_keys(struct building *b, const struct block_hit *hits, size_t n,
+                      struct arena *scratch, struct block_keyed *out, struct errmsg *e)
+{
+    struct str *sets, *tuples;
+    TRY(building_load(b, hits, n, scratch, e));
+    TRY(build_side(b, &b->sets, scratch, &sets, e));
+    TRY(build_side(b, &b->tuples, scratch, &tuples, e));
+    for (size_t i = 0; i < n; i++)
+        out[i] = (struct block_keyed){{b->f->tuple_partitions[hits[i].tuple],
+                                       tuples[side_at(&b->tuples, hits[i].tuple)],
+                                       sets[side_at(&b->sets, hits[i].set)]},
+                                      hits[i].id};
+    return ERR_OK;
+}
+
+err block_select_keys(struct block_file *f, const struct matcher *ms, size_t ms_count,
+                      struct arena *a, struct block_keyed **out, size_t *out_n, struct errmsg *e)
+{
+    struct arena scratch;
+    struct block_hit *hits;
+    size_t n;
+    arena_init(&scratch, a->limit_bytes);
+    struct building b = {.f = f, .a = a};
+    struct block_keyed *keys = NULL;
+    const struct block_range all = {0, UINT32_MAX};
+    err code = block_hits(f, ms, ms_count, all, 0, &scratch, &hits, &n, e);
+    if (code == ERR_OK) {
+        keys = arena_array(a, n, struct block_keyed);
+        code = keys ? build_keys(&b, hits, n, &scratch, keys, e) : err_set(e, ERR_LIMIT, too_much);
+    }
+    if (code == ERR_OK) {
+        *out = keys;
         *out_n = n;
     }
     arena_deinit(&scratch);

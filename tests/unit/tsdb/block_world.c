@@ -176,6 +176,38 @@ void block_world_remember(struct block_world *w, bool keep)
         }
 }
 
+void block_world_forget(struct block_world *w, int64_t t)
+{
+    struct oracle *left = oracle_create(block_world_partition);
+    for (size_t s = 0; s < w->n; s++) {
+        const struct column c = oracle_samples(w->oracle, w->series[s].labels);
+        for (size_t i = 0; i < c.n; i++)
+            if (c.t[i] > t)
+                oracle_append(left, w->series[s].labels, c.t[i], c.v[i]);
+    }
+    oracle_destroy(w->oracle);
+    w->oracle = left;
+}
+
+void block_world_divide(struct block_world *w, unsigned how)
+{
+    for (size_t s = 0; s < w->n && how; s++) {
+        struct labels_builder tuple = {0}, local = {0};
+        struct label label;
+        size_t i = 0;
+        for (struct labels_iter it = labels_iter(w->series[s].labels); labels_next(&it, &label);
+             i++)
+            if (how == 1 || i % how == 0 || str_eq(label.name, LABEL_NAME))
+                labels_builder_set(&local, label.name, label.value);
+            else
+                labels_builder_set(&tuple, label.name, label.value);
+        w->series[s].tuple = labels_builder_finish(&tuple, &w->a);
+        w->series[s].local = labels_builder_finish(&local, &w->a);
+        labels_builder_deinit(&tuple);
+        labels_builder_deinit(&local);
+    }
+}
+
 void block_world_path(const struct block_world *w, const char *name, char out[128])
 {
     snprintf(out, 128, "%s/%s", w->dir, name);

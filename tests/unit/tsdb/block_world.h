@@ -32,6 +32,10 @@ void block_world_deinit(struct block_world *w);
 void block_world_fill(struct block_world *w, int64_t from, int64_t span, int64_t step);
 // Into the oracle; where it has a sample of that time already that one stays if keep.
 void block_world_remember(struct block_world *w, bool keep);
+// Without what lies at or before t. (Everything that was filled must have been remembered.)
+void block_world_forget(struct block_world *w, int64_t t);
+// Divides labels anew: 0: as at first, 1: all local, else some other way.
+void block_world_divide(struct block_world *w, unsigned how);
 // Suspends.
 err block_world_write(struct block_world *w, const char *name, struct block_summary *out,
                       struct errmsg *e);

@@ -193,3 +193,40 @@ Test(block_file, changed_bytes_are_noticed)
 {
     run(flip_bytes);
 }
+
+// Four files, neighbours overlapping by a third, each with its own division of labels; the first
+// written wins where they disagree.
+static void merge_files(void *arg)
+{
+    enum { FILES = 4, SPAN = 60 };
+    struct block_world *w = arg;
+    struct block_summary summary;
+    struct block_file *files[FILES] = {NULL}, *f = NULL;
+    struct errmsg e = {""};
+    char path[128];
+    const int64_t start = 1700000000000, drop = start + 10 * STEP;
+    for (unsigned i = 0; i < FILES; i++) {
+        const char name[] = {(char)('a' + i), 0};
+        block_world_fill(w, start + i * (SPAN - SPAN / 3) * STEP, SPAN * STEP, STEP);
+        block_world_divide(w, i);
+        block_world_remember(w, true);
+        expect(w, block_world_write(w, name, &summary, &e), ERR_OK, &e);
+        block_world_path(w, name, path);
+        expect(w, block_file_open(path, BLOCK_CACHE_DEFAULT_BYTES, &files[i], &e), ERR_OK, &e);
+    }
+    block_world_path(w, "merged", path);
+    if (!w->why[0])
+        expect(w, block_merge(files, FILES, path, drop, &summary, &e), ERR_OK, &e);
+    block_world_forget(w, drop);
+    expect(w, block_file_open(path, BLOCK_CACHE_DEFAULT_BYTES, &f, &e), ERR_OK, &e);
+    if (!w->why[0])
+        block_world_compare(w, f);
+    block_file_unref(f);
+    for (unsigned i = 0; i < FILES; i++)
+        block_file_unref(files[i]);
+}
+
+Test(block_file, merged_answers_as_the_oracle)
+{
+    run(merge_files);
+}
