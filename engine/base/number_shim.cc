@@ -1,5 +1,6 @@
 #include "engine/base/number_shim.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -39,22 +40,22 @@ enum number_shim_result number_shim_parse(const char *p, size_t n, int hex, doub
     long point = 0;
     bool seen_point = false, seen_digit = false;
     const char *at = p;
-    for (; at < p + n && *at != 'e' && *at != 'E' && *at != 'p' && *at != 'P'; at++) {
+    for (; at < p + n && (*at | 0x20) != (hex ? 'p' : 'e'); at++) {
         if (*at == '.')
             seen_point = true;
         else if (*at != '0' || seen_digit)
             seen_digit = true, point += !seen_point;
         else
             point -= seen_point;
-        if (hex && (*at == 'e' || *at == 'E'))
-            continue;
     }
+    static const long exponent_max = 1000000000; // beyond what any number of digits makes up for
     long exponent = 0;
     if (at < p + n) {
         const char *digits = at[1] == '+' ? at + 2 : at + 1;
         const auto e = std::from_chars(digits, p + n, exponent);
         if (e.ec == std::errc::result_out_of_range)
-            exponent = *digits == '-' ? -1000000000L : 1000000000L;
+            exponent = *digits == '-' ? -exponent_max : exponent_max;
+        exponent = std::min(std::max(exponent, -exponent_max), exponent_max);
     }
     if (exponent + (hex ? 4 * point : point) < 0) {
         *out = 0;
