@@ -141,12 +141,32 @@ static void add_one(enum promql_aggregate op, struct aggregate_state *s, size_t 
     steps_set(s->present, k);
 }
 
-// ---- many values, of steps that all have one and had one before
+// ---- many values: at most 64 steps that all have one and had one before
 
 static void sum_run(double *restrict sum, double *restrict c, const double *restrict v, size_t n)
 {
     for (size_t k = 0; k < n; k++)
         kahan_add(v[k], &sum[k], &c[k]);
+}
+
+// False, and nothing was added: some sum would overflow.
+static bool avg_run(struct aggregate_state *s, size_t at, const double *v, size_t n)
+{
+    double sum[64], c[64];
+    int overflows = 0;
+    assert(n <= 64);
+    memcpy(sum, s->sum + at, n * sizeof *sum);
+    memcpy(c, s->c + at, n * sizeof *c);
+    sum_run(sum, c, v, n);
+    for (size_t k = 0; k < n; k++)
+        overflows |= isinf(sum[k]) != 0;
+    if (overflows || s->is_mean[at / 64])
+        return false;
+    memcpy(s->sum + at, sum, n * sizeof *sum);
+    memcpy(s->c + at, c, n * sizeof *c);
+    for (size_t k = 0; k < n; k++)
+        s->count[at + k]++;
+    return true;
 }
 
 static void min_run(double *restrict min, const double *restrict v, size_t n)
@@ -179,9 +199,10 @@ static bool add_run(enum promql_aggregate op, struct aggregate_state *s, size_t 
         for (size_t k = 0; k < n; k++)
             s->count[at + k]++;
         return true;
+    case PROMQL_AVG:
+        return avg_run(s, at, v, n);
     case PROMQL_GROUP:
         return true;
-    case PROMQL_AVG:
     case PROMQL_STDDEV:
     case PROMQL_STDVAR:
     case PROMQL_BOTTOMK:

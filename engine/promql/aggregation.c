@@ -1,26 +1,9 @@
-// Aggregations over vectors that are already here, and those that need all values of a group at a
-// time: topk, bottomk, quantile, count_values, limitk, limit_ratio.
-#include <assert.h>
+// Aggregations over vectors that are already here, quantile and count_values.
 #include <math.h>
-#include <stdlib.h>
 
 #include "engine/base/number.h"
 #include "engine/base/quote.h"
-#include "engine/promql/eval.h"
-
-struct group {
-    size_t *members; // series of the argument
-    size_t n;
-    bool drop_name;
-};
-
-struct grouped {
-    struct vec in;
-    struct label_map map;
-    struct group *groups;
-    double *param; // by step, or NULL
-    size_t steps;
-};
+#include "engine/promql/grouped.h"
 
 static struct str group_labels(struct query *q, const struct promql_expr *e, struct str labels)
 {
@@ -79,27 +62,44 @@ static err simple(struct query *q, const struct promql_expr *e, struct grouped *
 
 // ---- quantile
 
+// Values of one group at steps [from, from + count), step after step in values; series after
+// series, so that memory is read in its order.
+enum { QUANTILE_STEPS = 8 };
+
+static void transpose(const struct grouped *g, const struct group *group, size_t from, size_t count,
+                      double *values, size_t n[static QUANTILE_STEPS])
+{
+    memset(n, 0, QUANTILE_STEPS * sizeof *n);
+    for (size_t m = 0; m < group->n; m++) {
+        const struct step_column *c = &g->in.series[group->members[m]].column;
+        for (size_t k = 0; k < count; k++)
+            if (steps_has(c->present, from + k))
+                values[k * group->n + n[k]++] = c->v[from + k];
+    }
+}
+
 static err quantiles(struct query *q, struct grouped *g, struct vec *out)
 {
-    double *values = arena_array(q->a, g->in.n, double);
+    double *values = arena_array(q->a, g->in.n * QUANTILE_STEPS, double);
     if (!values)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < g->map.n; i++) {
         const struct group *group = &g->groups[i];
         struct step_column column;
         TRY(vec_add_new(q, out, g->map.keys[i], group->drop_name, g->steps, &column));
-        for (size_t k = 0; k < g->steps; k++) {
+        for (size_t from = 0; from < g->steps; from += QUANTILE_STEPS) {
             TRY(query_breathe(q->e));
-            size_t n = 0;
-            for (size_t m = 0; m < group->n; m++) {
-                const struct step_column *c = &g->in.series[group->members[m]].column;
-                if (steps_has(c->present, k))
-                    values[n++] = c->v[k];
+            size_t n[QUANTILE_STEPS];
+            const size_t left = g->steps - from;
+            const size_t count = left < QUANTILE_STEPS ? left : QUANTILE_STEPS;
+            transpose(g, group, from, count, values, n);
+            for (size_t k = 0; k < count; k++) {
+                if (n[k] == 0)
+                    continue;
+                double *of_step = values + k * group->n;
+                column.v[from + k] = quantile_of(g->param[from + k], of_step, n[k]);
+                steps_set(column.present, from + k);
             }
-            if (n == 0)
-                continue;
-            column.v[k] = quantile_of(g->param[k], values, n);
-            steps_set(column.present, k);
         }
     }
     return ERR_OK;
@@ -114,148 +114,6 @@ static void note_quantile(struct query *q, const struct promql_expr *e, const st
             query_note(q, true, e->aggregate.param,
                        "quantile value should be between 0 and 1, got %.*s", (int)n, text);
         }
-}
-
-// ---- topk, bottomk, limitk, limit_ratio: a choice among the series
-
-struct candidate {
-    double v;
-    size_t series;
-    bool bottom;
-};
-
-// NaN comes last; equal values stay in the order of the series.
-static int compare_candidates(const void *left, const void *right)
-{
-    const struct candidate *a = left, *b = right;
-    if (isnan(a->v) || isnan(b->v)) {
-        if (isnan(a->v) != isnan(b->v))
-            return isnan(a->v) - isnan(b->v);
-    } else if (a->v != b->v) {
-        const int order = a->v < b->v ? -1 : 1;
-        return a->bottom ? order : -order;
-    }
-    return (a->series > b->series) - (a->series < b->series);
-}
-
-// How many of n at step k; false: an error is set.
-static err param_count(struct query *q, const struct grouped *g, size_t k, size_t n, size_t *out)
-{
-    const double param = g->param[k];
-    if (isnan(param))
-        return err_set(q->e, ERR_INVALID, "Parameter value is NaN");
-    if (!(param > -9223372036854775808.0 && param < 9223372036854775808.0)) {
-        char text[NUMBER_TEXT_MAX];
-        const size_t size = number_format_g(param, text);
-        return err_set(q->e, ERR_INVALID, "Scalar value %.*s %s int64", (int)size, text,
-                       param > 0 ? "overflows" : "underflows");
-    }
-    *out = param < 1 ? 0 : param >= (double)n ? n : (size_t)param;
-    return ERR_OK;
-}
-
-static size_t candidates_of(const struct grouped *g, const struct group *group, size_t k,
-                            bool bottom, struct candidate *out)
-{
-    size_t n = 0;
-    for (size_t m = 0; m < group->n; m++) {
-        const struct step_column *c = &g->in.series[group->members[m]].column;
-        if (steps_has(c->present, k))
-            out[n++] = (struct candidate){c->v[k], group->members[m], bottom};
-    }
-    return n;
-}
-
-static bool ratio_takes(double ratio, struct str labels)
-{
-    // Go's float64(math.MaxUint64) is 2^64.
-    const double offset = (double)labels_hash_prometheus(labels) / 18446744073709551616.0;
-    return ratio >= 0 ? offset < ratio : offset >= 1 + ratio;
-}
-
-static double ratio_of(struct query *q, const struct promql_expr *e, double ratio)
-{
-    const double capped = ratio < -1 ? -1 : ratio > 1 ? 1 : ratio;
-    if (capped != ratio) {
-        char text[NUMBER_TEXT_MAX];
-        const size_t n = number_format_g(ratio, text);
-        query_note(q, true, e->aggregate.param,
-                   "ratio value should be between -1 and 1, got %.*s, capping to %d", (int)n, text,
-                   (int)capped);
-    }
-    return capped;
-}
-
-struct choice {
-    struct step_column *columns; // of each series of the argument, only what was chosen
-    struct candidate *candidates;
-    size_t *order; // of an instant query's topk: series in the order of their values
-    size_t order_count;
-};
-
-static err choose_step(struct query *q, const struct promql_expr *e, const struct grouped *g,
-                       const struct group *group, size_t k, struct choice *c)
-{
-    const enum promql_aggregate op = e->aggregate.op;
-    size_t n = candidates_of(g, group, k, op == PROMQL_BOTTOMK, c->candidates);
-    const double ratio = op == PROMQL_LIMIT_RATIO ? ratio_of(q, e, g->param[k]) : 0;
-    size_t taken = n;
-    if (op != PROMQL_LIMIT_RATIO)
-        TRY(param_count(q, g, k, n, &taken));
-    if (op == PROMQL_TOPK || op == PROMQL_BOTTOMK)
-        qsort(c->candidates, n, sizeof *c->candidates, compare_candidates);
-    for (size_t i = 0; i < taken; i++) {
-        const size_t s = c->candidates[i].series;
-        if (op == PROMQL_LIMIT_RATIO && !ratio_takes(ratio, g->in.series[s].labels))
-            continue;
-        steps_set(c->columns[s].present, k);
-        c->order[c->order_count++] = s;
-    }
-    return ERR_OK;
-}
-
-static err choose(struct query *q, const struct promql_expr *e, struct grouped *g, struct vec *out)
-{
-    struct choice c = {
-        .columns = arena_array(q->a, g->in.n, struct step_column),
-        .candidates = arena_array(q->a, g->in.n, struct candidate),
-        .order = arena_array(q->a, g->in.n, size_t),
-    };
-    if (!c.columns || !c.candidates || !c.order)
-        return query_too_many_samples(q->e);
-    for (size_t i = 0; i < g->in.n; i++) {
-        c.columns[i].v = g->in.series[i].column.v;
-        c.columns[i].present = arena_array(q->a, steps_words(g->steps), uint64_t);
-        if (!c.columns[i].present)
-            return query_too_many_samples(q->e);
-    }
-    for (size_t k = 0; k < g->steps; k++) {
-        c.order_count = 0;
-        for (size_t i = 0; i < g->map.n; i++) {
-            TRY(query_breathe(q->e));
-            TRY(choose_step(q, e, g, &g->groups[i], k, &c));
-        }
-    }
-    const bool by_value = g->steps == 1;
-    for (size_t i = 0; i < (by_value ? c.order_count : g->in.n); i++) {
-        const size_t s = by_value ? c.order[i] : i;
-        const struct vec_series *from = &g->in.series[s];
-        TRY(vec_add(q, out, from->labels, from->drop_name, c.columns[s]));
-    }
-    return ERR_OK;
-}
-
-// NaN and sizes of k are errors also where there is nothing to choose from.
-static err check_params(struct query *q, const struct promql_expr *e, const struct grouped *g)
-{
-    size_t ignored;
-    for (size_t k = 0; k < g->steps; k++) {
-        if (e->aggregate.op != PROMQL_LIMIT_RATIO)
-            TRY(param_count(q, g, k, 0, &ignored));
-        else if (isnan(g->param[k]))
-            return err_set(q->e, ERR_INVALID, "Ratio value is NaN");
-    }
-    return ERR_OK;
 }
 
 // ---- count_values
@@ -331,8 +189,7 @@ err eval_aggregation(struct query *q, const struct plan_node *node, struct vec *
     case PROMQL_BOTTOMK:
     case PROMQL_LIMITK:
     case PROMQL_LIMIT_RATIO:
-        TRY(check_params(q, e, &g));
-        TRY(choose(q, e, &g, out));
+        TRY(aggregation_choose(q, e, &g, out));
         break;
     case PROMQL_COUNT_VALUES:
         TRY(count_values(q, &g, eval_string(node->args[1]), out));

@@ -75,7 +75,7 @@ static err over_subquery(struct query *q, const struct plan_node *node,
         TRY(samples_of(q, &grid, times, &in.series[i].column, &c));
         struct windows own, *w = c.t == times ? &full : &own;
         if ((w == &own || !full.n) &&
-            windows_make(&node->windows, c.t, c.n, f->extrapolates, q->a, w))
+            windows_make(&node->windows, c.t, c.n, f->extrapolation, q->a, w))
             return query_too_many_samples(q->e);
         struct step_column made;
         TRY(vec_add_new(q, out, in.series[i].labels, in.series[i].drop_name, node->steps.n, &made));

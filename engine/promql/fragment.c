@@ -61,9 +61,15 @@ static struct fragment_series *add_series(struct run *r)
 
 static bool has_stale(const struct column *c)
 {
-    for (size_t i = 0; i < c->n; i++)
-        if (value_is_stale(c->v[i]))
-            return true;
+    for (size_t i = 0; i < c->n;) {
+        const size_t from = i, end = c->n - i < 64 ? c->n : i + 64;
+        int nans = 0;
+        for (; i < end; i++)
+            nans |= c->v[i] != c->v[i];
+        for (size_t k = from; nans && k < end; k++)
+            if (value_is_stale(c->v[k]))
+                return true;
+    }
     return false;
 }
 
@@ -89,22 +95,38 @@ static err windows_of(struct run *r, const struct column *c, const struct window
     const uintptr_t key = (uintptr_t)c->t;
     struct windows *w = &r->cache[(key >> 4 ^ key >> 12) & (WINDOW_CACHE - 1)];
     if (w->n != c->n || w->t != c->t) {
-        const bool extrapolates = r->f->function && r->f->function->extrapolates;
-        TRY(windows_make(&r->f->times, c->t, c->n, extrapolates, &r->batch, w));
+        const struct range_function *f = r->f->function;
+        TRY(windows_make(&r->f->times, c->t, c->n, f ? f->extrapolation : WINDOW_AS_IT_IS,
+                         &r->batch, w));
     }
     *out = w;
     return ERR_OK;
 }
 
-static void newest(const struct windows *w, const double *v, bool timestamp,
-                   struct step_column *out)
+// Where the newest sample is a stale marker there is nothing.
+static void newest(const struct windows *w, const double *v, struct step_column *out)
 {
-    for (size_t k = 0; k < w->times->at.n; k++) {
-        const double value = v[w->last[k]];
-        out->v[k] = timestamp ? (double)w->t[w->last[k]] / 1000 : value;
-        if (w->count[k] && !value_is_stale(value))
-            steps_set(out->present, k);
+    const size_t n = w->times->at.n;
+    for (size_t word = 0; word < steps_words(n); word++) {
+        const size_t from = word * 64, end = n - from < 64 ? n : from + 64;
+        int nans = 0;
+        for (size_t k = from; k < end; k++) {
+            const double value = v[w->last[k]];
+            out->v[k] = value;
+            nans |= value != value;
+        }
+        uint64_t present = w->any[word];
+        for (size_t k = from; nans && k < end; k++)
+            if (value_is_stale(out->v[k]))
+                present &= ~((uint64_t)1 << (k - from));
+        out->present[word] = present;
     }
+}
+
+static void times_of_newest(const struct windows *w, struct step_column *out)
+{
+    for (size_t k = 0; k < w->times->at.n; k++)
+        out->v[k] = (double)w->t[w->last[k]] / 1000;
 }
 
 // into is all absent.
@@ -117,10 +139,13 @@ static err column_of(struct run *r, struct column c, struct step_column *into)
         return ERR_OK;
     const struct windows *w = NULL;
     TRY(windows_of(r, &c, &w));
-    if (f->kind == FRAGMENT_FUNCTION)
+    if (f->kind == FRAGMENT_FUNCTION) {
         f->function->run(w, c.v, f->param, into->v, into->present);
-    else
-        newest(w, c.v, f->kind == FRAGMENT_TIMESTAMP, into);
+        return ERR_OK;
+    }
+    newest(w, c.v, into);
+    if (f->kind == FRAGMENT_TIMESTAMP)
+        times_of_newest(w, into);
     return ERR_OK;
 }
 

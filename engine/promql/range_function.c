@@ -2,12 +2,12 @@
 
 #include <assert.h>
 #include <math.h>
-#include <stdlib.h>
 
 #include "engine/base/util.h"
 #include "engine/promql/kahan.h"
 
-static err windows_alloc(size_t steps, bool extrapolates, struct arena *a, struct windows *w)
+static err windows_alloc(size_t steps, enum window_extrapolation extrapolation, struct arena *a,
+                         struct windows *w)
 {
     w->first = arena_array(a, steps, uint32_t);
     w->last = arena_array(a, steps, uint32_t);
@@ -15,16 +15,18 @@ static err windows_alloc(size_t steps, bool extrapolates, struct arena *a, struc
     w->any = arena_array(a, steps_words(steps), uint64_t);
     w->two = arena_array(a, steps_words(steps), uint64_t);
     bool ok = w->first && w->last && w->count && w->any && w->two;
-    if (extrapolates) {
+    if (extrapolation) {
+        w->factor = arena_array(a, steps, double);
         w->sampled = arena_array(a, steps, double);
         w->to_start = arena_array(a, steps, double);
         w->to_end = arena_array(a, steps, double);
-        ok = ok && w->sampled && w->to_start && w->to_end;
+        ok = ok && w->factor && w->sampled && w->to_start && w->to_end;
     }
     return ok ? ERR_OK : ERR_LIMIT;
 }
 
-static void extrapolation_of(struct windows *w, size_t k, int64_t start, int64_t end)
+static void extrapolation_of(struct windows *w, size_t k, int64_t start, int64_t end,
+                             bool per_second)
 {
     const int64_t first_t = w->t[w->first[k]], last_t = w->t[w->last[k]];
     double to_start = (double)(first_t - start) / 1000;
@@ -39,14 +41,17 @@ static void extrapolation_of(struct windows *w, size_t k, int64_t start, int64_t
     w->sampled[k] = sampled;
     w->to_start[k] = to_start;
     w->to_end[k] = to_end;
+    w->factor[k] = (sampled + to_start + to_end) / sampled;
+    if (per_second)
+        w->factor[k] /= (double)w->times->range_ms / 1000;
 }
 
-err windows_make(const struct window_times *times, const int64_t *t, size_t n, bool extrapolates,
-                 struct arena *a, struct windows *out)
+err windows_make(const struct window_times *times, const int64_t *t, size_t n,
+                 enum window_extrapolation extrapolation, struct arena *a, struct windows *out)
 {
     assert(n < UINT32_MAX);
     struct windows w = {.times = times, .t = t, .n = n};
-    TRY(windows_alloc(times->at.n, extrapolates, a, &w));
+    TRY(windows_alloc(times->at.n, extrapolation, a, &w));
     size_t from = 0, to = 0;
     for (size_t k = 0; k < times->at.n; k++) {
         const int64_t end = steps_time(&times->at, k) - times->offset_ms;
@@ -64,8 +69,8 @@ err windows_make(const struct window_times *times, const int64_t *t, size_t n, b
         if (to - from < 2)
             continue;
         steps_set(w.two, k);
-        if (extrapolates)
-            extrapolation_of(&w, k, start, end);
+        if (extrapolation)
+            extrapolation_of(&w, k, start, end, extrapolation == WINDOW_PER_SECOND);
     }
     *out = w;
     return ERR_OK;
@@ -78,12 +83,17 @@ static void copy_presence(uint64_t *to, const uint64_t *from, size_t steps)
 
 // ---- rate, increase, delta
 
-// out: last minus first of each window. Of counters, each fall adds the value before it, in the
-// order of the samples; falls are rare, so they are looked for once per column.
-static void differences(const struct windows *w, const double *v, double *out)
+static bool has_fall(const double *v, size_t n)
 {
-    for (size_t k = 0; k < w->times->at.n; k++)
-        out[k] = v[w->last[k]] - v[w->first[k]];
+    for (size_t at = 1; at < n;) {
+        const size_t end = n - at < 64 ? n : at + 64;
+        int falls = 0;
+        for (; at < end; at++)
+            falls |= v[at] < v[at - 1];
+        if (falls)
+            return true;
+    }
+    return false;
 }
 
 static size_t next_fall(const double *v, size_t n, size_t at)
@@ -94,6 +104,7 @@ static size_t next_fall(const double *v, size_t n, size_t at)
     return n;
 }
 
+// Each fall of a counter adds the value before it, in the order of the samples.
 static void add_falls(const struct windows *w, const double *v, double *out)
 {
     size_t fall = next_fall(v, w->n, 1);
@@ -107,7 +118,23 @@ static void add_falls(const struct windows *w, const double *v, double *out)
     }
 }
 
-static void counter_factors(const struct windows *w, const double *v, double seconds, double *out)
+// out: last minus first of each window. Says whether the zero point of a counter might cut the
+// extrapolation of any: a test without division that errs on the side of yes.
+static bool differences(const struct windows *w, const double *v, double *restrict out)
+{
+    int may_cut = 0;
+    for (size_t k = 0; k < w->times->at.n; k++) {
+        const double first = v[w->first[k]], change = v[w->last[k]] - first;
+        const int far =
+            (change > 1e-280) & (first * w->sampled[k] > w->to_start[k] * change * 1.000001);
+        may_cut |= (change > 0) & (first >= 0) & !far;
+        out[k] = change;
+    }
+    return may_cut;
+}
+
+// With the zero point: a counter was not below 0 before its first sample.
+static void cut_at_zero(const struct windows *w, const double *v, double seconds, double *out)
 {
     for (size_t k = 0; k < w->times->at.n; k++) {
         const double first = v[w->first[k]], sampled = w->sampled[k];
@@ -120,14 +147,26 @@ static void counter_factors(const struct windows *w, const double *v, double sec
     }
 }
 
+static void multiply(double *restrict out, const double *restrict factor, size_t n)
+{
+    for (size_t k = 0; k < n; k++)
+        out[k] *= factor[k];
+}
+
 static void counter_change(const struct windows *w, const double *v, double seconds, double *out,
                            uint64_t *present)
 {
     if (!w->n)
         return;
-    differences(w, v, out);
-    add_falls(w, v, out);
-    counter_factors(w, v, seconds, out);
+    bool may_cut = differences(w, v, out);
+    if (has_fall(v, w->n)) {
+        add_falls(w, v, out);
+        may_cut = true;
+    }
+    if (may_cut)
+        cut_at_zero(w, v, seconds, out);
+    else
+        multiply(out, w->factor, w->times->at.n);
     copy_presence(present, w->two, w->times->at.n);
 }
 
@@ -151,9 +190,9 @@ static void delta(const struct windows *w, const double *v, const double *param,
     (void)param;
     if (!w->n)
         return;
-    differences(w, v, out);
     for (size_t k = 0; k < w->times->at.n; k++)
-        out[k] *= (w->sampled[k] + w->to_start[k] + w->to_end[k]) / w->sampled[k];
+        out[k] = v[w->last[k]] - v[w->first[k]];
+    multiply(out, w->factor, w->times->at.n);
     copy_presence(present, w->two, w->times->at.n);
 }
 
@@ -384,12 +423,79 @@ static void last_over_time(const struct windows *w, const double *v, const doubl
 
 // ---- quantiles
 
-static int compare_nan_first(const void *left, const void *right)
+// Moves the NaNs to the front; how many.
+static size_t nans_first(double *values, size_t n)
 {
-    const double a = *(const double *)left, b = *(const double *)right;
-    if (isnan(a) || isnan(b))
-        return isnan(b) - isnan(a);
-    return (a > b) - (a < b);
+    size_t nans = 0;
+    for (size_t i = 0; i < n; i++)
+        if (isnan(values[i])) {
+            const double swap = values[nans];
+            values[nans++] = values[i];
+            values[i] = swap;
+        }
+    return nans;
+}
+
+static void order_two(double *a, double *b)
+{
+    if (*b < *a) {
+        const double swap = *a;
+        *a = *b;
+        *b = swap;
+    }
+}
+
+// Hoare's selection: then values[rank] stands where sorting would put it, the smaller before it.
+static void select_rank(double *values, size_t n, size_t rank)
+{
+    size_t from = 0, to = n - 1;
+    while (from < to) {
+        const size_t middle = from + (to - from) / 2;
+        order_two(&values[from], &values[middle]);
+        order_two(&values[middle], &values[to]);
+        order_two(&values[from], &values[middle]);
+        const double pivot = values[middle];
+        size_t i = from, j = to;
+        while (i <= j) {
+            while (values[i] < pivot)
+                i++;
+            while (values[j] > pivot)
+                j--;
+            if (i > j)
+                break;
+            const double swap = values[i];
+            values[i++] = values[j];
+            values[j] = swap;
+            if (j == 0)
+                break;
+            j--;
+        }
+        if (rank <= j)
+            to = j;
+        else if (rank >= i)
+            from = i;
+        else
+            return;
+    }
+}
+
+// The value at rank, NaN first, and the one after it.
+static void two_at(double *values, size_t n, size_t rank, double *out, double *out_next)
+{
+    const size_t nans = nans_first(values, n);
+    if (rank >= nans)
+        select_rank(values + nans, n - nans, rank - nans);
+    *out = *out_next = values[rank];
+    if (rank + 1 == n)
+        return;
+    const size_t from = rank + 1 > nans ? rank + 1 : nans;
+    if (rank + 1 < nans) {
+        *out_next = values[rank + 1];
+        return;
+    }
+    *out_next = values[from];
+    for (size_t i = from + 1; i < n; i++)
+        *out_next = values[i] < *out_next ? values[i] : *out_next;
 }
 
 double quantile_of(double q, double *values, size_t n)
@@ -400,12 +506,11 @@ double quantile_of(double q, double *values, size_t n)
         return -INFINITY;
     if (q > 1)
         return INFINITY;
-    qsort(values, n, sizeof *values, compare_nan_first);
     const double rank = q * (double)(n - 1);
-    const double lower = fmax(0, floor(rank));
-    const double upper = fmin((double)(n - 1), lower + 1);
     const double weight = rank - floor(rank);
-    return values[(size_t)lower] * (1 - weight) + values[(size_t)upper] * weight;
+    double lower, upper;
+    two_at(values, n, (size_t)floor(rank), &lower, &upper);
+    return lower * (1 - weight) + upper * weight;
 }
 
 static void quantile_over_time(const struct windows *w, const double *v, const double *param,
@@ -425,24 +530,24 @@ static void quantile_over_time(const struct windows *w, const double *v, const d
 }
 
 static const struct range_function functions[] = {
-    {PROMQL_FN_AVG_OVER_TIME, avg_over_time, false, false, 0, -1},
-    {PROMQL_FN_CHANGES, changes, false, false, 0, -1},
-    {PROMQL_FN_COUNT_OVER_TIME, count_over_time, false, false, 0, -1},
-    {PROMQL_FN_DELTA, delta, true, false, 0, -1},
-    {PROMQL_FN_FIRST_OVER_TIME, first_over_time, false, true, 0, -1},
-    {PROMQL_FN_IDELTA, idelta, false, false, 0, -1},
-    {PROMQL_FN_INCREASE, increase, true, false, 0, -1},
-    {PROMQL_FN_IRATE, irate, false, false, 0, -1},
-    {PROMQL_FN_LAST_OVER_TIME, last_over_time, false, true, 0, -1},
-    {PROMQL_FN_MAX_OVER_TIME, max_over_time, false, false, 0, -1},
-    {PROMQL_FN_MIN_OVER_TIME, min_over_time, false, false, 0, -1},
-    {PROMQL_FN_PRESENT_OVER_TIME, present_over_time, false, false, 0, -1},
-    {PROMQL_FN_QUANTILE_OVER_TIME, quantile_over_time, false, false, 1, 0},
-    {PROMQL_FN_RATE, rate, true, false, 0, -1},
-    {PROMQL_FN_RESETS, resets, false, false, 0, -1},
-    {PROMQL_FN_STDDEV_OVER_TIME, stddev_over_time, false, false, 0, -1},
-    {PROMQL_FN_STDVAR_OVER_TIME, stdvar_over_time, false, false, 0, -1},
-    {PROMQL_FN_SUM_OVER_TIME, sum_over_time, false, false, 0, -1},
+    {PROMQL_FN_AVG_OVER_TIME, avg_over_time, WINDOW_AS_IT_IS, false, 0, -1},
+    {PROMQL_FN_CHANGES, changes, WINDOW_AS_IT_IS, false, 0, -1},
+    {PROMQL_FN_COUNT_OVER_TIME, count_over_time, WINDOW_AS_IT_IS, false, 0, -1},
+    {PROMQL_FN_DELTA, delta, WINDOW_EXTRAPOLATED, false, 0, -1},
+    {PROMQL_FN_FIRST_OVER_TIME, first_over_time, WINDOW_AS_IT_IS, true, 0, -1},
+    {PROMQL_FN_IDELTA, idelta, WINDOW_AS_IT_IS, false, 0, -1},
+    {PROMQL_FN_INCREASE, increase, WINDOW_EXTRAPOLATED, false, 0, -1},
+    {PROMQL_FN_IRATE, irate, WINDOW_AS_IT_IS, false, 0, -1},
+    {PROMQL_FN_LAST_OVER_TIME, last_over_time, WINDOW_AS_IT_IS, true, 0, -1},
+    {PROMQL_FN_MAX_OVER_TIME, max_over_time, WINDOW_AS_IT_IS, false, 0, -1},
+    {PROMQL_FN_MIN_OVER_TIME, min_over_time, WINDOW_AS_IT_IS, false, 0, -1},
+    {PROMQL_FN_PRESENT_OVER_TIME, present_over_time, WINDOW_AS_IT_IS, false, 0, -1},
+    {PROMQL_FN_QUANTILE_OVER_TIME, quantile_over_time, WINDOW_AS_IT_IS, false, 1, 0},
+    {PROMQL_FN_RATE, rate, WINDOW_PER_SECOND, false, 0, -1},
+    {PROMQL_FN_RESETS, resets, WINDOW_AS_IT_IS, false, 0, -1},
+    {PROMQL_FN_STDDEV_OVER_TIME, stddev_over_time, WINDOW_AS_IT_IS, false, 0, -1},
+    {PROMQL_FN_STDVAR_OVER_TIME, stdvar_over_time, WINDOW_AS_IT_IS, false, 0, -1},
+    {PROMQL_FN_SUM_OVER_TIME, sum_over_time, WINDOW_AS_IT_IS, false, 0, -1},
 };
 
 const struct range_function *range_function_find(enum promql_function_id id)

@@ -25,11 +25,18 @@ struct windows {
     // For extrapolation, of windows with two or more, in seconds: from the window's start to the
     // first sample and from the last to its end, cut where that is longer than 1.1 mean gaps.
     double *sampled, *to_start, *to_end;
+    double *factor; // what extrapolation multiplies with, unless a counter's zero point cuts it
+};
+
+enum window_extrapolation {
+    WINDOW_AS_IT_IS,
+    WINDOW_EXTRAPOLATED,
+    WINDOW_PER_SECOND, // factor is divided by the range's seconds
 };
 
 // Fills *out for the column (t, n), n < UINT32_MAX. ERR_LIMIT: the arena's.
-err windows_make(const struct window_times *times, const int64_t *t, size_t n, bool extrapolates,
-                 struct arena *a, struct windows *out);
+err windows_make(const struct window_times *times, const int64_t *t, size_t n,
+                 enum window_extrapolation extrapolation, struct arena *a, struct windows *out);
 
 // Values v (of w's column) to a value for each step where there is one. param: the function's
 // scalar for each step, or NULL.
@@ -39,7 +46,7 @@ typedef void range_kernel(const struct windows *w, const double *v, const double
 struct range_function {
     enum promql_function_id id;
     range_kernel *run;
-    bool extrapolates; // wants sampled, to_start, to_end
+    enum window_extrapolation extrapolation;
     bool keeps_name;   // first_over_time, last_over_time
     int8_t matrix_arg; // which argument is the range vector
     int8_t param_arg;  // which is the scalar; -1: none
@@ -47,7 +54,7 @@ struct range_function {
 
 const struct range_function *range_function_find(enum promql_function_id id); // NULL: not one
 
-// The quantile q of values[0..n), which are sorted here, NaN first.
+// The quantile q of values[0..n), NaN being the least; reorders them.
 double quantile_of(double q, double *values, size_t n);
 
 #endif

@@ -1,0 +1,242 @@
+// topk, bottomk, limitk and limit_ratio: series after series, all steps of one at a time, so that
+// memory is read in its order. topk and bottomk keep a heap a step, its worst member at the root.
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "engine/base/number.h"
+#include "engine/promql/grouped.h"
+
+struct candidate {
+    double key; // the least is best; NaN is worst
+    size_t series;
+};
+
+struct chosen { // at one step, of the group at work
+    struct candidate *heap;
+    size_t n, max;
+};
+
+struct choice {
+    struct query *q;
+    const struct promql_expr *e;
+    const struct grouped *g;
+    struct step_column *columns; // of each series of the argument, only what was chosen
+    struct chosen *at;           // of each step
+    size_t *order;               // at one step: series in the order of their values
+    size_t order_count;
+};
+
+static bool is_worse(const struct candidate *a, const struct candidate *b)
+{
+    if (isnan(a->key) || isnan(b->key))
+        return isnan(a->key) && !isnan(b->key);
+    return a->key > b->key;
+}
+
+static bool stands_later(const struct candidate *a, const struct candidate *b)
+{
+    return is_worse(a, b) || (!is_worse(b, a) && a->series > b->series);
+}
+
+static int compare_candidates(const void *left, const void *right)
+{
+    return stands_later(left, right) - stands_later(right, left);
+}
+
+static void sift_up(struct candidate *heap, size_t at)
+{
+    while (at > 0 && stands_later(&heap[at], &heap[(at - 1) / 2])) {
+        const struct candidate swap = heap[at];
+        heap[at] = heap[(at - 1) / 2];
+        heap[(at - 1) / 2] = swap;
+        at = (at - 1) / 2;
+    }
+}
+
+static void sift_down(struct candidate *heap, size_t n)
+{
+    for (size_t at = 0;;) {
+        size_t worst = at;
+        for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < n; child++)
+            if (stands_later(&heap[child], &heap[worst]))
+                worst = child;
+        if (worst == at)
+            return;
+        const struct candidate swap = heap[at];
+        heap[at] = heap[worst];
+        heap[worst] = swap;
+        at = worst;
+    }
+}
+
+// A later series takes the place of the worst only when it is better.
+static void offer(struct chosen *c, struct candidate candidate)
+{
+    if (c->n < c->max) {
+        c->heap[c->n] = candidate;
+        sift_up(c->heap, c->n++);
+    } else if (c->n && is_worse(&c->heap[0], &candidate)) {
+        c->heap[0] = candidate;
+        sift_down(c->heap, c->n);
+    }
+}
+
+// ---- parameters
+
+// How many of n at step k.
+static err param_count(struct query *q, const struct grouped *g, size_t k, size_t n, size_t *out)
+{
+    const double param = g->param[k];
+    if (isnan(param))
+        return err_set(q->e, ERR_INVALID, "Parameter value is NaN");
+    if (!(param > -9223372036854775808.0 && param < 9223372036854775808.0)) {
+        char text[NUMBER_TEXT_MAX];
+        const size_t size = number_format_g(param, text);
+        return err_set(q->e, ERR_INVALID, "Scalar value %.*s %s int64", (int)size, text,
+                       param > 0 ? "overflows" : "underflows");
+    }
+    *out = param < 1 ? 0 : param >= (double)n ? n : (size_t)param;
+    return ERR_OK;
+}
+
+static double ratio_of(struct query *q, const struct promql_expr *e, double ratio)
+{
+    const double capped = ratio < -1 ? -1 : ratio > 1 ? 1 : ratio;
+    if (capped != ratio) {
+        char text[NUMBER_TEXT_MAX];
+        const size_t n = number_format_g(ratio, text);
+        query_note(q, true, e->aggregate.param,
+                   "ratio value should be between -1 and 1, got %.*s, capping to %d", (int)n, text,
+                   (int)capped);
+    }
+    return capped;
+}
+
+// They are checked also where there is nothing to choose from.
+static err check_params(struct query *q, const struct promql_expr *e, struct grouped *g)
+{
+    size_t ignored;
+    for (size_t k = 0; k < g->steps; k++) {
+        if (e->aggregate.op != PROMQL_LIMIT_RATIO)
+            TRY(param_count(q, g, k, 0, &ignored));
+        else if (isnan(g->param[k]))
+            return err_set(q->e, ERR_INVALID, "Ratio value is NaN");
+        else
+            g->param[k] = ratio_of(q, e, g->param[k]);
+    }
+    return ERR_OK;
+}
+
+// ---- one group
+
+static err begin_group(struct choice *c, const struct group *group, struct arena *scratch)
+{
+    const bool ranks = c->e->aggregate.op == PROMQL_TOPK || c->e->aggregate.op == PROMQL_BOTTOMK;
+    for (size_t k = 0; k < c->g->steps; k++) {
+        struct chosen *at = &c->at[k];
+        *at = (struct chosen){0};
+        TRY(param_count(c->q, c->g, k, group->n, &at->max));
+        if (!ranks)
+            continue;
+        at->heap = arena_try(scratch, at->max, sizeof *at->heap, _Alignof(struct candidate));
+        if (!at->heap)
+            return query_too_many_samples(c->q->e);
+    }
+    return ERR_OK;
+}
+
+static void offer_series(struct choice *c, size_t series)
+{
+    const enum promql_aggregate op = c->e->aggregate.op;
+    const struct step_column *from = &c->g->in.series[series].column;
+    for (size_t k = steps_next(from->present, c->g->steps, 0); k < c->g->steps;
+         k = steps_next(from->present, c->g->steps, k + 1)) {
+        if (op != PROMQL_LIMITK) {
+            const double v = from->v[k];
+            offer(&c->at[k], (struct candidate){op == PROMQL_TOPK ? -v : v, series});
+        } else if (c->at[k].n < c->at[k].max) {
+            c->at[k].n++;
+            steps_set(c->columns[series].present, k);
+        }
+    }
+}
+
+static void end_group(struct choice *c)
+{
+    for (size_t k = 0; k < c->g->steps; k++) {
+        struct chosen *at = &c->at[k];
+        if (c->g->steps == 1 && at->n)
+            qsort(at->heap, at->n, sizeof *at->heap, compare_candidates);
+        for (size_t i = 0; i < at->n; i++) {
+            steps_set(c->columns[at->heap[i].series].present, k);
+            if (c->g->steps == 1)
+                c->order[c->order_count++] = at->heap[i].series;
+        }
+    }
+}
+
+static err choose_in_group(struct choice *c, const struct group *group)
+{
+    struct arena scratch;
+    arena_init(&scratch, c->q->options->bytes_max);
+    err code = begin_group(c, group, &scratch);
+    for (size_t m = 0; m < group->n && !code; m++) {
+        code = query_breathe(c->q->e);
+        offer_series(c, group->members[m]);
+    }
+    if (!code && c->e->aggregate.op != PROMQL_LIMITK)
+        end_group(c);
+    arena_deinit(&scratch);
+    return code;
+}
+
+// ---- limit_ratio: decided by a hash of the labels alone
+
+static void choose_by_ratio(struct choice *c)
+{
+    for (size_t i = 0; i < c->g->in.n; i++) {
+        const struct vec_series *s = &c->g->in.series[i];
+        // Go's float64(math.MaxUint64) is 2^64.
+        const double place = (double)labels_hash_prometheus(s->labels) / 18446744073709551616.0;
+        for (size_t k = 0; k < c->g->steps; k++) {
+            const double ratio = c->g->param[k];
+            if (steps_has(s->column.present, k) &&
+                (ratio >= 0 ? place < ratio : place >= 1 + ratio))
+                steps_set(c->columns[i].present, k);
+        }
+    }
+}
+
+err aggregation_choose(struct query *q, const struct promql_expr *e, struct grouped *g,
+                       struct vec *out)
+{
+    TRY(check_params(q, e, g));
+    struct choice c = {
+        .q = q,
+        .e = e,
+        .g = g,
+        .columns = arena_array(q->a, g->in.n, struct step_column),
+        .at = arena_array(q->a, g->steps, struct chosen),
+        .order = arena_array(q->a, g->in.n, size_t),
+    };
+    if (!c.columns || !c.at || !c.order)
+        return query_too_many_samples(q->e);
+    for (size_t i = 0; i < g->in.n; i++) {
+        c.columns[i].v = g->in.series[i].column.v;
+        c.columns[i].present = arena_array(q->a, steps_words(g->steps), uint64_t);
+        if (!c.columns[i].present)
+            return query_too_many_samples(q->e);
+    }
+    if (e->aggregate.op == PROMQL_LIMIT_RATIO)
+        choose_by_ratio(&c);
+    for (size_t i = 0; i < g->map.n && e->aggregate.op != PROMQL_LIMIT_RATIO; i++)
+        TRY(choose_in_group(&c, &g->groups[i]));
+    const bool in_order = c.order_count > 0;
+    for (size_t i = 0; i < (in_order ? c.order_count : g->in.n); i++) {
+        const size_t s = in_order ? c.order[i] : i;
+        const struct vec_series *from = &g->in.series[s];
+        TRY(vec_add(q, out, from->labels, from->drop_name, c.columns[s]));
+    }
+    return ERR_OK;
+}
