@@ -417,8 +417,6 @@ static struct token lex_in_duration(struct lexer *l)
     const int c = peek(l);
     if (c == RUNE_EOF)
         return fail(l, "unexpected end of input in duration expression");
-    if (is_digit(c))
-        l->got_duration = true;
     if (is_digit(c) || (c == '.' && is_digit(rune_at(l, l->at + 1)))) {
         l->got_duration = true;
         return lex_number(l);

@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "engine/base/mem.h"
-#include "engine/base/quote.h"
 #include "engine/promql/function_table.h"
 #include "engine/promql/parser_state.h"
 

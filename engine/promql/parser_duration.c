@@ -1,5 +1,3 @@
-#include <assert.h>
-
 #include "engine/promql/parser_state.h"
 
 // What the expression at hand is part of, for messages.
@@ -8,9 +6,11 @@ struct context {
     uint32_t frames; // below: not ours
 };
 
+// Beyond 64 bits of nanoseconds. Not a number too, of which Prometheus makes an offset of -292
+// years.
 static bool is_out_of_range(double seconds)
 {
-    return seconds > 0x1p63 / 1e9 || seconds < -0x1p63 / 1e9;
+    return !(seconds <= 0x1p63 / 1e9 && seconds >= -0x1p63 / 1e9);
 }
 
 static err check_enabled(struct parser *p, const struct promql_expr *d)

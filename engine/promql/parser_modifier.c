@@ -1,4 +1,3 @@
-#include <assert.h>
 #include <math.h>
 
 #include "engine/promql/parser_state.h"

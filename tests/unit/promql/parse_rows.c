@@ -835,6 +835,9 @@ const struct parse_row parse_rows[] = {
     {"foo offset min_of(step(), 1s)+8000", "foo offset min_of(step(), 1s) + 8000"},
     {"foo offset -(5m + 3) * 2", NULL},
     {"foo offset -9223372037", "!1:12: parse error: duration out of range"},
+    {"foo offset nan", "!1:12: parse error: duration out of range"},
+    {"foo offset -NaN", "!1:12: parse error: duration out of range"},
+    {"foo offset (1 + nan)", "!1:17: parse error: duration out of range"},
     {"foo[-9223372037]", "!1:6: parse error: duration out of range"},
     {"foo[9223372037]", "!1:5: parse error: duration out of range"},
     {"foo[step]", "!1:9: parse error: unexpected \"]\" in subquery or range selector, expected "
