@@ -16,8 +16,7 @@ struct deflate_stream *deflate_stream_create(enum deflate_format format)
 {
     struct deflate_stream *s = mem_zalloc(sizeof *s);
     const int bits = WINDOW_BITS + (format == DEFLATE_GZIP ? GZIP_BITS : 0);
-    const int code =
-        deflateInit2(&s->z, LEVEL, Z_DEFLATED, bits, MEMORY_LEVEL, Z_DEFAULT_STRATEGY);
+    const int code = deflateInit2(&s->z, LEVEL, Z_DEFLATED, bits, MEMORY_LEVEL, Z_DEFAULT_STRATEGY);
     assert(code == Z_OK);
     return s;
 }

@@ -189,7 +189,7 @@ static bool take_metadata(struct exposition *x, enum exposition_event *out)
     p++;
     const struct str text = str_make(p, simd.scan_line(p, (size_t)(end - p)));
     p += text.n;
-    if (p == end || *p != '\n')
+    if (p == end || *p != '\n' || exposition_swallows_nul(x, p + 1))
         return false;
     enum exposition_type type = x->type;
     if (is_help ? !utf8_is_valid(text) : !exposition_find_type(x->format, text, &type))
@@ -229,7 +229,8 @@ err exposition_next(struct exposition *x, enum exposition_event *out, struct err
 
 bool exposition_take(struct exposition *x, struct str prefix, struct exposition_sample *out)
 {
-    if (!exposition_is_at_line(x))
+    if (!exposition_is_at_line(x) || prefix.n == 0 ||
+        !exposition_precedes_value(prefix.p[prefix.n - 1]))
         return false;
     const struct str rest = str_make(x->lex.p + x->lex.at, x->lex.n - x->lex.at);
     if (!str_has_prefix(rest, prefix))

@@ -49,7 +49,8 @@ size_t exposition_diff_run(struct exposition_diff *d, struct exposition *x,
         const struct exposition_line line = old->items[d->at];
         const size_t line_end = d->at + 1 < old->n ? old->items[d->at + 1].start : old->end;
         const size_t size = line_end - line.start, to_value = line.value - line.start;
-        if (line_end > d->body.n) // cut off without a newline: more could follow here
+        // Cut off without a newline, or followed by what the parser stumbled over.
+        if (line_end > d->body.n || d->body.p[line_end - 1] != '\n')
             break;
         if (same < size) {
             const size_t left = x->lex.n - at, old_left = d->body.n - line.start;
@@ -57,14 +58,15 @@ size_t exposition_diff_run(struct exposition_diff *d, struct exposition *x,
                                       left < old_left ? left : old_left);
         }
         size_t taken = size;
+        if (same >= size && exposition_swallows_nul(x, body + at + size))
+            break;
         if (same >= size) {
             same -= size;
         } else {
             const char *const value = body + at + to_value;
-            const char *const p =
-                line.value == 0 || same < to_value
-                    ? NULL
-                    : exposition_take_tail(value, end, x->format, &out[changes].sample);
+            if (line.value == 0 || same < to_value || !exposition_precedes_value(value[-1]))
+                break;
+            const char *const p = exposition_take_tail(value, end, x->format, &out[changes].sample);
             if (!p)
                 break;
             out[changes++].line = (uint32_t)d->at;

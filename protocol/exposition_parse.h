@@ -15,6 +15,19 @@ static inline bool exposition_is_at_line(const struct exposition *x)
     return x->lex.state == LEX_AT_START && x->lex.at < x->lex.n;
 }
 
+// A name needs no blank before a value that cannot belong to it (a-1): with another value there may
+// be another name (a1). Behind these bytes a value begins in any case.
+static inline bool exposition_precedes_value(char c)
+{
+    return c == ' ' || c == '\t' || c == '}';
+}
+
+// OpenMetrics's lexer takes NUL bytes behind a HELP, TYPE or UNIT line for a part of it.
+static inline bool exposition_swallows_nul(const struct exposition *x, const char *behind)
+{
+    return x->format == EXPOSITION_OPENMETRICS && behind < x->lex.p + x->lex.n && *behind == '\0';
+}
+
 // The plain tail of a line, [p, end) from the value on: a number, perhaps a timestamp, a newline.
 // The byte behind it, or NULL and out is as before: the lexer has to look.
 const char *exposition_take_tail(const char *p, const char *end, enum exposition_format format,

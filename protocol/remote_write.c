@@ -150,7 +150,7 @@ static err want_type(const struct field *field, enum wire_type type, const char 
 
 static struct wire wire_of(struct str message)
 {
-    const uint8_t *const p = (const uint8_t *)message.p;
+    const uint8_t *const p = (const uint8_t *)(message.n ? message.p : "");
     return (struct wire){p, p + message.n};
 }
 
@@ -207,7 +207,7 @@ static err check_message(struct str message, const char *name, struct errmsg *e)
 // Grows region to end where the field does; it starts with the first one.
 static void extend(struct str *region, const struct field *field, const uint8_t *end)
 {
-    if (!region->p)
+    if (region->n == 0)
         region->p = (const char *)field->start;
     region->n = (size_t)((const char *)end - region->p);
 }
@@ -217,7 +217,7 @@ enum { SERIES_LABEL = 1, SERIES_SAMPLE, SERIES_EXEMPLAR, SERIES_HISTOGRAM };
 static err parse_series(struct str message, struct remote_write_series *out, struct errmsg *e)
 {
     static const char *const names[] = {"", "Labels", "Samples", "Exemplars", "Histograms"};
-    struct remote_write_series s = {0};
+    struct remote_write_series s = {.labels = {"", 0}, .samples = {"", 0}};
     for (struct wire w = wire_of(message); w.at < w.end;) {
         struct field field;
         struct str content, name, value;
