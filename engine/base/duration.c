@@ -111,33 +111,61 @@ void duration_format(int64_t ms, struct buf *out)
 
 static const char size_letters[] = "KMGTPE";
 
+// The factor of a unit; 0: unknown.
+static double size_factor(struct str unit)
+{
+    if (str_eq(unit, STR("B")))
+        return 1;
+    double factor = 1;
+    for (size_t i = 0; i < sizeof size_letters - 1; i++) {
+        factor *= 1024;
+        if ((unit.n == 2 && unit.p[0] == size_letters[i] && unit.p[1] == 'B') ||
+            (unit.n == 3 && unit.p[0] == size_letters[i] && unit.p[1] == 'i' && unit.p[2] == 'B'))
+            return factor;
+    }
+    return 0;
+}
+
+// A number and its unit, off the front of *rest. all is the whole text.
+static err take_size(struct str all, struct str *rest, double *sum, struct errmsg *e)
+{
+    size_t at = 0, points = 0, digits = 0;
+    for (; at < rest->n && (is_digit(rest->p[at]) || (rest->p[at] == '.' && !points)); at++) {
+        points += rest->p[at] == '.';
+        digits += rest->p[at] != '.';
+    }
+    double number;
+    if (!digits || number_parse_decimal(str_until(*rest, at), &number) != ERR_OK)
+        return err_set(e, ERR_INVALID, "units: invalid %.*s", STR_ARG(all));
+    const size_t start = at;
+    while (at < rest->n && !is_digit(rest->p[at]) && rest->p[at] != '.')
+        at++;
+    const struct str unit = str_make(rest->p + start, at - start);
+    const double factor = size_factor(unit);
+    if (factor == 0)
+        return err_set(e, ERR_INVALID, "units: unknown unit %.*s in %.*s", STR_ARG(unit),
+                       STR_ARG(all));
+    *sum += number * factor;
+    *rest = str_from(*rest, at);
+    return ERR_OK;
+}
+
 err size_parse(struct str s, int64_t *out_bytes, struct errmsg *e)
 {
-    size_t at = 0;
-    while (at < s.n && ((s.p[at] >= '0' && s.p[at] <= '9') || s.p[at] == '.'))
-        at++;
-    const struct str unit = str_from(s, at);
-    double number;
-    if (str_eq(s, STR("0"))) {
-        *out_bytes = 0;
-        return ERR_OK;
-    }
-    if (!at || number_parse_decimal(str_until(s, at), &number) != ERR_OK)
+    struct str rest = s;
+    const bool negative = s.n && s.p[0] == '-';
+    if (s.n && (s.p[0] == '-' || s.p[0] == '+'))
+        rest = str_from(s, 1);
+    if (!rest.n)
         return err_set(e, ERR_INVALID, "units: invalid %.*s", STR_ARG(s));
-    double factor = 1;
-    bool known = str_eq(unit, STR("B"));
-    for (size_t i = 0; !known && i < sizeof size_letters - 1; i++) {
-        factor *= 1024;
-        known =
-            (unit.n == 2 && unit.p[0] == size_letters[i] && unit.p[1] == 'B') ||
-            (unit.n == 3 && unit.p[0] == size_letters[i] && unit.p[1] == 'i' && unit.p[2] == 'B');
-    }
-    if (!known)
-        return err_set(e, ERR_INVALID, "units: unknown unit %.*s in %.*s", STR_ARG(unit),
-                       STR_ARG(s));
-    if (number * factor >= 0x1p63)
-        return err_set(e, ERR_INVALID, "units: overflow in %.*s", STR_ARG(s));
-    *out_bytes = (int64_t)(number * factor);
+    double sum = 0;
+    if (str_eq(rest, STR("0")))
+        rest.n = 0;
+    while (rest.n)
+        TRY(take_size(s, &rest, &sum, e));
+    if (sum >= 0x1p63)
+        return err_set(e, ERR_INVALID, "units: overflow parsing unit");
+    *out_bytes = negative ? -(int64_t)sum : (int64_t)sum;
     return ERR_OK;
 }
 

@@ -68,7 +68,12 @@ void yaml_note_unsupported(struct yaml_decoder *d, const struct yaml_node *n, co
     va_end(args);
     d->unsupported = mem_grow(d->unsupported, &d->unsupported_capacity, d->unsupported_n + 1,
                               sizeof *d->unsupported);
-    d->unsupported[d->unsupported_n++] = (struct yaml_unsupported){
+    size_t at = d->unsupported_n++;
+    for (; at && d->unsupported[at - 1].line > n->line &&
+           str_eq(d->unsupported[at - 1].file, d->file);
+         at--)
+        d->unsupported[at] = d->unsupported[at - 1];
+    d->unsupported[at] = (struct yaml_unsupported){
         .file = d->file, .what = arena_str(d->arena, str_from_c(text)), .line = n->line};
 }
 

@@ -51,6 +51,9 @@ enum yaml_field_kind {
 };
 enum { YAML_UNSET = -1 };
 
+// A row's offset; tables of rows would be twice as wide without it.
+#define YAML_AT(type, member) .offset = offsetof(struct type, member)
+
 struct yaml_custom {
     err (*decode)(struct yaml_decoder *d, const struct yaml_node *n, void *field); // not of a null
     void (*encode)(struct yaml_writer *w, const void *field);
@@ -90,8 +93,8 @@ struct yaml_unsupported {
 struct yaml_decoder {
     struct arena *arena;
     enum yaml_version version;
-    struct str file;  // what unsupported things are said to stand in
-    const void *user; // for checks
+    struct str file; // what unsupported things are said to stand in
+    void *user;      // for checks and custom fields
     struct errmsg *e;
     struct buf errors; // collected, a line each
     size_t errors_count;
@@ -120,7 +123,7 @@ void yaml_collect(struct yaml_decoder *d, const struct yaml_node *n, const char 
 // Ends decoding: "line 3: ...". Returns ERR_INVALID.
 err yaml_fail(struct yaml_decoder *d, const struct yaml_node *n, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-// Notes what a person wrote and this program cannot honour.
+// Notes what a person wrote and this program cannot honour; kept by file and line.
 void yaml_note_unsupported(struct yaml_decoder *d, const struct yaml_node *n, const char *format,
                            ...) __attribute__((format(printf, 3, 4)));
 bool yaml_field_is_zero(const struct yaml_field *f, const void *object);

@@ -4,6 +4,7 @@
 #include <yaml.h>
 
 #include "engine/base/duration.h"
+#include "engine/base/mem.h"
 #include "engine/base/number.h"
 #include "engine/base/utf8.h"
 
@@ -95,11 +96,15 @@ void yaml_put_map_end(struct yaml_writer *w)
     emit(w, &ev, yaml_mapping_end_event_initialize(&ev));
 }
 
-void yaml_put_seq(struct yaml_writer *w)
+static void put_seq(struct yaml_writer *w, yaml_sequence_style_t style)
 {
     yaml_event_t ev;
-    emit(w, &ev,
-         yaml_sequence_start_event_initialize(&ev, NULL, NULL, 1, YAML_BLOCK_SEQUENCE_STYLE));
+    emit(w, &ev, yaml_sequence_start_event_initialize(&ev, NULL, NULL, 1, style));
+}
+
+void yaml_put_seq(struct yaml_writer *w)
+{
+    put_seq(w, YAML_BLOCK_SEQUENCE_STYLE);
 }
 
 void yaml_put_seq_end(struct yaml_writer *w)
@@ -116,14 +121,84 @@ void yaml_put_strs(struct yaml_writer *w, const struct yaml_strs *all)
     yaml_put_seq_end(w);
 }
 
+void yaml_put_flow_strs(struct yaml_writer *w, const struct yaml_strs *all)
+{
+    put_seq(w, YAML_FLOW_SEQUENCE_STYLE);
+    for (size_t i = 0; i < all->n; i++)
+        yaml_put_str(w, all->items[i]);
+    yaml_put_seq_end(w);
+}
+
+void yaml_put_secrets(struct yaml_writer *w, const struct yaml_strs *all)
+{
+    yaml_put_seq(w);
+    for (size_t i = 0; i < all->n; i++)
+        yaml_put_secret(w, all->items[i]);
+    yaml_put_seq_end(w);
+}
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (unsigned char)c >= 0x80;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+// The number that starts at s.p[*at], moved behind it; a long one is cut off at 64 bits.
+static uint64_t take_number(struct str s, size_t *at, uint64_t sum)
+{
+    for (; *at < s.n && is_digit(s.p[*at]); ++*at)
+        sum = sum * 10 + (uint64_t)(s.p[*at] - '0');
+    return sum;
+}
+
+int yaml_key_cmp(struct str a, struct str b)
+{
+    size_t i = 0;
+    while (i < a.n && i < b.n && a.p[i] == b.p[i])
+        i++;
+    if (i == a.n || i == b.n)
+        return (a.n > b.n) - (a.n < b.n);
+    const bool a_letter = is_letter(a.p[i]), b_letter = is_letter(b.p[i]);
+    const int by_byte = (unsigned char)a.p[i] < (unsigned char)b.p[i] ? -1 : 1;
+    if (a_letter && b_letter)
+        return by_byte;
+    if (a_letter || b_letter)
+        return b_letter ? -1 : 1;
+    // A zero within a number is a digit of it, in front of one it is not.
+    bool within = false;
+    if (a.p[i] == '0' || b.p[i] == '0')
+        for (size_t k = i; k > 0 && is_digit(a.p[k - 1]) && !within; k--)
+            within = a.p[k - 1] != '0';
+    size_t a_at = i, b_at = i;
+    const uint64_t a_number = take_number(a, &a_at, within);
+    const uint64_t b_number = take_number(b, &b_at, within);
+    if (a_number != b_number)
+        return a_number < b_number ? -1 : 1;
+    if (a_at != b_at)
+        return a_at < b_at ? -1 : 1;
+    return by_byte;
+}
+
 static void put_pairs(struct yaml_writer *w, const struct yaml_pairs *all)
 {
+    struct yaml_pair *const sorted = mem_alloc_array(all->n, sizeof *sorted);
+    for (size_t i = 0; i < all->n; i++) {
+        size_t at = i;
+        for (; at && yaml_key_cmp(sorted[at - 1].key, all->items[i].key) > 0; at--)
+            sorted[at] = sorted[at - 1];
+        sorted[at] = all->items[i];
+    }
     yaml_put_map(w);
     for (size_t i = 0; i < all->n; i++) {
-        yaml_put_str(w, all->items[i].key);
-        yaml_put_str(w, all->items[i].value);
+        yaml_put_str(w, sorted[i].key);
+        yaml_put_str(w, sorted[i].value);
     }
     yaml_put_map_end(w);
+    mem_free(sorted);
 }
 
 static void put_list(struct yaml_writer *w, const struct yaml_struct *of,

@@ -18,6 +18,12 @@ void yaml_put_str(struct yaml_writer *w, struct str text);   // quoted where it 
 void yaml_put_plain(struct yaml_writer *w, struct str text); // a number, a boolean, a duration
 void yaml_put_secret(struct yaml_writer *w, struct str secret);
 void yaml_put_strs(struct yaml_writer *w, const struct yaml_strs *all);
+void yaml_put_flow_strs(struct yaml_writer *w, const struct yaml_strs *all); // [a, b]
+void yaml_put_secrets(struct yaml_writer *w, const struct yaml_strs *all);
 void yaml_put_fields(struct yaml_writer *w, const struct yaml_struct *type, const void *object);
+
+// The order in which go-yaml prints the keys of a map: numbers in them by value, letters behind all
+// else. Below 0, 0, above 0.
+int yaml_key_cmp(struct str a, struct str b);
 
 #endif

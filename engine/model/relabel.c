@@ -7,11 +7,17 @@
 #include "engine/base/util.h"
 
 static const char *const actions[] = {
-    [RELABEL_REPLACE] = "replace",     [RELABEL_KEEP] = "keep",
-    [RELABEL_DROP] = "drop",           [RELABEL_KEEPEQUAL] = "keepequal",
-    [RELABEL_DROPEQUAL] = "dropequal", [RELABEL_HASHMOD] = "hashmod",
-    [RELABEL_LABELMAP] = "labelmap",   [RELABEL_LABELDROP] = "labeldrop",
-    [RELABEL_LABELKEEP] = "labelkeep", [RELABEL_LOWERCASE] = "lowercase",
+    [RELABEL_NONE] = "",
+    [RELABEL_REPLACE] = "replace",
+    [RELABEL_KEEP] = "keep",
+    [RELABEL_DROP] = "drop",
+    [RELABEL_KEEPEQUAL] = "keepequal",
+    [RELABEL_DROPEQUAL] = "dropequal",
+    [RELABEL_HASHMOD] = "hashmod",
+    [RELABEL_LABELMAP] = "labelmap",
+    [RELABEL_LABELDROP] = "labeldrop",
+    [RELABEL_LABELKEEP] = "labelkeep",
+    [RELABEL_LOWERCASE] = "lowercase",
     [RELABEL_UPPERCASE] = "uppercase",
 };
 
@@ -22,7 +28,7 @@ const char *relabel_action_text(enum relabel_action action)
 
 bool relabel_action_parse(struct str text, enum relabel_action *out)
 {
-    for (size_t i = 0; i < countof(actions); i++) {
+    for (size_t i = RELABEL_REPLACE; i < countof(actions); i++) {
         if (str_eq_nocase(text, str_from_c(actions[i]))) {
             *out = (enum relabel_action)i;
             return true;
@@ -162,6 +168,8 @@ static bool apply(const struct relabel_rule *rule, struct labels_builder *b, str
     bool in_scratch;
     const struct str value = join_sources(rule, b, scratch, &in_scratch);
     switch (rule->action) {
+    case RELABEL_NONE:
+        return true;
     case RELABEL_DROP:
         return !regex_matches(rule->regex, value);
     case RELABEL_KEEP:

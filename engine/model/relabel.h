@@ -8,6 +8,7 @@
 #include "engine/model/labels.h"
 
 enum relabel_action {
+    RELABEL_NONE, // an explicit null in a configuration: refused there
     RELABEL_REPLACE,
     RELABEL_KEEP,
     RELABEL_DROP,
@@ -27,9 +28,11 @@ struct relabel_rule {
     size_t sources_n;
     struct str separator;
     const struct regex *regex; // anchored; the owner of the rules frees it
+    bool default_regex;        // the configuration names none: (.*)
     uint64_t modulus;          // of RELABEL_HASHMOD, above 0
     struct str target, replacement;
     bool legacy_names; // target names must be [a-zA-Z_][a-zA-Z0-9_]*, otherwise any UTF-8
+    uint32_t line;     // in its file, for messages; 0: none
     // Set by relabel_prepare.
     bool takes_all;     // the regex is (.*)
     bool plain_target;  // no $ in it

@@ -165,13 +165,39 @@ Test(number, durations)
     cr_assert_str_eq(e.text, "not a valid duration string: \"5m1h\"");
 }
 
+// Errors as github.com/alecthomas/units has them; 0 and a text: wrong.
+static const struct {
+    const char *text;
+    int64_t bytes;
+    const char *error;
+} sizes[] = {
+    {"512MB", 512 << 20, NULL},
+    {"1KiB", 1024, NULL},
+    {"0", 0, NULL},
+    {"1.5KB", 1536, NULL},
+    {".5KB", 512, NULL},
+    {"1GiB512MiB", 1536 << 20, NULL},
+    {"-5B", -5, NULL},
+    {"+5B", 5, NULL},
+    {"", 0, "units: invalid "},
+    {"-", 0, "units: invalid -"},
+    {"MB", 0, "units: invalid MB"},
+    {".MB", 0, "units: invalid .MB"},
+    {"5", 0, "units: unknown unit  in 5"},
+    {"5XB", 0, "units: unknown unit XB in 5XB"},
+    {"1e30EB", 0, "units: unknown unit e in 1e30EB"},
+    {"99EB", 0, "units: overflow parsing unit"},
+};
+
 Test(number, sizes)
 {
-    int64_t n;
-    cr_assert_eq(size_parse(STR("512MB"), &n, NULL), ERR_OK);
-    cr_assert_eq(n, 512 << 20);
-    cr_assert_eq(size_parse(STR("1KiB"), &n, NULL), ERR_OK);
-    cr_assert_eq(n, 1024);
-    cr_assert_eq(size_parse(STR("5"), &n, NULL), ERR_INVALID);
-    cr_assert_eq(size_parse(STR("5XB"), &n, NULL), ERR_INVALID);
+    for (size_t i = 0; i < countof(sizes); i++) {
+        int64_t n = -7;
+        struct errmsg e = {0};
+        const err code = size_parse(str_from_c(sizes[i].text), &n, &e);
+        cr_assert_eq(!code, !sizes[i].error, "%s: %s", sizes[i].text, e.text);
+        if (code)
+            cr_assert_str_eq(e.text, sizes[i].error);
+        cr_assert_eq(n, code ? -7 : sizes[i].bytes, "%s", sizes[i].text);
+    }
 }
