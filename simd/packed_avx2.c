@@ -41,7 +41,7 @@ static inline simde__m256i cut_fields(const uint8_t *p, const struct cut *c)
 static size_t groups_count(size_t n, unsigned width)
 {
     const size_t size = packed_size(n, width), reach = width / 2 + 16;
-    if (width == 0)
+    if (width == 0) // reads nothing
         return 0;
     size_t groups = size < reach ? 0 : (size - reach) / width + 1;
     return groups < n / LANES ? groups : n / LANES;
@@ -85,6 +85,12 @@ void packed_line_avx2(const uint8_t *p, size_t n, unsigned width, int64_t base, 
     simde__m256i low = ramp(base, step, 0), high = ramp(base, step, 4);
     const size_t groups = groups_count(n, width), size = packed_size(n, width);
     size_t done = 0;
+    for (; width == 0 && done < n / LANES; done++) { // a straight line
+        simde_mm256_storeu_si256(out + done * LANES, low);
+        simde_mm256_storeu_si256(out + done * LANES + 4, high);
+        low = simde_mm256_add_epi64(low, stride);
+        high = simde_mm256_add_epi64(high, stride);
+    }
     for (; done < groups; done++) {
         line_group(p + done * width, &c, low, high, out + done * LANES);
         low = simde_mm256_add_epi64(low, stride);
@@ -133,6 +139,10 @@ void packed_sum_avx2(const uint8_t *p, size_t n, unsigned width, int64_t base, i
 {
     if (width > WIDTH_MAX) {
         packed_sum_c(p, n, width, base, step, out);
+        return;
+    }
+    if (width == 0) {
+        packed_line_avx2(p, n, 0, (int64_t)((uint64_t)base + (uint64_t)step), step, out);
         return;
     }
     const struct cut c = cut_make(width);

@@ -384,6 +384,22 @@ static const uint8_t *load_specials(const uint8_t *at, const uint8_t *end, size_
     return at;
 }
 
+// The commonest column of all.
+static_assert(COLUMN_CONST == 0, "no bits of the head");
+static bool decode_const(const uint8_t *p, const uint8_t *end, uint8_t scale, size_t n, double *out)
+{
+    uint64_t number, bits;
+    double v;
+    const size_t size = varint_load(p, end, &number);
+    int64_t m = unzigzag(number);
+    if (!size || p + size != end || !apply_scale(scale, &m, 1, scale == SCALE_RAW ? NULL : &v))
+        return false;
+    memcpy(&bits, scale == SCALE_RAW ? (void *)&m : (void *)&v, sizeof bits);
+    for (size_t i = 0; i < n; i++)
+        memcpy(&out[i], &bits, sizeof bits);
+    return true;
+}
+
 bool column_decode_values(const uint8_t *p, size_t size, size_t n, double *out)
 {
     int64_t *m = (int64_t *)(void *)out;
@@ -397,6 +413,9 @@ bool column_decode_values(const uint8_t *p, size_t size, size_t n, double *out)
         return false;
     if (head & COLUMN_HEAD_SCALED)
         scale = *p++;
+    if (!(head &
+          (COLUMN_HEAD_FORM | COLUMN_HEAD_FACTOR | COLUMN_HEAD_OUTLIERS | COLUMN_HEAD_SPECIALS)))
+        return decode_const(p, end, scale, n, out);
     p = column_fit_load(head, p, end, n, m);
     if (!p || !apply_scale(scale, m, n, out))
         return false;

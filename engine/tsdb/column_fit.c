@@ -78,74 +78,72 @@ static void window_from_low(const int64_t *r, size_t n, struct window *out)
     out->low = low;
 }
 
-// A value that is common, or near the middle of many: the majority's when there is one, else the
-// median of a few.
+// A value near the middle of many, which is the common one where most are equal: the median of a
+// few.
 static int64_t centre_of(const int64_t *r, size_t n)
 {
     enum { SAMPLE = 15 };
-    int64_t vote = r[0], sample[SAMPLE];
-    size_t votes = 0, voters = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (votes == 0)
-            vote = r[i];
-        if (vote == r[i])
-            votes++;
-        else
-            votes--;
-    }
-    for (size_t i = 0; i < n; i++)
-        voters += r[i] == vote;
-    if (voters * 2 > n || n < SAMPLE)
-        return vote;
-    for (size_t i = 0; i < SAMPLE; i++) { // sorted as they come
-        const int64_t value = r[i * n / SAMPLE];
+    int64_t sample[SAMPLE] = {0};
+    const size_t count = n < SAMPLE ? n : SAMPLE;
+    for (size_t i = 0; i < count; i++) { // sorted as they come
+        const int64_t value = r[i * n / count];
         size_t at = i;
         for (; at > 0 && sample[at - 1] > value; at--)
             sample[at] = sample[at - 1];
         sample[at] = value;
     }
-    return sample[SAMPLE / 2];
+    return sample[count / 2];
 }
 
-// Windows around a centre, drawn tight about what they hold.
-static void window_around(const int64_t *r, size_t n, struct window *out)
+// Windows around a centre.
+static void window_around(const int64_t *r, size_t n, int64_t centre, struct window *out)
 {
     struct widths w = {{0}};
-    const int64_t centre = centre_of(r, n);
     for (size_t i = 0; i < n; i++)
         w.count[bit_width(zigzag(subtract(r[i], centre)))]++;
     choose_width(&w, n, out);
     out->low = out->width ? subtract(centre, (int64_t)((uint64_t)1 << (out->width - 1))) : centre;
-    if (out->width == 0 || out->width == 64)
-        return;
-    const int64_t start = out->low;
+}
+
+// Draws the window tight about what it holds.
+static void window_tighten(const int64_t *r, size_t n, struct window *w)
+{
     uint64_t least = UINT64_MAX, most = 0;
+    if (w->width == 0 || w->width == 64)
+        return;
     for (size_t i = 0; i < n; i++) {
-        const uint64_t from = (uint64_t)subtract(r[i], start);
-        if (bit_width(from) <= out->width) {
+        const uint64_t from = (uint64_t)subtract(r[i], w->low);
+        if (bit_width(from) <= w->width) {
             least = from < least ? from : least;
             most = from > most ? from : most;
         }
     }
-    if (least == UINT64_MAX) // nothing inside: then the width was 0
+    if (least == UINT64_MAX) // nothing inside
         return;
     const unsigned width = bit_width(most - least);
-    out->low = add(start, (int64_t)least);
-    out->bytes -= packed_size(n, out->width) - packed_size(n, width);
-    out->width = width;
+    w->low = add(w->low, (int64_t)least);
+    w->bytes -= packed_size(n, w->width) - packed_size(n, width);
+    w->width = width;
 }
 
-static void choose_window(const int64_t *r, size_t n, struct window *out)
+// The first look at residuals, within a bit a value of the best window.
+static void window_rough(const int64_t *r, size_t n, struct window *out)
 {
-    struct window around;
-    if (n == 0) {
-        *out = (struct window){.low = 0};
+    *out = (struct window){.low = 0};
+    if (n)
+        window_around(r, n, centre_of(r, n), out);
+}
+
+// The best window, after a first look.
+static void window_improve(const int64_t *r, size_t n, struct window *w)
+{
+    struct window from_low;
+    if (n == 0)
         return;
-    }
-    window_from_low(r, n, out);
-    window_around(r, n, &around);
-    if (around.bytes < out->bytes)
-        *out = around;
+    window_tighten(r, n, w);
+    window_from_low(r, n, &from_low);
+    if (from_low.bytes < w->bytes)
+        *w = from_low;
 }
 
 // ---- forms
@@ -154,14 +152,6 @@ static void differences(const int64_t *v, size_t n, int64_t *out) // n - 1 of th
 {
     for (size_t i = 0; i + 1 < n; i++)
         out[i] = subtract(v[i + 1], v[i]);
-}
-
-static bool all_equal(const int64_t *v, size_t n)
-{
-    for (size_t i = 1; i < n; i++)
-        if (v[i] != v[0])
-            return false;
-    return true;
 }
 
 static void offer(struct column_fit *best, const struct column_fit *one, const struct window *w,
@@ -184,43 +174,58 @@ static void offer_line(const int64_t *m, size_t n, struct column_fit *best)
     fit.step = span / steps + (span % steps * 2 >= steps) - (span % steps * 2 <= -steps);
     for (size_t i = 0; i < n; i++)
         residuals[i] = (int64_t)((uint64_t)m[i] - (uint64_t)fit.step * i);
-    choose_window(residuals, n, &w);
+    window_rough(residuals, n, &w);
+    window_improve(residuals, n, &w);
     fit.base = w.low;
     offer(best, &fit, &w, zigzag_size(fit.base) + zigzag_size(fit.step));
 }
 
+static bool is_const_or_ramp(const int64_t *m, size_t n, struct column_fit *out)
+{
+    const int64_t step = n > 1 ? subtract(m[1], m[0]) : 0;
+    for (size_t i = 1; i < n; i++)
+        if (subtract(m[i], m[i - 1]) != step)
+            return false;
+    *out =
+        (struct column_fit){.form = step ? COLUMN_RAMP : COLUMN_CONST, .base = m[0], .step = step};
+    out->bytes_max = 1 + zigzag_size(m[0]) + zigzag_size(step);
+    return true;
+}
+
+// Forms that are more than a bit a value behind at the first look are not looked at again.
 static void fit_forms(const int64_t *m, size_t n, bool is_time, struct column_fit *out)
 {
-    int64_t d[COLUMN_MAX];
-    struct window w;
-    *out = (struct column_fit){.form = COLUMN_CONST, .base = m[0]};
-    out->bytes_max = 1 + zigzag_size(m[0]);
-    if (all_equal(m, n))
+    int64_t d[COLUMN_MAX], d2[COLUMN_MAX];
+    struct window of_m, of_d, of_d2;
+    if (is_const_or_ramp(m, n, out))
         return;
     differences(m, n, d);
-    if (all_equal(d, n - 1)) {
-        out->form = COLUMN_RAMP;
-        out->step = d[0];
-        out->bytes_max += zigzag_size(d[0]);
-        return;
-    }
+    differences(d, n - 1, d2);
+    window_rough(m, n, &of_m);
+    window_rough(d, n - 1, &of_d);
+    window_rough(d2, n - 2, &of_d2);
+    size_t enough = of_m.bytes < of_d.bytes ? of_m.bytes : of_d.bytes;
+    enough = (of_d2.bytes < enough ? of_d2.bytes : enough) + n / 8 + 8;
     out->bytes_max = SIZE_MAX;
-    struct column_fit fit = {.form = COLUMN_FOR};
-    choose_window(m, n, &w);
-    fit.base = w.low;
-    offer(out, &fit, &w, zigzag_size(fit.base));
+    if (of_m.bytes <= enough) {
+        window_improve(m, n, &of_m);
+        const struct column_fit fit = {.form = COLUMN_FOR, .base = of_m.low};
+        offer(out, &fit, &of_m, zigzag_size(fit.base));
+    }
+    if (of_d.bytes <= enough) {
+        window_improve(d, n - 1, &of_d);
+        const struct column_fit fit = {.form = COLUMN_DELTA, .base = m[0], .low = of_d.low};
+        offer(out, &fit, &of_d, zigzag_size(fit.base) + zigzag_size(fit.low));
+    }
+    if (of_d2.bytes <= enough) {
+        window_improve(d2, n - 2, &of_d2);
+        const struct column_fit fit = {
+            .form = COLUMN_DELTA2, .base = m[0], .step = d[0], .low = of_d2.low};
+        offer(out, &fit, &of_d2,
+              zigzag_size(fit.base) + zigzag_size(fit.low) + zigzag_size(fit.step));
+    }
     if (is_time)
         offer_line(m, n, out);
-    fit = (struct column_fit){.form = COLUMN_DELTA, .base = m[0]};
-    choose_window(d, n - 1, &w);
-    fit.low = w.low;
-    offer(out, &fit, &w, zigzag_size(fit.base) + zigzag_size(fit.low));
-    fit.form = COLUMN_DELTA2;
-    fit.step = d[0];
-    differences(d, n - 1, d);
-    choose_window(d, n - 2, &w);
-    fit.low = w.low;
-    offer(out, &fit, &w, zigzag_size(fit.base) + zigzag_size(fit.low) + zigzag_size(fit.step));
 }
 
 // The greatest common divisor of all differences from m[0]; 0: it is no use.
@@ -387,6 +392,29 @@ static void add_outliers(struct reader *r, int64_t *values, size_t n)
     }
 }
 
+// Adds the outliers to sums that were made without them: each to its own place and all later ones.
+static void add_outliers_summed(struct reader *r, int64_t *sums, size_t n)
+{
+    const uint64_t count = get_varint(r);
+    uint64_t more = 0;
+    size_t next = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        const uint64_t gap = get_varint(r);
+        const uint64_t value = (uint64_t)get_number(r);
+        if (r->failed || gap >= n - next) {
+            r->failed = true;
+            return;
+        }
+        for (const size_t end = next + gap; next < end; next++)
+            sums[next] = (int64_t)((uint64_t)sums[next] + more);
+        more += value;
+        sums[next] = (int64_t)((uint64_t)sums[next] + more);
+        next++;
+    }
+    for (; next < n; next++)
+        sums[next] = (int64_t)((uint64_t)sums[next] + more);
+}
+
 static void running_sums(int64_t *v, size_t n, int64_t base)
 {
     for (size_t i = 0; i < n; i++)
@@ -407,13 +435,9 @@ static void load_sums(struct reader *r, uint8_t head, size_t n, int64_t base, in
     }
     const uint8_t *fields = r->at;
     r->at += size;
-    if (head & COLUMN_HEAD_OUTLIERS) {
-        simd.packed_line(fields, count, width, low, 0, out + first);
-        add_outliers(r, out + first, count);
-        running_sums(out + first, count, twice ? delta : base);
-    } else {
-        simd.packed_sum(fields, count, width, twice ? delta : base, low, out + first);
-    }
+    simd.packed_sum(fields, count, width, twice ? delta : base, low, out + first);
+    if (head & COLUMN_HEAD_OUTLIERS)
+        add_outliers_summed(r, out + first, count);
     out[0] = base;
     if (twice) {
         out[1] = delta;
