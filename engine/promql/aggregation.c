@@ -21,6 +21,7 @@ static err group_series(struct query *q, const struct promql_expr *e, struct gro
     if (!group_of || !members || !g->groups)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < g->in.n; i++) {
+        TRY(query_breathe_at(i, q->e));
         bool is_new;
         const struct str key = group_labels(q, e, g->in.series[i].labels);
         group_of[i] = label_map_add(&g->map, key, false, &is_new);

@@ -169,6 +169,7 @@ static err group_side(struct query *q, const struct promql_matching *m, struct l
     if (!side->group_of)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < side->vec.n; i++) {
+        TRY(query_breathe_at(i, q->e));
         bool is_new;
         const struct str key = match_labels(q, m, side->vec.series[i].labels);
         side->group_of[i] = label_map_add(map, key, false, &is_new);

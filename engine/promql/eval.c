@@ -79,7 +79,7 @@ static err over_subquery(struct query *q, const struct plan_node *node,
             return query_too_many_samples(q->e);
         struct step_column made;
         TRY(vec_add_new(q, out, in.series[i].labels, in.series[i].drop_name, node->steps.n, &made));
-        f->run(w, c.v, param, made.v, made.present);
+        TRY(range_run(f, w, c.v, param, &made, q->e));
     }
     vec_drop_empty(out, node->steps.n);
     if (f->keeps_name)

@@ -112,7 +112,7 @@ void vec_drop_names(struct query *q, struct vec *v);
 // Series of equal labels become one, unless they have a value at the same step.
 err vec_merge_equal(struct query *q, struct vec *v, size_t steps);
 err vec_no_equal(struct query *q, const struct vec *v); // an error where there are any
-void vec_sort_by_labels(struct vec *v);
+err vec_sort_by_labels(struct query *q, struct vec *v);
 
 // binary.c, aggregation.c, call.c
 err eval_binary(struct query *q, const struct plan_node *node, struct vec *out);

@@ -1,13 +1,6 @@
 #include <assert.h>
-#include <stdlib.h>
 
 #include "engine/promql/eval.h"
-
-static int compare_series(const void *left, const void *right)
-{
-    const struct query_series *a = left, *b = right;
-    return labels_cmp(a->labels, b->labels);
-}
 
 static err take_vec(struct query *q, struct vec *v, bool in_order)
 {
@@ -19,13 +12,13 @@ static err take_vec(struct query *q, struct vec *v, bool in_order)
         }
     if (dropped)
         TRY(vec_merge_equal(q, v, q->steps.n));
+    if (!in_order)
+        TRY(vec_sort_by_labels(q, v));
     struct query_series *series = arena_array(q->a, v->n, struct query_series);
     if (!series)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < v->n; i++)
         series[i] = (struct query_series){v->series[i].labels, v->series[i].column, NULL};
-    if (v->n && !in_order)
-        qsort(series, v->n, sizeof *series, compare_series);
     q->out->series = series;
     q->out->series_count = v->n;
     return ERR_OK;
@@ -89,10 +82,7 @@ static err result(struct query *q, const struct plan_node *root)
         if (e->kind == PROMQL_SUBQUERY)
             return result_subquery(q, root);
         q->out->kind = QUERY_MATRIX;
-        TRY(gather_raw(q, root));
-        if (q->out->series_count)
-            qsort(q->out->series, q->out->series_count, sizeof *q->out->series, compare_series);
-        return ERR_OK;
+        return gather_raw(q, root);
     case PROMQL_TYPE_VECTOR:
     case PROMQL_TYPE_NONE:
         break;

@@ -9,6 +9,7 @@ enum {
     BATCH_SERIES_MAX = 256,
     BATCH_SAMPLES = 1 << 19, // aimed at: 8 MiB of times and values
     WINDOW_CACHE = 64,       // a power of two
+    RUN_SAMPLES = 1 << 16,   // of all windows: more are run 64 steps at a time
 };
 
 struct run {
@@ -129,6 +130,40 @@ static void times_of_newest(const struct windows *w, struct step_column *out)
         out->v[k] = (double)w->t[w->last[k]] / 1000;
 }
 
+// The same windows for steps [from, from + n) alone; from is a multiple of 64.
+static struct windows some_windows(const struct windows *w, size_t from, size_t n,
+                                   struct window_times *times)
+{
+    struct windows some = *w;
+    *times = *w->times;
+    times->at = (struct steps){steps_time(&times->at, from), times->at.step_ms, n};
+    some.times = times;
+    some.first += from;
+    some.last += from;
+    some.count += from;
+    some.any += from / 64;
+    some.two += from / 64;
+    return some;
+}
+
+err range_run(const struct range_function *f, const struct windows *w, const double *v,
+              const double *param, struct step_column *out, struct errmsg *e)
+{
+    const size_t steps = w->times->at.n;
+    if (f->extrapolation || w->samples < RUN_SAMPLES) {
+        f->run(w, v, param, out->v, out->present);
+        return ERR_OK;
+    }
+    for (size_t from = 0, n; from < steps; from += n) {
+        TRY(query_breathe(e));
+        n = steps - from < 64 ? steps - from : 64;
+        struct window_times times;
+        const struct windows some = some_windows(w, from, n, &times);
+        f->run(&some, v, param ? param + from : NULL, out->v + from, out->present + from / 64);
+    }
+    return ERR_OK;
+}
+
 // into is all absent.
 static err column_of(struct run *r, struct column c, struct step_column *into)
 {
@@ -140,8 +175,7 @@ static err column_of(struct run *r, struct column c, struct step_column *into)
     const struct windows *w = NULL;
     TRY(windows_of(r, &c, &w));
     if (f->kind == FRAGMENT_FUNCTION) {
-        f->function->run(w, c.v, f->param, into->v, into->present);
-        return ERR_OK;
+        return range_run(f->function, w, c.v, f->param, into, &r->out->e);
     }
     newest(w, c.v, into);
     if (f->kind == FRAGMENT_TIMESTAMP)

@@ -64,5 +64,13 @@ void fragment_result_done(struct fragment_result *r);
 err query_too_many_samples(struct errmsg *e);
 // Gives way when the turn is used up; ERR_TIMEOUT, ERR_CANCELED with Prometheus's text. Suspends.
 err query_breathe(struct errmsg *e);
+// The same in a loop over i whose rounds are short.
+static inline err query_breathe_at(size_t i, struct errmsg *e)
+{
+    return i % 512 ? ERR_OK : query_breathe(e);
+}
+// f for all steps of w, giving way between some. Suspends.
+err range_run(const struct range_function *f, const struct windows *w, const double *v,
+              const double *param, struct step_column *out, struct errmsg *e);
 
 #endif

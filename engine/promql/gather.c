@@ -1,6 +1,5 @@
 // Fragments to the shards, their results back.
 #include <assert.h>
-#include <stdlib.h>
 
 #include "engine/base/mem.h"
 #include "engine/promql/eval.h"
@@ -119,13 +118,30 @@ static size_t leaf_index(const struct query *q, const struct plan_node *node)
     return i;
 }
 
-static int compare_partitions(const void *left, const void *right)
+// Takes from the parts, each of which ascends, the lowest partition next.
+static err merge_parts(struct query *q, const struct query_part *parts,
+                       struct fragment_series **out)
 {
-    const struct fragment_series *a = *(struct fragment_series *const *)left;
-    const struct fragment_series *b = *(struct fragment_series *const *)right;
-    if (a->partition != b->partition)
-        return a->partition < b->partition ? -1 : 1;
-    return (a > b) - (a < b); // one partition is in one part: its order stands
+    size_t *at = arena_array(q->a, q->parts_count, size_t);
+    if (!at)
+        return query_too_many_samples(q->e);
+    for (size_t n = 0;; n++) {
+        TRY(query_breathe_at(n, q->e));
+        size_t least = SIZE_MAX;
+        uint32_t partition = UINT32_MAX;
+        for (size_t p = 0; p < q->parts_count; p++) {
+            const struct fragment_result *r = &parts[p].result;
+            if (at[p] < r->n && (least == SIZE_MAX || r->series[at[p]].partition < partition)) {
+                least = p;
+                partition = r->series[at[p]].partition;
+            }
+        }
+        if (least == SIZE_MAX)
+            return ERR_OK;
+        const struct fragment_result *r = &parts[least].result;
+        while (at[least] < r->n && r->series[at[least]].partition == partition)
+            *out++ = &r->series[at[least]++];
+    }
 }
 
 static err collect(struct query *q, const struct plan_node *node, struct fragment_series ***out,
@@ -141,17 +157,13 @@ static err collect(struct query *q, const struct plan_node *node, struct fragmen
     struct fragment_series **all = arena_try(q->a, n, sizeof *all, _Alignof(void *));
     if (!all)
         return query_too_many_samples(q->e);
-    size_t at = 0;
+    TRY(merge_parts(q, parts, all));
     for (size_t p = 0; p < q->parts_count; p++) {
         const struct fragment_result *r = &parts[p].result;
-        for (size_t i = 0; i < r->n; i++)
-            all[at++] = &r->series[i];
         q->out->stats.samples += r->samples;
         if (q->samples + r->samples_peak > q->out->stats.samples_peak)
             q->out->stats.samples_peak = q->samples + r->samples_peak;
     }
-    if (n && q->parts_count > 1)
-        qsort(all, n, sizeof(struct fragment_series *), compare_partitions);
     *out = all;
     *out_n = n;
     return ERR_OK;
@@ -190,6 +202,7 @@ static err merge_groups(struct query *q, const struct fragment *f, struct fragme
     if (!groups || !parts || !group_of)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < n; i++) {
+        TRY(query_breathe_at(i, q->e));
         bool is_new;
         group_of[i] = label_map_add(&map, all[i]->labels, false, &is_new);
         groups[group_of[i]].count++;
@@ -208,8 +221,7 @@ static err merge_groups(struct query *q, const struct fragment *f, struct fragme
         aggregate_finish(f->op, &groups[g].parts[0].state, steps, &column);
         TRY(vec_add(q, out, map.keys[g], groups[g].drop_name, column));
     }
-    vec_sort_by_labels(out);
-    return ERR_OK;
+    return vec_sort_by_labels(q, out);
 }
 
 err gather_vec(struct query *q, const struct plan_node *node, struct vec *out)
@@ -239,10 +251,15 @@ err gather_raw(struct query *q, const struct plan_node *node)
     size_t n;
     TRY(collect(q, node, &all, &n));
     struct query_series *series = arena_array(q->a, n, struct query_series);
-    if (!series)
+    struct label_index *order = arena_array(q->a, n, struct label_index);
+    if (!series || !order)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < n; i++)
-        series[i] = (struct query_series){.labels = all[i]->labels, .raw = &all[i]->raw};
+        order[i] = (struct label_index){all[i]->labels, i};
+    TRY(label_index_sort(order, n, q->e));
+    for (size_t i = 0; i < n; i++)
+        series[i] =
+            (struct query_series){.labels = order[i].labels, .raw = &all[order[i].index]->raw};
     q->out->series = series;
     q->out->series_count = n;
     return ERR_OK;

@@ -1,5 +1,8 @@
 #include "engine/promql/label_set.h"
 
+#include "engine/base/mem.h"
+#include "engine/promql/fragment.h"
+
 static bool is_among(struct str name, struct label_names names)
 {
     for (size_t i = 0; i < names.n; i++)
@@ -112,4 +115,46 @@ bool label_map_find(const struct label_map *m, struct str key, size_t *out_index
         return false;
     *out_index = slot->index_plus_1 - 1;
     return true;
+}
+
+// ---- sorting
+
+static void merge_runs(const struct label_index *from, size_t a, size_t b, size_t end,
+                       struct label_index *to)
+{
+    const size_t middle = b;
+    for (size_t at = a; at < end; at++)
+        if (a < middle && (b == end || labels_cmp(from[a].labels, from[b].labels) <= 0))
+            to[at] = from[a++];
+        else
+            to[at] = from[b++];
+}
+
+// From runs of width to runs of twice that.
+static err merge_pass(const struct label_index *from, size_t n, size_t width,
+                      struct label_index *to, struct errmsg *e)
+{
+    for (size_t at = 0; at < n; at += 2 * width) {
+        if (width > 64 || at % (1024 * width) == 0)
+            TRY(query_breathe(e));
+        const size_t b = n - at < width ? n : at + width;
+        merge_runs(from, at, b, n - b < width ? n : b + width, to);
+    }
+    return ERR_OK;
+}
+
+err label_index_sort(struct label_index *items, size_t n, struct errmsg *e)
+{
+    struct label_index *other = mem_alloc_array(n, sizeof *other), *from = items, *to = other;
+    err code = ERR_OK;
+    for (size_t width = 1; width < n && !code; width *= 2) {
+        code = merge_pass(from, n, width, to, e);
+        struct label_index *swap = from;
+        from = to;
+        to = swap;
+    }
+    if (from != items && n)
+        memcpy(items, from, n * sizeof *items);
+    mem_free(other);
+    return code;
 }

@@ -21,6 +21,13 @@ struct str label_set_drop_metadata(struct str labels, struct arena *a);
 // Names are copied; a name given twice does no harm. plus may be empty.
 struct label_names label_names_with(struct label_names names, struct str plus, struct arena *a);
 
+// Sorts by labels; equal ones stay in their order. Suspends.
+struct label_index {
+    struct str labels;
+    size_t index;
+};
+err label_index_sort(struct label_index *items, size_t n, struct errmsg *e);
+
 // From label sets to indices 0, 1, 2, ... in the order they came.
 struct label_map {
     struct arena *a;

@@ -65,6 +65,7 @@ err windows_make(const struct window_times *times, const int64_t *t, size_t n,
         w.first[k] = (uint32_t)from;
         w.last[k] = (uint32_t)(to - 1);
         w.count[k] = (uint32_t)(to - from);
+        w.samples += to - from;
         steps_set(w.any, k);
         if (to - from < 2)
             continue;
@@ -96,26 +97,32 @@ static bool has_fall(const double *v, size_t n)
     return false;
 }
 
-static size_t next_fall(const double *v, size_t n, size_t at)
+// Indices of values below the one before, in falls; how many.
+static size_t list_falls(const double *v, size_t n, uint32_t *falls)
 {
-    for (; at < n; at++)
+    size_t count = 0;
+    for (size_t at = 1; at < n; at++)
         if (v[at] < v[at - 1])
-            return at;
-    return n;
+            falls[count++] = (uint32_t)at;
+    return count;
 }
 
 // Each fall of a counter adds the value before it, in the order of the samples.
 static void add_falls(const struct windows *w, const double *v, double *out)
 {
-    size_t fall = next_fall(v, w->n, 1);
-    for (size_t k = 0; k < w->times->at.n && fall < w->n; k++) {
+    struct arena scratch;
+    arena_init(&scratch, 0);
+    uint32_t *falls = arena_alloc(&scratch, w->n * sizeof *falls, _Alignof(uint32_t));
+    const size_t count = list_falls(v, w->n, falls);
+    for (size_t k = 0, from = 0; k < w->times->at.n; k++) {
         if (!steps_has(w->two, k))
             continue;
-        if (fall <= w->first[k])
-            fall = next_fall(v, w->n, (size_t)w->first[k] + 1);
-        for (size_t at = fall; at <= w->last[k]; at = next_fall(v, (size_t)w->last[k] + 1, at + 1))
-            out[k] += v[at - 1];
+        while (from < count && falls[from] <= w->first[k])
+            from++;
+        for (size_t i = from; i < count && falls[i] <= w->last[k]; i++)
+            out[k] += v[falls[i] - 1];
     }
+    arena_deinit(&scratch);
 }
 
 // out: last minus first of each window. Says whether the zero point of a counter might cut the

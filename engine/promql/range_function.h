@@ -21,6 +21,7 @@ struct windows {
     size_t n;
     uint32_t *first, *last; // inclusive; both 0 where count is 0
     uint32_t *count;
+    uint64_t samples;    // the sum of counts
     uint64_t *any, *two; // windows with one sample or more, with two or more
     // For extrapolation, of windows with two or more, in seconds: from the window's start to the
     // first sample and from the last to its end, cut where that is longer than 1.1 mean gaps.

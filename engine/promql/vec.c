@@ -1,5 +1,4 @@
 #include <assert.h>
-#include <stdlib.h>
 
 #include "engine/promql/eval.h"
 
@@ -65,6 +64,7 @@ err vec_no_equal(struct query *q, const struct vec *v)
 {
     struct label_map map = {.a = q->a};
     for (size_t i = 0; i < v->n; i++) {
+        TRY(query_breathe_at(i, q->e));
         bool is_new;
         label_map_add(&map, v->series[i].labels, false, &is_new);
         if (!is_new)
@@ -92,6 +92,7 @@ err vec_merge_equal(struct query *q, struct vec *v, size_t steps)
     struct label_map map = {.a = q->a};
     size_t n = 0;
     for (size_t i = 0; i < v->n; i++) {
+        TRY(query_breathe_at(i, q->e));
         bool is_new;
         const size_t at = label_map_add(&map, v->series[i].labels, false, &is_new);
         if (is_new) {
@@ -107,14 +108,18 @@ err vec_merge_equal(struct query *q, struct vec *v, size_t steps)
     return ERR_OK;
 }
 
-static int compare_labels(const void *left, const void *right)
+err vec_sort_by_labels(struct query *q, struct vec *v)
 {
-    const struct vec_series *a = left, *b = right;
-    return labels_cmp(a->labels, b->labels);
-}
-
-void vec_sort_by_labels(struct vec *v)
-{
-    if (v->n)
-        qsort(v->series, v->n, sizeof *v->series, compare_labels);
+    struct label_index *order = arena_array(q->a, v->n, struct label_index);
+    struct vec_series *sorted = arena_array(q->a, v->n, struct vec_series);
+    if (!order || !sorted)
+        return query_too_many_samples(q->e);
+    for (size_t i = 0; i < v->n; i++)
+        order[i] = (struct label_index){v->series[i].labels, i};
+    TRY(label_index_sort(order, v->n, q->e));
+    for (size_t i = 0; i < v->n; i++)
+        sorted[i] = v->series[order[i].index];
+    v->series = sorted;
+    v->capacity = v->n;
+    return ERR_OK;
 }
