@@ -23,6 +23,8 @@ enum wire_type {
     WIRE_FIXED32 = 5,
 };
 
+enum { SERIES_LABEL = 1, SERIES_SAMPLE, SERIES_EXEMPLAR, SERIES_HISTOGRAM };
+
 struct wire {
     const uint8_t *at, *end;
 };
@@ -204,50 +206,112 @@ static err check_message(struct str message, const char *name, struct errmsg *e)
     return ERR_OK;
 }
 
-// Grows region to end where the field does; it starts with the first one.
-static void extend(struct str *region, const struct field *field, const uint8_t *end)
+// A Label field as every sender writes it: name, value, nothing else, sizes of one byte. How many
+// bytes it takes with its tag, 0: it is of another form.
+static inline size_t take_usual_label(const uint8_t *p, const uint8_t *end, struct str *out_name,
+                                      struct str *out_value)
+{
+    enum { LABEL_TAG = SERIES_LABEL << 3 | WIRE_BYTES, NAME_TAG = 0x0a, VALUE_TAG = 0x12 };
+    if (end - p < 6 || p[0] != LABEL_TAG || p[1] >= 0x80 || end - p - 2 < p[1] || p[1] < 4)
+        return 0;
+    const size_t size = p[1], name = p[3];
+    if (p[2] != NAME_TAG || name + 4 > size || p[4 + name] != VALUE_TAG)
+        return 0;
+    const size_t value = p[5 + name];
+    if (name + value + 4 != size)
+        return 0;
+    *out_name = str_make((const char *)p + 4, name);
+    *out_value = str_make((const char *)p + 6 + name, value);
+    return size + 2;
+}
+
+// The same for a Sample field: value, timestamp.
+static inline size_t take_usual_sample(const uint8_t *p, const uint8_t *end,
+                                       struct remote_write_sample *out)
+{
+    enum { SAMPLE_TAG = SERIES_SAMPLE << 3 | WIRE_BYTES, VALUE_TAG = 0x09, TIME_TAG = 0x10 };
+    enum { FIXED = 10, SIZE_MAX_USUAL = FIXED + 9 }; // of nine bytes a varint has 63 bits at most
+    if (end - p < 2 + FIXED + 1 || p[0] != SAMPLE_TAG || p[1] > SIZE_MAX_USUAL ||
+        end - p - 2 < p[1] || p[1] <= FIXED || p[2] != VALUE_TAG || p[11] != TIME_TAG)
+        return 0;
+    const uint8_t *const last = p + 1 + p[1];
+    uint64_t time = 0;
+    unsigned shift = 0;
+    const uint8_t *at = p + 2 + FIXED;
+    for (; at < last && *at >= 0x80; at++, shift += 7)
+        time |= (uint64_t)(*at & 0x7f) << shift;
+    if (at != last || *at >= 0x80)
+        return 0;
+    out->bits = load_le64(p + 3);
+    out->time_ms = (int64_t)(time | (uint64_t)*at << shift);
+    return (size_t)p[1] + 2;
+}
+
+// Grows region to end where these fields do; it starts with the first ones.
+static void extend(struct str *region, const uint8_t *start, const uint8_t *end)
 {
     if (region->n == 0)
-        region->p = (const char *)field->start;
+        region->p = (const char *)start;
     region->n = (size_t)((const char *)end - region->p);
 }
 
-enum { SERIES_LABEL = 1, SERIES_SAMPLE, SERIES_EXEMPLAR, SERIES_HISTOGRAM };
+// A field of a TimeSeries in any form.
+static err parse_series_field(struct wire *w, struct remote_write_series *s, struct errmsg *e)
+{
+    static const char *const names[] = {"", "Labels", "Samples", "Exemplars", "Histograms"};
+    struct field field;
+    struct str content, name, value;
+    struct remote_write_sample sample;
+    TRY(read_field(w, "TimeSeries", &field, e));
+    if (field.number > SERIES_HISTOGRAM)
+        return skip_field(w, &field, e);
+    TRY(want_type(&field, WIRE_BYTES, names[field.number], e));
+    TRY(read_bytes(w, &content, e));
+    switch (field.number) {
+    case SERIES_LABEL:
+        TRY(parse_label(content, &name, &value, e));
+        extend(&s->labels, field.start, w->at);
+        s->labels_count++;
+        break;
+    case SERIES_SAMPLE:
+        TRY(parse_sample(content, &sample, e));
+        extend(&s->samples, field.start, w->at);
+        s->samples_count++;
+        break;
+    case SERIES_EXEMPLAR:
+        TRY(check_message(content, "Exemplar", e));
+        s->exemplars_count++;
+        break;
+    default:
+        TRY(check_message(content, "Histogram", e));
+        s->histograms_count++;
+    }
+    return ERR_OK;
+}
 
 static err parse_series(struct str message, struct remote_write_series *out, struct errmsg *e)
 {
-    static const char *const names[] = {"", "Labels", "Samples", "Exemplars", "Histograms"};
     struct remote_write_series s = {.labels = {"", 0}, .samples = {"", 0}};
     for (struct wire w = wire_of(message); w.at < w.end;) {
-        struct field field;
-        struct str content, name, value;
+        struct str name, value;
         struct remote_write_sample sample;
-        TRY(read_field(&w, "TimeSeries", &field, e));
-        if (field.number > SERIES_HISTOGRAM) {
-            TRY(skip_field(&w, &field, e));
+        const uint8_t *const first = w.at;
+        uint32_t n = 0;
+        for (size_t size; (size = take_usual_label(w.at, w.end, &name, &value)); n++)
+            w.at += size;
+        if (n > 0) {
+            extend(&s.labels, first, w.at);
+            s.labels_count += n;
             continue;
         }
-        TRY(want_type(&field, WIRE_BYTES, names[field.number], e));
-        TRY(read_bytes(&w, &content, e));
-        switch (field.number) {
-        case SERIES_LABEL:
-            TRY(parse_label(content, &name, &value, e));
-            extend(&s.labels, &field, w.at);
-            s.labels_count++;
-            break;
-        case SERIES_SAMPLE:
-            TRY(parse_sample(content, &sample, e));
-            extend(&s.samples, &field, w.at);
-            s.samples_count++;
-            break;
-        case SERIES_EXEMPLAR:
-            TRY(check_message(content, "Exemplar", e));
-            s.exemplars_count++;
-            break;
-        default:
-            TRY(check_message(content, "Histogram", e));
-            s.histograms_count++;
+        for (size_t size; (size = take_usual_sample(w.at, w.end, &sample)); n++)
+            w.at += size;
+        if (n > 0) {
+            extend(&s.samples, first, w.at);
+            s.samples_count += n;
+            continue;
         }
+        TRY(parse_series_field(&w, &s, e));
     }
     *out = s;
     return ERR_OK;
@@ -316,6 +380,10 @@ bool remote_write_labels_next(struct remote_write_labels *i, struct str *out_nam
                               struct str *out_value)
 {
     struct str content;
+    const size_t usual = take_usual_label(i->at, i->end, out_name, out_value);
+    i->at += usual;
+    if (usual > 0)
+        return true;
     if (!next_content(&i->at, i->end, SERIES_LABEL, &content))
         return false;
     const err code = parse_label(content, out_name, out_value, NULL);
@@ -326,6 +394,10 @@ bool remote_write_labels_next(struct remote_write_labels *i, struct str *out_nam
 bool remote_write_samples_next(struct remote_write_samples *i, struct remote_write_sample *out)
 {
     struct str content;
+    const size_t usual = take_usual_sample(i->at, i->end, out);
+    i->at += usual;
+    if (usual > 0)
+        return true;
     if (!next_content(&i->at, i->end, SERIES_SAMPLE, &content))
         return false;
     const err code = parse_sample(content, out, NULL);
