@@ -239,7 +239,7 @@ void fiber_set_deadline(int64_t at_ns)
     struct fiber *self = self_of_turn();
     self->timed_out = false;
     timer_cancel(&self->deadline);
-    if (at_ns <= self->loop->turn_ns)
+    if (at_ns <= clock_mono_ns())
         self->timed_out = true;
     else if (at_ns != INT64_MAX)
         timer_set(&self->deadline, at_ns);

@@ -49,6 +49,7 @@ static struct {
     struct list jobs, names; // queues
     pthread_t threads[THREADS_MAX];
     unsigned threads_count, idle_count, names_running;
+    size_t queued_count; // in both
     bool is_set_up, stop;
 } pool = {.mutex = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER};
 
@@ -57,7 +58,10 @@ static struct job *take_job(void)
     struct list *link = list_pop(&pool.jobs);
     if (!link && pool.names_running < RESOLVERS_MAX)
         link = list_pop(&pool.names);
-    return link ? container_of(link, struct job, link) : NULL;
+    if (!link)
+        return NULL;
+    pool.queued_count--;
+    return container_of(link, struct job, link);
 }
 
 // The pool's mutex is held. The wake comes after the job is in its list.
@@ -177,7 +181,7 @@ void helper_submit(struct helper_client *c, struct op *op)
     }
     c->jobs_count++;
     list_push(is_name ? &pool.names : &pool.jobs, &job->link);
-    if (pool.idle_count == 0 && pool.threads_count < THREADS_MAX)
+    if (++pool.queued_count > pool.idle_count && pool.threads_count < THREADS_MAX)
         start_thread();
     pthread_cond_signal(&pool.work);
     pthread_mutex_unlock(&pool.mutex);
@@ -192,6 +196,7 @@ void helper_cancel(struct helper_client *c, struct op *op)
     const bool can_leave = !job->is_running && !job->is_finished;
     if (can_leave) {
         list_remove(&job->link);
+        pool.queued_count--;
         c->jobs_count--;
     } else if (job->asker && op->kind == OP_RESOLVE) {
         job->asker = NULL;

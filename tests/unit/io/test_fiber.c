@@ -1,68 +1,346 @@
 #include <criterion/criterion.h>
-#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "io/clock.h"
+#include "tests/lib/findings.h"
 #include "tests/lib/in_loop.h"
 
 enum { MS = 1000 * 1000 };
 
-// Runs once for each backend; flow leaves what it saw in the counts.
-struct seen {
-    int64_t n[8];
+struct world {
+    struct findings f;
+    int counts[LOOP_CLASS_COUNT];
+    int64_t ns[LOOP_CLASS_COUNT];
+    struct waiters waiters;
+    bool stop;
 };
 
-static void on_each(fiber_fn *flow, const struct seen *wanted)
+static void on_each(fiber_fn *flow)
 {
     for (int backend = 0; backend < IN_LOOP_BACKENDS; backend++) {
-        struct seen seen = {0};
-        in_loop(backend, flow, &seen);
-        for (size_t i = 0; i < countof(seen.n); i++)
-            cr_assert_eq(seen.n[i], wanted->n[i], "backend %d, n[%zu] is %lld, not %lld", backend,
-                         i, (long long)seen.n[i], (long long)wanted->n[i]);
+        struct world w = {0};
+        waiters_init(&w.waiters);
+        in_loop(backend, flow, &w);
+        cr_assert_str_eq(w.f.text, "", "backend %d: %s", backend, w.f.text);
     }
 }
 
 static void count_one(void *arg)
 {
-    struct seen *seen = arg;
-    seen->n[0]++;
+    struct world *w = arg;
+    w->counts[0]++;
     fiber_yield();
-    seen->n[1]++;
+    w->counts[1]++;
 }
 
 static void start_many(void *arg)
 {
-    struct seen *seen = arg;
+    struct world *w = arg;
     for (int i = 0; i < 10000; i++)
-        seen->n[2] += fiber_start(LOOP_QUERY, count_one, arg, NULL) == ERR_OK;
+        want(&w->f, fiber_start(LOOP_QUERY, count_one, w, NULL) == ERR_OK);
+    want(&w->f, w->counts[0] == 0, "inside the call");
+    while (w->counts[1] < 10000)
+        fiber_yield();
+    want(&w->f, w->counts[0] == 10000);
+    want(&w->f, loop_stats(loop_current())->fibers_alive == 1);
 }
 
 Test(fiber, ten_thousand_run)
 {
-    on_each(start_many, &(struct seen){{10000, 10000, 10000}});
+    on_each(start_many);
 }
 
-static void sleep_past_deadline(void *arg)
+// in_loop allows 20,000.
+static void sleep_on(void *arg)
 {
-    struct seen *seen = arg;
+    struct world *w = arg;
+    while (!w->stop)
+        want(&w->f, waiters_wait(&w->waiters) == ERR_OK);
+}
+
+static void start_too_many(void *arg)
+{
+    struct world *w = arg;
+    int started = 0;
+    while (started < 30000 && fiber_start(LOOP_QUERY, sleep_on, w, NULL) == ERR_OK)
+        started++;
+    want(&w->f, started == 19999, "%d", started);
+    want(&w->f, loop_stats(loop_current())->fibers_refused == 1);
+    w->stop = true;
+    fiber_start_always(LOOP_QUERY, sleep_on, w, NULL);
+    fiber_yield();
+    fiber_yield();
+    while (loop_stats(loop_current())->fibers_alive > 1) {
+        waiters_wake_all(&w->waiters);
+        fiber_yield();
+    }
+    want(&w->f, fiber_start(LOOP_QUERY, sleep_on, w, NULL) == ERR_OK);
+}
+
+Test(fiber, are_bounded)
+{
+    on_each(start_too_many);
+}
+
+static void deadlines(void *arg)
+{
+    struct world *w = arg;
     const int64_t begin = clock_mono_ns();
-    seen->n[0] = fiber_sleep_ns(2 * MS);
-    seen->n[1] = clock_mono_ns() - begin >= 2 * MS;
+    want(&w->f, fiber_sleep_ns(2 * MS) == ERR_OK);
+    want(&w->f, clock_mono_ns() - begin >= 2 * MS);
     fiber_set_deadline(clock_mono_ns() + 3 * MS);
-    seen->n[2] = fiber_sleep_ns(1000 * MS);
-    seen->n[3] = fiber_sleep_ns(1);
-    seen->n[4] = clock_mono_ns() - begin < 500 * MS;
+    want(&w->f, fiber_sleep_ns(1000 * MS) == ERR_TIMEOUT);
+    want(&w->f, fiber_sleep_ns(1) == ERR_TIMEOUT);
+    want(&w->f, waiters_wait(&w->waiters) == ERR_TIMEOUT);
+    want(&w->f, clock_mono_ns() - begin < 500 * MS);
     fiber_shield_begin();
-    seen->n[5] = fiber_sleep_ns(1);
+    want(&w->f, fiber_sleep_ns(1) == ERR_OK && fiber_status() == ERR_OK);
+    want(&w->f, fiber_deadline() == INT64_MAX);
     fiber_shield_end();
-    seen->n[6] = fiber_status();
+    want(&w->f, fiber_status() == ERR_TIMEOUT);
     fiber_set_deadline(INT64_MAX);
-    seen->n[7] = fiber_sleep_ns(1);
+    want(&w->f, fiber_sleep_ns(1) == ERR_OK);
+    fiber_set_deadline(clock_mono_ns() - 1); // passed already
+    want(&w->f, fiber_sleep_ns(1) == ERR_TIMEOUT);
+    fiber_set_deadline(clock_mono_ns() + 3 * MS);
+    fiber_shield_begin(); // it passes behind the shield
+    want(&w->f, fiber_sleep_ns(6 * MS) == ERR_OK);
+    fiber_shield_end();
+    want(&w->f, fiber_sleep_ns(1) == ERR_TIMEOUT);
 }
 
 Test(fiber, deadline)
 {
-    on_each(sleep_past_deadline,
-            &(struct seen){{ERR_OK, 1, ERR_TIMEOUT, ERR_TIMEOUT, 1, ERR_OK, ERR_TIMEOUT, ERR_OK}});
+    on_each(deadlines);
+}
+
+// What a canceled fiber saw.
+static void be_canceled(void *arg)
+{
+    struct world *w = arg;
+    want(&w->f, fiber_sleep_ns(5000LL * MS) == ERR_CANCELED);
+    want(&w->f, waiters_wait(&w->waiters) == ERR_CANCELED);
+    fiber_set_deadline(INT64_MAX); // forgives a deadline, not this
+    want(&w->f, fiber_status() == ERR_CANCELED);
+    fiber_shield_begin();
+    want(&w->f, fiber_sleep_ns(MS) == ERR_OK);
+    fiber_shield_end();
+    w->counts[0]++;
+}
+
+static void be_canceled_behind_shield(void *arg)
+{
+    struct world *w = arg;
+    fiber_shield_begin();
+    want(&w->f, fiber_sleep_ns(20 * MS) == ERR_OK);
+    fiber_shield_end();
+    want(&w->f, fiber_sleep_ns(1) == ERR_CANCELED);
+    w->counts[1]++;
+}
+
+static void cancels(void *arg)
+{
+    struct world *w = arg;
+    struct fiber *early, *late, *shielded;
+    const int64_t begin = clock_mono_ns();
+    if (fiber_start(LOOP_QUERY, be_canceled, w, &early) != ERR_OK ||
+        fiber_start(LOOP_QUERY, be_canceled, w, &late) != ERR_OK ||
+        fiber_start(LOOP_QUERY, be_canceled_behind_shield, w, &shielded) != ERR_OK)
+        abort();
+    fiber_cancel(early);
+    want(&w->f, fiber_sleep_ns(2 * MS) == ERR_OK);
+    fiber_cancel(late);
+    fiber_cancel(late);
+    fiber_cancel(shielded);
+    while (w->counts[0] < 2 || w->counts[1] < 1)
+        want(&w->f, fiber_sleep_ns(MS) == ERR_OK);
+    want(&w->f, clock_mono_ns() - begin < 2000LL * MS);
+}
+
+Test(fiber, cancel)
+{
+    on_each(cancels);
+}
+
+static void wait_once(void *arg)
+{
+    struct world *w = arg;
+    w->counts[waiters_wait(&w->waiters) == ERR_OK ? 0 : 1]++;
+}
+
+static void wakes(void *arg)
+{
+    struct world *w = arg;
+    struct fiber *fibers[5];
+    waiters_wake_one(&w->waiters); // nobody: nothing
+    for (int i = 0; i < 5; i++)
+        if (fiber_start(LOOP_QUERY, wait_once, w, &fibers[i]) != ERR_OK)
+            abort();
+    fiber_yield();
+    fiber_yield();
+    waiters_wake_one(&w->waiters);
+    fiber_cancel(fibers[0]); // was woken before: the wake is not lost
+    fiber_cancel(fibers[1]);
+    fiber_yield();
+    fiber_yield();
+    want(&w->f, w->counts[0] == 1 && w->counts[1] == 1, "%d %d", w->counts[0], w->counts[1]);
+    waiters_wake_all(&w->waiters);
+    fiber_yield();
+    fiber_yield();
+    want(&w->f, w->counts[0] == 4, "%d", w->counts[0]);
+}
+
+Test(fiber, waiters)
+{
+    on_each(wakes);
+}
+
+// Every class always has work; each gets at least about its floor, and the highest most.
+struct hog {
+    struct world *w;
+    enum loop_class class;
+};
+
+static void work_all_the_time(void *arg)
+{
+    struct hog *hog = arg;
+    struct world *w = hog->w;
+    while (!w->stop) {
+        const int64_t begin = clock_mono_ns();
+        while (clock_mono_ns() - begin < 20 * 1000)
+            continue;
+        w->ns[hog->class] += clock_mono_ns() - begin;
+        w->counts[hog->class]++;
+        fiber_yield_if_due();
+    }
+}
+
+static void classes(void *arg)
+{
+    struct world *w = arg;
+    struct hog hogs[LOOP_CLASS_COUNT];
+    for (unsigned class = LOOP_SCRAPE; class < LOOP_CLASS_COUNT; class ++) {
+        hogs[class] = (struct hog){w, class};
+        if (fiber_start(class, work_all_the_time, &hogs[class], NULL) != ERR_OK)
+            abort();
+    }
+    const int64_t begin = clock_mono_ns();
+    want(&w->f, fiber_sleep_ns(300 * MS) == ERR_OK);
+    const int64_t took = clock_mono_ns() - begin;
+    w->stop = true;
+    want(&w->f, took < 400 * MS, "control waited %lld us", (long long)took / 1000);
+    // Half of the floors, in percent: the machine has other work too.
+    static const int floors[LOOP_CLASS_COUNT] = {0, 10, 5, 10, 7, 2, 2};
+    int64_t total = 0;
+    for (unsigned class = 0; class < LOOP_CLASS_COUNT; class ++)
+        total += w->ns[class];
+    for (unsigned class = 0; class < LOOP_CLASS_COUNT; class ++)
+        want(&w->f, w->ns[class] * 100 >= total * floors[class], "class %u had %lld of %lld us",
+             class, (long long)w->ns[class] / 1000, (long long)total / 1000);
+}
+
+Test(fiber, classes_have_floors)
+{
+    on_each(classes);
+}
+
+// Timers.
+struct ticker {
+    struct timer timer;
+    int fired;
+    struct waiters *waiters;
+};
+
+static void tick(struct timer *timer)
+{
+    struct ticker *t = container_of(timer, struct ticker, timer);
+    if (++t->fired < 5)
+        timer_set(timer, clock_turn_ns()); // at once: in the next turn
+    waiters_wake_all(t->waiters);
+}
+
+static void timers(void *arg)
+{
+    struct world *w = arg;
+    struct ticker a = {.waiters = &w->waiters}, b = a;
+    timer_init(&a.timer, tick);
+    timer_init(&b.timer, tick);
+    timer_set(&a.timer, clock_mono_ns() + MS);
+    timer_set(&b.timer, clock_mono_ns() + MS);
+    want(&w->f, timer_is_set(&b.timer));
+    timer_cancel(&b.timer);
+    timer_cancel(&b.timer);
+    want(&w->f, !timer_is_set(&b.timer));
+    while (a.fired < 5)
+        want(&w->f, waiters_wait(&w->waiters) == ERR_OK);
+    want(&w->f, b.fired == 0);
+}
+
+Test(fiber, timers)
+{
+    on_each(timers);
+}
+
+// Present under sanitizers: their reports of what is meant to die are nobody's business.
+extern void __sanitizer_set_report_path(const char *) __attribute__((weak));
+
+// Things that must end the process.
+static bool dies(fiber_fn *flow)
+{
+    const pid_t child = fork();
+    if (child == 0) {
+        close(STDERR_FILENO);
+        if (__sanitizer_set_report_path)
+            __sanitizer_set_report_path("stderr");
+        struct world w = {0};
+        in_loop(IN_LOOP_POLL, flow, &w);
+        _exit(0);
+    }
+    int status = 0;
+    return waitpid(child, &status, 0) == child && status != 0;
+}
+
+static int dig(volatile int *depth)
+{
+    volatile char block[1024];
+    memset((char *)(uintptr_t)block, *depth, sizeof block);
+    ++*depth;
+    return *depth > 1000 * 1000 ? 0 : dig(depth) + block[5];
+}
+
+static void overflow_stack(void *arg)
+{
+    (void)arg;
+    volatile int depth = 0;
+    dig(&depth);
+}
+
+static void suspend_when_forbidden(void *arg)
+{
+    (void)arg;
+    fiber_no_suspend_begin();
+    fiber_yield();
+}
+
+static void unshield_too_often(void *arg)
+{
+    (void)arg;
+    fiber_shield_end();
+}
+
+static void do_nothing(void *arg)
+{
+    (void)arg;
+}
+
+Test(fiber, mistakes_end_the_process)
+{
+    cr_assert_not(dies(do_nothing));
+    cr_assert(dies(overflow_stack));
+    cr_assert(dies(suspend_when_forbidden));
+    cr_assert(dies(unshield_too_often));
 }
