@@ -9,17 +9,19 @@
 
 // Turns: what completed, what timers are due, what other shards sent, then fibers until the quota
 // is used. Fibers run by class: the highest that is ready, unless a lower one is owed its floor.
-// In each turn in which a class has something to run it earns its share of the quota, and pays
-// what it runs; one that is owed OWED_NS goes first. So a class that always has work gets its
-// share whatever the classes above it do, and the rest goes by precedence.
+// In each turn in which a class has something to run it earns its share of the time that passes,
+// and pays for what it runs; of those that are owed enough the one that is owed most goes first. So
+// a class that always has work gets its share whatever the classes above it do, and the rest goes
+// by precedence.
 
 enum {
     QUOTA_NS = 500 * 1000,
-    OWED_DIVISOR = 5, // a fifth of the quota is the debt that puts a class first
-    RUNS_MAX = 1024,  // of fibers in a turn, also where time stands still
+    OWED_DIVISOR = 5,   // a fifth of the quota is the debt that puts a class first
+    CREDIT_QUOTAS = 20, // most that is remembered, either way
+    RUNS_MAX = 1024,    // of fibers in a turn, also where time stands still
 };
 
-// Percent of the quota. What is left of the hundred goes by precedence.
+// Percent of the time. What is left of the hundred goes by precedence.
 static const int64_t floors[LOOP_CLASS_COUNT] = {
     [LOOP_CONTROL] = 10, [LOOP_SCRAPE] = 20, [LOOP_RULES] = 10, [LOOP_RECEIVE] = 20,
     [LOOP_QUERY] = 15,   [LOOP_EXPORT] = 5,  [LOOP_MERGE] = 5,
@@ -124,33 +126,32 @@ static bool run_hook(struct loop *loop)
 
 static enum loop_class pick_class(const struct loop *loop)
 {
+    int64_t most = loop->options.quota_ns / OWED_DIVISOR;
+    int pick = __builtin_ctz(loop->ready_mask);
     for (unsigned mask = loop->ready_mask; mask; mask &= mask - 1) {
-        const unsigned class = (unsigned)__builtin_ctz(mask);
-        if (loop->credit_ns[class] >= loop->options.quota_ns / OWED_DIVISOR)
-            return class;
+        const int class = __builtin_ctz(mask);
+        if (loop->credit_ns[class] >= most) {
+            most = loop->credit_ns[class] + 1;
+            pick = class;
+        }
     }
-    return (enum loop_class)__builtin_ctz(loop->ready_mask);
+    return (enum loop_class)pick;
 }
 
-static void earn_floors(struct loop *loop)
+static void add_credit(struct loop *loop, int class, int64_t ns)
 {
-    const int64_t quota = loop->options.quota_ns;
-    for (unsigned mask = loop->ready_mask; mask; mask &= mask - 1) {
-        int64_t *credit = &loop->credit_ns[__builtin_ctz(mask)];
-        *credit += quota * floors[__builtin_ctz(mask)] / 100;
-        if (*credit > quota)
-            *credit = quota;
-    }
+    const int64_t max = CREDIT_QUOTAS * loop->options.quota_ns;
+    const int64_t credit = loop->credit_ns[class] + ns;
+    loop->credit_ns[class] = credit > max ? max : credit < -max ? -max : credit;
 }
 
-static void pay(struct loop *loop, enum loop_class class, int64_t ns)
+// classes had something to run while ns passed.
+static void earn_floors(struct loop *loop, unsigned classes, int64_t ns)
 {
-    const int64_t quota = loop->options.quota_ns;
-    loop->credit_ns[class] -= ns;
-    if (loop->credit_ns[class] < -quota)
-        loop->credit_ns[class] = -quota;
-    if (ns > 2 * quota)
-        loop->stats.turns_over_quota++;
+    for (unsigned mask = classes; mask; mask &= mask - 1) {
+        const int class = __builtin_ctz(mask);
+        add_credit(loop, class, ns * floors[class] / 100);
+    }
 }
 
 static void requeue_yielded(struct loop *loop)
@@ -169,8 +170,9 @@ static bool run_fibers(struct loop *loop)
 {
     if (!loop->ready_mask)
         return false;
-    earn_floors(loop);
-    int64_t now = mono_ns(loop);
+    const unsigned classes = loop->ready_mask;
+    const int64_t begin = mono_ns(loop);
+    int64_t now = begin;
     for (int runs = 0; loop->ready_mask && runs < RUNS_MAX; runs++) {
         const enum loop_class class = pick_class(loop);
         struct list *link = list_pop(&loop->ready[class]);
@@ -179,10 +181,12 @@ static bool run_fibers(struct loop *loop)
         fiber_run(loop, container_of(link, struct fiber, link));
         const int64_t before = now;
         now = mono_ns(loop);
-        pay(loop, class, now - before);
+        add_credit(loop, class, before - now);
+        loop->stats.turns_over_quota += now - before > 2 * loop->options.quota_ns;
         if (now - loop->turn_ns >= loop->options.quota_ns)
             break;
     }
+    earn_floors(loop, classes, now - begin);
     requeue_yielded(loop);
     return true;
 }
