@@ -324,7 +324,7 @@ static err decode_field(struct yaml_decoder *d, const struct yaml_node *n,
     case YAML_FIELD_CUSTOM:
         return f->custom->decode(d, n, field);
     }
-    assert(!"an inline struct has no key");
+    assert(f->kind != YAML_FIELD_INLINE); // it has no key of its own
     return ERR_INVALID;
 }
 

@@ -1,6 +1,7 @@
 #include "engine/config/yaml_encode.h"
 
 #include <assert.h>
+#include <math.h>
 #include <yaml.h>
 
 #include "engine/base/duration.h"
@@ -74,7 +75,7 @@ void yaml_put_str(struct yaml_writer *w, struct str text)
     yaml_scalar_style_t style = YAML_PLAIN_SCALAR_STYLE;
     if (str_find(text, '\n', 0) != STR_NONE)
         style = YAML_LITERAL_SCALAR_STYLE;
-    else if (yaml_type_of(text, YAML_V2) != YAML_STR || is_base60(text))
+    else if (yaml_type_of(text, YAML_V2) != YAML_STR || is_base60(text) || str_eq(text, STR("<<")))
         style = YAML_DOUBLE_QUOTED_SCALAR_STYLE;
     put_scalar(w, text, style);
 }
@@ -220,6 +221,14 @@ static void put_struct(struct yaml_writer *w, const struct yaml_struct *type, co
     yaml_put_map_end(w);
 }
 
+static void put_fraction(double d, struct buf *out)
+{
+    if (isfinite(d))
+        buf_put_double_g(out, d);
+    else
+        buf_put_str(out, isnan(d) ? STR(".nan") : d > 0 ? STR(".inf") : STR("-.inf"));
+}
+
 static void put_number(struct yaml_writer *w, const struct yaml_field *f, const void *field)
 {
     struct buf text = {0};
@@ -228,7 +237,7 @@ static void put_number(struct yaml_writer *w, const struct yaml_field *f, const 
     else if (f->kind == YAML_FIELD_UINT)
         buf_put_u64(&text, *(const uint64_t *)field);
     else if (f->kind == YAML_FIELD_FLOAT)
-        buf_put_double_g(&text, *(const double *)field);
+        put_fraction(*(const double *)field, &text);
     else if (f->kind == YAML_FIELD_DURATION)
         duration_format(*(const int64_t *)field, &text);
     else
@@ -280,7 +289,7 @@ static void put_field(struct yaml_writer *w, const struct yaml_field *f, const v
     case YAML_FIELD_INLINE:
         break;
     }
-    assert(!"an inline struct is put by its fields");
+    assert(f->kind != YAML_FIELD_INLINE); // put by its fields
 }
 
 void yaml_put_fields(struct yaml_writer *w, const struct yaml_struct *type, const void *object)
