@@ -399,6 +399,44 @@ static err join_pair(struct join *j, struct taken *t, struct labels_builder *b,
     return ERR_OK;
 }
 
+// fill(): where a group has a series on one side alone, a constant with the matching labels stands
+// for the other. Prometheus swaps the sides of group_right but not the fillings: fill_left is
+// always for the side of many, and fill_right for the other.
+static err make_filling(struct join *j, const struct match_side *side, size_t group,
+                        struct vec_series *out, bool *out_is_there)
+{
+    const struct promql_matching *m = j->e->binary.matching;
+    const bool is_many = side == j->many;
+    *out_is_there = is_many ? m->has_fill_left : m->has_fill_right;
+    if (!*out_is_there)
+        return ERR_OK;
+    *out = (struct vec_series){.labels = j->m.map.keys[group]};
+    if (step_column_make(j->q->a, j->steps, &out->column))
+        return query_too_many_samples(j->q->e);
+    step_column_fill(&out->column, j->steps, is_many ? m->fill_left : m->fill_right);
+    presence_of(is_many ? j->one : j->many, group, j->words, out->column.present);
+    presence_of(side, group, j->words, j->seen);
+    for (size_t w = 0; w < j->words; w++)
+        out->column.present[w] &= ~j->seen[w];
+    return ERR_OK;
+}
+
+// Pairs whose one side is a filling; both cannot be.
+static err join_fillings(struct join *j, struct taken *t, struct labels_builder *b, size_t group,
+                         struct vec *out)
+{
+    const struct match_side *many = j->many, *one = j->one;
+    struct vec_series filling;
+    bool is_there;
+    TRY(make_filling(j, one, group, &filling, &is_there));
+    for (size_t i = many->first[group]; is_there && i < many->first[group + 1]; i++)
+        TRY(join_pair(j, t, b, &many->vec.series[many->members[i]], &filling, out));
+    TRY(make_filling(j, many, group, &filling, &is_there));
+    for (size_t o = one->first[group]; is_there && o < one->first[group + 1]; o++)
+        TRY(join_pair(j, t, b, &filling, &one->vec.series[one->members[o]], out));
+    return ERR_OK;
+}
+
 static err join_group(struct join *j, struct taken *t, struct labels_builder *b, size_t group,
                       struct vec *out)
 {
@@ -413,7 +451,7 @@ static err join_group(struct join *j, struct taken *t, struct labels_builder *b,
             TRY(join_pair(j, t, b, &many->vec.series[many->members[i]],
                           &one->vec.series[one->members[o]], out));
         }
-    return ERR_OK;
+    return join_fillings(j, t, b, group, out);
 }
 
 static err eval_join(struct query *q, const struct plan_node *node, struct vec *out)
@@ -455,7 +493,5 @@ err eval_binary(struct query *q, const struct plan_node *node, struct vec *out)
         return with_scalar(q, node, false, out);
     if (promql_op_is_set(e->binary.op))
         return eval_set(q, node, out);
-    if (e->binary.matching->has_fill_left || e->binary.matching->has_fill_right)
-        return query_unsupported(q, e, "fill modifiers");
     return eval_join(q, node, out);
 }

@@ -296,40 +296,6 @@ err eval_absent(struct query *q, const struct plan_node *node, const struct prom
     return ERR_OK;
 }
 
-// ---- order, where there is one
-
-static int compare_values(const void *left, const void *right)
-{
-    const double a = ((const struct vec_series *)left)->column.v[0];
-    const double b = ((const struct vec_series *)right)->column.v[0];
-    if (isnan(a) || isnan(b))
-        return isnan(a) - isnan(b);
-    return (a > b) - (a < b);
-}
-
-static int compare_values_down(const void *left, const void *right)
-{
-    const double a = ((const struct vec_series *)left)->column.v[0];
-    const double b = ((const struct vec_series *)right)->column.v[0];
-    if (isnan(a) || isnan(b))
-        return isnan(a) - isnan(b);
-    return (a < b) - (a > b);
-}
-
-static err sort(struct query *q, const struct plan_node *node, struct vec *out)
-{
-    const enum promql_function_id id = node->expr->call.function->id;
-    if (q->options->step_ms)
-        query_note(q, true, node->expr,
-                   "sort is ineffective for range queries since results are always ordered by "
-                   "labels");
-    *out = node_vec(node->args[0]);
-    if (!q->options->step_ms && out->n)
-        qsort(out->series, out->n, sizeof *out->series,
-              id == PROMQL_FN_SORT ? compare_values : compare_values_down);
-    return ERR_OK;
-}
-
 // ---- labels
 
 static err bad_name(struct query *q, const char *function, const char *which, struct str name)
@@ -446,8 +412,10 @@ err eval_call(struct query *q, const struct plan_node *node, struct vec *out)
     case PROMQL_FN_LABEL_REPLACE:
         return label_replace(q, node, out);
     case PROMQL_FN_SORT:
+    case PROMQL_FN_SORT_BY_LABEL:
+    case PROMQL_FN_SORT_BY_LABEL_DESC:
     case PROMQL_FN_SORT_DESC:
-        return sort(q, node, out);
+        return eval_sort(q, node, out);
     case PROMQL_FN_TIMESTAMP:
         return timestamp(q, node, out);
     case PROMQL_FN_VECTOR:

@@ -126,6 +126,9 @@ bool call_has_range(const struct promql_expr *e); // a range function's
 err eval_absent(struct query *q, const struct plan_node *node, const struct promql_expr *of,
                 struct vec *v);
 
+// sort.c
+err eval_sort(struct query *q, const struct plan_node *node, struct vec *out);
+
 // note.c: text ends with the position of expr: "... (1:6)".
 void query_note(struct query *q, bool is_warning, const struct promql_expr *at, const char *format,
                 ...) __attribute__((format(printf, 4, 5)));

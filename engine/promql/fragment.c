@@ -137,6 +137,7 @@ static struct windows some_windows(const struct windows *w, size_t from, size_t 
     struct windows some = *w;
     *times = *w->times;
     times->at = (struct steps){steps_time(&times->at, from), times->at.step_ms, n};
+    times->asked = (struct steps){steps_time(&times->asked, from), times->asked.step_ms, n};
     some.times = times;
     some.first += from;
     some.last += from;

@@ -79,7 +79,7 @@ static err leaf_times(struct query *q, const struct promql_shift *shift, const s
     if (shift->offset_expr)
         TRY(duration_of(q, shift->offset_expr, true, &offset_ms));
     out->offset_ms = offset_ms;
-    out->at = *steps;
+    out->asked = out->at = *steps;
     switch (shift->at) {
     case PROMQL_AT_NONE:
         return ERR_OK;

@@ -428,6 +428,113 @@ static void last_over_time(const struct windows *w, const double *v, const doubl
     copy_presence(present, w->any, w->times->at.n);
 }
 
+// ---- times of samples
+
+static void ts_of_first(const struct windows *w, const double *v, const double *param, double *out,
+                        uint64_t *present)
+{
+    (void)v;
+    (void)param;
+    for (size_t k = 0; k < w->times->at.n && w->n; k++)
+        out[k] = (double)w->t[w->first[k]] / 1000;
+    copy_presence(present, w->any, w->times->at.n);
+}
+
+static void ts_of_last(const struct windows *w, const double *v, const double *param, double *out,
+                       uint64_t *present)
+{
+    (void)v;
+    (void)param;
+    for (size_t k = 0; k < w->times->at.n && w->n; k++)
+        out[k] = (double)w->t[w->last[k]] / 1000;
+    copy_presence(present, w->any, w->times->at.n);
+}
+
+// The last sample that holds the extreme.
+static void ts_of_extreme(const struct windows *w, const double *v, bool greatest, double *out,
+                          uint64_t *present)
+{
+    for (size_t k = 0; k < w->times->at.n && w->n; k++) {
+        size_t best = w->first[k];
+        for (size_t i = best; i <= w->last[k]; i++)
+            if (isnan(v[best]) || (greatest ? v[i] >= v[best] : v[i] <= v[best]))
+                best = i;
+        out[k] = (double)w->t[best] / 1000;
+    }
+    copy_presence(present, w->any, w->times->at.n);
+}
+
+static void ts_of_max(const struct windows *w, const double *v, const double *param, double *out,
+                      uint64_t *present)
+{
+    (void)param;
+    ts_of_extreme(w, v, true, out, present);
+}
+
+static void ts_of_min(const struct windows *w, const double *v, const double *param, double *out,
+                      uint64_t *present)
+{
+    (void)param;
+    ts_of_extreme(w, v, false, out, present);
+}
+
+// ---- least squares
+
+// Of the samples [first, last], in seconds from origin_ms.
+static void regression(const int64_t *t, const double *v, size_t first, size_t last,
+                       int64_t origin_ms, double *out_slope, double *out_intercept)
+{
+    double x_sum = 0, x_c = 0, y_sum = 0, y_c = 0, xy_sum = 0, xy_c = 0, xx_sum = 0, xx_c = 0;
+    bool constant = true;
+    for (size_t i = first; i <= last; i++) {
+        const double x = (double)(t[i] - origin_ms) / 1e3;
+        constant = constant && v[i] == v[first];
+        kahan_add(x, &x_sum, &x_c);
+        kahan_add(v[i], &y_sum, &y_c);
+        kahan_add(x * v[i], &xy_sum, &xy_c);
+        kahan_add(x * x, &xx_sum, &xx_c);
+    }
+    if (constant) {
+        *out_slope = isinf(v[first]) ? NAN : 0;
+        *out_intercept = isinf(v[first]) ? NAN : v[first];
+        return;
+    }
+    const double n = (double)(last - first + 1);
+    x_sum += x_c;
+    y_sum += y_c;
+    xy_sum += xy_c;
+    xx_sum += xx_c;
+    const double covariance = xy_sum - x_sum * y_sum / n, variance = xx_sum - x_sum * x_sum / n;
+    *out_slope = covariance / variance;
+    *out_intercept = y_sum / n - *out_slope * x_sum / n;
+}
+
+static void deriv(const struct windows *w, const double *v, const double *param, double *out,
+                  uint64_t *present)
+{
+    (void)param;
+    for (size_t k = 0; k < w->times->at.n; k++) {
+        double intercept;
+        if (steps_has(w->two, k))
+            regression(w->t, v, w->first[k], w->last[k], w->t[w->first[k]], &out[k], &intercept);
+    }
+    copy_presence(present, w->two, w->times->at.n);
+}
+
+static void predict_linear(const struct windows *w, const double *v, const double *param,
+                           double *out, uint64_t *present)
+{
+    for (size_t k = 0; k < w->times->at.n; k++) {
+        if (!steps_has(w->two, k))
+            continue;
+        double slope, intercept;
+        regression(w->t, v, w->first[k], w->last[k], steps_time(&w->times->asked, k), &slope,
+                   &intercept);
+        out[k] = slope * param[k] + intercept;
+    }
+    copy_presence(present, w->two, w->times->at.n);
+}
+
 // ---- quantiles
 
 // Moves the NaNs to the front; how many.
@@ -536,11 +643,43 @@ static void quantile_over_time(const struct windows *w, const double *v, const d
     arena_deinit(&scratch);
 }
 
+// The median of distances from the median; NaN among the values gives NaN.
+static void mad_over_time(const struct windows *w, const double *v, const double *param,
+                          double *out, uint64_t *present)
+{
+    (void)param;
+    struct arena scratch;
+    arena_init(&scratch, 0);
+    double *values = arena_alloc(&scratch, (w->n + 1) * sizeof *values, _Alignof(double));
+    for (size_t k = 0; k < w->times->at.n; k++) {
+        if (!w->count[k])
+            continue;
+        const size_t n = w->count[k];
+        memcpy(values, v + w->first[k], n * sizeof *values);
+        const double median = quantile_of(0.5, values, n);
+        bool has_nan = false;
+        for (size_t i = 0; i < n; i++) {
+            has_nan |= isnan(values[i]);
+            values[i] = fabs(values[i] - median);
+        }
+        out[k] = has_nan ? NAN : quantile_of(0.5, values, n);
+    }
+    copy_presence(present, w->any, w->times->at.n);
+    arena_deinit(&scratch);
+}
+
 static const struct range_function functions[] = {
     {PROMQL_FN_AVG_OVER_TIME, avg_over_time, WINDOW_AS_IT_IS, false, 0, -1},
     {PROMQL_FN_CHANGES, changes, WINDOW_AS_IT_IS, false, 0, -1},
     {PROMQL_FN_COUNT_OVER_TIME, count_over_time, WINDOW_AS_IT_IS, false, 0, -1},
     {PROMQL_FN_DELTA, delta, WINDOW_EXTRAPOLATED, false, 0, -1},
+    {PROMQL_FN_DERIV, deriv, WINDOW_AS_IT_IS, false, 0, -1},
+    {PROMQL_FN_MAD_OVER_TIME, mad_over_time, WINDOW_AS_IT_IS, false, 0, -1},
+    {PROMQL_FN_PREDICT_LINEAR, predict_linear, WINDOW_AS_IT_IS, false, 0, 1},
+    {PROMQL_FN_TS_OF_FIRST_OVER_TIME, ts_of_first, WINDOW_AS_IT_IS, false, 0, -1},
+    {PROMQL_FN_TS_OF_LAST_OVER_TIME, ts_of_last, WINDOW_AS_IT_IS, false, 0, -1},
+    {PROMQL_FN_TS_OF_MAX_OVER_TIME, ts_of_max, WINDOW_AS_IT_IS, false, 0, -1},
+    {PROMQL_FN_TS_OF_MIN_OVER_TIME, ts_of_min, WINDOW_AS_IT_IS, false, 0, -1},
     {PROMQL_FN_FIRST_OVER_TIME, first_over_time, WINDOW_AS_IT_IS, true, 0, -1},
     {PROMQL_FN_IDELTA, idelta, WINDOW_AS_IT_IS, false, 0, -1},
     {PROMQL_FN_INCREASE, increase, WINDOW_EXTRAPOLATED, false, 0, -1},

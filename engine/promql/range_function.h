@@ -9,8 +9,9 @@
 #include "engine/promql/function_table.h"
 #include "engine/promql/steps.h"
 
-struct window_times { // when a query looks
-    struct steps at;  // step_ms may be 0 here: each window is the same, @ was given
+struct window_times {   // when a query looks
+    struct steps asked; // the steps of the evaluation
+    struct steps at;    // the same, but where @ was given: step_ms is 0, each window is the same
     int64_t offset_ms, range_ms;
 };
 
