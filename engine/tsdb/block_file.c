@@ -122,6 +122,7 @@ err block_table_load(struct block_file *f, enum block_section section, struct er
         chunks[i] = block_chunk_load(bytes + i * BLOCK_CHUNK_BYTES);
     for (size_t i = 0; i < n && code == ERR_OK; i++) {
         if ((i == 0 && chunks[i].first != 0) ||
+            (section == BLOCK_COLUMNS && chunks[i].raw_size != 0) ||
             !chunk_is_sound(&chunks[i], i + 1 < n ? chunks[i + 1].first : info->items, info))
             code = block_corrupt(f, info->table_offset + i * BLOCK_CHUNK_BYTES, e,
                                  "an impossible table entry");

@@ -1,0 +1,129 @@
+// A file of any bytes, with its checksums put right so that what they guard is reached, is refused
+// as corrupt or answers consistently.
+#include <stdio.h>
+#include <unistd.h>
+
+#include "engine/base/util.h"
+#include "engine/model/labels.h"
+#include "engine/tsdb/block_format.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/lib/in_loop.h"
+
+static void put_right_section(uint8_t *p, size_t end, uint8_t *section)
+{
+    const uint64_t table = load_le64(section), chunks = load_le32(section + 8);
+    if (table > end || chunks > (end - table) / BLOCK_CHUNK_BYTES)
+        return;
+    for (uint64_t i = 0; i < chunks; i++) {
+        uint8_t *at = p + table + i * BLOCK_CHUNK_BYTES;
+        struct block_chunk c = block_chunk_load(at);
+        if (c.offset > end || c.size > end - c.offset)
+            continue;
+        c.crc = block_chunk_crc(c.offset, p + c.offset, c.size);
+        block_chunk_store(&c, at);
+    }
+    store_le32(section + 16, block_chunk_crc(table, p + table, chunks * BLOCK_CHUNK_BYTES));
+}
+
+static void put_right(uint8_t *p, size_t n)
+{
+    const size_t end = n - BLOCK_FOOTER_BYTES;
+    uint8_t *footer = p + end, *sections = footer + 8 + 4 * 5 + 8 * 5;
+    block_header_store(load_le32(p + 12), load_le32(p + 16), p);
+    memcpy(footer, p, 12);
+    store_le64(sections - 8, n);
+    for (unsigned i = 0; i < BLOCK_SECTION_COUNT; i++)
+        put_right_section(p, end, sections + i * (size_t)BLOCK_SECTION_BYTES);
+    store_le32(footer + BLOCK_FOOTER_BYTES - 4,
+               block_chunk_crc(end, footer, BLOCK_FOOTER_BYTES - 4));
+}
+
+static bool is_good(err code)
+{
+    fuzz_must(code == ERR_OK || code == ERR_CORRUPT);
+    return code == ERR_OK;
+}
+
+static void check_columns(const struct column *columns, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 1; k < columns[i].n; k++)
+            fuzz_must(columns[i].t[k] > columns[i].t[k - 1]);
+}
+
+static void ask(struct block_file *f, const struct matcher *ms, size_t n)
+{
+    static const struct block_range ranges[] = {{0, UINT32_MAX}, {1, 9}};
+    for (size_t i = 0; i < countof(ranges); i++) {
+        struct arena a;
+        struct block_series *series = NULL;
+        struct str *texts;
+        size_t count = 0, texts_n;
+        arena_init(&a, 0);
+        (void)is_good(block_file_label_names(f, ms, n, ranges[i], &a, &texts, &texts_n, NULL));
+        (void)is_good(
+            block_file_label_values(f, STR("job"), ms, n, ranges[i], &a, &texts, &texts_n, NULL));
+        if (is_good(block_file_select(f, ms, n, ranges[i], 0, &a, &series, &count, NULL))) {
+            struct column *columns = arena_array(&a, count, struct column);
+            uint32_t *ids = arena_array(&a, count, uint32_t);
+            for (size_t k = 0; k < count; k++) {
+                ids[k] = series[k].id;
+                fuzz_must(labels_check(series[k].labels) &&
+                          matchers_match(ms, n, series[k].labels));
+                fuzz_must(series[k].partition >= ranges[i].begin &&
+                          series[k].partition < ranges[i].end);
+            }
+            if (is_good(block_file_read(f, ids, count, INT64_MIN, INT64_MAX, &a, columns, NULL)))
+                check_columns(columns, count);
+        }
+        arena_deinit(&a);
+    }
+}
+
+struct run {
+    char path[64], merged[80];
+    const struct regex *regex;
+};
+
+static void open_and_ask(void *arg)
+{
+    const struct run *r = arg;
+    const struct matcher ms[] = {{MATCHER_NE, STR("mode"), STR("idle"), NULL},
+                                 {MATCHER_RE, LABEL_NAME, STR("n.*|up"), r->regex},
+                                 {MATCHER_EQ, STR("instance"), STR("a:1"), NULL}};
+    struct block_file *f;
+    struct block_summary summary;
+    if (!is_good(block_file_open(r->path, 4096, &f, NULL)))
+        return;
+    for (size_t n = 0; n <= countof(ms); n++)
+        ask(f, ms, n);
+    struct block_file *const both[] = {f, f};
+    unlink(r->merged);
+    const err code = block_merge(both, 2, r->merged, INT64_MIN, &summary, NULL);
+    if (code != ERR_INVALID) // labels that no writer makes
+        (void)is_good(code);
+    block_file_unref(f);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct run r;
+    struct regex *regex;
+    FILE *file;
+    if (size < BLOCK_HEADER_BYTES + BLOCK_FOOTER_BYTES)
+        return 0;
+    const struct str input = fuzz_exact(data, size);
+    snprintf(r.path, sizeof r.path, "/dev/shm/ferula-fuzz-%d", (int)getpid());
+    snprintf(r.merged, sizeof r.merged, "%s-merged", r.path);
+    put_right((uint8_t *)(uintptr_t)input.p, input.n);
+    file = fopen(r.path, "wbe");
+    fuzz_must(file && fwrite(input.p, 1, input.n, file) == input.n && fclose(file) == 0);
+    fuzz_must(regex_create(STR("n.*|up"), REGEX_ANCHORED, &regex, NULL) == ERR_OK);
+    r.regex = regex;
+    in_loop(IN_LOOP_POLL, open_and_ask, &r);
+    regex_destroy(regex);
+    unlink(r.path);
+    unlink(r.merged);
+    fuzz_release(input);
+    return 0;
+}
