@@ -166,9 +166,7 @@ static err allocate_up_to(struct wal *wal, uint64_t end, struct errmsg *e)
     return ERR_OK;
 }
 
-// *out_is_sync: it is a sync that failed.
-static err begin_file(struct wal *wal, const struct wal_segment *segment, bool *out_is_sync,
-                      struct errmsg *e)
+static err begin_file(struct wal *wal, const struct wal_segment *segment, struct errmsg *e)
 {
     char path[WAL_PATH_MAX];
     wal_segment_path(wal->dir, &segment->stream, segment->number, path, sizeof path);
@@ -181,10 +179,8 @@ static err begin_file(struct wal *wal, const struct wal_segment *segment, bool *
     err code = allocate_up_to(wal, sizeof bytes, e);
     if (code == ERR_OK)
         code = file_write(&wal->file, 0, bytes, sizeof bytes, e);
-    if (code == ERR_OK) {
+    if (code == ERR_OK) // when it fails, the next try makes a new file and syncs again
         code = path_sync_dir(wal->dir, e);
-        *out_is_sync = code != ERR_OK;
-    }
     if (code != ERR_OK) {
         file_close(&wal->file);
         (void)path_unlink(path, NULL);
@@ -213,13 +209,14 @@ static void abandon_segment(struct wal *wal)
     }
 }
 
+// *out_is_sync: it is a sync of what was acknowledged that failed.
 static err change_segment(struct wal *wal, const struct wal_segment *segment, bool *out_is_sync,
                           struct errmsg *e)
 {
     *out_is_sync = true;
     TRY(end_segment(wal, e));
     *out_is_sync = false;
-    return begin_file(wal, segment, out_is_sync, e);
+    return begin_file(wal, segment, e);
 }
 
 // ---- the writer

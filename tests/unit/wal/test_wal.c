@@ -1,275 +1,11 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "engine/base/mem.h"
+#include "engine/base/rng.h"
 #include "engine/base/util.h"
-#include "engine/tsdb/wal.h"
-#include "engine/tsdb/wal_replay.h"
-#include "io/clock.h"
-#include "io/file.h"
 #include "simd/simd.h"
-#include "tests/unit/wal/wal_faults.h"
-#include "tests/unit/wal/wal_traffic.h"
-
-enum { SNAPSHOTS_MAX = 6, TEXT = 512, COMMITS_MAX = 4000, MS = 1000 * 1000 };
-
-enum state { PENDING, ACKED, REFUSED };
-
-struct commit {
-    size_t from, n; // of the samples sent
-    uint64_t seq;
-    enum state state;
-};
-
-// The folder as a killed process would have left it.
-struct snapshot {
-    size_t commits, acked; // handed over; of these acknowledged
-    struct wal_mark mark;
-};
-
-struct run {
-    uint64_t seed;
-    enum wal_sync sync;
-    uint64_t segment_bytes;
-    size_t commits_wanted;
-    bool truncate;
-    faults_judge_fn *judge;
-    // What happens.
-    char dir[TEXT];
-    struct wal *wal;
-    struct traffic traffic;
-    struct commit commits[COMMITS_MAX];
-    size_t commits_count, acked, refused_at_once;
-    struct snapshot snapshots[SNAPSHOTS_MAX];
-    size_t snapshots_count, senders;
-    struct wal_mark mark;
-    int fatal;
-    uint64_t judged; // operations
-    bool heal;       // the judge lets everything pass
-    struct wal_stats stats;
-    err close_code;
-    char failure[1024];
-};
-
-static void fail(struct run *run, const char *what)
-{
-    if (!run->failure[0])
-        snprintf(run->failure, sizeof run->failure, "%s", what);
-}
-
-static void shell(const char *command)
-{
-    if (system(command) != 0)
-        abort();
-}
-
-static void note_fatal(void *arg, const char *reason)
-{
-    struct run *run = arg;
-    run->fatal++;
-    if (!strstr(reason, "sync"))
-        fail(run, reason);
-}
-
-static void take_snapshot(struct run *run)
-{
-    char command[4 * TEXT];
-    if (run->snapshots_count == SNAPSHOTS_MAX)
-        return;
-    const size_t i = run->snapshots_count++;
-    run->snapshots[i] = (struct snapshot){run->commits_count, run->acked, run->mark};
-    snprintf(command, sizeof command, "mkdir %s/copy%zu; cp %s/*.wal %s/copy%zu 2>/dev/null; true",
-             run->dir, i, run->dir, run->dir, i);
-    shell(command);
-}
-
-// ---- flows
-
-static void commit_row(struct run *run)
-{
-    struct traffic *t = &run->traffic;
-    struct wal_row row;
-    struct errmsg e;
-    struct commit *c = &run->commits[run->commits_count];
-    if (traffic_row(t, &row))
-        wal_forget(run->wal, row.cohort);
-    if (wal_append(run->wal, &row, 1, &c->seq, &e) != ERR_OK) {
-        run->refused_at_once++;
-        (void)fiber_sleep_ns(2 * MS);
-        return;
-    }
-    c->from = t->sent.n;
-    c->n = row.n;
-    run->commits_count++;
-    traffic_keep(t, &row, c->seq);
-    const err code = wal_wait(run->wal, c->seq, &e);
-    c->state = code == ERR_OK ? ACKED : REFUSED;
-    if (code == ERR_OK && run->acked < (size_t)(c - run->commits) + 1)
-        run->acked = (size_t)(c - run->commits) + 1;
-    if (code != ERR_OK && code != (run->fatal ? ERR_IO : ERR_LIMIT))
-        fail(run, e.text);
-}
-
-static void sender(void *arg)
-{
-    struct run *run = arg;
-    struct rng rng;
-    rng_init(&rng, run->seed + run->senders);
-    run->senders++;
-    const int64_t end_ns = clock_mono_ns() + 20000ll * MS;
-    while (run->commits_count < run->commits_wanted && !run->fatal && clock_mono_ns() < end_ns) {
-        commit_row(run);
-        if (rng_below(&rng, 20) == 0)
-            (void)fiber_sleep_ns((int64_t)rng_below(&rng, MS));
-        if (rng_below(&rng, run->commits_wanted / 4) == 0)
-            take_snapshot(run);
-    }
-    run->senders--;
-}
-
-static void truncate_some(struct run *run)
-{
-    struct errmsg e;
-    if (run->acked < 60)
-        return;
-    const uint64_t low = run->commits[run->acked - 50].seq;
-    run->mark = wal_mark_at(run->wal, low);
-    wal_reader_advance(run->wal, WAL_READER_SEALING, low);
-    if (wal_truncate(run->wal, &e) != ERR_OK)
-        fail(run, e.text);
-}
-
-static void run_flow(void *arg)
-{
-    struct run *run = arg;
-    struct errmsg e;
-    const struct wal_options options = {
-        .dir = run->dir,
-        .stream = {.epoch = 5, .shard = 2},
-        .sync = run->sync,
-        .sync_interval_ms = 3,
-        .segment_bytes = run->segment_bytes,
-        .source = traffic_source(&run->traffic),
-        .fatal = note_fatal,
-        .fatal_arg = run,
-    };
-    run->mark = (struct wal_mark){.stream = options.stream};
-    if (wal_open(&options, &run->wal, &e) != ERR_OK) {
-        fail(run, e.text);
-        return;
-    }
-    for (int i = 0; i < 5; i++)
-        fiber_start_always(LOOP_RECEIVE, sender, run, NULL);
-    do {
-        (void)fiber_sleep_ns(2 * MS);
-        if (run->truncate)
-            truncate_some(run);
-    } while (run->senders > 0);
-    run->heal = true;
-    if (run->truncate && (run->fatal || wal_flush(run->wal, &e) == ERR_OK))
-        truncate_some(run);
-    wal_stats(run->wal, &run->stats);
-    run->close_code = wal_close(run->wal, &e);
-}
-
-static void run_it(struct run *run)
-{
-    snprintf(run->dir, TEXT, "/tmp/ferula-wal-XXXXXX");
-    if (!mkdtemp(run->dir))
-        abort();
-    traffic_init(&run->traffic, run->seed);
-    faults_loop(run->judge, run, run_flow, run);
-}
-
-static void clean_up(struct run *run)
-{
-    char command[TEXT + 20];
-    snprintf(command, sizeof command, "rm -rf %s", run->dir);
-    shell(command);
-    traffic_deinit(&run->traffic);
-    mem_free(run);
-}
-
-// ---- replay
-
-struct replay {
-    char dir[TEXT];
-    struct wal_mark mark;
-    struct traffic_receiver got;
-    struct wal_replay_progress progress;
-    err code;
-    struct errmsg e;
-};
-
-static void replay_flow(void *arg)
-{
-    struct replay *r = arg;
-    r->code = wal_replay_stream(r->dir, &r->mark, &traffic_ops, &r->got, &r->progress, &r->e);
-}
-
-static void replay(struct replay *r)
-{
-    faults_loop(NULL, NULL, replay_flow, r);
-    cr_assert_eq(r->code, ERR_OK, "%s", r->e.text);
-}
-
-// What was sent in the first commits at or above the mark and not refused; out_acked: up to and
-// with the commit acked - 1.
-static struct traffic_list wanted(const struct run *run, size_t commits, size_t acked,
-                                  uint64_t mark, size_t *out_acked)
-{
-    struct traffic_list l = {0};
-    *out_acked = 0;
-    for (size_t i = 0; i < commits; i++) {
-        const struct commit *c = &run->commits[i];
-        if (c->state == REFUSED || c->seq < mark)
-            continue;
-        for (size_t k = c->from; k < c->from + c->n; k++) {
-            l.items = mem_grow(l.items, &l.capacity, l.n + 1, sizeof *l.items);
-            l.items[l.n++] = run->traffic.sent.items[k];
-        }
-        if (i < acked)
-            *out_acked = l.n;
-    }
-    return l;
-}
-
-static void check_folder(const struct run *run, const char *sub, const struct snapshot *s,
-                         bool whole)
-{
-    struct replay *r = mem_zalloc(sizeof *r);
-    snprintf(r->dir, TEXT, "%.400s%s", run->dir, sub);
-    r->mark = s->mark;
-    replay(r);
-    size_t acked;
-    struct traffic_list want = wanted(run, s->commits, s->acked, s->mark.seq, &acked);
-    cr_assert_eq(r->got.corruptions, 0, "%s", sub);
-    cr_assert_eq(r->progress.rows_skipped, 0);
-    cr_assert(traffic_equal(&want, 0, &r->got.list), "%s, seed %lu", sub, run->seed);
-    cr_assert_leq(r->got.list.n, want.n, "%s: %zu, sent %zu", sub, r->got.list.n, want.n);
-    if (run->sync != WAL_SYNC_NONE)
-        cr_assert_geq(r->got.list.n, acked, "%s", sub);
-    if (whole)
-        cr_assert_eq(r->got.list.n, want.n, "%s: %zu of %zu, seed %lu", sub, r->got.list.n, want.n,
-                     run->seed);
-    traffic_list_deinit(&want);
-    traffic_list_deinit(&r->got.list);
-    mem_free(r);
-}
-
-static void check_all(struct run *run)
-{
-    cr_assert_str_empty(run->failure, "%s", run->failure);
-    for (size_t i = 0; i < run->snapshots_count; i++) {
-        char sub[32];
-        snprintf(sub, sizeof sub, "/copy%zu", i);
-        check_folder(run, sub, &run->snapshots[i], false);
-    }
-    const struct snapshot end = {run->commits_count, run->acked, run->mark};
-    check_folder(run, "", &end, true);
-}
+#include "tests/unit/wal/wal_run.h"
 
 static const struct {
     enum wal_sync sync;
@@ -285,14 +21,14 @@ Test(wal, what_was_acknowledged_survives_a_kill)
 {
     simd_init(SIMD_ALL);
     for (size_t i = 0; i < countof(plans); i++) {
-        struct run *run = mem_zalloc(sizeof *run);
-        run->seed = i + 1;
+        struct run *run = run_create(i + 1);
+        run->snapshots_max = RUN_SNAPSHOTS_MAX;
         run->commits_wanted = 1200;
         run->sync = plans[i].sync;
         run->segment_bytes = plans[i].segment_bytes;
         run->truncate = plans[i].truncate;
-        run_it(run);
-        check_all(run);
+        faults_loop(NULL, NULL, run_flow, run);
+        run_check_all(run);
         cr_assert_eq(run->close_code, ERR_OK);
         cr_assert_eq(run->fatal, 0);
         cr_assert_eq(run->acked, 1200);
@@ -301,6 +37,242 @@ Test(wal, what_was_acknowledged_survives_a_kill)
             cr_assert_gt(run->stats.segment, 3);
         if (run->truncate) // files come and go
             cr_assert_lt(run->stats.segments, run->stats.segment);
-        clean_up(run);
+        run_destroy(run);
     }
+}
+
+// ---- faults
+
+struct judge {
+    struct rng rng;
+    int failures_left, short_left;
+    bool spare_next_write; // after a cut that failed, the overwriting of the tail works
+    int failed[OP_KIND_COUNT];
+};
+
+// A disk that is full or broken now and then, and writes less than it is told.
+static int32_t judge_disk(void *arg, struct op *op)
+{
+    static const int32_t errors[] = {-ENOSPC, -EIO, -EDQUOT};
+    struct judge *j = arg;
+    if (op->kind == OP_WRITE && j->spare_next_write) {
+        j->spare_next_write = false;
+        return 0;
+    }
+    if (op->kind == OP_WRITE && op->n > 1 && j->short_left > 0 && rng_below(&j->rng, 10) == 0) {
+        j->short_left--;
+        op->n = 1 + rng_below(&j->rng, op->n - 1);
+        return 0;
+    }
+    const bool may_fail = op->kind == OP_WRITE || op->kind == OP_ALLOCATE ||
+                          op->kind == OP_TRUNCATE || op->kind == OP_OPEN;
+    if (!may_fail || j->failures_left == 0 || rng_below(&j->rng, 90) != 0)
+        return 0;
+    j->failures_left--;
+    j->failed[op->kind]++;
+    j->spare_next_write = op->kind == OP_TRUNCATE;
+    return errors[rng_below(&j->rng, countof(errors))];
+}
+
+enum { RUNS = 6 };
+
+static void run_many(void *arg)
+{
+    struct run **runs = arg;
+    for (size_t i = 0; i < RUNS; i++)
+        fiber_start_always(LOOP_RECEIVE, run_flow, runs[i], NULL);
+}
+
+// What was refused never comes back, what was acknowledged does; and it goes on by itself.
+Test(wal, a_bad_disk_refuses_and_recovers)
+{
+    simd_init(SIMD_ALL);
+    struct run *runs[RUNS];
+    struct judge j = {.failures_left = 12, .short_left = 200};
+    rng_init(&j.rng, 77);
+    for (size_t i = 0; i < RUNS; i++) {
+        runs[i] = run_create(i + 50);
+        runs[i]->commits_wanted = 1500;
+        runs[i]->sync = i % 2 ? WAL_SYNC_ALWAYS : WAL_SYNC_INTERVAL;
+        runs[i]->segment_bytes = i < 3 ? 2000 : 0;
+        runs[i]->truncate = i == 2;
+    }
+    faults_loop(judge_disk, &j, run_many, runs);
+    size_t refused = 0;
+    for (size_t i = 0; i < RUNS; i++) {
+        run_check_all(runs[i]);
+        cr_assert_eq(runs[i]->commits_count, 1500);
+        refused += runs[i]->refused;
+        run_destroy(runs[i]);
+    }
+    cr_assert_eq(j.failures_left, 0);
+    cr_assert_gt(refused, 0);
+    cr_assert(j.failed[OP_WRITE] && j.failed[OP_ALLOCATE], "%d %d", j.failed[OP_WRITE],
+              j.failed[OP_ALLOCATE]);
+}
+
+static int32_t judge_sync(void *arg, struct op *op)
+{
+    struct judge *j = arg;
+    return op->kind == OP_SYNC && --j->failures_left == 0 ? -EIO : 0;
+}
+
+Test(wal, a_failed_sync_is_fatal)
+{
+    simd_init(SIMD_ALL);
+    int fatal = 0;
+    for (int n = 1; n < 40; n += 5) {
+        struct judge j = {.failures_left = n};
+        struct run *run = run_create((uint64_t)n);
+        run->commits_wanted = 1500;
+        run->sync = n % 2 ? WAL_SYNC_ALWAYS : WAL_SYNC_INTERVAL;
+        run->segment_bytes = n % 3 ? 2000 : 0;
+        faults_loop(judge_sync, &j, run_flow, run);
+        if (run->fatal == 0) { // the folder's, when a segment begins: that one is given up
+            cr_assert(run->refused > 0 || j.failures_left > 0);
+            run_check_all(run);
+            run_destroy(run);
+            continue;
+        }
+        fatal++;
+        cr_assert_eq(run->close_code, ERR_IO);
+        // What was acknowledged is there: the system was not shut down.
+        struct run_replay *r = run_replay(run, "", &run->mark);
+        size_t acked;
+        for (size_t i = 0; i < run->commits_count; i++)
+            run->commits[i].state = RUN_PENDING;
+        struct traffic_list want = run_wanted(run, run->commits_count, run->acked, 0, &acked);
+        cr_assert(traffic_equal(&want, 0, &r->got.list));
+        cr_assert_geq(r->got.list.n, acked);
+        traffic_list_deinit(&want);
+        run_replay_destroy(r);
+        run_destroy(run);
+    }
+    cr_assert_gt(fatal, 2);
+}
+
+Test(wal, a_full_queue_refuses)
+{
+    simd_init(SIMD_ALL);
+    struct run *run = run_create(3);
+    run->commits_wanted = 300;
+    run->sync = WAL_SYNC_ALWAYS;
+    run->queue_bytes = 1;
+    faults_loop(NULL, NULL, run_flow, run);
+    run_check_all(run);
+    cr_assert_gt(run->refused_at_once, 0);
+    cr_assert_eq(run->refused, 0);
+    run_destroy(run);
+}
+
+// ---- damage
+
+enum { FILES_MAX = 64, BYTES_MAX = 1 << 20 };
+
+static struct buf load(const char *path)
+{
+    struct buf b = {0};
+    FILE *f = fopen(path, "rb");
+    cr_assert_not_null(f);
+    b.n = fread(buf_reserve(&b, BYTES_MAX), 1, BYTES_MAX, f);
+    fclose(f);
+    return b;
+}
+
+static void save(const char *path, const char *p, size_t n)
+{
+    FILE *f = fopen(path, "wb");
+    cr_assert_not_null(f);
+    cr_assert_eq(fwrite(p, 1, n, f), n);
+    fclose(f);
+}
+
+static struct run *run_segments(uint64_t seed)
+{
+    struct run *run = run_create(seed);
+    run->commits_wanted = 600;
+    run->sync = WAL_SYNC_ALWAYS;
+    run->segment_bytes = 2000;
+    faults_loop(NULL, NULL, run_flow, run);
+    run_check_all(run);
+    cr_assert_gt(run->stats.segment, 4);
+    return run;
+}
+
+// Replays the damaged folder: nothing is invented, and nothing is lost in silence, unless may_end.
+static bool check_damage(const struct run *run, bool may_end, const char *what, size_t where)
+{
+    size_t acked;
+    struct run_replay *r = run_replay(run, "", &run->mark);
+    struct traffic_list want = run_wanted(run, run->commits_count, run->acked, 0, &acked);
+    cr_assert(traffic_is_subsequence(&want, &r->got.list), "%s at %zu", what, where);
+    if (may_end)
+        cr_assert(traffic_equal(&want, 0, &r->got.list), "%s at %zu", what, where);
+    else
+        cr_assert(r->got.corruptions > 0 || r->got.list.n == want.n, "%s at %zu: %zu of %zu", what,
+                  where, r->got.list.n, want.n);
+    const bool reported = r->got.corruptions > 0;
+    traffic_list_deinit(&want);
+    run_replay_destroy(r);
+    return reported;
+}
+
+Test(wal, a_flipped_bit_is_reported)
+{
+    simd_init(SIMD_ALL);
+    struct rng rng;
+    rng_init(&rng, 5);
+    size_t reported = 0;
+    for (uint64_t seed = 21; seed < 24; seed++) {
+        struct run *run = run_segments(seed);
+        for (int i = 0; i < 40; i++) {
+            char path[RUN_TEXT];
+            wal_segment_path(run->dir, &run->mark.stream, 1 + rng_below(&rng, run->stats.segment),
+                             path, sizeof path);
+            struct buf bytes = load(path);
+            const size_t at = rng_below(&rng, bytes.n);
+            const char flip = (char)(1u << rng_below(&rng, 8));
+            bytes.p[at] ^= flip;
+            save(path, bytes.p, bytes.n);
+            reported += check_damage(run, false, path, at);
+            bytes.p[at] ^= flip;
+            save(path, bytes.p, bytes.n);
+            buf_deinit(&bytes);
+        }
+        cr_assert_not(check_damage(run, false, "repaired", 0));
+        run_destroy(run);
+    }
+    cr_assert_gt(reported, 100);
+}
+
+// A segment in the middle that is cut, gone, or another one's (taken for reuse, never written) is
+// damage; the last one cut short is what a crash leaves.
+Test(wal, missing_parts)
+{
+    simd_init(SIMD_ALL);
+    struct run *run = run_segments(31);
+    char path[RUN_TEXT], other[RUN_TEXT];
+    const uint64_t last = run->stats.segment;
+    for (uint64_t number = 1; number <= last; number++) {
+        wal_segment_path(run->dir, &run->mark.stream, number, path, sizeof path);
+        struct buf bytes = load(path);
+        for (size_t n = 0; n < bytes.n; n += bytes.n / 7 + 1) {
+            save(path, bytes.p, n);
+            const bool reported = check_damage(run, number == last, path, n);
+            cr_assert_eq(reported, number != last, "%s cut at %zu", path, n);
+        }
+        wal_segment_path(run->dir, &run->mark.stream, number == 1 ? 2 : 1, other, sizeof other);
+        struct buf wrong = load(other);
+        save(path, wrong.p, wrong.n);
+        cr_assert_eq(check_damage(run, number == last, "reused", number), number != last);
+        if (number > 1 && number < last) {
+            cr_assert_eq(remove(path), 0);
+            cr_assert(check_damage(run, false, "removed", number));
+        }
+        save(path, bytes.p, bytes.n);
+        buf_deinit(&wrong);
+        buf_deinit(&bytes);
+    }
+    cr_assert_not(check_damage(run, false, "repaired", 0));
+    run_destroy(run);
 }
