@@ -485,8 +485,6 @@ static err eval_join(struct query *q, const struct plan_node *node, struct vec *
 err eval_binary(struct query *q, const struct plan_node *node, struct vec *out)
 {
     const struct promql_expr *e = node->expr;
-    if (e->binary.op == PROMQL_TRIM_LOWER || e->binary.op == PROMQL_TRIM_UPPER)
-        return query_unsupported(q, e, "native histograms");
     if (e->binary.lhs->type == PROMQL_TYPE_SCALAR)
         return with_scalar(q, node, true, out);
     if (e->binary.rhs->type == PROMQL_TYPE_SCALAR)

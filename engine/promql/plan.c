@@ -286,6 +286,15 @@ static void add_node(struct query *q, struct plan_node *node)
     q->nodes[q->nodes_count++] = node;
 }
 
+// They are of native histograms alone.
+static err refuse_trim(struct query *q, const struct promql_expr *e)
+{
+    if (e->type == PROMQL_TYPE_SCALAR)
+        return err_set(q->e, ERR_INVALID, "operator \"%s\" not allowed for Scalar operations",
+                       promql_op_text(e->binary.op));
+    return query_unsupported(q, e, "native histograms");
+}
+
 static err plan_node(struct query *q, struct plan_node *node)
 {
     const struct steps *steps = &node->steps;
@@ -314,6 +323,10 @@ static err plan_node(struct query *q, struct plan_node *node)
         plan_aggregation(q, node);
         return ERR_OK;
     case PROMQL_BINARY:
+        if (node->expr->binary.op == PROMQL_TRIM_LOWER ||
+            node->expr->binary.op == PROMQL_TRIM_UPPER)
+            return refuse_trim(q, node->expr);
+        return plan_children(q, node);
     case PROMQL_UNARY:
         return plan_children(q, node);
     case PROMQL_NUMBER:
