@@ -132,8 +132,8 @@ static struct value_block *rebuild(struct value_block *old, uint8_t kind, bool g
 static bool rescale(struct value_block *b, unsigned scale)
 {
     const int64_t factor = INT_POWERS[scale - b->scale];
-    const int64_t base = b->base * factor; // |base| < 2^53, factor <= 10^9: may overflow, so check
-    if (__builtin_mul_overflow_p(b->base, factor, (int64_t)0) ||
+    int64_t base;
+    if (__builtin_mul_overflow(b->base, factor, &base) ||
         !(fabs((double)base) < MANTISSA_MAX))
         return false;
     for (size_t i = 0; i < b->n; i++) {
