@@ -138,7 +138,7 @@ static enum loop_class pick_class(const struct loop *loop)
     return (enum loop_class)pick;
 }
 
-static void add_credit(struct loop *loop, int class, int64_t ns)
+static void add_credit(struct loop *loop, unsigned class, int64_t ns)
 {
     const int64_t max = CREDIT_QUOTAS * loop->options.quota_ns;
     const int64_t credit = loop->credit_ns[class] + ns;
@@ -149,7 +149,7 @@ static void add_credit(struct loop *loop, int class, int64_t ns)
 static void earn_floors(struct loop *loop, unsigned classes, int64_t ns)
 {
     for (unsigned mask = classes; mask; mask &= mask - 1) {
-        const int class = __builtin_ctz(mask);
+        const unsigned class = (unsigned)__builtin_ctz(mask);
         add_credit(loop, class, ns * floors[class] / 100);
     }
 }

@@ -20,11 +20,11 @@ struct world {
 
 static void on_each(fiber_fn *flow)
 {
-    for (int backend = 0; backend < IN_LOOP_BACKENDS; backend++) {
+    for (unsigned backend = 0; backend < IN_LOOP_BACKENDS; backend++) {
         struct world w = {0};
         waiters_init(&w.waiters);
         in_loop(backend, flow, &w);
-        cr_assert_str_eq(w.f.text, "", "backend %d: %s", backend, w.f.text);
+        cr_assert_str_eq(w.f.text, "", "backend %u: %s", backend, w.f.text);
     }
 }
 

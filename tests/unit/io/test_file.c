@@ -15,14 +15,14 @@ struct world {
 
 static void on_each(fiber_fn *flow)
 {
-    for (int backend = 0; backend < IN_LOOP_BACKENDS; backend++) {
+    for (unsigned backend = 0; backend < IN_LOOP_BACKENDS; backend++) {
         struct world w = {.dir = "/tmp/ferula-file-XXXXXX"};
         cr_assert_not_null(mkdtemp(w.dir));
         in_loop(backend, flow, &w);
         char command[128];
         snprintf(command, sizeof command, "rm -rf %s", w.dir);
         cr_assert_eq(system(command), 0);
-        cr_assert_str_eq(w.f.text, "", "backend %d: %s", backend, w.f.text);
+        cr_assert_str_eq(w.f.text, "", "backend %u: %s", backend, w.f.text);
     }
 }
 

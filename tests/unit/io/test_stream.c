@@ -105,10 +105,10 @@ static void send_and_compare(void *arg)
     mem_free(got);
 }
 
-static void run_world(int backend, fiber_fn *flow, struct world *w)
+static void run_world(unsigned backend, fiber_fn *flow, struct world *w)
 {
     in_loop(backend, flow, w);
-    cr_assert_str_eq(w->f.text, "", "backend %d, %s: %s", backend, w->client_tls ? "TLS" : "plain",
+    cr_assert_str_eq(w->f.text, "", "backend %u, %s: %s", backend, w->client_tls ? "TLS" : "plain",
                      w->f.text);
 }
 
@@ -122,7 +122,7 @@ static void on_each(fiber_fn *flow)
 {
     struct certs c;
     certs_make(&c);
-    for (int backend = 0; backend < IN_LOOP_BACKENDS; backend++) {
+    for (unsigned backend = 0; backend < IN_LOOP_BACKENDS; backend++) {
         for (int with_tls = 0; with_tls < 2; with_tls++) {
             struct world w = {0};
             struct errmsg e = {""};
