@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/base/list.h"
 #include "engine/base/mem.h"
 #include "engine/base/pool.h"
 #include "engine/base/util.h"
@@ -22,14 +23,22 @@
 // in a list and becomes entries then. What this kernel's ring cannot do, which is found out by
 // probing, goes to the helper pool or, where it cannot block, is done at once.
 //
-// user_data of an entry is its op, or one of the small numbers below.
+// user_data of an entry is its op, or an acceptor with its lowest bit set, or one of the small
+// numbers below.
+//
+// A listening socket on which an accept was asked for has an acceptor: one entry that goes on
+// accepting, so that a burst of connections costs one entry in all. Connections that come while no
+// op asks wait in it, few of them; closing the socket ends it first.
 
 enum { TAG_IGNORED, TAG_WAKE, TAG_COUNT };
+// Set in user_data of a multishot accept, which belongs to a struct acceptor.
+enum { ACCEPTOR_BIT = 1 };
 
 // Opcodes that liburing 2.3 has no name for.
 enum { OPCODE_FTRUNCATE = 55 };
 
-enum place { PLACE_QUEUED = 1, PLACE_RING, PLACE_HELPER, PLACE_READY }; // op->backend[1]
+// op->backend[1]
+enum place { PLACE_QUEUED = 1, PLACE_RING, PLACE_HELPER, PLACE_ACCEPTOR, PLACE_READY };
 
 // What the kernel reads or writes while an op is in flight; op->backend[0], where there is one.
 union side {
@@ -40,6 +49,18 @@ union side {
     struct statx stat;
 };
 
+enum { ACCEPTED_MAX = 64 };
+
+struct acceptor {
+    struct list link;
+    int fd;
+    bool is_armed;          // its entry is in the ring
+    struct op_queue asking; // OP_ACCEPTs
+    struct op *closing;     // OP_CLOSE of fd, which waits until the entry has ended
+    int *accepted;          // that no op asked for; at ACCEPTED_MAX the entry is ended
+    size_t accepted_count, accepted_capacity;
+};
+
 struct uring {
     struct backend backend;
     struct io_uring ring;
@@ -48,6 +69,8 @@ struct uring {
     struct op_queue ready;  // ended
     struct pool sides;
     size_t in_ring;
+    struct list acceptors;
+    bool has_multishot; // accepts
     int wake_fd;
     uint64_t wake_value;
     bool is_native[OP_KIND_COUNT];
@@ -175,6 +198,126 @@ static void to_ring(struct uring *u, struct op *op)
     u->in_ring++;
 }
 
+static struct acceptor *acceptor_of(struct uring *u, int fd) // NULL: there is none
+{
+    for (struct list *l = u->acceptors.next; l != &u->acceptors; l = l->next)
+        if (container_of(l, struct acceptor, link)->fd == fd)
+            return container_of(l, struct acceptor, link);
+    return NULL;
+}
+
+static uint64_t tag_of(const struct acceptor *a)
+{
+    static_assert(_Alignof(struct acceptor) > ACCEPTOR_BIT && _Alignof(struct op) > ACCEPTOR_BIT,
+                  "the bit is free");
+    return (uintptr_t)a | ACCEPTOR_BIT;
+}
+
+static void arm_acceptor(struct uring *u, struct acceptor *a)
+{
+    struct io_uring_sqe *sqe = take_sqe(u);
+    io_uring_prep_multishot_accept(sqe, a->fd, NULL, NULL, SOCK_CLOEXEC);
+    io_uring_sqe_set_data64(sqe, tag_of(a));
+    a->is_armed = true;
+    u->in_ring++;
+}
+
+static void disarm_acceptor(struct uring *u, struct acceptor *a)
+{
+    struct io_uring_sqe *sqe = take_sqe(u);
+    io_uring_prep_cancel64(sqe, tag_of(a), 0);
+    io_uring_sqe_set_data64(sqe, TAG_IGNORED);
+}
+
+static void give_connection(struct uring *u, struct op *op, int fd)
+{
+    struct sockaddr_storage storage = {0};
+    socklen_t size = sizeof storage;
+    if (getpeername(fd, (struct sockaddr *)&storage, &size) < 0)
+        storage.ss_family = AF_UNSPEC; // gone already: its first read will say so
+    address_from_system(&storage, &op->address);
+    system_tune_connection(fd);
+    end_now(u, op, fd);
+}
+
+static void ask_acceptor(struct uring *u, struct op *op)
+{
+    struct acceptor *a = acceptor_of(u, op->fd);
+    if (!a) {
+        a = mem_zalloc(sizeof *a);
+        a->fd = op->fd;
+        op_queue_init(&a->asking);
+        list_push(&u->acceptors, &a->link);
+    }
+    if (a->accepted_count > 0) {
+        const int fd = a->accepted[0];
+        memmove(a->accepted, a->accepted + 1, --a->accepted_count * sizeof *a->accepted);
+        give_connection(u, op, fd);
+        return;
+    }
+    op->backend[1] = PLACE_ACCEPTOR;
+    op_queue_push(&a->asking, op);
+    if (!a->is_armed)
+        arm_acceptor(u, a);
+}
+
+static void free_acceptor(struct uring *u, struct acceptor *a)
+{
+    assert(!a->asking.first); // closed while an accept waits
+    for (size_t i = 0; i < a->accepted_count; i++)
+        close(a->accepted[i]); // as if it had still been in the listener's queue
+    list_remove(&a->link);
+    if (a->closing) {
+        a->closing->backend[1] = PLACE_QUEUED;
+        op_queue_push(&u->queued, a->closing);
+    }
+    mem_free(a->accepted);
+    mem_free(a);
+}
+
+// Whether op, which closes a socket, has to wait for its acceptor.
+static bool end_acceptor(struct uring *u, struct op *op)
+{
+    struct acceptor *a = acceptor_of(u, op->fd);
+    if (!a)
+        return false;
+    op->backend[1] = PLACE_ACCEPTOR;
+    a->closing = op;
+    if (a->is_armed)
+        disarm_acceptor(u, a);
+    else
+        free_acceptor(u, a);
+    return true;
+}
+
+static void acceptor_says(struct uring *u, struct acceptor *a, int32_t result, bool more)
+{
+    if (!more) {
+        a->is_armed = false;
+        u->in_ring--;
+    }
+    struct op *op = a->closing ? NULL : op_queue_pop(&a->asking);
+    if (result >= 0 && op) {
+        give_connection(u, op, result);
+    } else if (result >= 0) {
+        a->accepted = mem_grow(a->accepted, &a->accepted_capacity, a->accepted_count + 1,
+                               sizeof *a->accepted);
+        a->accepted[a->accepted_count++] = result;
+        if (a->accepted_count == ACCEPTED_MAX && more && !a->closing)
+            disarm_acceptor(u, a);
+    } else if (op && result != -ECANCELED) {
+        end_now(u, op, result);
+    } else if (op) { // it was ended for want of somebody who asks, and now there is one
+        op_queue_push(&a->asking, op);
+    }
+    if (a->is_armed)
+        return;
+    if (a->closing)
+        free_acceptor(u, a);
+    else if (a->asking.first)
+        arm_acceptor(u, a);
+}
+
 static void uring_submit(struct backend *b, struct op *op)
 {
     struct uring *u = of(b);
@@ -191,6 +334,12 @@ static void uring_submit(struct backend *b, struct op *op)
         end_now(u, op, op->fd);
         return;
     }
+    if (op->kind == OP_ACCEPT && u->has_multishot) {
+        ask_acceptor(u, op);
+        return;
+    }
+    if (op->kind == OP_CLOSE && end_acceptor(u, op))
+        return;
     op->backend[1] = PLACE_QUEUED;
     op_queue_push(&u->queued, op);
 }
@@ -208,6 +357,9 @@ static void uring_cancel(struct backend *b, struct op *op)
         struct io_uring_sqe *sqe = take_sqe(u);
         io_uring_prep_cancel(sqe, op, 0);
         io_uring_sqe_set_data64(sqe, TAG_IGNORED);
+    } else if (op->backend[1] == PLACE_ACCEPTOR && op->kind == OP_ACCEPT) {
+        op_queue_remove(&acceptor_of(u, op->fd)->asking, op);
+        end_now(u, op, -ECANCELED);
     } else if (op->backend[1] == PLACE_HELPER) {
         helper_cancel(u->helpers, op);
     }
@@ -253,26 +405,35 @@ static void watch_wakes(struct uring *u)
     io_uring_sqe_set_data64(sqe, TAG_WAKE);
 }
 
-// Ended ops gather in u->ready: this may be called while entries are made.
-static void reap(struct uring *u)
+static void take_completion(struct uring *u, uint64_t data, int32_t result, bool more)
 {
-    struct io_uring_cqe *cqe;
-    unsigned head, seen = 0;
-    bool woken = false;
-    io_uring_for_each_cqe(&u->ring, head, cqe) {
-        seen++;
-        if (cqe->user_data < TAG_COUNT) {
-            woken |= cqe->user_data == TAG_WAKE;
-            continue;
-        }
-        struct op *op = io_uring_cqe_get_data(cqe);
-        complete(u, op, cqe->res);
+    if (data == TAG_WAKE) {
+        watch_wakes(u);
+    } else if (data < TAG_COUNT) {
+        return;
+    } else if (data & ACCEPTOR_BIT) {
+        acceptor_says(u, (struct acceptor *)(uintptr_t)(data - ACCEPTOR_BIT), result, more);
+    } else {
+        struct op *op = (struct op *)(uintptr_t)data;
+        complete(u, op, result);
         u->in_ring--;
         end_now(u, op, op->result);
     }
-    io_uring_cq_advance(&u->ring, seen);
-    if (woken)
-        watch_wakes(u);
+}
+
+// One by one: what is done about a completion may need an entry, and so come back here. Ended ops
+// gather in u->ready.
+static void reap(struct uring *u)
+{
+    while (io_uring_cq_ready(&u->ring) > 0) {
+        struct io_uring_cqe *cqe = NULL;
+        (void)io_uring_peek_cqe(&u->ring, &cqe); // there is one
+        const uint64_t data = cqe->user_data;
+        const int32_t result = cqe->res;
+        const bool more = cqe->flags & IORING_CQE_F_MORE;
+        io_uring_cqe_seen(&u->ring, cqe);
+        take_completion(u, data, result, more);
+    }
 }
 
 static unsigned deliver(struct uring *u)
@@ -324,7 +485,7 @@ static void uring_wake(struct backend *b)
 static void uring_destroy(struct backend *b)
 {
     struct uring *u = of(b);
-    assert(!u->queued.first && u->in_ring == 0);
+    assert(!u->queued.first && u->in_ring == 0 && list_is_empty(&u->acceptors));
     io_uring_queue_exit(&u->ring);
     close(u->wake_fd);
     helper_client_destroy(u->helpers);
@@ -411,6 +572,8 @@ err backend_uring_create(unsigned entries, struct backend **out, struct errmsg *
     u->backend.ops = &uring_ops;
     op_queue_init(&u->queued);
     op_queue_init(&u->ready);
+    list_init(&u->acceptors);
+    u->has_multishot = u->ring.flags & IORING_SETUP_SINGLE_ISSUER; // newer than they are
     u->helpers = helper_client_create(&u->backend);
     pool_init(&u->sides, sizeof(union side));
     watch_wakes(u);

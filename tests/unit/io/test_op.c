@@ -326,6 +326,54 @@ Test(op, cancel)
     on_each(cancels);
 }
 
+// Connections that come while nobody asks are there later, also more than a backend keeps; and
+// closing the listener ends those nobody took.
+enum { LATE = 300 };
+
+static void connect_all(const struct address *at, int fds[static LATE])
+{
+    const struct sockaddr_in in = {
+        .sin_family = AF_INET, .sin_port = htons(at->port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    for (int i = 0; i < LATE; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM, 0);
+        if (connect(fds[i], (const struct sockaddr *)&in, sizeof in))
+            abort();
+    }
+}
+
+static void accepts_later(void *arg)
+{
+    struct world *w = arg;
+    struct findings *f = &w->f;
+    struct ends e;
+    int fds[LATE];
+    open_ends(f, &e); // asked once: multishot accepts are armed
+    for (int round = 0; round < 2; round++) {
+        connect_all(&e.at, fds);
+        want(f, fiber_sleep_ns(20 * MS) == ERR_OK);
+        for (int i = 0; i < LATE; i++) {
+            struct op accept = {.kind = OP_ACCEPT, .fd = e.listener};
+            const int fd = fiber_await(&accept);
+            want(f, fd >= 0 && accept.address.family == ADDRESS_IPV4, "%d: %d", i, fd);
+            want(f, run((struct op){.kind = OP_CLOSE, .fd = fd}) == 0);
+            close(fds[i]);
+        }
+    }
+    connect_all(&e.at, fds);
+    want(f, fiber_sleep_ns(20 * MS) == ERR_OK);
+    close_ends(f, &e);
+    for (int i = 0; i < LATE; i++) {
+        char byte;
+        want(f, recv(fds[i], &byte, 1, 0) <= 0, "%d is open", i);
+        close(fds[i]);
+    }
+}
+
+Test(op, accepts_later)
+{
+    on_each(accepts_later);
+}
+
 // done() of one of two ops that ended in the same turn cancels the other, which has come to its
 // end: it keeps its result.
 struct pair {
