@@ -43,5 +43,7 @@ const char *process_hostname(void); // valid for the process's life
 const char *process_cwd(void);
 const char *process_getenv(const char *name); // NULL: not set
 int process_pid(void);
+// Who listens on a TCP port, as far as this process may see: "process 12 (nginx)". Returns out.
+const char *process_of_port(uint16_t port, char *out, size_t size);
 
 #endif

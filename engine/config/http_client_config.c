@@ -46,7 +46,14 @@ static const struct yaml_struct authorization_type = {.go = "config.Authorizatio
                                                       .n = countof(authorization_fields),
                                                       .check = check_refs};
 
-static const char *const tls_versions[] = {"", "TLS10", "TLS11", "TLS12", "TLS13"};
+static const struct {
+    int version;
+    const char *text;
+} tls_versions[] = {{0, ""},
+                    {TLS_VERSION_10, "TLS10"},
+                    {TLS_VERSION_11, "TLS11"},
+                    {TLS_VERSION_12, "TLS12"},
+                    {TLS_VERSION_13, "TLS13"}};
 
 static err decode_tls_version(struct yaml_decoder *d, const struct yaml_node *n, void *field)
 {
@@ -54,8 +61,8 @@ static err decode_tls_version(struct yaml_decoder *d, const struct yaml_node *n,
     if (!yaml_decode_str(d, n, &text))
         return ERR_OK;
     for (size_t i = 1; i < countof(tls_versions); i++) {
-        if (str_eq(text, str_from_c(tls_versions[i]))) {
-            *(enum tls_version *)field = (enum tls_version)i;
+        if (str_eq(text, str_from_c(tls_versions[i].text))) {
+            *(int *)field = tls_versions[i].version;
             return ERR_OK;
         }
     }
@@ -64,17 +71,19 @@ static err decode_tls_version(struct yaml_decoder *d, const struct yaml_node *n,
 
 static void encode_tls_version(struct yaml_writer *w, const void *field)
 {
-    yaml_put_str(w, str_from_c(tls_versions[*(const enum tls_version *)field]));
+    for (size_t i = 0; i < countof(tls_versions); i++)
+        if (tls_versions[i].version == *(const int *)field)
+            yaml_put_str(w, str_from_c(tls_versions[i].text));
 }
 
 static bool tls_version_is_zero(const void *field)
 {
-    return *(const enum tls_version *)field == TLS_VERSION_ANY;
+    return *(const int *)field == 0;
 }
 
 static void zero_tls_version(void *field)
 {
-    *(enum tls_version *)field = TLS_VERSION_ANY;
+    *(int *)field = 0;
 }
 
 static const struct yaml_custom tls_version_field = {decode_tls_version, encode_tls_version,

@@ -6,6 +6,7 @@
 #define ENGINE_CONFIG_HTTP_CLIENT_CONFIG_H
 
 #include "engine/config/config_load.h"
+#include "io/stream.h"
 
 struct basic_auth_config {
     struct str username, username_file, username_ref;
@@ -17,21 +18,13 @@ struct authorization_config {
     struct str credentials, credentials_file, credentials_ref; // credentials is a secret
 };
 
-enum tls_version {
-    TLS_VERSION_ANY,
-    TLS_VERSION_10,
-    TLS_VERSION_11,
-    TLS_VERSION_12,
-    TLS_VERSION_13
-};
-
 struct tls_client_config {
     struct str ca, cert, key; // PEM; key is a secret
     struct str ca_file, cert_file, key_file;
     struct str ca_ref, cert_ref, key_ref;
     struct str server_name;
     bool insecure_skip_verify;
-    enum tls_version min_version, max_version;
+    int min_version, max_version; // TLS_VERSION_*; 0: the library's
 };
 
 struct http_header_config {

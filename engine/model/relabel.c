@@ -208,3 +208,23 @@ bool relabel_apply(const struct relabel_rule *rules, size_t n, struct labels_bui
             return false;
     return true;
 }
+
+static bool rule_equal(const struct relabel_rule *a, const struct relabel_rule *b)
+{
+    bool equal = a->action == b->action && a->sources_n == b->sources_n &&
+                 a->modulus == b->modulus && a->legacy_names == b->legacy_names &&
+                 str_eq(a->separator, b->separator) && str_eq(a->target, b->target) &&
+                 str_eq(a->replacement, b->replacement) && !a->regex == !b->regex;
+    for (size_t i = 0; equal && i < a->sources_n; i++)
+        equal = str_eq(a->sources[i], b->sources[i]);
+    return equal && (!a->regex || str_eq(regex_pattern(a->regex), regex_pattern(b->regex)));
+}
+
+bool relabel_rules_equal(const struct relabel_rule *a, size_t a_n, const struct relabel_rule *b,
+                         size_t b_n)
+{
+    bool equal = a_n == b_n;
+    for (size_t i = 0; equal && i < a_n; i++)
+        equal = rule_equal(&a[i], &b[i]);
+    return equal;
+}

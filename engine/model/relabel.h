@@ -49,4 +49,8 @@ void relabel_prepare(struct relabel_rule *rule);
 bool relabel_apply(const struct relabel_rule *rules, size_t n, struct labels_builder *b,
                    struct arena *a, struct buf *scratch);
 
+// Whether both lists say the same.
+bool relabel_rules_equal(const struct relabel_rule *a, size_t a_n, const struct relabel_rule *b,
+                         size_t b_n);
+
 #endif

@@ -1,0 +1,256 @@
+#include "engine/scrape/scrape.h"
+
+#include <assert.h>
+
+#include "engine/base/mem.h"
+#include "engine/base/util.h"
+#include "engine/model/labels.h"
+#include "engine/scrape/target.h"
+#include "engine/shard/shard.h"
+#include "protocol/gzip.h"
+
+struct scrape *scrape_create(const struct scrape_options *options)
+{
+    struct scrape *s = mem_zalloc(sizeof *s);
+    s->options = *options;
+    s->lg = (struct logger){.component = "scrape manager", .sink = options->log};
+    list_init(&s->targets);
+    waiters_init(&s->gone);
+    arena_init(&s->dropped_arena, 0);
+    s->gzip = gzip_reader_create();
+    s->builder = mem_zalloc(sizeof *s->builder);
+    return s;
+}
+
+void scrape_destroy(struct scrape *s)
+{
+    if (!s)
+        return;
+    assert(!s->targets_n);
+    gzip_reader_destroy(s->gzip);
+    labels_builder_deinit(s->builder);
+    mem_free(s->builder);
+    mem_free(s->dropped);
+    arena_deinit(&s->dropped_arena);
+    buf_deinit(&s->scratch);
+    prom_config_unref(s->config);
+    mem_free(s);
+}
+
+void scrape_target_gone(struct scrape *s)
+{
+    s->targets_n--;
+    waiters_wake_all(&s->gone);
+}
+
+// Whether the target at hand would be the same series again.
+bool scrape_has_successor(const struct scrape *s, const struct target *t)
+{
+    for (struct list *l = s->targets.next; l != &s->targets; l = l->next) {
+        const struct target *other = container_of(l, struct target, link);
+        if (other != t && !other->is_leaving && str_eq(other->labels, t->labels))
+            return true;
+    }
+    return false;
+}
+
+// ---- applying a configuration
+
+struct apply {
+    struct scrape *s;
+    struct prom_config *config;
+    struct arena arena;
+    struct target **by_hash; // present targets: open addressing by hash, a power of two
+    size_t by_hash_size;
+    size_t job_targets; // of the job at hand, on all shards
+};
+
+// The rules for what a series is called: with other ones the lines known so far mean nothing.
+static bool same_series(const struct scrape_config *a, const struct scrape_config *b)
+{
+    return a->honor_labels == b->honor_labels && a->validation == b->validation &&
+           relabel_rules_equal(a->metric_relabel.items, a->metric_relabel.n,
+                               b->metric_relabel.items, b->metric_relabel.n) &&
+           a->limits.labels == b->limits.labels &&
+           a->limits.label_name_length == b->limits.label_name_length &&
+           a->limits.label_value_length == b->limits.label_value_length;
+}
+
+static void index_targets(struct apply *p)
+{
+    size_t size = 16;
+    while (size < 2 * p->s->targets_n)
+        size *= 2;
+    p->by_hash_size = size;
+    p->by_hash = mem_zalloc(size * sizeof *p->by_hash);
+    for (struct list *l = p->s->targets.next; l != &p->s->targets; l = l->next) {
+        struct target *t = container_of(l, struct target, link);
+        t->is_kept = false;
+        if (t->is_leaving)
+            continue;
+        size_t at = t->hash & (size - 1);
+        while (p->by_hash[at])
+            at = (at + 1) & (size - 1);
+        p->by_hash[at] = t;
+    }
+}
+
+static struct target *find(const struct apply *p, const struct target_spec *spec)
+{
+    for (size_t at = spec->hash & (p->by_hash_size - 1); p->by_hash[at];
+         at = (at + 1) & (p->by_hash_size - 1)) {
+        struct target *t = p->by_hash[at];
+        if (t->hash == spec->hash && str_eq(t->job->job_name, spec->job->job_name) &&
+            str_eq(t->labels, spec->labels) && str_eq(t->url, spec->url))
+            return t;
+    }
+    return NULL;
+}
+
+static void add_dropped(struct scrape *s, const struct target_spec *spec)
+{
+    const uint64_t kept = spec->job->limits.keep_dropped_targets;
+    if (kept && s->dropped_n >= kept)
+        return;
+    s->dropped = mem_grow(s->dropped, &s->dropped_capacity, s->dropped_n + 1, sizeof *s->dropped);
+    s->dropped[s->dropped_n++] = (struct dropped){arena_str(&s->dropped_arena, spec->job->job_name),
+                                                  arena_str(&s->dropped_arena, spec->discovered)};
+    s->stats.dropped_targets++;
+}
+
+static void apply_target(struct apply *p, const struct target_spec *spec)
+{
+    struct scrape *s = p->s;
+    struct target *t = find(p, spec);
+    if (t && t->is_kept)
+        return; // the same target twice is one
+    if (t) {
+        if (!same_series(t->job, spec->job)) {
+            scrape_cache_deinit(&t->cache);
+            scrape_cache_init(&t->cache);
+        }
+        target_configure(t, spec, p->config);
+    } else {
+        t = target_create(s, spec, p->config);
+        list_push(&s->targets, &t->link);
+        s->targets_n++;
+        target_start(t);
+    }
+    t->is_kept = true;
+    t->job_targets = p->job_targets;
+    t->over_limit = spec->job->limits.targets && p->job_targets > spec->job->limits.targets;
+    s->stats.exceeded_target_limit += t->over_limit;
+}
+
+static bool is_mine(const struct scrape *s, struct str labels)
+{
+    const struct tsdb *db = s->options.db;
+    return tsdb_owner(db, tsdb_partition(db, labels)) == shard_index(shard_self());
+}
+
+static void apply_job(struct apply *p, const struct scrape_config *job)
+{
+    const unsigned self = shard_index(shard_self());
+    p->job_targets = 0;
+    for (size_t pass = 0; pass < 2; pass++) // the first counts
+        for (size_t g = 0; g < job->static_groups.n; g++)
+            for (size_t i = 0; i < job->static_groups.items[g].targets.n; i++) {
+                struct target_spec spec;
+                struct errmsg e;
+                const struct static_group *group = &job->static_groups.items[g];
+                const struct str address = group->targets.items[i];
+                if (!target_spec_make(job, group, address, &p->arena, &spec, &e)) {
+                    if (pass == 1 && self == 0)
+                        log_error(&p->s->lg, "creating target failed",
+                                  log_str("scrape_pool", job->job_name), log_str("target", address),
+                                  log_cstr("err", e.text));
+                } else if (spec.is_dropped) {
+                    if (pass == 1 && self == 0)
+                        add_dropped(p->s, &spec);
+                } else if (pass == 0) {
+                    p->job_targets++;
+                } else if (is_mine(p->s, spec.labels)) {
+                    apply_target(p, &spec);
+                }
+                arena_reset(&p->arena);
+            }
+}
+
+void scrape_apply(struct scrape *s, struct prom_config *config)
+{
+    struct apply p = {.s = s, .config = config};
+    arena_init(&p.arena, 0);
+    index_targets(&p);
+    arena_reset(&s->dropped_arena);
+    s->dropped_n = 0;
+    s->stats.dropped_targets = 0;
+    for (size_t i = 0; i < config->jobs_n; i++)
+        apply_job(&p, config->jobs[i]);
+    size_t active = 0;
+    for (struct list *l = s->targets.next; l != &s->targets; l = l->next) {
+        struct target *t = container_of(l, struct target, link);
+        active += t->is_kept;
+        if (!t->is_kept && !t->is_leaving)
+            target_leave(t);
+    }
+    s->stats.targets = active;
+    struct prom_config *old = s->config;
+    s->config = prom_config_ref(config);
+    prom_config_unref(old);
+    mem_free(p.by_hash);
+    arena_deinit(&p.arena);
+}
+
+void scrape_stop(struct scrape *s)
+{
+    s->is_stopping = true;
+    for (struct list *l = s->targets.next; l != &s->targets; l = l->next)
+        target_abort(container_of(l, struct target, link));
+    while (s->targets_n) {
+        const err code = waiters_wait(&s->gone);
+        (void)code; // whatever woke it: all must have ended
+    }
+}
+
+// ---- looking
+
+const struct scrape_stats *scrape_stats(const struct scrape *s)
+{
+    return &s->stats;
+}
+
+void scrape_each(struct scrape *s, scrape_view_fn *fn, void *arg)
+{
+    for (struct list *l = s->targets.next; l != &s->targets; l = l->next) {
+        const struct target *t = container_of(l, struct target, link);
+        if (t->is_leaving)
+            continue;
+        const struct scrape_target_view view = {
+            .pool = t->job->job_name,
+            .url = t->url,
+            .last_error = str_from_c(t->last_error),
+            .discovered = t->discovered,
+            .labels = t->labels,
+            .last_scrape_ms = t->last_ms,
+            .last_duration_s = t->last_duration_s,
+            .health = t->health,
+            .interval_ms = t->interval_ms,
+            .timeout_ms = t->timeout_ms,
+        };
+        fn(arg, &view);
+    }
+    for (size_t i = 0; i < s->dropped_n; i++) {
+        const struct scrape_target_view view = {
+            .is_dropped = true, .pool = s->dropped[i].pool, .discovered = s->dropped[i].discovered};
+        fn(arg, &view);
+    }
+}
+
+void scrape_each_metadata(struct scrape *s, scrape_metadata_fn *fn, void *arg)
+{
+    for (struct list *l = s->targets.next; l != &s->targets; l = l->next) {
+        const struct target *t = container_of(l, struct target, link);
+        if (!t->is_leaving)
+            target_each_metadata(t, fn, arg);
+    }
+}

@@ -1,0 +1,112 @@
+// Targets: what a scrape configuration makes of an address, and one target's life.
+//
+//   waiting   its timer is set: no fiber, no buffers
+//   scraping  a fiber fetches, parses, commits
+//   leaving   no longer configured: after two intervals its series get stale markers
+#ifndef ENGINE_SCRAPE_TARGET_H
+#define ENGINE_SCRAPE_TARGET_H
+
+#include "engine/base/arena.h"
+#include "engine/base/list.h"
+#include "engine/http/client.h"
+#include "engine/scrape/scrape.h"
+#include "engine/scrape/scrape_cache.h"
+#include "io/fiber.h"
+
+enum { REPORT_SERIES = 8 };
+
+struct target {
+    struct list link;
+    struct scrape *scrape;
+    struct prom_config *config;      // a reference
+    const struct scrape_config *job; // of config
+    struct arena arena;              // of what does not change over its life
+    struct str discovered, labels;   // encoded; labels without those that begin with __
+    struct str url;
+    uint64_t hash; // of labels and URL: its identity within a job
+    int64_t interval_ms, timeout_ms;
+    bool over_limit;    // target_limit is exceeded: every scrape fails
+    size_t job_targets; // of the job, for that error
+    bool is_kept, is_leaving, is_busy;
+    int64_t end_ms; // of a leaving one: the time of its stale markers; 0: not yet
+
+    struct timer timer;
+    struct fiber *fiber; // while busy
+    int64_t due_ns;      // of the scrape at hand or the next
+    int64_t aligned_ms;  // the schedule's time of it; 0: none yet
+    struct http_client *client;
+    struct tls *tls;
+    uint64_t tls_hash; // of the PEM texts it was made of
+    struct scrape_cache cache;
+    struct scrape_line *reports[REPORT_SERIES];
+
+    enum scrape_health health;
+    int64_t last_ms; // 0: never
+    double last_duration_s;
+    char last_error[256];
+
+    struct target_metadata *metadata; // of its metrics, open addressing by name
+    size_t metadata_n, metadata_size;
+};
+
+// An address as configured, before it is a target.
+struct target_spec {
+    const struct scrape_config *job;
+    struct str discovered, labels, url; // in the arena
+    int64_t interval_ms, timeout_ms;
+    uint64_t hash;
+    bool is_dropped; // by relabelling; only discovered stands
+};
+
+// What job makes of one address of a static group. False: it is no target (*e says why), as when no
+// address is left after relabelling.
+bool target_spec_make(const struct scrape_config *job, const struct static_group *group,
+                      struct str address, struct arena *a, struct target_spec *out,
+                      struct errmsg *e);
+
+struct target *target_create(struct scrape *s, const struct target_spec *spec,
+                             struct prom_config *config);
+// The same target under another configuration.
+void target_configure(struct target *t, const struct target_spec *spec, struct prom_config *config);
+void target_start(struct target *t);
+void target_leave(struct target *t); // configured no more: destroys itself when it is done
+void target_abort(struct target *t); // at once, without stale markers; scrape_stop waits for it
+
+// scrape_run.c: one scrape, on a fiber. Suspends.
+void target_scrape(struct target *t);
+// Stale markers for all its series, at time ms. Suspends.
+void target_end_series(struct target *t, int64_t ms);
+// scrape_fetch.c: the body, uncompressed, and the format it is in. Suspends.
+err target_fetch(struct target *t, struct buf *body, struct str *out_content_type,
+                 struct http_result *r, struct errmsg *e);
+
+// scrape_metadata.c
+struct exposition;
+void target_note_metadata(struct target *t, const struct exposition *x, int event);
+void target_forget_metadata(struct target *t, bool all); // not seen for 10 scrapes, or all
+void target_each_metadata(const struct target *t, scrape_metadata_fn *fn, void *arg);
+
+// scrape.c
+void scrape_target_gone(struct scrape *s); // a target of it has ended
+bool scrape_has_successor(const struct scrape *s, const struct target *t);
+
+struct scrape {
+    struct scrape_options options;
+    struct logger lg;
+    struct list targets;
+    struct prom_config *config;
+    struct dropped {
+        struct str pool, discovered;
+    } * dropped; // in dropped_arena
+    size_t dropped_n, dropped_capacity;
+    struct arena dropped_arena;
+    struct waiters gone;
+    bool is_stopping;
+    size_t targets_n;
+    struct gzip_reader *gzip;
+    struct labels_builder *builder; // scratch, within one turn
+    struct buf scratch;
+    struct scrape_stats stats;
+};
+
+#endif

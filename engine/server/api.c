@@ -1,0 +1,335 @@
+#include "engine/server/api.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "engine/base/calendar.h"
+#include "engine/base/duration.h"
+#include "engine/base/number.h"
+#include "engine/base/util.h"
+#include "engine/model/labels.h"
+
+enum { FORM_BODY_MAX = 10 << 20, FLUSH_FROM = 256 * 1024, NOTES_MAX = 10 };
+
+static const struct {
+    const char *name;
+    int status;
+} errors[] = {
+    [API_BAD_DATA] = {"bad_data", 400},
+    [API_EXECUTION] = {"execution", 422},
+    [API_CANCELED] = {"canceled", 499},
+    [API_TIMEOUT] = {"timeout", 503},
+    [API_INTERNAL] = {"internal", 500},
+    [API_NOT_FOUND] = {"not_found", 404},
+    [API_NOT_ACCEPTABLE] = {"not_acceptable", 406},
+    [API_UNAVAILABLE] = {"unavailable", 500},
+};
+
+static bool is_form(const struct http_exchange *x)
+{
+    const struct str type = http_header(x->head, STR("Content-Type"));
+    const ptrdiff_t end = type.n ? str_find(type, ';', 0) : STR_NONE;
+    const struct str media = str_trim(end == STR_NONE ? type : str_until(type, (size_t)end));
+    return str_eq_nocase(media, STR("application/x-www-form-urlencoded"));
+}
+
+bool api_init(struct api *api, struct server *server, struct http_exchange *x)
+{
+    *api = (struct api){.server = server, .x = x};
+    struct errmsg e;
+    if (str_eq(x->method, STR("POST")) && is_form(x)) {
+        struct str body;
+        const err code = http_read_body(x, FORM_BODY_MAX, &body, &e);
+        if (code == ERR_CANCELED)
+            return false;
+        if (code || form_parse(body, x->arena, &api->form, &e) != ERR_OK) {
+            api_error(api, API_BAD_DATA, "error parsing form values: %s", e.text);
+            api_done(api);
+            return false;
+        }
+    }
+    if (form_parse(x->query, x->arena, &api->form, &e) != ERR_OK) {
+        api_error(api, API_BAD_DATA, "error parsing form values: %s", e.text);
+        api_done(api);
+        return false;
+    }
+    return true;
+}
+
+void api_done(struct api *api)
+{
+    for (size_t i = 0; i < api->selectors_count; i++)
+        promql_parse_done(&api->selectors[i]);
+    buf_deinit(&api->out);
+}
+
+void api_error(struct api *api, enum api_error kind, const char *format, ...)
+{
+    struct errmsg e;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(e.text, sizeof e.text, format, args);
+    va_end(args);
+    buf_reset(&api->out);
+    json_init(&api->json, &api->out);
+    json_object_begin(&api->json);
+    json_key(&api->json, "status");
+    json_cstr(&api->json, "error");
+    json_key(&api->json, "errorType");
+    json_cstr(&api->json, errors[kind].name);
+    json_key(&api->json, "error");
+    json_cstr(&api->json, e.text);
+    json_object_end(&api->json);
+    http_answer(api->x, errors[kind].status, "application/json", buf_str(&api->out));
+}
+
+void api_bad_parameter(struct api *api, const char *name, const char *cause)
+{
+    api_error(api, API_BAD_DATA, "invalid parameter \"%s\": %s", name, cause);
+}
+
+void api_begin(struct api *api)
+{
+    buf_reset(&api->out);
+    json_init(&api->json, &api->out);
+    json_object_begin(&api->json);
+    json_key(&api->json, "status");
+    json_cstr(&api->json, "success");
+    json_key(&api->json, "data");
+}
+
+bool api_flush_if_due(struct api *api)
+{
+    if (api->out.n < FLUSH_FROM)
+        return true;
+    if (!api->is_streaming)
+        http_begin(api->x, 200, "application/json");
+    api->is_streaming = true;
+    const err code = http_write(api->x, buf_str(&api->out));
+    buf_reset(&api->out);
+    return code == ERR_OK;
+}
+
+// At most ten of them, and a line that says how many more there were.
+static void put_notes(struct api *api, const char *key, const struct str *notes, size_t n,
+                      const char *what)
+{
+    if (!n)
+        return;
+    json_key(&api->json, key);
+    json_array_begin(&api->json);
+    for (size_t i = 0; i < n && i < NOTES_MAX; i++)
+        json_str(&api->json, notes[i]);
+    if (n > NOTES_MAX)
+        json_str(&api->json, arena_printf(api->x->arena, "%zu more %s annotations omitted",
+                                          n - NOTES_MAX, what));
+    json_array_end(&api->json);
+}
+
+void api_end(struct api *api)
+{
+    put_notes(api, "warnings", api->warnings, api->warnings_count, "warning");
+    put_notes(api, "infos", api->infos, api->infos_count, "info");
+    json_object_end(&api->json);
+    if (!api->is_streaming) {
+        http_answer(api->x, 200, "application/json", buf_str(&api->out));
+        return;
+    }
+    const err code = http_write(api->x, buf_str(&api->out));
+    (void)code; // a client that is gone has no use for the rest
+    http_end(api->x);
+}
+
+// ---- parameters
+
+struct str api_get(const struct api *api, const char *name)
+{
+    return form_get(&api->form, str_from_c(name));
+}
+
+// time.Unix(seconds, rounded to ms) of Prometheus's parseTime, then its Time in ms.
+static bool float_time(struct str text, int64_t *out_ms)
+{
+    double seconds;
+    if (number_parse(text, &seconds) != ERR_OK || isnan(seconds))
+        return false;
+    double whole;
+    const double fraction = modf(seconds, &whole);
+    const double ms = round(fraction * 1000);
+    // Go converts a float out of range to the least integer; all of it is far beyond any sample.
+    if (whole >= 9.2e15 || whole <= -9.2e15) {
+        *out_ms = whole > 0 ? INT64_MAX : INT64_MIN;
+        return true;
+    }
+    *out_ms = (int64_t)whole * 1000 + (int64_t)ms;
+    return true;
+}
+
+bool api_parse_time(struct str text, int64_t *out_ms)
+{
+    if (float_time(text, out_ms))
+        return true;
+    if (calendar_parse(text, out_ms))
+        return true;
+    if (str_eq(text, STR("-292273086-05-16T16:47:06Z"))) {
+        *out_ms = INT64_MIN;
+        return true;
+    }
+    if (str_eq(text, STR("292277025-08-18T07:12:54.999999999Z"))) {
+        *out_ms = INT64_MAX;
+        return true;
+    }
+    return false;
+}
+
+static void bad_value(struct api *api, const char *name, struct str text, const char *what)
+{
+    struct errmsg e;
+    err_format(&e, "cannot parse \"%.*s\" to a valid %s", STR_ARG(text), what);
+    api_bad_parameter(api, name, e.text);
+}
+
+bool api_required_time(struct api *api, const char *name, int64_t *out_ms)
+{
+    const struct str text = api_get(api, name);
+    if (api_parse_time(text, out_ms))
+        return true;
+    bad_value(api, name, text, "timestamp");
+    return false;
+}
+
+bool api_time(struct api *api, const char *name, int64_t *out_ms)
+{
+    return !api_get(api, name).n || api_required_time(api, name, out_ms);
+}
+
+bool api_duration(struct api *api, const char *name, int64_t *out_ms)
+{
+    const struct str text = api_get(api, name);
+    double seconds;
+    if (number_parse(text, &seconds) == ERR_OK) {
+        const double ns = seconds * 1e9;
+        if (!(ns <= 0x1p63 && ns >= -0x1p63)) {
+            bad_value(api, name, text, "duration. It overflows int64");
+            return false;
+        }
+        *out_ms = (int64_t)(ns / 1e6);
+        return true;
+    }
+    if (text.n && duration_parse(text, out_ms, NULL) == ERR_OK)
+        return true;
+    bad_value(api, name, text, "duration");
+    return false;
+}
+
+bool api_limit(struct api *api, const char *name, uint64_t *out)
+{
+    const struct str text = api_get(api, name);
+    int64_t limit;
+    if (!text.n)
+        return true;
+    const err code = number_parse_i64(text, &limit);
+    struct errmsg e;
+    if (code == ERR_OK && limit >= 0) {
+        *out = (uint64_t)limit;
+        return true;
+    }
+    if (code == ERR_OK)
+        err_format(&e, "limit must be non-negative");
+    else
+        err_format(&e, "strconv.Atoi: parsing \"%.*s\": %s", STR_ARG(text),
+                   code == ERR_LIMIT ? "value out of range" : "invalid syntax");
+    api_bad_parameter(api, name, e.text);
+    return false;
+}
+
+static bool has_bound(const struct promql_expr *selector)
+{
+    for (size_t i = 0; i < selector->vector.matchers_count; i++)
+        if (!matcher_matches_empty(&selector->vector.matchers[i]))
+            return true;
+    return false;
+}
+
+bool api_matchers(struct api *api)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < api->form.n; i++)
+        count += str_eq(api->form.pairs[i].name, STR("match[]"));
+    api->selectors =
+        arena_alloc(api->x->arena, count * sizeof *api->selectors, _Alignof(struct promql_query));
+    const struct promql_options options = {0};
+    for (size_t i = 0; i < api->form.n; i++) {
+        struct errmsg e;
+        if (!str_eq(api->form.pairs[i].name, STR("match[]")))
+            continue;
+        struct promql_query *q = &api->selectors[api->selectors_count];
+        *q = (struct promql_query){0};
+        if (promql_parse_selector(api->form.pairs[i].value, &options, api->x->arena, q, &e) !=
+            ERR_OK) {
+            api_bad_parameter(api, "match[]", e.text);
+            return false;
+        }
+        api->selectors_count++;
+        if (!has_bound(q->expr)) {
+            api_bad_parameter(api, "match[]",
+                              "match[] must contain at least one non-empty matcher");
+            return false;
+        }
+    }
+    return true;
+}
+
+// ---- values
+
+static void put_time(struct buf *out, int64_t ms)
+{
+    if (ms < 0) {
+        buf_put_char(out, '-');
+        ms = ms == INT64_MIN ? INT64_MAX : -ms;
+    }
+    buf_put_i64(out, ms / 1000);
+    if (ms % 1000)
+        buf_printf(out, ".%03d", (int)(ms % 1000));
+}
+
+void api_put_time(struct json *json, int64_t ms)
+{
+    json_raw(json, (struct str){0});
+    put_time(json->out, ms);
+}
+
+void api_put_sample(struct json *json, int64_t ms, double v)
+{
+    struct buf *out = json->out;
+    json_raw(json, STR("["));
+    put_time(out, ms);
+    buf_put_str(out, STR(",\""));
+    out->n += number_format_api(v, buf_reserve(out, NUMBER_TEXT_MAX));
+    buf_put_str(out, STR("\"]"));
+}
+
+void api_put_labels(struct json *json, struct str labels)
+{
+    json_object_begin(json);
+    struct label label;
+    for (struct labels_iter i = labels_iter(labels); labels_next(&i, &label);) {
+        json_key_str(json, label.name);
+        json_str_plain(json, label.value);
+    }
+    json_object_end(json);
+}
+
+struct str api_date(struct arena *a, int64_t ms)
+{
+    char text[CALENDAR_TEXT_MAX];
+    return arena_str(a, str_make(text, calendar_format(ms, text)));
+}
+
+void api_put_date(struct json *json, int64_t ms)
+{
+    char text[CALENDAR_TEXT_MAX];
+    json_str(json, str_make(text, calendar_format(ms, text)));
+}

@@ -1,0 +1,100 @@
+// labels, label/<name>/values, series: what there is, without its samples.
+#include "engine/model/labels.h"
+#include "engine/server/api.h"
+#include "engine/server/fan.h"
+#include "engine/server/handlers.h"
+#include "engine/server/server.h"
+#include "protocol/escape.h"
+
+// start, end, limit and match[] of all three; false: answered.
+static bool read_question(struct api *api, struct fan_question *q)
+{
+    *q = (struct fan_question){
+        .storage = api->server->storage, .mint = INT64_MIN, .maxt = INT64_MAX};
+    if (!api_limit(api, "limit", &q->limit) || !api_time(api, "start", &q->mint) ||
+        !api_time(api, "end", &q->maxt) || !api_matchers(api))
+        return false;
+    if (q->mint > INT64_MIN)
+        q->mint--; // storage's ranges leave their start out
+    struct fan_selector *selectors = arena_alloc(
+        api->x->arena, api->selectors_count * sizeof *selectors, _Alignof(struct fan_selector));
+    for (size_t i = 0; i < api->selectors_count; i++) {
+        const struct promql_expr *s = api->selectors[i].expr;
+        selectors[i] = (struct fan_selector){s->vector.matchers, s->vector.matchers_count};
+    }
+    q->selectors = selectors;
+    q->selectors_count = api->selectors_count;
+    return true;
+}
+
+static void answer(struct api *api, const struct fan_question *q)
+{
+    static struct str truncated = {"results truncated due to limit", 30};
+    struct arena arena;
+    struct str *items;
+    size_t n;
+    struct errmsg e;
+    arena_init(&arena, (size_t)api->server->flags.query_max_bytes);
+    const err code = fan_ask(q, &arena, &items, &n, &e);
+    if (code) {
+        api_error(api, code == ERR_LIMIT ? API_EXECUTION : API_INTERNAL, "%s", e.text);
+        arena_deinit(&arena);
+        return;
+    }
+    if (q->limit && n > q->limit) {
+        n = q->limit;
+        api->warnings = &truncated;
+        api->warnings_count = 1;
+    }
+    api_begin(api);
+    json_array_begin(&api->json);
+    for (size_t i = 0; i < n && api_flush_if_due(api); i++) {
+        if (q->kind == FAN_SERIES)
+            api_put_labels(&api->json, items[i]);
+        else
+            json_str(&api->json, items[i]);
+        fiber_yield_if_due();
+    }
+    json_array_end(&api->json);
+    api_end(api);
+    arena_deinit(&arena);
+}
+
+void api_label_names(struct api *api)
+{
+    struct fan_question q;
+    if (!read_question(api, &q))
+        return;
+    q.kind = FAN_NAMES;
+    answer(api, &q);
+}
+
+void api_label_values(struct api *api, struct str name)
+{
+    struct fan_question q;
+    struct str plain = name;
+    if (str_has_prefix(name, STR("U__")))
+        plain = escape_undo_values(name, api->x->arena);
+    if (!name_is_utf8(plain)) {
+        api_error(api, API_BAD_DATA, "invalid label name: \"%.*s\"", STR_ARG(plain));
+        return;
+    }
+    if (!read_question(api, &q))
+        return;
+    q.kind = FAN_VALUES;
+    q.name = plain;
+    answer(api, &q);
+}
+
+void api_series(struct api *api)
+{
+    struct fan_question q;
+    if (!api_get(api, "match[]").p) {
+        api_error(api, API_BAD_DATA, "no match[] parameter provided");
+        return;
+    }
+    if (!read_question(api, &q))
+        return;
+    q.kind = FAN_SERIES;
+    answer(api, &q);
+}

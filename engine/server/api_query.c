@@ -1,0 +1,266 @@
+// query and query_range: PromQL over HTTP.
+#include "engine/base/util.h"
+#include "engine/promql/query.h"
+#include "engine/server/api.h"
+#include "engine/server/handlers.h"
+#include "engine/server/server.h"
+#include "io/clock.h"
+
+enum { POINTS_MAX = 11000, MS_PER_NS = 1000000 };
+
+// What both endpoints read: the timeout becomes the fiber's deadline.
+static bool read_common(struct api *api, struct query_options *o, uint64_t *limit)
+{
+    const struct server_flags *flags = &api->server->flags;
+    int64_t timeout_ms = flags->query_timeout_ms;
+    *o = (struct query_options){
+        .lookback_ms = flags->query_lookback_ms,
+        .subquery_step_ms = server_evaluation_interval_ms(api->server),
+        .samples_max = (uint64_t)flags->query_max_samples,
+        .bytes_max = (size_t)flags->query_max_bytes,
+    };
+    if (!api_limit(api, "limit", limit))
+        return false;
+    if (api_get(api, "timeout").n) {
+        int64_t asked_ms;
+        if (!api_duration(api, "timeout", &asked_ms))
+            return false;
+        if (asked_ms < timeout_ms)
+            timeout_ms = asked_ms > 0 ? asked_ms : 0;
+    }
+    if (api_get(api, "lookback_delta").n && !api_duration(api, "lookback_delta", &o->lookback_ms))
+        return false;
+    if (o->lookback_ms <= 0)
+        o->lookback_ms = flags->query_lookback_ms;
+    fiber_set_deadline(clock_mono_ns() + timeout_ms * MS_PER_NS);
+    return true;
+}
+
+static void answer_failure(struct api *api, err code, const struct errmsg *e)
+{
+    // The answer itself has the connection's own time.
+    const enum api_error kind = code == ERR_TIMEOUT                     ? API_TIMEOUT
+                                : code == ERR_CANCELED                  ? API_CANCELED
+                                : code == ERR_IO || code == ERR_CORRUPT ? API_INTERNAL
+                                                                        : API_EXECUTION;
+    fiber_set_deadline(INT64_MAX);
+    api_error(api, kind, "%s", e->text);
+}
+
+static void put_points(struct api *api, const struct query_result *r, const struct query_series *s)
+{
+    struct query_points p = {0};
+    int64_t t;
+    double v;
+    json_key(&api->json, "values");
+    json_array_begin(&api->json);
+    while (query_points_next(r, s, &p, &t, &v)) {
+        api_put_sample(&api->json, t, v);
+        if (!api_flush_if_due(api))
+            break;
+    }
+    json_array_end(&api->json);
+}
+
+static void put_series(struct api *api, const struct query_result *r)
+{
+    const bool is_vector = r->kind == QUERY_VECTOR;
+    json_array_begin(&api->json);
+    for (size_t i = 0; i < r->series_count && api_flush_if_due(api); i++) {
+        struct query_points p = {0};
+        int64_t t;
+        double v;
+        json_object_begin(&api->json);
+        json_key(&api->json, "metric");
+        api_put_labels(&api->json, r->series[i].labels);
+        if (!is_vector) {
+            put_points(api, r, &r->series[i]);
+        } else if (query_points_next(r, &r->series[i], &p, &t, &v)) {
+            json_key(&api->json, "value");
+            api_put_sample(&api->json, t, v);
+        }
+        json_object_end(&api->json);
+        fiber_yield_if_due();
+    }
+    json_array_end(&api->json);
+}
+
+static void put_value(struct api *api, const struct query_result *r)
+{
+    switch (r->kind) {
+    case QUERY_SCALAR:
+        api_put_sample(&api->json, r->steps.start_ms, r->scalar);
+        return;
+    case QUERY_STRING:
+        json_array_begin(&api->json);
+        api_put_time(&api->json, r->steps.start_ms);
+        json_str(&api->json, r->string);
+        json_array_end(&api->json);
+        return;
+    case QUERY_VECTOR:
+    case QUERY_MATRIX:
+        put_series(api, r);
+        return;
+    }
+}
+
+static void put_stats(struct api *api, const struct query_result *r, int64_t prepared_ns,
+                      int64_t evaluated_ns)
+{
+    struct json *j = &api->json;
+    const double eval = (double)evaluated_ns / 1e9, prepare = (double)prepared_ns / 1e9;
+    const struct {
+        const char *name;
+        double seconds;
+    } timings[] = {{"evalTotalTime", eval + prepare},
+                   {"resultSortTime", 0},
+                   {"queryPreparationTime", prepare},
+                   {"innerEvalTime", eval},
+                   {"execQueueTime", 0},
+                   {"execTotalTime", eval + prepare}};
+    json_key(j, "stats");
+    json_object_begin(j);
+    json_key(j, "timings");
+    json_object_begin(j);
+    for (size_t i = 0; i < countof(timings); i++) {
+        json_key(j, timings[i].name);
+        json_double(j, timings[i].seconds);
+    }
+    json_object_end(j);
+    json_key(j, "samples");
+    json_object_begin(j);
+    json_key(j, "totalQueryableSamples");
+    json_u64(j, r->stats.samples);
+    json_key(j, "samplesRead");
+    json_u64(j, r->stats.samples);
+    json_key(j, "peakSamples");
+    json_u64(j, r->stats.samples_peak);
+    json_object_end(j);
+    json_object_end(j);
+}
+
+static void take_notes(struct api *api, const struct query_result *r, bool truncated)
+{
+    struct arena *a = api->x->arena;
+    api->warnings = arena_alloc(a, (r->notes_count + 1) * sizeof *api->warnings, 8);
+    api->infos = arena_alloc(a, (r->notes_count + 1) * sizeof *api->infos, 8);
+    if (truncated)
+        api->warnings[api->warnings_count++] = STR("results truncated due to limit");
+    for (size_t i = 0; i < r->notes_count; i++) {
+        if (r->notes[i].is_warning)
+            api->warnings[api->warnings_count++] = r->notes[i].text;
+        else
+            api->infos[api->infos_count++] = r->notes[i].text;
+    }
+}
+
+static void answer_result(struct api *api, struct query_result *r, uint64_t limit, bool stats,
+                          int64_t prepared_ns, int64_t evaluated_ns)
+{
+    static const char *const kinds[] = {[QUERY_SCALAR] = "scalar",
+                                        [QUERY_STRING] = "string",
+                                        [QUERY_VECTOR] = "vector",
+                                        [QUERY_MATRIX] = "matrix"};
+    const bool truncated = limit && r->series_count > limit;
+    if (truncated)
+        r->series_count = limit;
+    take_notes(api, r, truncated);
+    api_begin(api);
+    json_object_begin(&api->json);
+    json_key(&api->json, "resultType");
+    json_cstr(&api->json, kinds[r->kind]);
+    json_key(&api->json, "result");
+    put_value(api, r);
+    if (stats)
+        put_stats(api, r, prepared_ns, evaluated_ns);
+    json_object_end(&api->json);
+    api_end(api);
+}
+
+// Parses, runs and answers, within the fiber's deadline.
+static void run_query(struct api *api, const struct query_options *o, bool is_range, uint64_t limit)
+{
+    struct server *server = api->server;
+    const struct str text = api_get(api, "query");
+    const int64_t start_ns = clock_mono_ns();
+    struct promql_query query = {0};
+    struct query_result result = {0};
+    struct errmsg e;
+    const bool stats = api_get(api, "stats").n > 0;
+    if (promql_parse(text, &server->promql, api->x->arena, &query, &e) != ERR_OK) {
+        api_bad_parameter(api, "query", e.text);
+        return;
+    }
+    const enum promql_type type = query.expr->type;
+    if (is_range && type != PROMQL_TYPE_SCALAR && type != PROMQL_TYPE_VECTOR) {
+        err_format(
+            &e, "invalid expression type \"%s\" for range query, must be Scalar or instant Vector",
+            promql_type_text(type));
+        api_bad_parameter(api, "query", e.text);
+        promql_parse_done(&query);
+        return;
+    }
+    struct arena arena; // of the result: it may be much larger than a request's
+    arena_init(&arena, o->bytes_max);
+    const int64_t parsed_ns = clock_mono_ns();
+    err code = server_query_begin(server, &e);
+    if (!code) {
+        code = promql_exec(&server->query_source, o, query.expr, text, &arena, &result, &e);
+        server_query_end(server);
+    }
+    const int64_t done_ns = clock_mono_ns();
+    if (code) {
+        answer_failure(api, code, &e);
+    } else {
+        fiber_set_deadline(INT64_MAX);
+        answer_result(api, &result, limit, stats, parsed_ns - start_ns, done_ns - parsed_ns);
+        query_done(&server->query_source, &result);
+    }
+    arena_deinit(&arena);
+    promql_parse_done(&query);
+}
+
+void api_query(struct api *api)
+{
+    struct query_options o;
+    uint64_t limit = 0;
+    int64_t at_ms = clock_wall_ms();
+    if (!read_common(api, &o, &limit) || !api_time(api, "time", &at_ms))
+        return;
+    o.start_ms = o.end_ms = at_ms;
+    run_query(api, &o, false, limit);
+}
+
+void api_query_range(struct api *api)
+{
+    struct query_options o;
+    uint64_t limit = 0;
+    int64_t start_ms, end_ms, step_ms;
+    if (!api_required_time(api, "start", &start_ms) || !api_required_time(api, "end", &end_ms))
+        return;
+    if (end_ms < start_ms) {
+        api_bad_parameter(api, "end", "end timestamp must not be before start time");
+        return;
+    }
+    if (!api_duration(api, "step", &step_ms))
+        return;
+    if (step_ms <= 0) {
+        api_bad_parameter(api, "step",
+                          "zero or negative query resolution step widths are not accepted. Try a "
+                          "positive integer");
+        return;
+    }
+    int64_t span;
+    if (__builtin_sub_overflow(end_ms, start_ms, &span) || span / step_ms > POINTS_MAX) {
+        api_error(api, API_BAD_DATA,
+                  "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the "
+                  "query resolution (?step=XX)");
+        return;
+    }
+    if (!read_common(api, &o, &limit))
+        return;
+    o.start_ms = start_ms;
+    o.end_ms = end_ms;
+    o.step_ms = step_ms;
+    run_query(api, &o, true, limit);
+}

@@ -1,0 +1,196 @@
+// status/*: what the server is and how it does; and the answers that are empty as long as the
+// configuration can hold nothing to say.
+#include <stdlib.h>
+
+#include "engine/base/duration.h"
+#include "engine/server/api.h"
+#include "engine/server/handlers.h"
+#include "engine/server/server.h"
+#include "engine/server/version.h"
+#include "io/clock.h"
+#include "io/process.h"
+
+static void put_pair(struct json *j, const char *key, struct str value)
+{
+    json_key(j, key);
+    json_str(j, value);
+}
+
+void api_put_build(struct json *j)
+{
+    json_object_begin(j);
+    put_pair(j, "version", str_from_c(PROMETHEUS_VERSION));
+    put_pair(j, "revision", str_from_c(FERULA_VERSION));
+    put_pair(j, "branch", STR("ferula"));
+    put_pair(j, "buildUser", STR(""));
+    put_pair(j, "buildDate", STR(""));
+    put_pair(j, "goVersion", STR(""));
+    json_object_end(j);
+}
+
+void api_status_buildinfo(struct api *api)
+{
+    api_begin(api);
+    api_put_build(&api->json);
+    api_end(api);
+}
+
+void api_status_config(struct api *api)
+{
+    api_begin(api);
+    json_object_begin(&api->json);
+    put_pair(&api->json, "yaml", server_self(api->server)->config->yaml);
+    json_object_end(&api->json);
+    api_end(api);
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    return strcmp((*(const struct setting *const *)a)->name,
+                  (*(const struct setting *const *)b)->name);
+}
+
+void api_status_flags(struct api *api)
+{
+    const struct settings *s = &api->server->settings;
+    const struct setting *rows[SERVER_ROWS_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < s->n; i++)
+        if (!(s->rows[i].traits & SETTING_BUILTIN))
+            rows[n++] = &s->rows[i];
+    qsort(rows, n, sizeof *rows, compare_rows);
+    struct buf value = {0};
+    api_begin(api);
+    json_object_begin(&api->json);
+    for (size_t i = 0; i < n; i++) {
+        buf_reset(&value);
+        setting_format(rows[i], &value);
+        put_pair(&api->json, rows[i]->name, buf_str(&value));
+    }
+    json_object_end(&api->json);
+    api_end(api);
+    buf_deinit(&value);
+}
+
+void api_status_runtimeinfo(struct api *api)
+{
+    const struct server *s = api->server;
+    struct json *j = &api->json;
+    struct buf retention = {0};
+    duration_format(s->flags.retention_ms, &retention);
+    api_begin(api);
+    json_object_begin(j);
+    json_key(j, "startTime");
+    api_put_date(j, s->start_ms);
+    put_pair(j, "CWD", str_from_c(process_cwd()));
+    put_pair(j, "hostname", str_from_c(process_hostname()));
+    json_key(j, "serverTime");
+    api_put_date(j, clock_wall_ms());
+    json_key(j, "reloadConfigSuccess");
+    json_bool(j, s->reload_ok);
+    json_key(j, "lastConfigTime");
+    api_put_date(j, s->reload_ms);
+    json_key(j, "corruptionCount");
+    json_u64(j, server_corruptions(api->server));
+    json_key(j, "goroutineCount"); // fibers of this shard: the nearest there is
+    json_u64(j, loop_stats(loop_current())->fibers_alive);
+    json_key(j, "GOMAXPROCS");
+    json_u64(j, shards_count(s->shards));
+    json_key(j, "GOMEMLIMIT");
+    json_u64(j, process_memory_limit());
+    put_pair(j, "GOGC", STR(""));
+    put_pair(j, "GODEBUG", STR(""));
+    put_pair(j, "storageRetention", buf_str(&retention));
+    json_object_end(j);
+    api_end(api);
+    buf_deinit(&retention);
+}
+
+void api_status_walreplay(struct api *api)
+{
+    struct tsdb_progress p = {0};
+    if (api->server->db)
+        tsdb_replay_progress(api->server->db, &p);
+    api_begin(api);
+    json_object_begin(&api->json);
+    json_key(&api->json, "min");
+    json_u64(&api->json, p.segments_min);
+    json_key(&api->json, "max");
+    json_u64(&api->json, p.segments_max);
+    json_key(&api->json, "current");
+    json_u64(&api->json, p.segments_done);
+    json_object_end(&api->json);
+    api_end(api);
+}
+
+// True as long as rules, alerting and exemplar storage are refused by the configuration.
+
+static void answer_empty(struct api *api, const char *const *keys)
+{
+    api_begin(api);
+    json_object_begin(&api->json);
+    for (; *keys; keys++) {
+        json_key(&api->json, *keys);
+        json_array_begin(&api->json);
+        json_array_end(&api->json);
+    }
+    json_object_end(&api->json);
+    api_end(api);
+}
+
+void api_rules(struct api *api)
+{
+    static const char *const keys[] = {"groups", NULL};
+    answer_empty(api, keys);
+}
+
+void api_alerts(struct api *api)
+{
+    static const char *const keys[] = {"alerts", NULL};
+    answer_empty(api, keys);
+}
+
+void api_alertmanagers(struct api *api)
+{
+    static const char *const keys[] = {"activeAlertmanagers", "droppedAlertmanagers", NULL};
+    answer_empty(api, keys);
+}
+
+static bool has_selector(const struct promql_expr *e)
+{
+    if (e->kind == PROMQL_VECTOR)
+        return true;
+    const struct promql_expr *child;
+    for (size_t i = 0; (child = promql_child(e, i)); i++)
+        if (has_selector(child))
+            return true;
+    return false;
+}
+
+void api_query_exemplars(struct api *api)
+{
+    int64_t start_ms = INT64_MIN, end_ms = INT64_MAX;
+    struct promql_query query;
+    struct errmsg e;
+    if (!api_time(api, "start", &start_ms) || !api_time(api, "end", &end_ms))
+        return;
+    if (end_ms < start_ms) {
+        api_error(api, API_BAD_DATA, "end timestamp must not be before start timestamp");
+        return;
+    }
+    if (promql_parse(api_get(api, "query"), &api->server->promql, api->x->arena, &query, &e) !=
+        ERR_OK) {
+        api_error(api, API_BAD_DATA, "%s", e.text);
+        return;
+    }
+    const bool has_selectors = has_selector(query.expr);
+    promql_parse_done(&query);
+    if (!has_selectors) {
+        http_answer(api->x, 204, NULL, (struct str){0});
+        return;
+    }
+    api_begin(api);
+    json_array_begin(&api->json);
+    json_array_end(&api->json);
+    api_end(api);
+}

@@ -1,0 +1,344 @@
+// targets, scrape_pools, metadata: what is scraped and what it says about itself.
+#include <stdlib.h>
+
+#include "engine/base/duration.h"
+#include "engine/base/mem.h"
+#include "engine/base/number.h"
+#include "engine/model/labels.h"
+#include "engine/server/api.h"
+#include "engine/server/handlers.h"
+#include "engine/server/server.h"
+#include "io/process.h"
+
+enum { ACTIVE = 1, DROPPED = 2 };
+
+struct row { // a target, already JSON
+    struct str pool, key, json;
+    bool is_dropped;
+};
+
+struct part { // of one shard; its memory is made and freed there
+    struct server *server;
+    struct str pool_wanted;
+    struct arena arena;
+    struct row *rows;
+    size_t n, capacity;
+};
+
+// localhost means another machine to who reads this: Prometheus shows its own external host
+// instead.
+static struct str global_url(const struct server *s, struct str text, struct arena *a)
+{
+    struct url u;
+    if (url_parse(text, &u, NULL) != ERR_OK)
+        return text;
+    if (!str_eq(u.host, STR("localhost")) && !str_eq(u.host, STR("127.0.0.1")) &&
+        !str_eq(u.host, STR("::1")))
+        return text;
+    // With our own port it is this server, which is known by all of its external address.
+    const ptrdiff_t colon = str_find_last(s->external_host, ':');
+    const struct str host =
+        colon == STR_NONE ? s->external_host : str_until(s->external_host, (size_t)colon);
+    const uint16_t port = u.port ? u.port : url_default_port(u.scheme);
+    const struct str end = u.path.p ? str_from(text, (size_t)(u.path.p - text.p)) : STR("");
+    if (port == s->own_port)
+        return arena_printf(a, "%.*s://%.*s%.*s", STR_ARG(s->external_scheme),
+                            STR_ARG(s->external_host), STR_ARG(end));
+    return arena_printf(a, "%.*s://%.*s:%u%.*s", STR_ARG(u.scheme), STR_ARG(host), port,
+                        STR_ARG(end));
+}
+
+static void put_text(struct json *j, const char *key, struct str value)
+{
+    json_key(j, key);
+    json_str(j, value);
+}
+
+static void put_duration(struct json *j, const char *key, int64_t ms)
+{
+    struct buf text = {0};
+    duration_format(ms, &text);
+    put_text(j, key, buf_str(&text));
+    buf_deinit(&text);
+}
+
+static void put_view(const struct part *p, const struct scrape_target_view *v, struct json *j,
+                     struct arena *a)
+{
+    static const char *const health[] = {
+        [SCRAPE_UNKNOWN] = "unknown", [SCRAPE_UP] = "up", [SCRAPE_DOWN] = "down"};
+    json_object_begin(j);
+    json_key(j, "discoveredLabels");
+    api_put_labels(j, v->discovered);
+    if (v->is_dropped) {
+        put_text(j, "scrapePool", v->pool);
+        json_object_end(j);
+        return;
+    }
+    json_key(j, "labels");
+    api_put_labels(j, v->labels);
+    put_text(j, "scrapePool", v->pool);
+    put_text(j, "scrapeUrl", v->url);
+    put_text(j, "globalUrl", global_url(p->server, v->url, a));
+    put_text(j, "lastError", v->last_error);
+    if (v->last_scrape_ms) {
+        json_key(j, "lastScrape");
+        api_put_date(j, v->last_scrape_ms);
+    } else {
+        put_text(j, "lastScrape", STR("0001-01-01T00:00:00Z"));
+    }
+    json_key(j, "lastScrapeDuration");
+    json_double(j, v->last_duration_s);
+    put_text(j, "health", str_from_c(health[v->health]));
+    put_duration(j, "scrapeInterval", v->interval_ms);
+    put_duration(j, "scrapeTimeout", v->timeout_ms);
+    json_object_end(j);
+}
+
+static void take_view(void *arg, const struct scrape_target_view *v)
+{
+    struct part *p = arg;
+    struct buf out = {0};
+    struct json j;
+    if (p->pool_wanted.n && !str_eq(p->pool_wanted, v->pool))
+        return;
+    json_init(&j, &out);
+    put_view(p, v, &j, &p->arena);
+    p->rows = mem_grow(p->rows, &p->capacity, p->n + 1, sizeof *p->rows);
+    p->rows[p->n++] = (struct row){
+        .pool = arena_str(&p->arena, v->pool),
+        .key = arena_str(&p->arena, v->is_dropped ? v->discovered : v->url),
+        .json = arena_str(&p->arena, buf_str(&out)),
+        .is_dropped = v->is_dropped,
+    };
+    buf_deinit(&out);
+}
+
+static void ask_shard(void *arg)
+{
+    struct part *p = arg;
+    arena_init(&p->arena, 0);
+    scrape_each(server_self(p->server)->scrape, take_view, p);
+}
+
+static void free_part(void *arg)
+{
+    struct part *p = arg;
+    arena_deinit(&p->arena);
+    mem_free(p->rows);
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    const struct row *x = a, *y = b;
+    const int pool = str_cmp(x->pool, y->pool);
+    return pool ? pool : str_cmp(x->key, y->key);
+}
+
+static void put_rows(struct api *api, const char *key, const struct row *rows, size_t n,
+                     bool dropped, bool wanted)
+{
+    json_key(&api->json, key);
+    json_array_begin(&api->json);
+    for (size_t i = 0; wanted && i < n && api_flush_if_due(api); i++)
+        if (rows[i].is_dropped == dropped)
+            json_raw(&api->json, rows[i].json);
+    json_array_end(&api->json);
+}
+
+// How many targets each pool dropped; rows are sorted by pool.
+static void put_dropped_counts(struct api *api, const struct row *rows, size_t n)
+{
+    json_key(&api->json, "droppedTargetCounts");
+    json_object_begin(&api->json);
+    for (size_t i = 0, next; i < n; i = next) {
+        uint64_t dropped = 0;
+        for (next = i; next < n && str_eq(rows[next].pool, rows[i].pool); next++)
+            dropped += rows[next].is_dropped;
+        json_key_str(&api->json, rows[i].pool);
+        json_u64(&api->json, dropped);
+    }
+    json_object_end(&api->json);
+}
+
+static void answer_targets(struct api *api, const struct row *rows, size_t n, unsigned state)
+{
+    api_begin(api);
+    json_object_begin(&api->json);
+    put_rows(api, "activeTargets", rows, n, false, state & ACTIVE);
+    put_rows(api, "droppedTargets", rows, n, true, state & DROPPED);
+    if (state & DROPPED) {
+        put_dropped_counts(api, rows, n);
+    } else {
+        json_key(&api->json, "droppedTargetCounts");
+        json_null(&api->json);
+    }
+    json_object_end(&api->json);
+    api_end(api);
+}
+
+static unsigned read_state(const struct api *api)
+{
+    const struct str state = api_get(api, "state");
+    if (!state.n || str_eq_nocase(state, STR("any")))
+        return ACTIVE | DROPPED;
+    if (str_eq_nocase(state, STR("active")))
+        return ACTIVE;
+    return str_eq_nocase(state, STR("dropped")) ? DROPPED : 0;
+}
+
+void api_targets(struct api *api)
+{
+    const unsigned count = shards_count(api->server->shards);
+    struct part *parts = mem_alloc_array(count, sizeof *parts);
+    for (unsigned i = 0; i < count; i++)
+        parts[i] = (struct part){.server = api->server, .pool_wanted = api_get(api, "scrapePool")};
+    shard_call_all(LOOP_CONTROL, ask_shard, parts, sizeof *parts, NULL);
+    size_t n = 0;
+    for (unsigned i = 0; i < count; i++)
+        n += parts[i].n;
+    struct row *rows = mem_alloc_array(n, sizeof *rows);
+    n = 0;
+    for (unsigned i = 0; i < count; i++)
+        for (size_t k = 0; k < parts[i].n; k++)
+            rows[n++] = parts[i].rows[k];
+    qsort(rows, n, sizeof *rows, compare_rows);
+    answer_targets(api, rows, n, read_state(api));
+    mem_free(rows);
+    shard_call_all(LOOP_CONTROL, free_part, parts, sizeof *parts, NULL);
+    mem_free(parts);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+void api_scrape_pools(struct api *api)
+{
+    const struct prom_config *config = server_self(api->server)->config;
+    struct str *names =
+        arena_alloc(api->x->arena, config->jobs_n * sizeof *names, _Alignof(struct str));
+    const size_t n = config->jobs_n;
+    for (size_t i = 0; i < n; i++)
+        names[i] = config->jobs[i]->job_name;
+    qsort(names, n, sizeof *names, compare_names);
+    api_begin(api);
+    json_object_begin(&api->json);
+    json_key(&api->json, "scrapePools");
+    json_array_begin(&api->json);
+    for (size_t i = 0; i < n; i++)
+        json_str(&api->json, names[i]);
+    json_array_end(&api->json);
+    json_object_end(&api->json);
+    api_end(api);
+}
+
+// ---- metadata
+
+struct meta_part {
+    struct server *server;
+    struct str metric_wanted;
+    struct arena arena;
+    struct scrape_metadata *items;
+    size_t n, capacity;
+};
+
+static void take_metadata(void *arg, const struct scrape_metadata *m)
+{
+    struct meta_part *p = arg;
+    if (p->metric_wanted.n && !str_eq(p->metric_wanted, m->name))
+        return;
+    p->items = mem_grow(p->items, &p->capacity, p->n + 1, sizeof *p->items);
+    p->items[p->n++] =
+        (struct scrape_metadata){arena_str(&p->arena, m->name), arena_str(&p->arena, m->type),
+                                 arena_str(&p->arena, m->help), arena_str(&p->arena, m->unit)};
+}
+
+static void ask_metadata(void *arg)
+{
+    struct meta_part *p = arg;
+    arena_init(&p->arena, 0);
+    scrape_each_metadata(server_self(p->server)->scrape, take_metadata, p);
+}
+
+static void free_metadata(void *arg)
+{
+    struct meta_part *p = arg;
+    arena_deinit(&p->arena);
+    mem_free(p->items);
+}
+
+static int compare_metadata(const void *a, const void *b)
+{
+    const struct scrape_metadata *x = a, *y = b;
+    int order = str_cmp(x->name, y->name);
+    order = order ? order : str_cmp(x->type, y->type);
+    order = order ? order : str_cmp(x->help, y->help);
+    return order ? order : str_cmp(x->unit, y->unit);
+}
+
+static void answer_metadata(struct api *api, const struct scrape_metadata *items, size_t n,
+                            int64_t limit, int64_t per_metric)
+{
+    api_begin(api);
+    json_object_begin(&api->json);
+    for (size_t i = 0, next, metrics = 0; i < n && api_flush_if_due(api); i = next, metrics++) {
+        int64_t put = 0;
+        if (limit >= 0 && (int64_t)metrics >= limit)
+            break;
+        json_key_str(&api->json, items[i].name);
+        json_array_begin(&api->json);
+        for (next = i; next < n && str_eq(items[next].name, items[i].name); next++) {
+            if ((next > i && !compare_metadata(&items[next], &items[next - 1])) ||
+                (per_metric > 0 && put >= per_metric))
+                continue;
+            json_object_begin(&api->json);
+            put_text(&api->json, "type", items[next].type);
+            put_text(&api->json, "help", items[next].help);
+            put_text(&api->json, "unit", items[next].unit);
+            json_object_end(&api->json);
+            put++;
+        }
+        json_array_end(&api->json);
+    }
+    json_object_end(&api->json);
+    api_end(api);
+}
+
+static bool read_number(struct api *api, const char *name, int64_t *out)
+{
+    const struct str text = api_get(api, name);
+    if (!text.n || number_parse_i64(text, out) == ERR_OK)
+        return true;
+    struct errmsg e;
+    err_format(&e, "%s must be a number", name);
+    api_error(api, API_BAD_DATA, "%s", e.text);
+    return false;
+}
+
+void api_metadata(struct api *api)
+{
+    int64_t limit = -1, per_metric = -1;
+    if (!read_number(api, "limit", &limit) || !read_number(api, "limit_per_metric", &per_metric))
+        return;
+    const unsigned count = shards_count(api->server->shards);
+    struct meta_part *parts = mem_alloc_array(count, sizeof *parts);
+    for (unsigned i = 0; i < count; i++)
+        parts[i] =
+            (struct meta_part){.server = api->server, .metric_wanted = api_get(api, "metric")};
+    shard_call_all(LOOP_CONTROL, ask_metadata, parts, sizeof *parts, NULL);
+    size_t n = 0;
+    for (unsigned i = 0; i < count; i++)
+        n += parts[i].n;
+    struct scrape_metadata *items = mem_alloc_array(n, sizeof *items);
+    n = 0;
+    for (unsigned i = 0; i < count; i++)
+        for (size_t k = 0; k < parts[i].n; k++)
+            items[n++] = parts[i].items[k];
+    qsort(items, n, sizeof *items, compare_metadata);
+    answer_metadata(api, items, n, limit, per_metric);
+    mem_free(items);
+    shard_call_all(LOOP_CONTROL, free_metadata, parts, sizeof *parts, NULL);
+    mem_free(parts);
+}

@@ -1,0 +1,393 @@
+// The plain pages: an index of links, and /metrics.
+#include <math.h>
+
+#include "engine/base/mem.h"
+#include "engine/base/number.h"
+#include "engine/server/cardinality.h"
+#include "engine/server/handlers.h"
+#include "engine/server/server.h"
+#include "engine/server/version.h"
+#include "io/clock.h"
+#include "io/process.h"
+
+void page_index(struct server *s, struct http_exchange *x)
+{
+    static const struct {
+        const char *path, *text;
+    } links[] = {
+        {"/metrics", "metrics of this server"},
+        {"/api/v1/query?query=up", "a first query: up"},
+        {"/api/v1/targets", "targets"},
+        {"/api/v1/labels", "label names"},
+        {"/api/v1/label/__name__/values", "metric names"},
+        {"/api/v1/metadata", "what metrics mean"},
+        {"/api/v1/status/config", "configuration"},
+        {"/api/v1/status/flags", "command line"},
+        {"/api/v1/status/tsdb", "what the head holds"},
+        {"/api/v1/status/buildinfo", "version"},
+        {"/api/v1/status/runtimeinfo", "run time"},
+        {"/-/healthy", "is it alive"},
+        {"/-/ready", "is it ready"},
+    };
+    struct buf out = {0};
+    buf_put_str(&out, STR("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+                          "<title>Ferula</title></head>\n<body>\n<h1>Ferula</h1>\n<ul>\n"));
+    for (size_t i = 0; i < sizeof links / sizeof links[0]; i++)
+        buf_printf(&out, "<li><a href=\"%.*s%s\">%s</a></li>\n", STR_ARG(s->prefix), links[i].path,
+                   links[i].text);
+    buf_put_str(&out, STR("</ul>\n</body></html>\n"));
+    http_answer(x, 200, "text/html; charset=utf-8", buf_str(&out));
+    buf_deinit(&out);
+}
+
+// ---- /metrics
+
+// What one shard contributes, gathered there and added up here.
+struct part {
+    struct server *server;
+    struct route_stats routes;
+    struct http_server_stats web;
+    struct server_query_stats queries;
+    struct scrape_stats scrape;
+    struct receiver_stats receiver;
+    struct tsdb_stats tsdb;
+    struct shard_stats shard;
+    struct loop_stats loop;
+};
+
+static void gather(void *arg) // on each shard
+{
+    struct part *p = arg;
+    const struct server_shard *self = server_self(p->server);
+    p->routes = self->routes;
+    p->web = *http_server_stats(self->web);
+    p->queries = self->queries;
+    p->scrape = *scrape_stats(self->scrape);
+    p->receiver = *receiver_stats(self->receiver);
+    tsdb_stats(p->server->db, &p->tsdb);
+    p->shard = *shard_stats(shard_self());
+    p->loop = *loop_stats(loop_current());
+}
+
+static void family(struct buf *b, const char *name, const char *type, const char *help)
+{
+    buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void put(struct buf *b, const char *name, const char *type, const char *help, double v)
+{
+    family(b, name, type, help);
+    buf_printf(b, "%s ", name);
+    buf_put_double_g(b, v);
+    buf_put_char(b, '\n');
+}
+
+static void put_u64(struct buf *b, const char *name, const char *type, const char *help, uint64_t v)
+{
+    put(b, name, type, help, (double)v);
+}
+
+static void put_process(struct server *s, struct buf *b)
+{
+    struct process_numbers n;
+    process_numbers(&n);
+    put(b, "process_cpu_seconds_total", "counter",
+        "Total user and system CPU time spent in seconds.", n.cpu_seconds);
+    put_u64(b, "process_max_fds", "gauge", "Maximum number of open file descriptors.", n.max_fds);
+    put_u64(b, "process_open_fds", "gauge", "Number of open file descriptors.", n.open_fds);
+    put_u64(b, "process_resident_memory_bytes", "gauge", "Resident memory size in bytes.",
+            n.resident_bytes);
+    put_u64(b, "process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes.",
+            n.virtual_bytes);
+    put(b, "process_start_time_seconds", "gauge",
+        "Start time of the process since unix epoch in seconds.", n.start_time_seconds);
+    family(b, "prometheus_build_info", "gauge",
+           "A metric with a constant '1' value labeled by version and revision.");
+    buf_printf(b, "prometheus_build_info{branch=\"ferula\",revision=\"%s\",version=\"%s\"} 1\n",
+               FERULA_VERSION, PROMETHEUS_VERSION);
+    put_u64(b, "prometheus_ready", "gauge",
+            "Whether Prometheus startup was fully completed and the server is ready for normal "
+            "operation.",
+            server_state(s) == SERVER_READY);
+    put_u64(b, "prometheus_config_last_reload_successful", "gauge",
+            "Whether the last configuration reload attempt was successful.", s->reload_ok);
+    put(b, "prometheus_config_last_reload_success_timestamp_seconds", "gauge",
+        "Timestamp of the last successful configuration reload.", (double)s->reload_ms / 1000);
+    put_u64(b, "ferula_config_unsupported", "gauge",
+            "Parts of the configuration that are passed over (--config.ignore-unsupported).",
+            s->unsupported);
+    family(b, "ferula_io_backend_info", "gauge", "How files and sockets are worked with.");
+    buf_printf(b, "ferula_io_backend_info{backend=\"%s\"} 1\n", loop_backend_name(loop_current()));
+}
+
+static void put_scrape(const struct scrape_stats *t, struct buf *b)
+{
+    put_u64(b, "prometheus_target_scrapes_sample_duplicate_timestamp_total", "counter",
+            "Total number of samples rejected due to duplicate timestamps but different values.",
+            t->duplicate_timestamp);
+    put_u64(b, "prometheus_target_scrapes_sample_out_of_order_total", "counter",
+            "Total number of samples rejected due to not being out of the expected order.",
+            t->out_of_order);
+    put_u64(b, "prometheus_target_scrapes_sample_out_of_bounds_total", "counter",
+            "Total number of samples rejected due to timestamp falling outside of the time bounds.",
+            t->out_of_bounds);
+    put_u64(b, "prometheus_target_scrapes_exceeded_sample_limit_total", "counter",
+            "Total number of scrapes that hit the sample limit and were rejected.",
+            t->exceeded_sample_limit);
+    put_u64(b, "prometheus_target_scrapes_exceeded_body_size_limit_total", "counter",
+            "Total number of scrapes that hit the body size limit", t->exceeded_body_size);
+    put_u64(
+        b, "prometheus_target_scrape_pool_exceeded_label_limits_total", "counter",
+        "Total number of times scrape pools hit the label limits, during sync or config reload.",
+        t->exceeded_label_limits);
+    put_u64(
+        b, "prometheus_target_scrape_pool_exceeded_target_limit_total", "counter",
+        "Total number of times scrape pools hit the target limit, during sync or config reload.",
+        t->exceeded_target_limit);
+    put_u64(b, "ferula_scrapes_total", "counter", "Scrapes that ended.", t->scrapes);
+    put_u64(b, "ferula_scrapes_failed_total", "counter", "Scrapes that failed.", t->failed);
+    put_u64(b, "ferula_scrape_samples_total", "counter", "Samples that scrapes committed.",
+            t->samples);
+    put_u64(b, "ferula_scrape_body_bytes_total", "counter", "Bytes of bodies, uncompressed.",
+            t->bytes);
+    put_u64(b, "ferula_scrape_lines_expected_total", "counter",
+            "Lines found where the previous scrape had them.", t->lines_expected);
+    put_u64(b, "ferula_scrape_exemplars_dropped_total", "counter",
+            "Exemplars that were read and not kept.", t->exemplars_dropped);
+    put_u64(b, "ferula_scrape_targets", "gauge", "Targets that are scraped.", t->targets);
+}
+
+static void put_tsdb(const struct tsdb_stats *t, struct buf *b)
+{
+    put_u64(b, "prometheus_tsdb_head_series", "gauge", "Total number of series in the head block.",
+            t->series);
+    put_u64(b, "prometheus_tsdb_head_series_created_total", "counter",
+            "Total number of series created in the head", t->series_created);
+    put_u64(b, "prometheus_tsdb_head_series_removed_total", "counter",
+            "Total number of series removed in the head", t->series_removed);
+    put_u64(b, "prometheus_tsdb_head_chunks", "gauge", "Total number of chunks in the head block.",
+            t->blocks);
+    put(b, "prometheus_tsdb_head_min_time", "gauge",
+        "Minimum time bound of the head block. The unit is decided by the library consumer.",
+        (double)t->min_time_ms);
+    put(b, "prometheus_tsdb_head_max_time", "gauge",
+        "Maximum timestamp of the head block. The unit is decided by the library consumer.",
+        (double)t->max_time_ms);
+    family(b, "prometheus_tsdb_head_samples_appended_total", "counter",
+           "Total number of appended samples.");
+    buf_printf(b, "prometheus_tsdb_head_samples_appended_total{type=\"float\"} %llu\n",
+               (unsigned long long)t->samples_appended);
+    family(b, "prometheus_tsdb_head_out_of_order_samples_appended_total", "counter",
+           "Total number of appended out of order samples.");
+    buf_printf(b, "prometheus_tsdb_head_out_of_order_samples_appended_total{type=\"float\"} %llu\n",
+               (unsigned long long)t->samples_late);
+    const struct {
+        const char *name;
+        uint64_t count;
+    } rejected[] = {{"prometheus_tsdb_out_of_order_samples_total", t->out_of_order},
+                    {"prometheus_tsdb_too_old_samples_total", t->too_old},
+                    {"prometheus_tsdb_out_of_bound_samples_total", t->out_of_bounds}};
+    for (size_t i = 0; i < sizeof rejected / sizeof rejected[0]; i++) {
+        family(b, rejected[i].name, "counter", "Total number of samples that were refused.");
+        buf_printf(b, "%s{type=\"float\"} %llu\n", rejected[i].name,
+                   (unsigned long long)rejected[i].count);
+    }
+    put_u64(b, "prometheus_tsdb_blocks_loaded", "gauge", "Number of currently loaded data blocks",
+            t->files);
+    put_u64(b, "prometheus_tsdb_storage_blocks_bytes", "gauge",
+            "The number of bytes that are currently used for local storage by all blocks.",
+            t->file_bytes);
+    put(b, "prometheus_tsdb_lowest_timestamp_seconds", "gauge",
+        "Lowest timestamp value stored in the database.",
+        t->lowest_time_ms == INT64_MAX ? 9.223372036854776e+15
+                                       : floor((double)t->lowest_time_ms / 1000));
+    put_u64(b, "prometheus_tsdb_time_retentions_total", "counter",
+            "The number of times that blocks were deleted because the maximum time limit was "
+            "exceeded.",
+            t->retention_deletions);
+    put_u64(b, "prometheus_tsdb_wal_corruptions_total", "counter",
+            "Total number of WAL corruptions.", t->wal_corruptions);
+    put_u64(b, "prometheus_tsdb_wal_segment_current", "gauge",
+            "Write log segment index that TSDB is currently writing to.", t->wal_segment);
+    put_u64(b, "ferula_tsdb_wal_bytes_total", "counter", "Bytes written to the WAL.", t->wal_bytes);
+    put_u64(b, "ferula_tsdb_wal_records_total", "counter", "Records written to the WAL.",
+            t->wal_records);
+    put_u64(b, "ferula_tsdb_wal_syncs_total", "counter", "Syncs of the WAL.", t->wal_syncs);
+    put_u64(b, "ferula_tsdb_cohorts", "gauge", "Cohorts of the head.", t->cohorts);
+}
+
+static void put_receiver(const struct receiver_stats *r, struct buf *b)
+{
+    put_u64(b, "ferula_receiver_requests_total", "counter", "remote_write requests.", r->requests);
+    put_u64(b, "ferula_receiver_samples_total", "counter", "Samples in remote_write requests.",
+            r->samples);
+    put_u64(b, "ferula_receiver_bytes_total", "counter", "Bytes of remote_write requests.",
+            r->bytes);
+    put_u64(b, "prometheus_api_remote_write_invalid_labels_samples_total", "counter",
+            "The total number of received remote write samples and histogram samples which were "
+            "rejected due to invalid labels.",
+            r->invalid_series);
+    put_u64(b, "ferula_receiver_exemplars_dropped_total", "counter",
+            "Exemplars that were received and not kept.", r->exemplars_dropped);
+    put_u64(b, "ferula_receiver_histograms_refused_total", "counter",
+            "Native histograms that were received and refused.", r->histograms_refused);
+}
+
+static void put_engine(const struct server *s, const struct part *p, struct buf *b)
+{
+    put_u64(b, "prometheus_engine_queries", "gauge",
+            "The current number of queries being executed or waiting.", p->queries.running);
+    put_u64(b, "prometheus_engine_queries_concurrent_max", "gauge",
+            "The max number of concurrent queries.", (uint64_t)s->flags.query_max_concurrency);
+    put_u64(b, "ferula_queries_total", "counter", "Queries that were started.", p->queries.started);
+    put_u64(b, "ferula_http_connections_total", "counter", "Connections that were taken.",
+            p->web.connections);
+    put_u64(b, "ferula_http_connections_refused_total", "counter",
+            "Connections beyond --web.max-connections.", p->web.connections_refused);
+    put_u64(b, "ferula_http_bad_requests_total", "counter", "Requests that were not HTTP.",
+            p->web.bad_requests);
+    put_u64(b, "ferula_http_bodies_refused_total", "counter",
+            "Requests refused because too many undecoded bytes were held.", p->web.bodies_refused);
+    put_u64(b, "ferula_loop_turns_total", "counter", "Turns of all shards.", p->loop.turns);
+    put_u64(b, "ferula_loop_turns_over_quota_total", "counter",
+            "Turns that took more than twice the quota.", p->loop.turns_over_quota);
+    put_u64(b, "ferula_loop_fibers", "gauge", "Fibers alive.", p->loop.fibers_alive);
+    put_u64(b, "ferula_loop_fibers_refused_total", "counter",
+            "Fibers refused by --server.max-fibers.", p->loop.fibers_refused);
+    put_u64(b, "ferula_shard_messages_total", "counter", "Messages between shards.",
+            p->shard.messages_sent);
+    put_u64(b, "ferula_shard_silent_peers_total", "counter",
+            "Times a shard took over 100 ms to look at its messages.", p->shard.silent_peer_events);
+}
+
+// Adds every counter of from to to. The structs hold nothing but 64-bit counters, asserted below.
+static void add_counters(void *to, const void *from, size_t size)
+{
+    uint64_t *const sum = to;
+    const uint64_t *const more = from;
+    for (size_t i = 0; i < size / sizeof *sum; i++)
+        sum[i] += more[i];
+}
+static_assert(sizeof(struct scrape_stats) % sizeof(uint64_t) == 0, "counters only");
+static_assert(sizeof(struct receiver_stats) % sizeof(uint64_t) == 0, "counters only");
+
+static int64_t min_i64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void add_tsdb(struct tsdb_stats *to, const struct tsdb_stats *from, bool first)
+{
+    const struct tsdb_stats old = *to;
+    add_counters(to, from, sizeof *to);
+    to->min_time_ms = first ? from->min_time_ms : min_i64(old.min_time_ms, from->min_time_ms);
+    to->max_time_ms =
+        first || from->max_time_ms > old.max_time_ms ? from->max_time_ms : old.max_time_ms;
+    to->lowest_time_ms =
+        first ? from->lowest_time_ms : min_i64(old.lowest_time_ms, from->lowest_time_ms);
+    to->wal_segment = from->wal_segment > old.wal_segment ? from->wal_segment : old.wal_segment;
+}
+
+static void add_part(struct part *to, const struct part *from, bool first)
+{
+    route_stats_add(&to->routes, &from->routes);
+    add_counters(&to->web, &from->web, sizeof to->web);
+    to->queries.started += from->queries.started;
+    to->queries.running += from->queries.running;
+    add_counters(&to->scrape, &from->scrape, sizeof to->scrape);
+    add_counters(&to->receiver, &from->receiver, sizeof to->receiver);
+    add_tsdb(&to->tsdb, &from->tsdb, first);
+    to->shard.messages_sent += from->shard.messages_sent;
+    to->shard.silent_peer_events += from->shard.silent_peer_events;
+    to->loop.turns += from->loop.turns;
+    to->loop.turns_over_quota += from->loop.turns_over_quota;
+    to->loop.fibers_alive += from->loop.fibers_alive;
+    to->loop.fibers_refused += from->loop.fibers_refused;
+}
+
+static struct part *gather_all(struct server *s) // Suspends. mem_free()
+{
+    const unsigned count = shards_count(s->shards);
+    struct part *parts = mem_zalloc((count + 1) * sizeof *parts), *sum = mem_zalloc(sizeof *sum);
+    for (unsigned i = 0; i < count; i++)
+        parts[i].server = s;
+    shard_call_all(LOOP_CONTROL, gather, parts, sizeof *parts, NULL);
+    for (unsigned i = 0; i < count; i++)
+        add_part(sum, &parts[i], i == 0);
+    mem_free(parts);
+    return sum;
+}
+
+uint64_t server_corruptions(struct server *s)
+{
+    struct part *sum = gather_all(s);
+    const uint64_t count = sum->tsdb.wal_corruptions;
+    mem_free(sum);
+    return count;
+}
+
+void page_metrics(struct server *s, struct http_exchange *x)
+{
+    struct buf out = {0};
+    put_process(s, &out);
+    if (s->is_open) {
+        struct part *sum = gather_all(s);
+        put_engine(s, sum, &out);
+        route_write_metrics(&sum->routes, &out);
+        put_scrape(&sum->scrape, &out);
+        put_receiver(&sum->receiver, &out);
+        put_tsdb(&sum->tsdb, &out);
+        mem_free(sum);
+    }
+    http_answer(x, 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
+                buf_str(&out));
+    buf_deinit(&out);
+}
+
+// ---- status/tsdb
+
+void api_status_tsdb(struct api *api)
+{
+    static const char *const lists[] = {[CARDINALITY_NAMES] = "seriesCountByMetricName",
+                                        [CARDINALITY_VALUES] = "labelValueCountByLabelName",
+                                        [CARDINALITY_BYTES] = "memoryInBytesByLabelName",
+                                        [CARDINALITY_PAIRS] = "seriesCountByLabelValuePair"};
+    int64_t limit = 10;
+    const struct str text = api_get(api, "limit");
+    if (text.n && (number_parse_i64(text, &limit) != ERR_OK || limit < 1 || limit > 10000)) {
+        api_error(api, API_BAD_DATA, "limit must be a positive number");
+        return;
+    }
+    struct cardinality *k;
+    struct errmsg e;
+    const err code = cardinality_gather(api->server, &k, &e);
+    if (code) {
+        api_error(api, API_INTERNAL, "%s", e.text);
+        return;
+    }
+    struct part *sum = gather_all(api->server);
+    struct json *j = &api->json;
+    api_begin(api);
+    json_object_begin(j);
+    json_key(j, "headStats");
+    json_object_begin(j);
+    json_key(j, "numSeries");
+    json_u64(j, sum->tsdb.series);
+    json_key(j, "numLabelPairs");
+    json_u64(j, sum->tsdb.label_pairs);
+    json_key(j, "chunkCount");
+    json_u64(j, sum->tsdb.blocks);
+    json_key(j, "minTime");
+    json_i64(j, sum->tsdb.min_time_ms);
+    json_key(j, "maxTime");
+    json_i64(j, sum->tsdb.max_time_ms);
+    json_object_end(j);
+    for (size_t i = 0; i < CARDINALITY_LISTS; i++) {
+        json_key(j, lists[i]);
+        cardinality_put(k, (enum cardinality_list)i, (size_t)limit, j);
+    }
+    json_object_end(j);
+    api_end(api);
+    mem_free(sum);
+    cardinality_destroy(k);
+}

@@ -1,0 +1,309 @@
+#include "engine/server/route.h"
+
+#include "engine/base/util.h"
+#include "engine/server/handlers.h"
+#include "engine/server/server.h"
+#include "io/clock.h"
+
+typedef void page_fn(struct server *s, struct http_exchange *x);
+
+enum route_need {
+    NEED_NOTHING = 0,
+    NEED_READY = 1,     // 503 before the data folder is ready and while stopping
+    NEED_LIFECYCLE = 2, // 403 without --web.enable-lifecycle
+};
+
+enum { GET = 1, POST = 2, PUT = 4, HEAD = 8 };
+
+struct route {
+    const char *path; // "*" stands for one segment
+    unsigned methods, needs;
+    api_fn *api;
+    page_fn *page;
+};
+
+static void page_healthy(struct server *s, struct http_exchange *x)
+{
+    (void)s; // as long as this is answered, it is healthy
+    http_answer_text(x, 200, "Prometheus Server is Healthy.\n");
+}
+
+static void page_ready(struct server *s, struct http_exchange *x)
+{
+    (void)s; // the route needs it to be ready
+    http_answer_text(x, 200, "Prometheus Server is Ready.\n");
+}
+
+static void page_reload(struct server *s, struct http_exchange *x)
+{
+    struct errmsg e;
+    if (server_reload(s, &e) == ERR_OK) {
+        http_answer_text(x, 200, "");
+        return;
+    }
+    const struct str text = arena_printf(x->arena, "failed to reload config: %s\n", e.text);
+    http_answer_text(x, 500, text.p);
+}
+
+static void page_quit(struct server *s, struct http_exchange *x)
+{
+    http_answer_text(x, 200, "Requesting termination... Goodbye!");
+    server_ask_to_stop(s);
+}
+
+static void page_write(struct server *s, struct http_exchange *x)
+{
+    receiver_handle(server_self(s)->receiver, x);
+}
+
+static void page_version(struct server *s, struct http_exchange *x)
+{
+    struct api api;
+    if (!api_init(&api, s, x))
+        return;
+    json_init(&api.json, &api.out);
+    api_put_build(&api.json);
+    http_answer(x, 200, "application/json", buf_str(&api.out));
+    api_done(&api);
+}
+
+static void api_values(struct api *api)
+{
+    struct str rest = str_from(api->x->path, sizeof "/api/v1/label/" - 1), name;
+    str_split(&rest, '/', &name);
+    api_label_values(api, name);
+}
+
+static const struct route routes[] = {
+    {"/", GET | HEAD, NEED_NOTHING, NULL, page_index},
+    {"/metrics", GET | HEAD, NEED_NOTHING, NULL, page_metrics},
+    {"/version", GET | HEAD, NEED_NOTHING, NULL, page_version},
+    {"/-/healthy", GET | HEAD, NEED_NOTHING, NULL, page_healthy},
+    {"/-/ready", GET | HEAD, NEED_READY, NULL, page_ready},
+    {"/-/reload", POST | PUT, NEED_LIFECYCLE, NULL, page_reload},
+    {"/-/quit", POST | PUT, NEED_LIFECYCLE, NULL, page_quit},
+    {"/api/v1/query", GET | POST, NEED_READY, api_query, NULL},
+    {"/api/v1/query_range", GET | POST, NEED_READY, api_query_range, NULL},
+    {"/api/v1/query_exemplars", GET | POST, NEED_READY, api_query_exemplars, NULL},
+    {"/api/v1/series", GET | POST, NEED_READY, api_series, NULL},
+    {"/api/v1/labels", GET | POST, NEED_READY, api_label_names, NULL},
+    {"/api/v1/label/*/values", GET, NEED_READY, api_values, NULL},
+    {"/api/v1/metadata", GET, NEED_READY, api_metadata, NULL},
+    {"/api/v1/targets", GET, NEED_READY, api_targets, NULL},
+    {"/api/v1/scrape_pools", GET, NEED_READY, api_scrape_pools, NULL},
+    {"/api/v1/rules", GET, NEED_READY, api_rules, NULL},
+    {"/api/v1/alerts", GET, NEED_READY, api_alerts, NULL},
+    {"/api/v1/alertmanagers", GET, NEED_READY, api_alertmanagers, NULL},
+    {"/api/v1/status/config", GET, NEED_READY, api_status_config, NULL},
+    {"/api/v1/status/flags", GET, NEED_READY, api_status_flags, NULL},
+    {"/api/v1/status/buildinfo", GET, NEED_READY, api_status_buildinfo, NULL},
+    {"/api/v1/status/runtimeinfo", GET, NEED_READY, api_status_runtimeinfo, NULL},
+    {"/api/v1/status/tsdb", GET, NEED_READY, api_status_tsdb, NULL},
+    {"/api/v1/status/walreplay", GET, NEED_NOTHING, api_status_walreplay, NULL},
+    {"/api/v1/write", POST, NEED_READY, NULL, page_write},
+};
+static const size_t NO_ROUTE = countof(routes);
+static_assert(countof(routes) < ROUTES_MAX, "a row of counters for each route and for none");
+
+// Upper bounds of request durations, in seconds: Prometheus's.
+static const double bounds[ROUTE_BUCKETS - 1] = {.1, .2, .4, 1, 3, 8, 20, 60, 120};
+
+static bool path_matches(const char *pattern, struct str path)
+{
+    struct str want = str_from_c(pattern), want_part, part;
+    for (;;) {
+        const bool more = str_split(&want, '/', &want_part), has = str_split(&path, '/', &part);
+        if (!more || !has)
+            return more == has;
+        const bool any = str_eq(want_part, STR("*"));
+        if (any ? part.n == 0 : !str_eq(want_part, part))
+            return false;
+    }
+}
+
+static size_t find(struct str path)
+{
+    for (size_t i = 0; i < countof(routes); i++)
+        if (path_matches(routes[i].path, path))
+            return i;
+    return NO_ROUTE;
+}
+
+static unsigned method_bit(struct str method)
+{
+    if (str_eq(method, STR("GET")))
+        return GET;
+    if (str_eq(method, STR("POST")))
+        return POST;
+    if (str_eq(method, STR("PUT")))
+        return PUT;
+    return str_eq(method, STR("HEAD")) ? HEAD : 0;
+}
+
+static void add_cors(const struct server *s, struct http_exchange *x)
+{
+    const struct str origin = http_header(x->head, STR("Origin"));
+    http_add_header(x, "Vary", STR("Origin"));
+    if (!origin.p)
+        return;
+    http_add_header(x, "Access-Control-Allow-Headers",
+                    STR("Accept, Authorization, Content-Type, Origin"));
+    http_add_header(x, "Access-Control-Allow-Methods", STR("GET, POST, OPTIONS"));
+    http_add_header(x, "Access-Control-Expose-Headers", STR("Date"));
+    if (!s->cors)
+        http_add_header(x, "Access-Control-Allow-Origin", STR("*"));
+    else if (regex_matches(s->cors, origin))
+        http_add_header(x, "Access-Control-Allow-Origin", origin);
+}
+
+// What stands against running the route; false: answered.
+static bool may_run(struct server *s, const struct route *r, struct http_exchange *x)
+{
+    const unsigned method = method_bit(x->method);
+    if ((r->needs & NEED_LIFECYCLE) && !(method & (POST | PUT))) {
+        http_answer_text(x, 405, "Only POST or PUT requests allowed");
+        return false;
+    }
+    if ((r->needs & NEED_LIFECYCLE) && !s->flags.enable_lifecycle) {
+        http_answer_text(x, 403, "Lifecycle API is not enabled.");
+        return false;
+    }
+    if (!(method & r->methods)) {
+        http_answer_text(x, 405, "Method Not Allowed\n");
+        return false;
+    }
+    if ((r->needs & NEED_READY) && server_state(s) != SERVER_READY) {
+        http_add_header(x, "X-Prometheus-Stopping",
+                        server_state(s) == SERVER_STOPPING ? STR("true") : STR("false"));
+        http_answer_text(x, 503, "Service Unavailable");
+        return false;
+    }
+    return true;
+}
+
+void route_handle(void *arg, struct http_exchange *x)
+{
+    struct server *s = arg;
+    struct str path = x->path;
+    if (s->prefix.n) { // --web.route-prefix
+        if (!str_has_prefix(path, s->prefix)) {
+            if (str_eq(path, STR("/"))) {
+                http_add_header(x, "Location", s->prefix);
+                http_answer_text(x, 302, "");
+            } else {
+                http_answer_text(x, 404, "404 page not found\n");
+            }
+            return;
+        }
+        path = x->path = str_from(path, s->prefix.n);
+        if (!path.n)
+            path = x->path = STR("/");
+    }
+    const bool is_api = str_has_prefix(path, STR("/api/v1/"));
+    if (is_api)
+        add_cors(s, x);
+    if (is_api && str_eq(x->method, STR("OPTIONS"))) {
+        http_answer(x, 204, NULL, (struct str){0});
+        return;
+    }
+    const size_t at = find(path);
+    if (at == NO_ROUTE) {
+        http_answer_text(x, 404, "404 page not found\n");
+        return;
+    }
+    if (!may_run(s, &routes[at], x))
+        return;
+    if (routes[at].page) {
+        routes[at].page(s, x);
+        return;
+    }
+    struct api api;
+    if (api_init(&api, s, x)) {
+        routes[at].api(&api);
+        api_done(&api);
+    }
+}
+
+// ---- counters
+
+void route_observe(void *arg, const struct http_exchange *x, int64_t ns)
+{
+    struct server *s = arg;
+    struct route_stats *stats = &server_self(s)->routes;
+    const size_t at = find(x->path);
+    const double seconds = (double)ns / 1e9;
+    size_t bucket = 0;
+    while (bucket < ROUTE_BUCKETS - 1 && seconds > bounds[bucket])
+        bucket++;
+    stats->routes[at].buckets[bucket]++;
+    stats->routes[at].count++;
+    stats->routes[at].seconds += seconds;
+    stats->routes[at].bytes += x->bytes_out;
+    for (size_t i = 0; i < ROUTE_CODES_MAX; i++) {
+        if (stats->routes[at].codes[i].status && stats->routes[at].codes[i].status != x->status)
+            continue;
+        stats->routes[at].codes[i].status = x->status;
+        stats->routes[at].codes[i].count++;
+        break;
+    }
+}
+
+void route_stats_add(struct route_stats *to, const struct route_stats *from)
+{
+    for (size_t r = 0; r < ROUTES_MAX; r++) {
+        to->routes[r].count += from->routes[r].count;
+        to->routes[r].seconds += from->routes[r].seconds;
+        to->routes[r].bytes += from->routes[r].bytes;
+        for (size_t i = 0; i < ROUTE_BUCKETS; i++)
+            to->routes[r].buckets[i] += from->routes[r].buckets[i];
+        for (size_t i = 0; i < ROUTE_CODES_MAX && from->routes[r].codes[i].status; i++)
+            for (size_t k = 0; k < ROUTE_CODES_MAX; k++) {
+                const int have = to->routes[r].codes[k].status;
+                if (have && have != from->routes[r].codes[i].status)
+                    continue;
+                to->routes[r].codes[k].status = from->routes[r].codes[i].status;
+                to->routes[r].codes[k].count += from->routes[r].codes[i].count;
+                break;
+            }
+    }
+}
+
+// The handler label: Prometheus writes path parameters as :name.
+static const char *handler_name(size_t route)
+{
+    const char *path = route < countof(routes) ? routes[route].path : "not_found";
+    return strchr(path, '*') ? "/api/v1/label/:name/values" : path;
+}
+
+void route_write_metrics(const struct route_stats *stats, struct buf *out)
+{
+    buf_put_str(out, STR("# HELP prometheus_http_requests_total Counter of HTTP requests.\n"
+                         "# TYPE prometheus_http_requests_total counter\n"));
+    for (size_t r = 0; r <= NO_ROUTE; r++)
+        for (size_t i = 0; i < ROUTE_CODES_MAX && stats->routes[r].codes[i].status; i++)
+            buf_printf(out, "prometheus_http_requests_total{code=\"%d\",handler=\"%s\"} %llu\n",
+                       stats->routes[r].codes[i].status, handler_name(r),
+                       (unsigned long long)stats->routes[r].codes[i].count);
+    buf_put_str(out,
+                STR("# HELP prometheus_http_request_duration_seconds Histogram of latencies for "
+                    "HTTP requests.\n# TYPE prometheus_http_request_duration_seconds histogram\n"));
+    for (size_t r = 0; r <= NO_ROUTE; r++) {
+        uint64_t sum = 0;
+        if (!stats->routes[r].count)
+            continue;
+        for (size_t i = 0; i < ROUTE_BUCKETS - 1; i++) {
+            sum += stats->routes[r].buckets[i];
+            buf_printf(out,
+                       "prometheus_http_request_duration_seconds_bucket{handler=\"%s\",le=\"%g\"} "
+                       "%llu\n",
+                       handler_name(r), bounds[i], (unsigned long long)sum);
+        }
+        buf_printf(out,
+                   "prometheus_http_request_duration_seconds_bucket{handler=\"%s\",le=\"+Inf\"} "
+                   "%llu\nprometheus_http_request_duration_seconds_sum{handler=\"%s\"} %.9g\n"
+                   "prometheus_http_request_duration_seconds_count{handler=\"%s\"} %llu\n",
+                   handler_name(r), (unsigned long long)stats->routes[r].count, handler_name(r),
+                   stats->routes[r].seconds, handler_name(r),
+                   (unsigned long long)stats->routes[r].count);
+    }
+}

@@ -1,0 +1,596 @@
+#include "engine/server/server.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "engine/base/mem.h"
+#include "engine/base/number.h"
+#include "engine/base/util.h"
+#include "engine/model/labels.h"
+#include "engine/server/version.h"
+#include "io/clock.h"
+#include "io/file.h"
+#include "io/process.h"
+#include "simd/simd.h"
+
+enum { NS_PER_MS = 1000000, SIGNAL_RELOAD = 0, SIGNAL_STOP = 1, CACHE_SERIES = 1 << 20 };
+static const int64_t DRAIN_NS = 10000000000, WRITE_TIMEOUT_NS = 60000000000;
+
+enum server_state server_state(const struct server *s)
+{
+    const int state = atomic_load(&s->state);
+    if (state == SERVER_STARTING && s->db && tsdb_is_ready(s->db))
+        return SERVER_READY;
+    return (enum server_state)state;
+}
+
+struct server_shard *server_self(struct server *s)
+{
+    return &s->parts[shard_index(shard_self())];
+}
+
+int64_t server_evaluation_interval_ms(struct server *s)
+{
+    return server_self(s)->config->global.evaluation_interval_ms;
+}
+
+// ---- queries take turns, on each shard its share
+
+err server_query_begin(struct server *s, struct errmsg *e)
+{
+    struct server_shard *self = server_self(s);
+    const uint64_t shards = shards_count(s->shards);
+    const uint64_t share = ((uint64_t)s->flags.query_max_concurrency + shards - 1) / shards;
+    while (self->queries.running >= share) {
+        const err code = waiters_wait(&self->query_turn);
+        if (code == ERR_TIMEOUT)
+            return err_set(e, code, "query timed out in expression evaluation");
+        if (code)
+            return err_set(e, code, "query was canceled in expression evaluation");
+    }
+    self->queries.running++;
+    self->queries.started++;
+    return ERR_OK;
+}
+
+void server_query_end(struct server *s)
+{
+    struct server_shard *self = server_self(s);
+    assert(self->queries.running > 0);
+    self->queries.running--;
+    waiters_wake_one(&self->query_turn);
+}
+
+// ---- configuration
+
+static err read_file(void *arg, const char *path, struct buf *out, struct errmsg *e)
+{
+    enum { CONFIG_MAX = 64 << 20 };
+    (void)arg; // files are the process's
+    return path_read(path, CONFIG_MAX, out, e);
+}
+
+static err list_dir(void *arg, const char *dir, struct buf *out, size_t *out_count,
+                    struct errmsg *e)
+{
+    (void)arg;
+    return path_list(dir, out, out_count, e);
+}
+
+static struct str get_env(void *arg, struct str name)
+{
+    (void)arg;
+    char text[256];
+    if (name.n >= sizeof text)
+        return (struct str){0};
+    memcpy(text, name.p, name.n);
+    text[name.n] = '\0';
+    const char *value = process_getenv(text);
+    return value ? str_from_c(value) : (struct str){0};
+}
+
+static err load_config(struct server *s, struct prom_config **out, struct errmsg *e) // Suspends.
+{
+    const struct prom_config_source source = {.read = read_file, .list = list_dir, .env = get_env};
+    const struct prom_config_options options = {.ignore_unsupported = s->flags.ignore_unsupported};
+    char path[512];
+    if (s->flags.config_file.n >= sizeof path)
+        return err_set(e, ERR_INVALID, "--config.file: the path is too long");
+    memcpy(path, s->flags.config_file.p, s->flags.config_file.n);
+    path[s->flags.config_file.n] = '\0';
+    const err code = prom_config_load(path, &source, &options, out, e);
+    if (code)
+        return err_wrap(e, code, "couldn't load configuration (--config.file=\"%s\")", path);
+    for (size_t i = 0; i < (*out)->warnings_n; i++)
+        log_warn(&s->lg, "the configuration asks for what is not supported yet",
+                 log_str("what", (*out)->warnings[i]));
+    return ERR_OK;
+}
+
+struct apply {
+    struct server *server;
+    struct prom_config *config;
+};
+
+static void apply_config(void *arg) // on every shard
+{
+    const struct apply *a = arg;
+    struct server_shard *self = server_self(a->server);
+    struct prom_config *old = self->config;
+    self->config = prom_config_ref(a->config);
+    prom_config_unref(old);
+    scrape_apply(self->scrape, a->config);
+}
+
+static void apply_everywhere(struct server *s, struct prom_config *config) // Suspends.
+{
+    struct apply args[SHARD_MAX];
+    for (unsigned i = 0; i < shards_count(s->shards); i++)
+        args[i] = (struct apply){s, config};
+    shard_call_all(LOOP_CONTROL, apply_config, args, sizeof *args, NULL);
+    s->unsupported = config->warnings_n;
+    s->reload_ok = true;
+    s->reload_ms = clock_wall_ms();
+}
+
+struct reload {
+    struct server *server;
+    err code;
+    struct errmsg e;
+};
+
+static void run_reload(void *arg) // on shard 0
+{
+    struct reload *r = arg;
+    struct server *s = r->server;
+    struct prom_config *config;
+    if (s->reloading) {
+        r->code = err_set(&r->e, ERR_EXISTS, "another reload is under way");
+        return;
+    }
+    s->reloading = true;
+    r->code = load_config(s, &config, &r->e);
+    if (!r->code) {
+        apply_everywhere(s, config);
+        prom_config_unref(config);
+        log_info(&s->lg, "Completed loading of configuration file",
+                 log_str("filename", s->flags.config_file));
+    } else {
+        s->reload_ok = false;
+        log_error(&s->lg, "Error reloading config", log_cstr("err", r->e.text));
+    }
+    s->reloading = false;
+}
+
+err server_reload(struct server *s, struct errmsg *e)
+{
+    struct reload r = {.server = s};
+    if (shard_index(shard_self()) == 0)
+        run_reload(&r);
+    else
+        shard_call(shards_at(s->shards, 0), LOOP_CONTROL, run_reload, &r);
+    if (r.code && e)
+        *e = r.e;
+    return r.code;
+}
+
+static void reload_by_signal(void *arg)
+{
+    struct server *s = arg;
+    atomic_store(&s->signal_pending[SIGNAL_RELOAD], 0);
+    if (server_state(s) == SERVER_STOPPING)
+        return;
+    const err code = server_reload(s, NULL);
+    (void)code; // it has been logged
+}
+
+// ---- stopping
+
+static void note_stop(void *arg)
+{
+    struct server *s = arg;
+    s->stop_asked = true;
+    waiters_wake_all(&s->stop);
+}
+
+static void post_once(struct server *s, int which, fiber_fn *fn)
+{
+    if (atomic_exchange(&s->signal_pending[which], 1))
+        return; // it is on its way
+    s->signal_post[which] = (struct shard_post){.class = LOOP_CONTROL, .fn = fn, .arg = s};
+    shard_post(shards_at(s->shards, 0), &s->signal_post[which]);
+}
+
+void server_ask_to_stop(struct server *s)
+{
+    post_once(s, SIGNAL_STOP, note_stop);
+}
+
+static void on_signal(void *arg, int number) // on the signal thread
+{
+    struct server *s = arg;
+    if (number == SIGHUP)
+        post_once(s, SIGNAL_RELOAD, reload_by_signal);
+    else
+        server_ask_to_stop(s);
+}
+
+// ---- listening
+
+struct handover {
+    struct shard_post post;
+    struct server *server;
+    int fd;
+    struct address peer;
+};
+
+static void take_connection(void *arg) // on the connection's shard
+{
+    struct handover *h = arg;
+    http_server_take(server_self(h->server)->web, h->fd, &h->peer);
+    mem_free(h);
+}
+
+static void accepted(void *arg, int fd, const struct address *peer)
+{
+    struct server *s = arg;
+    struct shard *to = shard_of_connection();
+    if (to == shard_self()) {
+        http_server_take(server_self(s)->web, fd, peer);
+        return;
+    }
+    struct handover *h = mem_alloc(sizeof *h);
+    *h = (struct handover){.server = s, .fd = fd, .peer = *peer};
+    h->post = (struct shard_post){.class = LOOP_CONTROL, .fn = take_connection, .arg = h};
+    shard_post(to, &h->post);
+}
+
+// "host:port", ":port", "[::1]:port"
+static err split_address(struct str text, char host[256], uint16_t *port, struct errmsg *e)
+{
+    const ptrdiff_t colon = str_find_last(text, ':');
+    uint64_t number;
+    if (colon == STR_NONE ||
+        number_parse_u64(str_from(text, (size_t)colon + 1), &number) != ERR_OK || number > 65535 ||
+        colon > 255)
+        return err_set(e, ERR_INVALID, "--web.listen-address: \"%.*s\" is not host:port",
+                       STR_ARG(text));
+    struct str name = str_until(text, (size_t)colon);
+    if (name.n >= 2 && name.p[0] == '[' && name.p[name.n - 1] == ']')
+        name = str_make(name.p + 1, name.n - 2);
+    memcpy(host, name.p, name.n);
+    host[name.n] = '\0';
+    *port = (uint16_t)number;
+    return ERR_OK;
+}
+
+static err listen_all(struct server *s, struct errmsg *e) // Suspends.
+{
+    for (size_t i = 0; i < s->flags.listen_addresses.n; i++) {
+        const struct str text = s->flags.listen_addresses.items[i];
+        char host[256], shown[512];
+        uint16_t port;
+        TRY(split_address(text, host, &port, e));
+        const err code = listener_open(host, port, accepted, s, &s->listeners[i], e);
+        if (code == ERR_EXISTS)
+            return err_set(e, code,
+                           "listen tcp %.*s: the port is taken by %s; choose another with "
+                           "--web.listen-address",
+                           STR_ARG(text), process_of_port(port, shown, sizeof shown));
+        if (code)
+            return err_wrap(e, code, "listen tcp %.*s", STR_ARG(text));
+        s->listeners_count++;
+        snprintf(shown, sizeof shown, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host,
+                 listener_port(s->listeners[i]));
+        log_info(&s->lg, "Listening on", log_cstr("address", shown));
+    }
+    return ERR_OK;
+}
+
+// ---- start and end, on shard 0
+
+static void open_shard(void *arg) // on every shard
+{
+    struct server *s = ((const struct apply *)arg)->server;
+    struct server_shard *self = server_self(s);
+    const struct server_flags *f = &s->flags;
+    const unsigned shards = shards_count(s->shards);
+    const struct http_server_options web = {
+        .handler = route_handle,
+        .observer = route_observe,
+        .arg = s,
+        .read_timeout_ns = f->read_timeout_ms * NS_PER_MS,
+        .write_timeout_ns = WRITE_TIMEOUT_NS,
+        .connections_max = (f->max_connections + shards - 1) / shards,
+        .body_bytes_max = (uint64_t)f->body_bytes_max,
+        .log = &s->log,
+    };
+    const struct str hostname = str_from_c(process_hostname());
+    const struct str external = ((const struct apply *)arg)->config->global.external_labels_encoded;
+    const struct scrape_options scrape = {
+        .db = s->db,
+        .log = &s->log,
+        .adjust_timestamps = f->adjust_timestamps,
+        .tolerance_ms = f->timestamp_tolerance_ms,
+        .offset_seed = hash_fnv64a(hostname.p, hostname.n) ^ hash_fnv64a(external.p, external.n),
+        .version = PROMETHEUS_VERSION,
+    };
+    const struct receiver_options receiver = {.db = s->db,
+                                              .enabled = f->enable_receiver,
+                                              .late_ms = f->receiver_late_ms,
+                                              .series_max = CACHE_SERIES / shards,
+                                              .log = &s->log};
+    waiters_init(&self->query_turn);
+    self->web = http_server_create(&web);
+    self->scrape = scrape_create(&scrape);
+    self->receiver = receiver_create(&receiver);
+}
+
+static enum tsdb_wal_sync wal_sync_of(struct str text)
+{
+    if (str_eq(text, STR("always")))
+        return TSDB_WAL_SYNC_ALWAYS;
+    return str_eq(text, STR("none")) ? TSDB_WAL_SYNC_NONE : TSDB_WAL_SYNC_INTERVAL;
+}
+
+static err open_db(struct server *s, struct errmsg *e) // Suspends.
+{
+    struct tsdb_options options = {
+        .path = s->data_path,
+        .retention_ms = s->flags.retention_ms,
+        .wal_sync = wal_sync_of(s->flags.wal_sync),
+        .wal_sync_interval_ms = s->flags.wal_sync_interval_ms,
+        .spill_ms = s->flags.spill_ms,
+        .seal_ms = 2 * 3600 * 1000,
+        .placement_labels = s->flags.placement_labels,
+        .series_max = (uint64_t)s->flags.series_max,
+        .log = &s->log,
+    };
+    TRY(tsdb_open(&options, &s->db, e));
+    s->storage = tsdb_storage(s->db);
+    s->query_source = (struct query_source){&s->storage, 1, true};
+    return ERR_OK;
+}
+
+// A web configuration with content asks for TLS or authentication: what protects is not passed
+// over.
+static err check_web_config(struct server *s, struct errmsg *e) // Suspends.
+{
+    const struct str path = s->flags.web_config_file;
+    struct buf content = {0};
+    if (!path.n)
+        return ERR_OK;
+    const struct str terminated = arena_printf(&s->arena, "%.*s", STR_ARG(path));
+    err code = read_file(NULL, terminated.p, &content, e);
+    const bool is_empty = !code && !str_trim(buf_str(&content)).n;
+    buf_deinit(&content);
+    if (code)
+        return err_wrap(e, code, "--web.config.file");
+    if (is_empty)
+        return ERR_OK;
+    if (s->flags.ignore_unsupported) {
+        log_warn(&s->lg, "TLS and authentication of the web server are not supported yet",
+                 log_str("file", path));
+        return ERR_OK;
+    }
+    return err_set(
+        e, ERR_INVALID,
+        "%s: line 1: TLS and authentication of the web server (--web.config.file) are not "
+        "supported yet; --config.ignore-unsupported passes them over, unprotected",
+        terminated.p);
+}
+
+// Everything in order; what was opened before an error is closed by shut_down().
+static err boot(struct server *s, struct errmsg *e) // Suspends.
+{
+    struct prom_config *config;
+    struct apply args[SHARD_MAX];
+    TRY(check_web_config(s, e));
+    TRY(load_config(s, &config, e));
+    err code = open_db(s, e);
+    if (!code) {
+        for (unsigned i = 0; i < shards_count(s->shards); i++)
+            args[i] = (struct apply){s, config};
+        shard_call_all(LOOP_CONTROL, open_shard, args, sizeof *args, NULL);
+        s->is_open = true;
+        code = listen_all(s, e);
+    }
+    if (!code)
+        apply_everywhere(s, config);
+    prom_config_unref(config);
+    return code;
+}
+
+static void close_shard(void *arg) // on every shard
+{
+    struct server *s = ((const struct apply *)arg)->server;
+    struct server_shard *self = server_self(s);
+    scrape_stop(self->scrape);
+    fiber_set_deadline(clock_mono_ns() + DRAIN_NS);
+    http_server_drain(self->web);
+    fiber_set_deadline(INT64_MAX);
+    http_server_destroy(self->web);
+    scrape_destroy(self->scrape);
+    receiver_destroy(self->receiver);
+    prom_config_unref(self->config);
+}
+
+static void shut_down(struct server *s) // Suspends.
+{
+    struct apply args[SHARD_MAX];
+    struct errmsg e;
+    atomic_store(&s->state, SERVER_STOPPING);
+    for (size_t i = 0; i < s->listeners_count; i++)
+        listener_close(s->listeners[i]);
+    for (unsigned i = 0; i < shards_count(s->shards); i++)
+        args[i] = (struct apply){.server = s};
+    if (s->is_open)
+        shard_call_all(LOOP_CONTROL, close_shard, args, sizeof *args, NULL);
+    if (s->db && tsdb_close(s->db, &e) != ERR_OK) {
+        log_error(&s->lg, "the data folder was not closed cleanly", log_cstr("err", e.text));
+        s->exit_code = 1;
+    }
+}
+
+static void log_ready(struct server *s) // Suspends.
+{
+    while (!s->stop_asked && server_state(s) == SERVER_STARTING)
+        if (fiber_sleep_ns(20 * NS_PER_MS) != ERR_OK)
+            return;
+    if (s->stop_asked)
+        return;
+    atomic_store(&s->state, SERVER_READY);
+    log_info(&s->lg, "Server is ready to receive web requests.",
+             log_i64("ms", clock_wall_ms() - s->start_ms));
+}
+
+static void run(void *arg) // a control fiber on shard 0
+{
+    struct server *s = arg;
+    struct errmsg e;
+    waiters_init(&s->stop);
+    if (boot(s, &e) != ERR_OK) {
+        log_error(&s->lg, "cannot start", log_cstr("err", e.text));
+        fprintf(stderr, "ferula: %s\n", e.text);
+        s->exit_code = 1;
+    } else {
+        log_info(&s->lg, "started", log_cstr("io", loop_backend_name(loop_current())),
+                 log_i64("shards", shards_count(s->shards)));
+        log_ready(s);
+        while (!s->stop_asked) {
+            const err code = waiters_wait(&s->stop);
+            (void)code; // whatever woke it: the flag decides
+        }
+        log_info(&s->lg, "stopping: scrapes end, requests finish, the head is sealed");
+    }
+    shut_down(s);
+    shards_stop(s->shards);
+}
+
+static void start_shard(void *arg)
+{
+    struct server *s = arg;
+    if (shard_index(shard_self()) != 0)
+        return;
+    s->shards = shard_all();
+    run(s);
+}
+
+// ---- the process
+
+static err prepare(struct server *s, struct errmsg *e)
+{
+    struct server_flags *f = &s->flags;
+    static const struct {
+        const char *name;
+        enum log_level level;
+    } levels[] = {{"debug", LOG_LEVEL_DEBUG},
+                  {"info", LOG_LEVEL_INFO},
+                  {"warn", LOG_LEVEL_WARN},
+                  {"error", LOG_LEVEL_ERROR}};
+    for (size_t i = 0; i < countof(levels); i++)
+        if (str_eq(f->log_level, str_from_c(levels[i].name)))
+            s->log.level = levels[i].level;
+    s->log.style = str_eq(f->log_format, STR("json")) ? LOG_STYLE_JSON : LOG_STYLE_LOGFMT;
+    s->log.write = process_log_write;
+    s->log.wall_ms = process_wall_ms;
+    s->lg = (struct logger){.component = "main", .sink = &s->log};
+    if (!str_eq(f->cors_origin, STR(".*")))
+        TRY(regex_create(f->cors_origin, REGEX_ANCHORED, &s->cors, e));
+    if (f->data_path.n >= sizeof s->data_path)
+        return err_set(e, ERR_INVALID, "--storage.tsdb.path: the path is too long");
+    memcpy(s->data_path, f->data_path.p, f->data_path.n);
+    return server_set_urls(s, e);
+}
+
+static void set_features(struct server *s)
+{
+    for (size_t i = 0; i < s->flags.features.n; i++) {
+        struct str rest = s->flags.features.items[i], name;
+        while (str_split(&rest, ',', &name)) {
+            if (str_eq(name, STR("promql-experimental-functions")))
+                s->promql.experimental_functions = true;
+            else
+                log_warn(&s->lg, "a feature that does not exist here was asked for",
+                         log_str("feature", name));
+        }
+    }
+}
+
+static int serve(struct server *s)
+{
+    struct errmsg e;
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+    uint32_t isas = 0;
+    if (prepare(s, &e) != ERR_OK) {
+        fprintf(stderr, "ferula: %s\n", e.text);
+        return 1;
+    }
+    if ((s->flags.cpu_mask.n ? simd_mask_parse(s->flags.cpu_mask, &isas, &e)
+                             : simd_mask_from_environment(&isas, &e)) != ERR_OK) {
+        fprintf(stderr, "ferula: --cpu-mask: %s\n", e.text);
+        return 1;
+    }
+    simd_init(isas);
+    settings_warn(&s->settings, &s->lg);
+    set_features(s);
+    s->start_ms = process_wall_ms(NULL);
+    log_info(&s->lg, "Starting Ferula", log_cstr("version", FERULA_VERSION),
+             log_i64("open_files", (int64_t)process_raise_file_limit()));
+    const struct shards_options options = {
+        .count = (unsigned)s->flags.shards,
+        .pin = s->flags.pin,
+        .backend = str_eq(s->flags.io_backend, STR("poll"))       ? SHARD_BACKEND_POLL
+                   : str_eq(s->flags.io_backend, STR("io_uring")) ? SHARD_BACKEND_URING
+                                                                  : SHARD_BACKEND_AUTO,
+        .loop = {.fibers_max = (size_t)s->flags.max_fibers},
+        .log = &s->log,
+    };
+    s->parts = mem_alloc_aligned(_Alignof(struct server_shard), SHARD_MAX * sizeof *s->parts);
+    memset(s->parts, 0, SHARD_MAX * sizeof *s->parts);
+    err code = process_catch_signals(signals, countof(signals), on_signal, s, &e);
+    if (!code)
+        code = shards_create(&options, start_shard, s, &s->shards, &e);
+    if (code) {
+        fprintf(stderr, "ferula: %s\n", e.text);
+        s->exit_code = 1;
+    } else {
+        shards_destroy(s->shards);
+        log_info(&s->lg, "See you next time!");
+    }
+    mem_free(s->parts);
+    arena_deinit(&s->arena);
+    regex_destroy(s->cors);
+    return s->exit_code;
+}
+
+int server_run(int argc, const char *const *argv)
+{
+    struct server *s = mem_zalloc(sizeof *s);
+    struct setting *rows = mem_zalloc(SERVER_ROWS_MAX * sizeof *rows);
+    struct errmsg e;
+    int code = 0;
+    const size_t n = server_flag_rows(&s->flags, rows);
+    const err parsed = settings_parse(&s->settings, rows, n, argc, argv, &e);
+    struct buf text = {0};
+    if (s->flags.help) {
+        settings_format_help(&s->settings, "ferula",
+                             "A monitoring server: scrapes, receives, keeps, answers PromQL.",
+                             &text);
+        fwrite(text.p, 1, text.n, stdout);
+    } else if (s->flags.version) {
+        printf("ferula %s (in place of prometheus %s)\n", FERULA_VERSION, PROMETHEUS_VERSION);
+    } else if (parsed) {
+        fprintf(stderr, "Error parsing command line arguments: %s\nferula: error: %s; try --help\n",
+                e.text, e.text);
+        code = 2;
+    } else {
+        arena_init(&s->arena, 0);
+        code = serve(s);
+    }
+    buf_deinit(&text);
+    mem_free(rows);
+    mem_free(s);
+    return code;
+}

@@ -1,0 +1,117 @@
+// The server: what the parts of one process share, and its life from start to stop.
+//
+//   start     flags, configuration (all or nothing), shards, data folder, listeners, scraping
+//   replay    answers health and status; queries answer 503 until the data folder is ready
+//   ready     until SIGTERM, SIGINT or /-/quit
+//   stopping  answers 503, ends scrapes, lets requests finish, seals, stops the shards
+#ifndef ENGINE_SERVER_SERVER_H
+#define ENGINE_SERVER_SERVER_H
+
+#include <stdatomic.h>
+
+#include "engine/base/log.h"
+#include "engine/config/prom_config.h"
+#include "engine/config/setting.h"
+#include "engine/http/server.h"
+#include "engine/promql/parser.h"
+#include "engine/promql/query.h"
+#include "engine/remote/receive.h"
+#include "engine/scrape/scrape.h"
+#include "engine/server/route.h"
+#include "engine/shard/shard.h"
+#include "engine/tsdb/tsdb.h"
+
+enum { SERVER_IGNORED_MAX = 48 };
+
+// What the command line says; see flags.c for the rows.
+struct server_flags {
+    struct str config_file, log_level, log_format, web_config_file, external_url, route_prefix;
+    struct str cors_origin, page_title, data_path, wal_sync, placement_labels, io_backend, cpu_mask;
+    struct setting_list listen_addresses, features;
+    bool enable_lifecycle, enable_admin_api, enable_receiver, ignore_unsupported, pin;
+    bool help, version, adjust_timestamps;
+    int64_t shards, max_fibers, max_connections, read_timeout_ms, body_bytes_max;
+    int64_t retention_ms, wal_sync_interval_ms, series_max, receiver_late_ms, spill_ms;
+    int64_t query_lookback_ms, query_timeout_ms, query_max_samples, query_max_concurrency;
+    int64_t query_max_bytes, timestamp_tolerance_ms;
+    struct {
+        bool flag;
+        struct str text;
+    } ignored[SERVER_IGNORED_MAX]; // flags of Prometheus that mean nothing here
+};
+
+enum server_state { SERVER_STARTING, SERVER_READY, SERVER_STOPPING };
+
+struct server_shard { // what one shard has of the server; only its own loop touches it
+    _Alignas(CACHE_LINE) struct http_server *web;
+    struct scrape *scrape;
+    struct receiver *receiver;
+    struct prom_config *config; // a reference
+    struct route_stats routes;
+    struct server_query_stats {
+        uint64_t started, failed, samples, running;
+        double seconds;
+    } queries;
+    struct waiters query_turn;
+};
+
+struct server {
+    struct server_flags flags;
+    struct settings settings;
+    struct log_sink log;
+    struct logger lg;
+    struct shards *shards;
+    struct tsdb *db;
+    struct storage storage; // of db
+    struct query_source query_source;
+    struct promql_options promql;
+    struct arena arena; // of what is made once, at start
+    char data_path[512];
+    struct str external_host; // with the port, as others reach this server
+    struct str external_scheme;
+    uint16_t own_port;  // of the first listener
+    struct str prefix;  // of all routes, without a slash at its end
+    struct regex *cors; // NULL: any origin
+    _Atomic int state;  // enum server_state
+    int64_t start_ms;
+    // Of shard 0.
+    struct listener *listeners[SETTING_LIST_MAX];
+    size_t listeners_count;
+    bool is_open; // every shard has its part
+    bool stop_asked;
+    struct waiters stop;
+    bool reloading, reload_ok;
+    int64_t reload_ms;    // of the last success
+    uint64_t unsupported; // parts of the configuration that were passed over
+    int exit_code;
+    struct shard_post signal_post[2]; // reload, stop
+    _Atomic int signal_pending[2];
+    struct server_shard *parts; // one a shard
+};
+
+// Runs a server with these arguments until it is told to stop; the process's exit code.
+int server_run(int argc, const char *const *argv);
+
+// The current shard's part.
+struct server_shard *server_self(struct server *s);
+// Reads the configuration anew and applies it everywhere, or changes nothing. Suspends.
+err server_reload(struct server *s, struct errmsg *e);
+void server_ask_to_stop(struct server *s); // from any shard
+enum server_state server_state(const struct server *s);
+int64_t server_evaluation_interval_ms(struct server *s);
+
+// Waits for its turn under --query.max-concurrency. ERR_TIMEOUT reads as Prometheus's. Suspends.
+err server_query_begin(struct server *s, struct errmsg *e);
+void server_query_end(struct server *s);
+
+// Corrupt parts of the WAL that were found, over all shards. Suspends.
+uint64_t server_corruptions(struct server *s);
+
+// urls.c
+err server_set_urls(struct server *s, struct errmsg *e);
+
+// Flags.
+enum { SERVER_ROWS_MAX = 128 };
+size_t server_flag_rows(struct server_flags *f, struct setting rows[static SERVER_ROWS_MAX]);
+
+#endif
