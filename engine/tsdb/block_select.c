@@ -139,7 +139,8 @@ static err collect_pairs(struct block_file *f, const struct matcher *m, uint32_t
         for (size_t i = 0; i < n; i++)
             TRY(add_literal(f, name, literals[i], out, e));
         if (n) {
-            qsort(out->pairs, out->n, sizeof *out->pairs, order_of_pairs);
+            if (out->n)
+                qsort(out->pairs, out->n, sizeof *out->pairs, order_of_pairs);
             return ERR_OK;
         }
         s.prefix = regex_prefix(m->regex);

@@ -19,9 +19,10 @@ struct cohort_fill {
 
 struct cohort {
     uint32_t id, family, next_sibling;
-    uint32_t base;   // number of the first slot still known
-    uint32_t closed; // slots below it are written to a file and take no more values
-    uint32_t n;      // slots known
+    uint32_t base;    // number of the first slot still known
+    uint32_t closed;  // slots below it take no more values: a spill has begun with them
+    uint32_t spilled; // slots below it are written to files
+    uint32_t n;       // slots known
     uint32_t times_capacity;
     uint32_t seqs_n, seqs_capacity; // of the newest slots; older ones everybody sees
     int64_t newest_t;               // of any slot there ever was; INT64_MIN: none

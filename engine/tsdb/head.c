@@ -13,7 +13,8 @@ void head_init(struct head *h, const struct placement *placement, uint64_t serie
     *h = (struct head){.placement = placement,
                        .seed = placement->seed,
                        .series_max = series_max,
-                       .retention_ms = retention_ms};
+                       .retention_ms = retention_ms,
+                       .complete_t = INT64_MIN};
     label_store_init(&h->labels, h->seed);
     list_init(&h->snapshots);
     h->stage = stage_create();
@@ -155,6 +156,7 @@ void head_publish(struct head *h, uint64_t seq)
 void head_snapshot_begin(struct head *h, struct head_snapshot *snapshot)
 {
     snapshot->seq = h->visible;
+    snapshot->epoch = h->epoch;
     list_push(&h->snapshots, &snapshot->link);
 }
 

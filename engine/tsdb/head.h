@@ -38,8 +38,9 @@ struct head_series {
     uint32_t generation; // of the reference; odd: alive
     uint32_t staged;     // its newest entry in the commit being staged, + 1
     uint16_t partition;
-    uint8_t misses; // samples in order that found no slot
-    bool dead;      // chosen to leave
+    uint8_t misses;    // samples in order that found no slot
+    bool dead : 1;     // chosen to leave
+    bool recalled : 1; // files were asked for its newest sample
 };
 static_assert(sizeof(struct head_series) == 96, "memory per series is the product");
 
@@ -73,6 +74,12 @@ struct head {
     uint32_t *free_families;
     size_t free_families_n, free_families_capacity;
     struct stage *stage;
+    uint64_t spilled_seq;  // late samples of commits up to it are written to files
+    uint64_t spilling_seq; // the same for the spill that runs, if any
+    int64_t complete_t;    // every sample at or after it is in memory
+    uint64_t epoch;        // counted up when files change
+    void (*forget)(void *arg, uint32_t cohort); // a cohort's number is free again; may be NULL
+    void *forget_arg;
     uint64_t seq;                      // of the newest commit
     uint64_t visible;                  // of the newest that queries see
     struct list snapshots;             // of struct head_snapshot, oldest first
@@ -112,7 +119,7 @@ void head_publish(struct head *h, uint64_t seq);
 
 struct head_snapshot {
     struct list link;
-    uint64_t seq;
+    uint64_t seq, epoch;
 };
 void head_snapshot_begin(struct head *h, struct head_snapshot *snapshot);
 void head_snapshot_end(struct head_snapshot *snapshot);

@@ -5,7 +5,7 @@
 
 #include "engine/base/mem.h"
 
-enum { SIBLINGS_SEARCHED = 64 };
+enum { SIBLINGS_SEARCHED = 64, MEMBERS_SPARSE = 1024 };
 
 static uint64_t family_hash(uint64_t key, uint64_t source)
 {
@@ -99,8 +99,9 @@ void head_free_cohort(struct head *h, struct cohort *c)
 static bool has_time(const struct head *h, const struct cohort *c, int64_t t_ms,
                      head_is_staged_fn *is_staged)
 {
-    if (c->members_n == WAL_MEMBERS_MAX)
-        return false;
+    if (c->members_n == WAL_MEMBERS_MAX ||
+        (c->members_n > MEMBERS_SPARSE && c->live < c->members_n / 2))
+        return false; // full, or mostly of series that have left: it may die out
     const uint32_t slot = cohort_find(c, t_ms);
     return (slot != SLOT_NONE && slot >= c->closed) || (is_staged && is_staged(h, c->id, t_ms));
 }
@@ -143,8 +144,13 @@ void head_detach(struct head *h, uint32_t id)
     uint64_t *bits = mem_alloc_array(n, sizeof *bits);
     const size_t found = series_values_decode(&s->values, c->base, cohort_end(c), slots, bits);
     for (size_t i = 0; i < found; i++) {
+        // What is not written yet must stay so: at least the first sequence that no spill covers.
+        const uint64_t known = cohort_value_seq(c, slots[i], s->member);
+        const uint64_t least = slots[i] < c->spilled  ? 0
+                               : slots[i] < c->closed ? h->spilled_seq + 1
+                                                      : h->spilling_seq + 1;
         late_insert(&s->late, (struct late_sample){cohort_time(c, slots[i]), bits[i],
-                                                   cohort_value_seq(c, slots[i], s->member)});
+                                                   known > least ? known : least});
     }
     mem_free(slots);
     mem_free(bits);

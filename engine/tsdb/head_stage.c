@@ -178,7 +178,7 @@ static bool find_sample(const struct head *h, const struct tsdb_commit *c,
         *out_bits = late->bits;
         return true;
     }
-    if (s->last_t == t_ms) { // its slot may be gone, the value is not
+    if (s->last_t == t_ms && s->values.run_end > 0) { // its slot may be gone, the value is not
         *out_bits = s->values.last_bits;
         return true;
     }
@@ -209,7 +209,7 @@ static enum tsdb_outcome judge_older(const struct head *h, const struct tsdb_com
 static enum tsdb_outcome judge(const struct head *h, const struct tsdb_commit *c,
                                const struct head_series *s, const struct tsdb_sample *x)
 {
-    if (x->t_ms > c->max_t_ms)
+    if (x->t_ms > c->max_t_ms || x->t_ms == INT64_MIN) // which stands for no time
         return TSDB_OUT_OF_BOUNDS;
     const struct stage *st = h->stage;
     const uint32_t newest = s->staged ? st->entries[s->staged - 1].newest : 0;

@@ -216,6 +216,16 @@ void label_store_encode(const struct label_store *s, uint32_t tuple, uint32_t lo
     }
 }
 
+void label_store_encode_set(const struct label_store *s, uint32_t id, struct buf *out)
+{
+    const struct label_set *set = label_store_set_at(s, id);
+    for (uint32_t i = 0; i < set->n; i++) {
+        const struct label_pair *pair = &s->pairs[set->pairs[i]];
+        put_text(out, s->names[pair->name].text);
+        put_text(out, label_pair_value(pair));
+    }
+}
+
 struct str label_store_value(const struct label_store *s, uint32_t tuple, uint32_t local,
                              uint32_t name)
 {

@@ -70,6 +70,8 @@ struct label_set *label_store_set_at(const struct label_store *s, uint32_t id);
 // Appends the labels of (tuple, local) in the encoding of engine/model/labels.h.
 void label_store_encode(const struct label_store *s, uint32_t tuple, uint32_t local,
                         struct buf *out);
+// The labels of one set alone.
+void label_store_encode_set(const struct label_store *s, uint32_t set, struct buf *out);
 // The value of a name in a series' sets; empty: absent.
 struct str label_store_value(const struct label_store *s, uint32_t tuple, uint32_t local,
                              uint32_t name);

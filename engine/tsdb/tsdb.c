@@ -1,57 +1,77 @@
 #include "engine/tsdb/tsdb.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
-#include "engine/tsdb/head_query.h"
+#include "engine/tsdb/tsdb_part.h"
 
 enum { MEMORY_SEED = 0x5eed };
 
-struct tsdb {
-    struct placement placement;
-    struct head head;
-};
-
-struct pin { // of a storage_set
-    struct head_snapshot snapshot;
-};
-
-err tsdb_open(const struct tsdb_options *options, struct tsdb **out, struct errmsg *e)
+struct part *tsdb_part(const struct tsdb *db)
 {
-    struct tsdb *db = mem_zalloc(sizeof *db);
-    const struct str labels =
-        options->placement_labels.n ? options->placement_labels : PLACEMENT_DEFAULT;
-    const err result = placement_init(&db->placement, labels, MEMORY_SEED, e);
-    if (result != ERR_OK) {
-        mem_free(db);
-        return result;
-    }
-    head_init(&db->head, &db->placement, options->series_max, options->retention_ms);
-    *out = db;
-    return ERR_OK;
+    return db->parts[db->shards ? shard_index(shard_self()) : 0];
 }
 
-err tsdb_close(struct tsdb *db, struct errmsg *e)
+void tsdb_at_home(struct tsdb *db, fiber_fn *fn, void *arg)
 {
-    (void)e;
-    if (!db)
-        return ERR_OK;
-    head_deinit(&db->head);
-    mem_free(db);
-    return ERR_OK;
+    if (!db->shards || shard_self() == db->home)
+        fn(arg);
+    else
+        shard_call(db->home, fiber_class(), fn, arg);
+}
+
+struct change_call {
+    struct tsdb *db;
+    const struct catalogue_change *change;
+    struct errmsg *e;
+    err result;
+};
+
+static void change_at_home(void *arg)
+{
+    struct change_call *call = arg;
+    struct tsdb *db = call->db;
+    fiber_shield_begin();
+    while (db->catalogue_busy)
+        (void)!waiters_wait(&db->catalogue_free);
+    db->catalogue_busy = true;
+    call->result = catalogue_apply(db->catalogue, call->change, call->e);
+    db->catalogue_busy = false;
+    waiters_wake_one(&db->catalogue_free);
+    fiber_shield_end();
+}
+
+err tsdb_change(struct tsdb *db, const struct catalogue_change *change, struct errmsg *e)
+{
+    struct change_call call = {db, change, e, ERR_OK};
+    tsdb_at_home(db, change_at_home, &call);
+    return call.result;
+}
+
+static void new_file_at_home(void *arg)
+{
+    struct tsdb_new_file *f = arg;
+    f->id = catalogue_next_id(f->db->catalogue);
+    f->result = catalogue_block_path(f->db->catalogue, f->id, f->path, sizeof f->path, &f->e);
+}
+
+err tsdb_new_file(struct tsdb_new_file *f, struct errmsg *e)
+{
+    tsdb_at_home(f->db, new_file_at_home, f);
+    return f->result == ERR_OK ? ERR_OK : err_set(e, f->result, "%s", f->e.text);
 }
 
 bool tsdb_is_ready(const struct tsdb *db)
 {
-    return db != NULL;
+    return db->ready;
 }
 
 void tsdb_replay_progress(const struct tsdb *db, struct tsdb_progress *out)
 {
-    (void)db;
-    *out = (struct tsdb_progress){0};
+    *out = (struct tsdb_progress){.segments_done = db->segments_done};
+    for (size_t i = 0; i < db->streams_n; i++)
+        out->segments_max += db->streams[i].segments;
 }
 
 uint64_t tsdb_hash_seed(const struct tsdb *db)
@@ -67,153 +87,378 @@ uint32_t tsdb_partition(const struct tsdb *db, struct str labels)
 
 unsigned tsdb_owner(const struct tsdb *db, uint32_t partition)
 {
-    (void)db;
     assert(partition < TSDB_PARTITIONS);
-    return 0;
+    return partition * db->parts_n / TSDB_PARTITIONS;
 }
 
 uint64_t tsdb_series(struct tsdb *db, struct str labels, struct hash128 hash, uint64_t source)
 {
-    return head_find_or_make(&db->head, labels, hash, source);
+    return head_find_or_make(&tsdb_part(db)->head, labels, hash, source);
 }
 
 struct str tsdb_series_labels(struct tsdb *db, uint64_t ref)
 {
-    const struct head_series *s = head_resolve(&db->head, ref);
+    struct head *h = &tsdb_part(db)->head;
+    const struct head_series *s = head_resolve(h, ref);
     if (!s)
         return (struct str){0};
-    buf_reset(&db->head.text);
-    head_labels(&db->head, s, &db->head.text);
-    return buf_str(&db->head.text);
+    buf_reset(&h->text);
+    head_labels(h, s, &h->text);
+    return buf_str(&h->text);
+}
+
+struct log_sink_call {
+    struct wal *wal;
+    uint64_t seq; // 0: no rows
+};
+
+static err append_rows(void *arg, const struct wal_row *rows, size_t n, struct errmsg *e)
+{
+    struct log_sink_call *call = arg;
+    return wal_append(call->wal, rows, n, &call->seq, e);
+}
+
+// Applied, but seen by nobody until the log has kept it; taken back when the log cannot. A sample
+// that was there already may be of a commit that still waits: so everybody waits.
+static err commit_logged(struct part *p, struct tsdb_commit *c, struct errmsg *e)
+{
+    struct log_sink_call call = {.wal = p->wal};
+    uint64_t seq;
+    TRY(part_recall(p, c->samples, c->n, e));
+    TRY(head_commit(&p->head, c, append_rows, &call, &seq, e));
+    const uint64_t log_seq = call.seq ? call.seq : wal_next_seq(p->wal) - 1;
+    const err result = log_seq ? wal_wait(p->wal, log_seq, e) : ERR_OK;
+    if (result == ERR_OK)
+        head_publish(&p->head, seq);
+    else if (call.seq)
+        head_undo(&p->head, c->samples, c->outcomes, c->n);
+    return result;
 }
 
 err tsdb_commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e)
 {
-    uint64_t seq;
-    TRY(head_commit(&db->head, c, NULL, NULL, &seq, e));
-    head_publish(&db->head, seq);
-    return ERR_OK;
-}
-
-struct sort_item {
-    struct str metric;
-    struct head_found found;
-};
-
-static int compare_found(const void *a, const void *b)
-{
-    const struct sort_item *x = a, *y = b;
-    if (x->found.partition != y->found.partition)
-        return x->found.partition < y->found.partition ? -1 : 1;
-    const int order = str_cmp(x->metric, y->metric);
-    return order ? order : labels_cmp(x->found.labels, y->found.labels);
-}
-
-static err db_select(void *self, const struct matcher *ms, size_t ms_count, int64_t mint,
-                     int64_t maxt, size_t max, struct arena *a, struct storage_set *out,
-                     struct errmsg *e)
-{
-    struct tsdb *db = self;
-    struct head_found *found;
-    size_t n;
-    TRY(head_select(&db->head, ms, ms_count, mint, maxt, max, a, &found, &n, e));
-    struct storage_series *series =
-        arena_try(a, n, sizeof *series, _Alignof(struct storage_series));
-    if (!series)
-        return err_set(e, ERR_LIMIT, "the query needs more memory than it may use");
-    struct sort_item *items = mem_alloc_array(n, sizeof *items);
-    for (size_t i = 0; i < n; i++)
-        items[i] = (struct sort_item){labels_value(found[i].labels, LABEL_NAME), found[i]};
-    if (n)
-        qsort(items, n, sizeof *items, compare_found);
-    for (size_t i = 0; i < n; i++) {
-        const struct head_found *f = &items[i].found;
-        series[i] = (struct storage_series){
-            .labels = f->labels, .partition = f->partition, .handle = f->ref};
+    struct part *p = tsdb_part(db);
+    if (!p->wal) {
+        uint64_t seq;
+        TRY(head_commit(&p->head, c, NULL, NULL, &seq, e));
+        head_publish(&p->head, seq);
+        return ERR_OK;
     }
-    mem_free(items);
-    struct pin *pin = mem_alloc(sizeof *pin);
-    head_snapshot_begin(&db->head, &pin->snapshot);
-    *out = (struct storage_set){series, n, pin};
-    return ERR_OK;
-}
-
-static err db_read(void *self, const struct storage_set *set, const struct storage_series *series,
-                   size_t n, int64_t mint, int64_t maxt, struct arena *a, struct column *out,
-                   struct errmsg *e)
-{
-    struct tsdb *db = self;
-    const struct pin *pin = set->pin;
-    struct head_reader reader;
-    TRY(head_reader_init(&reader, &db->head, pin->snapshot.seq, mint, maxt, n, a, e));
-    for (size_t i = 0; i < n; i++)
-        TRY(head_reader_read(&reader, series[i].handle, &out[i], e));
-    return ERR_OK;
-}
-
-static void db_release(void *self, struct storage_set *set)
-{
-    (void)self;
-    struct pin *pin = set->pin;
-    if (!pin)
-        return;
-    head_snapshot_end(&pin->snapshot);
-    mem_free(pin);
-    *set = (struct storage_set){0};
-}
-
-static int compare_texts(const void *a, const void *b)
-{
-    return str_cmp(*(const struct str *)a, *(const struct str *)b);
-}
-
-static err db_label_names(void *self, const struct matcher *ms, size_t ms_count, int64_t mint,
-                          int64_t maxt, struct arena *a, struct str **out, size_t *out_n,
-                          struct errmsg *e)
-{
-    struct tsdb *db = self;
-    TRY(head_label_texts(&db->head, NULL, ms, ms_count, mint, maxt, a, out, out_n, e));
-    qsort(*out, *out_n, sizeof **out, compare_texts);
-    return ERR_OK;
-}
-
-static err db_label_values(void *self, struct str name, const struct matcher *ms, size_t ms_count,
-                           int64_t mint, int64_t maxt, struct arena *a, struct str **out,
-                           size_t *out_n, struct errmsg *e)
-{
-    struct tsdb *db = self;
-    TRY(head_label_texts(&db->head, &name, ms, ms_count, mint, maxt, a, out, out_n, e));
-    qsort(*out, *out_n, sizeof **out, compare_texts);
-    return ERR_OK;
+    while (!p->ready) {
+        const err code = waiters_wait(&p->changed);
+        if (code != ERR_OK)
+            return err_set(e, code, "the log of the last run is still being read");
+    }
+    uint8_t *own = c->outcomes ? NULL : mem_alloc(c->n);
+    if (own)
+        c->outcomes = own;
+    const err result = commit_logged(p, c, e);
+    if (own) {
+        c->outcomes = NULL;
+        mem_free(own);
+    }
+    return result;
 }
 
 struct storage tsdb_storage(struct tsdb *db)
 {
-    static const struct storage_ops ops = {
-        .select = db_select,
-        .read = db_read,
-        .release = db_release,
-        .label_names = db_label_names,
-        .label_values = db_label_values,
-    };
-    return (struct storage){&ops, db};
+    return (struct storage){&tsdb_storage_ops, db};
+}
+
+static void file_stats(const struct part *p, struct tsdb_stats *out)
+{
+    out->retention_deletions = p->retention_deletions;
+    out->wal_corruptions = p->corruptions;
+    for (size_t i = 0; i < p->files_n; i++) {
+        const struct catalogue_file *f = &p->files[i].info;
+        if (f->min_t_ms < out->lowest_time_ms)
+            out->lowest_time_ms = f->min_t_ms;
+        if (tsdb_owner(p->db, f->partition_min) != p->index)
+            continue; // counted where it begins
+        out->files++;
+        out->file_bytes += f->size_bytes;
+        out->file_samples += f->samples;
+    }
 }
 
 void tsdb_stats(struct tsdb *db, struct tsdb_stats *out)
 {
-    const struct head *h = &db->head;
+    const struct part *p = tsdb_part(db);
+    const struct head *h = &p->head;
     *out = h->stats;
     out->series = h->series_ids.n;
     out->label_pairs = h->labels.pair_ids.n;
-    out->min_time_ms = out->lowest_time_ms = INT64_MAX;
-    out->max_time_ms = INT64_MIN;
-    for (size_t i = 0; i < TSDB_PARTITIONS; i++) {
-        if (h->newest_t[i] > out->max_time_ms)
-            out->max_time_ms = h->newest_t[i];
-    }
+    out->max_time_ms = head_newest_t(h);
+    out->min_time_ms = INT64_MAX;
     for (size_t i = 0; i < h->cohorts_n; i++) {
         if (h->cohorts[i] && h->cohorts[i]->n && h->cohorts[i]->times[0] < out->min_time_ms)
             out->min_time_ms = h->cohorts[i]->times[0];
     }
     out->lowest_time_ms = out->min_time_ms;
+    file_stats(p, out);
+    if (!p->wal)
+        return;
+    struct wal_stats log;
+    wal_stats(p->wal, &log);
+    out->wal_bytes = log.bytes;
+    out->wal_records = log.records;
+    out->wal_syncs = log.syncs;
+    out->wal_segment = log.segment;
+}
+
+static struct part *part_create(struct tsdb *db, unsigned index)
+{
+    struct part *p = mem_zalloc(sizeof *p);
+    p->db = db;
+    p->index = index;
+    p->partition_begin = (index * TSDB_PARTITIONS + db->parts_n - 1) / db->parts_n;
+    p->partition_end = ((index + 1) * TSDB_PARTITIONS + db->parts_n - 1) / db->parts_n;
+    const uint64_t max = db->options.series_max;
+    head_init(&p->head, &db->placement, max ? (max + db->parts_n - 1) / db->parts_n : 0,
+              db->options.retention_ms);
+    waiters_init(&p->changed);
+    return p;
+}
+
+static void part_destroy(struct part *p)
+{
+    if (!p)
+        return;
+    while (p->files_n)
+        part_drop_file(p, p->files[0].info.id, false);
+    mem_free(p->files);
+    head_deinit(&p->head);
+    mem_free(p);
+}
+
+static void describe_cohort(void *arg, uint32_t cohort, struct wal_cohort_info *out)
+{
+    const struct part *p = arg;
+    const struct family *f = &p->head.families[p->head.cohorts[cohort]->family];
+    *out = (struct wal_cohort_info){.partition = f->partition, .source = f->source};
+}
+
+static struct str describe_member(void *arg, uint32_t cohort, uint32_t member)
+{
+    struct part *p = arg;
+    struct head *h = &p->head;
+    const uint32_t id = h->cohorts[cohort]->members[member];
+    if (id == MEMBER_GONE)
+        return (struct str){0};
+    buf_reset(&h->text);
+    head_labels(h, head_series_at(h, id), &h->text);
+    return buf_str(&h->text);
+}
+
+static void forget_cohort(void *arg, uint32_t cohort)
+{
+    struct part *p = arg;
+    wal_forget(p->wal, cohort);
+}
+
+static err part_open_log(struct part *p, struct errmsg *e)
+{
+    static const enum wal_sync policies[] = {[TSDB_WAL_SYNC_ALWAYS] = WAL_SYNC_ALWAYS,
+                                             [TSDB_WAL_SYNC_INTERVAL] = WAL_SYNC_INTERVAL,
+                                             [TSDB_WAL_SYNC_NONE] = WAL_SYNC_NONE};
+    const struct tsdb *db = p->db;
+    const struct wal_options options = {
+        .dir = catalogue_wal_dir(db->catalogue),
+        .stream = {catalogue_info(db->catalogue)->epoch, p->index},
+        .sync = policies[db->options.wal_sync],
+        .sync_interval_ms = db->options.wal_sync_interval_ms,
+        .source = {describe_cohort, describe_member, p},
+        .log = db->options.log,
+    };
+    TRY(wal_open(&options, &p->wal, e));
+    p->head.forget = forget_cohort;
+    p->head.forget_arg = p;
+    return ERR_OK;
+}
+
+struct part_call {
+    struct tsdb *db;
+    err result;
+    struct errmsg e;
+};
+
+static err part_open(struct tsdb *db, unsigned index, struct errmsg *e)
+{
+    struct part *p = part_create(db, index);
+    db->parts[index] = p;
+    size_t n;
+    const struct catalogue_file *files = catalogue_files(db->catalogue, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (files[i].partition_max < p->partition_begin ||
+            files[i].partition_min >= p->partition_end)
+            continue;
+        TRY(part_add_file(p, &files[i], e));
+        if (files[i].max_t_ms >= p->head.complete_t)
+            p->head.complete_t = files[i].max_t_ms + 1;
+    }
+    TRY(part_open_log(p, e));
+    p->maintained = true;
+    return fiber_start(LOOP_MERGE, part_maintain, p, &p->maintainer);
+}
+
+static void part_open_call(void *arg)
+{
+    struct part_call *call = arg;
+    const unsigned index = call->db->shards ? shard_index(shard_self()) : 0;
+    call->result = part_open(call->db, index, &call->e);
+    if (call->result != ERR_OK && call->db->parts[index])
+        call->db->parts[index]->maintained = false;
+}
+
+// The maintainer writes everything out; the log's segments are then of no use.
+static void part_close_call(void *arg)
+{
+    struct part_call *call = arg;
+    struct part *p = tsdb_part(call->db);
+    call->result = ERR_OK;
+    if (!p)
+        return;
+    p->closing = true;
+    if (p->sleeping)
+        fiber_cancel(p->maintainer);
+    while (p->maintained)
+        (void)!waiters_wait(&p->changed);
+    call->result = p->closed;
+    call->e = p->closed_why;
+    if (p->wal) {
+        struct errmsg e;
+        const err result = wal_close(p->wal, call->result == ERR_OK ? &call->e : &e);
+        call->result = call->result == ERR_OK ? result : call->result;
+    }
+    p->wal = NULL;
+    if (!p->ready && call->result == ERR_OK)
+        call->result = err_set(&call->e, ERR_CANCELED, "the log was not read to its end");
+}
+
+static void part_destroy_call(void *arg)
+{
+    struct part_call *call = arg;
+    const unsigned index = call->db->shards ? shard_index(shard_self()) : 0;
+    part_destroy(call->db->parts[index]);
+    call->db->parts[index] = NULL;
+}
+
+// fn on every part's shard; the first error.
+static err call_parts(struct tsdb *db, fiber_fn *fn, struct errmsg *e)
+{
+    struct part_call *calls = mem_alloc_array(db->parts_n, sizeof *calls);
+    for (unsigned i = 0; i < db->parts_n; i++)
+        calls[i] = (struct part_call){.db = db, .result = ERR_OK};
+    if (db->shards)
+        shard_call_all(LOOP_CONTROL, fn, calls, sizeof *calls, NULL);
+    else
+        fn(calls);
+    err result = ERR_OK;
+    for (unsigned i = 0; i < db->parts_n && result == ERR_OK; i++) {
+        if (calls[i].result != ERR_OK)
+            result = err_set(e, calls[i].result, "%s", calls[i].e.text);
+    }
+    mem_free(calls);
+    return result;
+}
+
+static void db_free(struct tsdb *db)
+{
+    mem_free(db->streams);
+    buf_deinit(&db->texts);
+    mem_free(db);
+}
+
+static err open_memory(struct tsdb *db, struct errmsg *e)
+{
+    const struct str labels =
+        db->options.placement_labels.n ? db->options.placement_labels : PLACEMENT_DEFAULT;
+    buf_put_str(&db->texts, labels);
+    TRY(placement_init(&db->placement, buf_str(&db->texts), MEMORY_SEED, e));
+    db->parts_n = 1;
+    db->parts[0] = part_create(db, 0);
+    db->ready = db->parts[0]->ready = true;
+    return ERR_OK;
+}
+
+static err list_streams(struct tsdb *db, struct errmsg *e)
+{
+    struct buf streams = {0};
+    size_t n;
+    const err result = wal_replay_list(catalogue_wal_dir(db->catalogue), &streams, &n, e);
+    if (result == ERR_OK && n) {
+        db->streams = mem_alloc_array(n, sizeof *db->streams);
+        memcpy(db->streams, streams.p, n * sizeof *db->streams);
+        db->streams_n = n;
+    }
+    buf_deinit(&streams);
+    return result;
+}
+
+static err open_folder(struct tsdb *db, struct errmsg *e)
+{
+    const struct catalogue_options options = {
+        .partitions = TSDB_PARTITIONS,
+        .placement_labels =
+            db->options.placement_labels.n ? db->options.placement_labels : PLACEMENT_DEFAULT,
+        .log = db->options.log,
+    };
+    TRY(catalogue_open(db->options.path, &options, &db->catalogue, e));
+    const struct catalogue_info *info = catalogue_info(db->catalogue);
+    if (info->partitions != TSDB_PARTITIONS)
+        return err_set(e, ERR_INVALID, "%s has %u partitions, this program %d", db->options.path,
+                       info->partitions, TSDB_PARTITIONS);
+    buf_put_str(&db->texts, info->placement_labels);
+    TRY(placement_init(&db->placement, buf_str(&db->texts), info->hash_seed, e));
+    TRY(list_streams(db, e));
+    db->home = shard_self();
+    db->shards = db->home ? shard_all() : NULL;
+    db->parts_n = db->shards ? shards_count(db->shards) : 1;
+    db->spills_left = db->parts_n;
+    TRY(call_parts(db, part_open_call, e));
+    return fiber_start(LOOP_CONTROL, tsdb_replay, db, NULL);
+}
+
+err tsdb_open(const struct tsdb_options *options, struct tsdb **out, struct errmsg *e)
+{
+    struct tsdb *db = mem_zalloc(sizeof *db);
+    db->options = *options;
+    db->log = (struct logger){"tsdb", options->log};
+    waiters_init(&db->catalogue_free);
+    waiters_init(&db->replayed);
+    const err result = options->path ? open_folder(db, e) : open_memory(db, e);
+    if (result == ERR_OK) {
+        db->options.path = NULL; // the caller's
+        db->options.placement_labels = (struct str){0};
+        *out = db;
+        return ERR_OK;
+    }
+    if (db->parts_n) {
+        (void)!call_parts(db, part_close_call, NULL);
+        (void)!call_parts(db, part_destroy_call, NULL);
+    }
+    if (db->catalogue)
+        catalogue_close(db->catalogue);
+    db_free(db);
+    return result;
+}
+
+err tsdb_close(struct tsdb *db, struct errmsg *e)
+{
+    if (!db)
+        return ERR_OK;
+    if (!db->catalogue) {
+        part_destroy(db->parts[0]);
+        db_free(db);
+        return ERR_OK;
+    }
+    while (!db->ready)
+        (void)!waiters_wait(&db->replayed);
+    const err result = call_parts(db, part_close_call, e);
+    if (result == ERR_OK && !db->replay_failed)
+        tsdb_streams_done(db, true);
+    (void)!call_parts(db, part_destroy_call, NULL);
+    catalogue_close(db->catalogue);
+    db_free(db);
+    return result;
 }

@@ -1,0 +1,97 @@
+// A shard's part of the database, and what its pieces (tsdb_*.c) share.
+#ifndef ENGINE_TSDB_TSDB_PART_H
+#define ENGINE_TSDB_TSDB_PART_H
+
+#include "engine/shard/shard.h"
+#include "engine/tsdb/block_file.h"
+#include "engine/tsdb/catalogue.h"
+#include "engine/tsdb/head_query.h"
+#include "engine/tsdb/head_spill.h"
+#include "engine/tsdb/wal.h"
+#include "engine/tsdb/wal_replay.h"
+
+struct part_file {
+    struct catalogue_file info;
+    struct block_file *file; // opened by this part
+};
+
+struct part {
+    struct tsdb *db;
+    unsigned index;
+    uint32_t partition_begin, partition_end;
+    struct head head;
+    struct wal *wal;         // NULL: in memory only
+    struct part_file *files; // by generation
+    size_t files_n, files_capacity;
+    bool ready; // replay is done
+    bool closing;
+    bool maintained; // the maintaining fiber is alive
+    bool sleeping;   // and can be cancelled
+    bool spilled;    // everything that replay brought is in files
+    bool release_due;
+    struct fiber *maintainer;
+    struct waiters changed; // ready, or the maintainer has ended
+    uint64_t release_epoch; // snapshots before it still look at what is to be released
+    uint64_t mark_seq;      // of the log, as the catalogue knows it
+    uint64_t retention_deletions, corruptions;
+    err closed; // how the last spill ended
+    struct errmsg closed_why;
+};
+
+struct tsdb {
+    struct tsdb_options options;
+    struct buf texts; // of the options and of the folder
+    struct placement placement;
+    struct logger log;
+    struct catalogue *catalogue; // NULL: in memory only; used on the home shard
+    struct shard *home;
+    bool catalogue_busy;
+    struct waiters catalogue_free;
+    struct shards *shards; // NULL: one part, whatever loop it is on
+    unsigned parts_n;
+    struct part *parts[SHARD_MAX];
+    struct wal_replay_stream *streams; // of runs before this one
+    size_t streams_n;
+    bool replay_failed;            // the streams must stay
+    _Atomic unsigned replays_left; // parts that still read streams
+    _Atomic unsigned spills_left;  // parts that have not written what replay brought
+    _Atomic bool ready;
+    _Atomic uint64_t segments_done;
+    struct waiters replayed;
+};
+
+struct part *tsdb_part(const struct tsdb *db); // of the present shard
+
+// Runs fn(arg) on the shard that has the catalogue. Suspends.
+void tsdb_at_home(struct tsdb *db, fiber_fn *fn, void *arg);
+err tsdb_change(struct tsdb *db, const struct catalogue_change *change, struct errmsg *e);
+
+// A new file's id and path.
+struct tsdb_new_file {
+    struct tsdb *db;
+    uint64_t id;
+    char path[CATALOGUE_PATH_MAX];
+    err result;
+    struct errmsg e;
+};
+err tsdb_new_file(struct tsdb_new_file *f, struct errmsg *e); // db is set. Suspends.
+
+// tsdb_spill.c: the fiber that writes, seals, expires and releases, and its steps.
+void part_maintain(void *part);
+err part_spill(struct part *p, struct errmsg *e);
+err part_add_file(struct part *p, const struct catalogue_file *info, struct errmsg *e);
+void part_drop_file(struct part *p, uint64_t id, bool remove);
+
+// tsdb_replay.c: reads the streams of older runs, then lets everybody in. A fiber of the home.
+void tsdb_replay(void *db);
+// Nothing of them is needed any more, nor (own) of this run's, whose logs are closed. Suspends.
+void tsdb_streams_done(struct tsdb *db, bool own);
+
+// tsdb_known.c: makes the head know the newest samples of series that it may have forgotten.
+// Suspends.
+err part_recall(struct part *p, const struct tsdb_sample *samples, size_t n, struct errmsg *e);
+
+// tsdb_query.c
+extern const struct storage_ops tsdb_storage_ops;
+
+#endif

@@ -1,0 +1,492 @@
+// Answers from files and memory together.
+//
+// A select pins the commits seen so far, the files there are and how far back memory is complete:
+// what memory holds completely is not asked of files. A series is the union of its pieces: samples
+// by time, of two with one time that of the lower generation, files before memory.
+#include <assert.h>
+#include <stdlib.h>
+
+#include "engine/base/mem.h"
+#include "engine/model/labels.h"
+#include "engine/tsdb/tsdb_part.h"
+
+enum { IN_MEMORY = UINT32_MAX, READ_CHUNK = 256 };
+
+struct piece {     // of a series
+    uint32_t file; // index among the pin's, or IN_MEMORY
+    uint64_t id;   // in that file, or the reference
+};
+
+struct pin { // of a storage_set
+    struct part *part;
+    struct head_snapshot snapshot;
+    int64_t complete_t;
+    struct block_file **files; // by generation
+    size_t files_n;
+    const struct piece *pieces; // in the set's arena
+    const uint32_t *firsts;     // of each series, and one more
+};
+
+static err no_memory(struct errmsg *e)
+{
+    return err_set(e, ERR_LIMIT, "the query needs more memory than it may use");
+}
+
+static int64_t files_maxt(const struct pin *pin, int64_t maxt)
+{
+    return pin->complete_t == INT64_MIN || maxt < pin->complete_t ? maxt : pin->complete_t - 1;
+}
+
+static void pin_init(struct pin *pin, struct part *p, int64_t mint, int64_t maxt)
+{
+    *pin = (struct pin){.part = p, .complete_t = p->head.complete_t};
+    head_snapshot_begin(&p->head, &pin->snapshot);
+    const int64_t until = files_maxt(pin, maxt);
+    if (!p->files_n || mint >= until)
+        return;
+    pin->files = mem_alloc_array(p->files_n, sizeof *pin->files);
+    for (size_t i = 0; i < p->files_n; i++) {
+        const struct catalogue_file *f = &p->files[i].info;
+        if (f->max_t_ms > mint && f->min_t_ms <= until)
+            pin->files[pin->files_n++] = block_file_ref(p->files[i].file);
+    }
+}
+
+static void pin_deinit(struct pin *pin)
+{
+    head_snapshot_end(&pin->snapshot);
+    for (size_t i = 0; i < pin->files_n; i++)
+        block_file_unref(pin->files[i]);
+    mem_free(pin->files);
+}
+
+// ---- select
+
+struct item {
+    struct str metric, labels;
+    uint32_t partition;
+    struct piece piece;
+};
+
+struct items {
+    struct item *list;
+    size_t n, capacity;
+};
+
+static void add_item(struct items *items, struct str labels, uint32_t partition, struct piece piece)
+{
+    items->list = mem_grow(items->list, &items->capacity, items->n + 1, sizeof *items->list);
+    items->list[items->n++] =
+        (struct item){labels_value(labels, LABEL_NAME), labels, partition, piece};
+}
+
+static int compare_items(const void *a, const void *b)
+{
+    const struct item *x = a, *y = b;
+    if (x->partition != y->partition)
+        return x->partition < y->partition ? -1 : 1;
+    int order = str_cmp(x->metric, y->metric);
+    order = order ? order : labels_cmp(x->labels, y->labels);
+    return order ? order : (x->piece.file > y->piece.file) - (x->piece.file < y->piece.file);
+}
+
+static err find_items(const struct pin *pin, const struct matcher *ms, size_t ms_count,
+                      int64_t mint, int64_t maxt, size_t max, struct arena *a, struct items *items,
+                      struct errmsg *e)
+{
+    struct part *p = pin->part;
+    struct head_found *found;
+    size_t n;
+    TRY(head_select(&p->head, ms, ms_count, mint, maxt, max, a, &found, &n, e));
+    for (size_t i = 0; i < n; i++)
+        add_item(items, found[i].labels, found[i].partition,
+                 (struct piece){IN_MEMORY, found[i].ref});
+    const struct block_range range = {p->partition_begin, p->partition_end};
+    for (size_t k = 0; k < pin->files_n; k++) {
+        struct block_series *series;
+        TRY(block_file_select(pin->files[k], ms, ms_count, range, max, a, &series, &n, e));
+        for (size_t i = 0; i < n; i++)
+            add_item(items, series[i].labels, series[i].partition,
+                     (struct piece){(uint32_t)k, series[i].id});
+    }
+    return ERR_OK;
+}
+
+// Pieces of one series stand together, by file: they become one series of the set.
+static err make_set(struct pin *pin, const struct items *items, size_t max, struct arena *a,
+                    struct storage_set *out, struct errmsg *e)
+{
+    struct storage_series *series = arena_array(a, items->n, struct storage_series);
+    struct piece *pieces = arena_array(a, items->n, struct piece);
+    uint32_t *firsts = arena_array(a, items->n + 1, uint32_t);
+    if (!series || !pieces || !firsts)
+        return no_memory(e);
+    size_t n = 0;
+    for (size_t i = 0; i < items->n; i++) {
+        const struct item *item = &items->list[i];
+        pieces[i] = item->piece;
+        if (n && series[n - 1].partition == item->partition &&
+            str_eq(series[n - 1].labels, item->labels))
+            continue;
+        firsts[n] = (uint32_t)i;
+        series[n] = (struct storage_series){
+            .labels = item->labels, .partition = item->partition, .handle = n};
+        n++;
+    }
+    firsts[n] = (uint32_t)items->n;
+    if (max && n > max)
+        return err_set(e, ERR_LIMIT, "the selector matches more than %zu series", max);
+    pin->pieces = pieces;
+    pin->firsts = firsts;
+    *out = (struct storage_set){series, n, pin};
+    return ERR_OK;
+}
+
+static err db_select(void *self, const struct matcher *ms, size_t ms_count, int64_t mint,
+                     int64_t maxt, size_t max, struct arena *a, struct storage_set *out,
+                     struct errmsg *e)
+{
+    struct part *p = tsdb_part(self);
+    struct pin *pin = mem_alloc(sizeof *pin);
+    struct items items = {0};
+    pin_init(pin, p, mint, maxt);
+    err result = find_items(pin, ms, ms_count, mint, maxt, max, a, &items, e);
+    if (result == ERR_OK) {
+        if (items.n)
+            qsort(items.list, items.n, sizeof *items.list, compare_items);
+        result = make_set(pin, &items, max, a, out, e);
+    }
+    mem_free(items.list);
+    if (result != ERR_OK) {
+        pin_deinit(pin);
+        mem_free(pin);
+    }
+    return result;
+}
+
+static void db_release(void *self, struct storage_set *set)
+{
+    (void)self;
+    struct pin *pin = set->pin;
+    if (!pin)
+        return;
+    pin_deinit(pin);
+    mem_free(pin);
+    *set = (struct storage_set){0};
+}
+
+// ---- read
+
+struct joined { // times of columns that were put together from the same times
+    const int64_t *t;
+    size_t n;
+    size_t parts_n;
+    const struct column *parts;
+};
+
+struct joiner {
+    struct arena *arena;
+    struct joined *made; // open addressing by the first part's times
+    size_t mask, made_n;
+};
+
+static struct joined *find_joined(struct joiner *j, const struct column *parts, size_t n)
+{
+    size_t at = ((uintptr_t)parts[0].t >> 3) * 0x9e3779b97f4a7c15u >> 40 & j->mask;
+    for (; j->made[at].t; at = (at + 1) & j->mask) {
+        bool same = j->made[at].parts_n == n;
+        for (size_t i = 0; i < n && same; i++)
+            same = j->made[at].parts[i].t == parts[i].t && j->made[at].parts[i].n == parts[i].n;
+        if (same)
+            break;
+    }
+    return &j->made[at];
+}
+
+// Parts that follow each other in time, joined; their times once for all series that share them.
+static err concatenate(struct joiner *j, const struct column *parts, size_t parts_n, size_t n,
+                       struct column *out, struct errmsg *e)
+{
+    double *v = arena_try(j->arena, n, sizeof *v, _Alignof(double));
+    if (!v)
+        return no_memory(e);
+    size_t at = 0;
+    for (size_t i = 0; i < parts_n; i++) {
+        memcpy(v + at, parts[i].v, parts[i].n * sizeof *v);
+        at += parts[i].n;
+    }
+    struct joined *made = find_joined(j, parts, parts_n);
+    if (!made->t) {
+        int64_t *t = arena_try(j->arena, n, sizeof *t, _Alignof(int64_t));
+        struct column *copy = arena_array(j->arena, parts_n, struct column);
+        if (!t || !copy)
+            return no_memory(e);
+        at = 0;
+        for (size_t i = 0; i < parts_n; i++) {
+            memcpy(t + at, parts[i].t, parts[i].n * sizeof *t);
+            at += parts[i].n;
+            copy[i] = parts[i];
+        }
+        if (++j->made_n > j->mask / 2) { // full: others do without sharing
+            j->made_n--;
+            *out = (struct column){t, v, n};
+            return ERR_OK;
+        }
+        *made = (struct joined){t, n, parts_n, copy};
+    }
+    *out = (struct column){made->t, v, n};
+    return ERR_OK;
+}
+
+// Parts that overlap: of equal times the part that stands first wins.
+static err interleave(struct joiner *j, struct column *parts, size_t parts_n, size_t n,
+                      struct column *out, struct errmsg *e)
+{
+    int64_t *t = arena_try(j->arena, n, sizeof *t, _Alignof(int64_t));
+    double *v = arena_try(j->arena, n, sizeof *v, _Alignof(double));
+    if (!t || !v)
+        return no_memory(e);
+    size_t at = 0;
+    for (;;) {
+        const struct column *next = NULL;
+        for (size_t i = 0; i < parts_n; i++) {
+            if (parts[i].n && (!next || parts[i].t[0] < next->t[0]))
+                next = &parts[i];
+        }
+        if (!next)
+            break;
+        t[at] = next->t[0];
+        memcpy(&v[at], &next->v[0], sizeof v[0]); // every bit of it
+        for (size_t i = 0; i < parts_n; i++) {
+            if (parts[i].n && parts[i].t[0] == t[at]) {
+                parts[i].t++;
+                parts[i].v++;
+                parts[i].n--;
+            }
+        }
+        at++;
+    }
+    *out = (struct column){t, v, at};
+    return ERR_OK;
+}
+
+static int compare_starts(const void *a, const void *b)
+{
+    const struct column *x = a, *y = b;
+    return (x->t[0] > y->t[0]) - (x->t[0] < y->t[0]);
+}
+
+// parts: by precedence, some may be empty.
+static err join(struct joiner *j, struct column *parts, size_t parts_n, struct column *scratch,
+                struct column *out, struct errmsg *e)
+{
+    size_t n = 0, used = 0;
+    for (size_t i = 0; i < parts_n; i++) {
+        if (parts[i].n) {
+            n += parts[i].n;
+            parts[used++] = parts[i];
+        }
+    }
+    if (used <= 1) {
+        *out = used ? parts[0] : (struct column){0};
+        return ERR_OK;
+    }
+    memcpy(scratch, parts, used * sizeof *scratch);
+    qsort(scratch, used, sizeof *scratch, compare_starts);
+    bool follow = true;
+    for (size_t i = 1; i < used; i++)
+        follow &= scratch[i - 1].t[scratch[i - 1].n - 1] < scratch[i].t[0];
+    return follow ? concatenate(j, scratch, used, n, out, e)
+                  : interleave(j, parts, used, n, out, e);
+}
+
+struct reading { // of one call
+    const struct pin *pin;
+    const struct storage_series *series;
+    size_t n;
+    int64_t mint, maxt;
+    struct arena *arena;
+    struct column *columns; // n for each file, then n of memory
+};
+
+static err read_file(const struct reading *r, size_t file, struct errmsg *e)
+{
+    const struct pin *pin = r->pin;
+    uint32_t *ids = mem_alloc_array(r->n, sizeof *ids);
+    uint32_t *places = mem_alloc_array(r->n, sizeof *places);
+    struct column *got = mem_alloc_array(r->n, sizeof *got);
+    size_t n = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        const size_t k = r->series[i].handle;
+        for (uint32_t at = pin->firsts[k]; at < pin->firsts[k + 1]; at++) {
+            if (pin->pieces[at].file == file) {
+                ids[n] = (uint32_t)pin->pieces[at].id;
+                places[n++] = (uint32_t)i;
+            }
+        }
+    }
+    err result = ERR_OK;
+    if (n)
+        result = block_file_read(pin->files[file], ids, n, r->mint, files_maxt(pin, r->maxt),
+                                 r->arena, got, e);
+    for (size_t i = 0; i < n && result == ERR_OK; i++)
+        r->columns[file * r->n + places[i]] = got[i];
+    mem_free(ids);
+    mem_free(places);
+    mem_free(got);
+    return result;
+}
+
+static err read_memory(const struct reading *r, struct errmsg *e)
+{
+    const struct pin *pin = r->pin;
+    struct head_reader reader;
+    TRY(head_reader_init(&reader, &pin->part->head, pin->snapshot.seq, r->mint, r->maxt, r->n,
+                         r->arena, e));
+    struct column *columns = r->columns + pin->files_n * r->n;
+    for (size_t i = 0; i < r->n; i++) {
+        const size_t k = r->series[i].handle;
+        const struct piece *last = &pin->pieces[pin->firsts[k + 1] - 1];
+        if (last->file == IN_MEMORY)
+            TRY(head_reader_read(&reader, last->id, &columns[i], e));
+        if (pin->part->wal && i % READ_CHUNK == READ_CHUNK - 1)
+            fiber_yield_if_due();
+    }
+    return ERR_OK;
+}
+
+static err join_all(const struct reading *r, struct column *out, struct errmsg *e)
+{
+    const size_t parts = r->pin->files_n + 1;
+    struct joiner joiner = {.arena = r->arena, .mask = 255};
+    while (joiner.mask < r->n)
+        joiner.mask = joiner.mask * 2 + 1;
+    joiner.made = arena_array(r->arena, joiner.mask + 1, struct joined);
+    struct column *mine = arena_array(r->arena, 2 * parts, struct column);
+    if (!joiner.made || !mine)
+        return no_memory(e);
+    for (size_t i = 0; i < r->n; i++) {
+        for (size_t k = 0; k < parts; k++)
+            mine[k] = r->columns[k * r->n + i];
+        TRY(join(&joiner, mine, parts, mine + parts, &out[i], e));
+        if (i % READ_CHUNK == READ_CHUNK - 1)
+            fiber_yield_if_due();
+    }
+    return ERR_OK;
+}
+
+static err db_read(void *self, const struct storage_set *set, const struct storage_series *series,
+                   size_t n, int64_t mint, int64_t maxt, struct arena *a, struct column *out,
+                   struct errmsg *e)
+{
+    (void)self;
+    const struct pin *pin = set->pin;
+    struct reading r = {pin, series, n, mint, maxt, a, out};
+    memset(out, 0, n * sizeof *out);
+    if (!pin->files_n)
+        return read_memory(&r, e);
+    r.columns = mem_zalloc((pin->files_n + 1) * n * sizeof *r.columns);
+    err result = ERR_OK;
+    for (size_t file = 0; file < pin->files_n && result == ERR_OK; file++)
+        result = read_file(&r, file, e);
+    if (result == ERR_OK)
+        result = read_memory(&r, e);
+    if (result == ERR_OK)
+        result = join_all(&r, out, e);
+    mem_free(r.columns);
+    return result;
+}
+
+// ---- names and values
+
+static int compare_texts(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+struct texts {
+    struct str *list;
+    size_t n, capacity;
+};
+
+static void add_texts(struct texts *t, const struct str *more, size_t n)
+{
+    t->list = mem_grow(t->list, &t->capacity, t->n + n, sizeof *t->list);
+    if (n)
+        memcpy(t->list + t->n, more, n * sizeof *more);
+    t->n += n;
+}
+
+static err find_texts(const struct pin *pin, const struct str *name, const struct matcher *ms,
+                      size_t ms_count, int64_t mint, int64_t maxt, struct arena *a,
+                      struct texts *texts, struct errmsg *e)
+{
+    struct part *p = pin->part;
+    const struct block_range range = {p->partition_begin, p->partition_end};
+    struct str *some;
+    size_t n;
+    TRY(head_label_texts(&p->head, name, ms, ms_count, mint, maxt, a, &some, &n, e));
+    add_texts(texts, some, n);
+    for (size_t k = 0; k < pin->files_n; k++) {
+        struct block_file *f = pin->files[k];
+        if (name)
+            TRY(block_file_label_values(f, *name, ms, ms_count, range, a, &some, &n, e));
+        else
+            TRY(block_file_label_names(f, ms, ms_count, range, a, &some, &n, e));
+        add_texts(texts, some, n);
+    }
+    return ERR_OK;
+}
+
+static err label_texts(struct tsdb *db, const struct str *name, const struct matcher *ms,
+                       size_t ms_count, int64_t mint, int64_t maxt, struct arena *a,
+                       struct str **out, size_t *out_n, struct errmsg *e)
+{
+    struct pin pin;
+    struct texts texts = {0};
+    pin_init(&pin, tsdb_part(db), mint, maxt);
+    err result = find_texts(&pin, name, ms, ms_count, mint, maxt, a, &texts, e);
+    if (result == ERR_OK) {
+        if (texts.n)
+            qsort(texts.list, texts.n, sizeof *texts.list, compare_texts);
+        size_t n = 0;
+        for (size_t i = 0; i < texts.n; i++) {
+            if (!n || !str_eq(texts.list[n - 1], texts.list[i]))
+                texts.list[n++] = texts.list[i];
+        }
+        struct str *all = arena_try(a, n, sizeof *all, _Alignof(struct str));
+        if (all) {
+            if (n)
+                memcpy(all, texts.list, n * sizeof *all);
+            *out = all;
+            *out_n = n;
+        } else {
+            result = no_memory(e);
+        }
+    }
+    mem_free(texts.list);
+    pin_deinit(&pin);
+    return result;
+}
+
+static err db_label_names(void *self, const struct matcher *ms, size_t ms_count, int64_t mint,
+                          int64_t maxt, struct arena *a, struct str **out, size_t *out_n,
+                          struct errmsg *e)
+{
+    return label_texts(self, NULL, ms, ms_count, mint, maxt, a, out, out_n, e);
+}
+
+static err db_label_values(void *self, struct str name, const struct matcher *ms, size_t ms_count,
+                           int64_t mint, int64_t maxt, struct arena *a, struct str **out,
+                           size_t *out_n, struct errmsg *e)
+{
+    return label_texts(self, &name, ms, ms_count, mint, maxt, a, out, out_n, e);
+}
+
+const struct storage_ops tsdb_storage_ops = {
+    .select = db_select,
+    .read = db_read,
+    .release = db_release,
+    .label_names = db_label_names,
+    .label_values = db_label_values,
+};

@@ -1,0 +1,291 @@
+// Reading the logs of earlier runs.
+//
+// Streams are shared out to the parts, epoch by epoch, older first. A part replays its streams on
+// its own shard and hands the rows of others to their owners in batches. When all are read,
+// everybody is let in; the streams are removed when all they brought is in files.
+#include <assert.h>
+
+#include "engine/base/mem.h"
+#include "engine/model/labels.h"
+#include "engine/tsdb/tsdb_part.h"
+
+enum { BATCH = 4096 };
+
+struct remote { // a series, as its owner knows it
+    uint64_t ref;
+    unsigned owner;
+};
+
+struct owner_batch {
+    struct tsdb *db;
+    struct tsdb_sample *samples;
+    size_t n;
+    err result;
+    struct errmsg e;
+};
+
+struct reader {
+    struct part *part;
+    struct remote *series; // handle - 1 is the index
+    size_t n, capacity;
+    struct owner_batch *batches; // by owner
+    uint64_t segments_before;
+};
+
+struct define_call {
+    struct tsdb *db;
+    struct str labels;
+    uint64_t source, ref;
+};
+
+static void define_at_owner(void *arg)
+{
+    struct define_call *call = arg;
+    call->ref = tsdb_series(call->db, call->labels,
+                            labels_hash(call->labels, tsdb_hash_seed(call->db)), call->source);
+}
+
+static void commit_at_owner(void *arg)
+{
+    struct owner_batch *b = arg;
+    struct head *h = &tsdb_part(b->db)->head;
+    struct tsdb_commit c = {
+        .samples = b->samples, .n = b->n, .late_ms = INT64_MAX, .max_t_ms = INT64_MAX};
+    uint64_t seq;
+    b->result = head_commit(h, &c, NULL, NULL, &seq, &b->e);
+    if (b->result == ERR_OK)
+        head_publish(h, seq);
+}
+
+static void at_owner(struct reader *r, unsigned owner, fiber_fn *fn, void *arg)
+{
+    struct tsdb *db = r->part->db;
+    if (owner == r->part->index)
+        fn(arg);
+    else
+        shard_call(shards_at(db->shards, owner), LOOP_RECEIVE, fn, arg);
+}
+
+static err flush(struct reader *r, unsigned owner, struct errmsg *e)
+{
+    struct owner_batch *b = &r->batches[owner];
+    if (!b->n)
+        return ERR_OK;
+    at_owner(r, owner, commit_at_owner, b);
+    b->n = 0;
+    fiber_yield_if_due();
+    return b->result == ERR_OK ? ERR_OK : err_set(e, b->result, "%s", b->e.text);
+}
+
+static err on_define(void *arg, const struct wal_cohort_info *cohort, uint32_t number,
+                     struct str labels, uint64_t *out_handle, struct errmsg *e)
+{
+    (void)number, (void)e;
+    struct reader *r = arg;
+    struct tsdb *db = r->part->db;
+    struct define_call call = {.db = db, .labels = labels, .source = cohort->source};
+    const unsigned owner = tsdb_owner(db, tsdb_partition(db, labels));
+    at_owner(r, owner, define_at_owner, &call);
+    *out_handle = 0;
+    if (!call.ref)
+        return ERR_OK; // more series than allowed: its rows are passed over
+    r->series = mem_grow(r->series, &r->capacity, r->n + 1, sizeof *r->series);
+    r->series[r->n++] = (struct remote){call.ref, owner};
+    *out_handle = r->n;
+    return ERR_OK;
+}
+
+static err on_row(void *arg, const struct wal_replay_row *row, struct errmsg *e)
+{
+    struct reader *r = arg;
+    for (uint32_t i = 0; i < row->n; i++) {
+        if (!row->handles[i])
+            continue;
+        const struct remote *s = &r->series[row->handles[i] - 1];
+        struct owner_batch *b = &r->batches[s->owner];
+        b->samples[b->n++] = (struct tsdb_sample){s->ref, row->t_ms, row->bits[i]};
+        if (b->n == BATCH)
+            TRY(flush(r, s->owner, e));
+    }
+    return ERR_OK;
+}
+
+static void on_corrupt(void *arg, const struct wal_corruption *c)
+{
+    struct reader *r = arg;
+    r->part->corruptions++;
+    log_error(&r->part->db->log, "log is damaged; skipped to the next good record",
+              log_cstr("file", c->path), log_i64("offset", c->offset), log_i64("bytes", c->bytes),
+              log_cstr("reason", c->reason));
+}
+
+static err on_progress(void *arg, const struct wal_replay_progress *p, struct errmsg *e)
+{
+    (void)e;
+    struct reader *r = arg;
+    if (p->segments_done > r->segments_before) {
+        r->part->db->segments_done += p->segments_done - r->segments_before;
+        r->segments_before = p->segments_done;
+    }
+    return ERR_OK;
+}
+
+static err replay_stream(struct part *p, const struct wal_mark *mark, struct errmsg *e)
+{
+    static const struct wal_replay_ops ops = {on_define, on_row, on_corrupt, on_progress};
+    struct tsdb *db = p->db;
+    struct reader r = {.part = p, .batches = mem_alloc_array(db->parts_n, sizeof *r.batches)};
+    for (unsigned i = 0; i < db->parts_n; i++)
+        r.batches[i] = (struct owner_batch){
+            .db = db, .samples = mem_alloc_array(BATCH, sizeof *r.batches[i].samples)};
+    struct wal_replay_progress progress;
+    err result = wal_replay_stream(catalogue_wal_dir(db->catalogue), mark, &ops, &r, &progress, e);
+    for (unsigned i = 0; i < db->parts_n; i++) {
+        if (result == ERR_OK)
+            result = flush(&r, i, e);
+        mem_free(r.batches[i].samples);
+    }
+    mem_free(r.batches);
+    mem_free(r.series);
+    return result;
+}
+
+struct task { // of one part, for one epoch
+    struct shard_post post;
+    struct tsdb *db;
+    struct wal_mark *marks;
+    size_t n;
+    bool failed;
+};
+
+static void wake_home(void *arg)
+{
+    struct tsdb *db = arg;
+    waiters_wake_all(&db->replayed);
+}
+
+static void run_task(void *arg)
+{
+    struct task *t = arg;
+    struct tsdb *db = t->db;
+    struct part *p = tsdb_part(db);
+    for (size_t i = 0; i < t->n; i++) {
+        struct errmsg e;
+        if (replay_stream(p, &t->marks[i], &e) != ERR_OK) {
+            t->failed = true;
+            log_error(&db->log, "log of an earlier run not read", log_cstr("err", e.text));
+        }
+    }
+    if (--db->replays_left > 0)
+        return;
+    if (!db->shards || shard_self() == db->home)
+        wake_home(db);
+    else
+        shard_call(db->home, LOOP_CONTROL, wake_home, db);
+}
+
+// Where replay of a stream begins.
+static struct wal_mark mark_of(const struct tsdb *db, const struct wal_replay_stream *s)
+{
+    size_t n;
+    const struct wal_mark *marks = catalogue_marks(db->catalogue, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (marks[i].stream.epoch == s->stream.epoch && marks[i].stream.shard == s->stream.shard)
+            return marks[i];
+    }
+    return (struct wal_mark){.stream = s->stream, .segment = s->segment_min};
+}
+
+// Streams [from, to) are of one epoch: no series is in two of them.
+static void replay_epoch(struct tsdb *db, size_t from, size_t to)
+{
+    struct task *tasks = mem_alloc_array(db->parts_n, sizeof *tasks);
+    for (unsigned i = 0; i < db->parts_n; i++) {
+        tasks[i] =
+            (struct task){.db = db, .marks = mem_alloc_array(to - from, sizeof(struct wal_mark))};
+        tasks[i].post =
+            (struct shard_post){.class = LOOP_RECEIVE, .fn = run_task, .arg = &tasks[i]};
+    }
+    for (size_t i = from; i < to; i++) {
+        struct task *t = &tasks[db->streams[i].stream.shard % db->parts_n];
+        t->marks[t->n++] = mark_of(db, &db->streams[i]);
+    }
+    db->replays_left = db->parts_n;
+    for (unsigned i = 0; i < db->parts_n; i++) {
+        if (db->shards)
+            shard_post(shards_at(db->shards, i), &tasks[i].post);
+        else
+            run_task(&tasks[i]);
+    }
+    while (db->replays_left > 0)
+        (void)!waiters_wait(&db->replayed);
+    for (unsigned i = 0; i < db->parts_n; i++) {
+        db->replay_failed |= tasks[i].failed;
+        mem_free(tasks[i].marks);
+    }
+    mem_free(tasks);
+}
+
+static void let_in(void *arg)
+{
+    struct tsdb *const *db = arg;
+    struct part *p = tsdb_part(*db);
+    p->ready = true;
+    waiters_wake_all(&p->changed);
+}
+
+void tsdb_replay(void *arg)
+{
+    struct tsdb *db = arg;
+    for (size_t from = 0, to; from < db->streams_n; from = to) {
+        to = from + 1;
+        while (to < db->streams_n && db->streams[to].stream.epoch == db->streams[from].stream.epoch)
+            to++;
+        replay_epoch(db, from, to);
+    }
+    struct tsdb **all = mem_alloc_array(db->parts_n, sizeof *all);
+    for (unsigned i = 0; i < db->parts_n; i++)
+        all[i] = db;
+    if (db->shards)
+        shard_call_all(LOOP_CONTROL, let_in, all, sizeof *all, NULL);
+    else
+        let_in(all);
+    mem_free(all);
+    db->ready = true;
+    waiters_wake_all(&db->replayed);
+}
+
+static void streams_done(struct tsdb *db, const struct wal_stream *streams, size_t n)
+{
+    struct errmsg e;
+    const struct catalogue_change change = {.streams_done = streams, .streams_done_count = n};
+    if (!n)
+        return;
+    err result = tsdb_change(db, &change, &e);
+    for (size_t i = 0; i < n && result == ERR_OK; i++)
+        result = wal_replay_remove(catalogue_wal_dir(db->catalogue), streams[i], &e);
+    if (result != ERR_OK)
+        log_warn(&db->log, "log of an earlier run not removed", log_cstr("err", e.text));
+}
+
+static void streams_done_at_home(void *arg)
+{
+    struct tsdb *db = arg;
+    struct wal_stream *done = mem_alloc_array(db->streams_n, sizeof *done);
+    for (size_t i = 0; i < db->streams_n; i++)
+        done[i] = db->streams[i].stream;
+    streams_done(db, done, db->streams_n);
+    mem_free(done);
+    db->streams_n = 0;
+}
+
+void tsdb_streams_done(struct tsdb *db, bool own)
+{
+    tsdb_at_home(db, streams_done_at_home, db);
+    if (!own)
+        return;
+    struct wal_stream streams[SHARD_MAX];
+    for (unsigned i = 0; i < db->parts_n; i++)
+        streams[i] = (struct wal_stream){catalogue_info(db->catalogue)->epoch, i};
+    streams_done(db, streams, db->parts_n);
+}

@@ -1,0 +1,145 @@
+// The whole database in a folder against a naive map: spilled, merged, closed and opened again,
+// killed and opened again.
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/base/util.h"
+#include "tests/lib/in_shards.h"
+#include "tests/lib/map_world.h"
+
+static const int64_t START_MS = 1700000100000;
+
+enum ending { RUNS_ON, CLOSED, KILLED, ENDINGS };
+
+struct scenario {
+    size_t shape;
+    uint64_t seed;
+    enum ending ending;
+    unsigned shards;
+    struct findings found;
+    char folder[64], copy[64]; // of a killed one the copy lives on
+    uint64_t files;
+};
+
+static void nap(int64_t ms)
+{
+    (void)!fiber_sleep_ns(ms * 1000000);
+}
+
+static struct tsdb *open_folder(struct scenario *s, const char *path)
+{
+    const struct tsdb_options options = {
+        .path = path,
+        .wal_sync = TSDB_WAL_SYNC_INTERVAL,
+        .wal_sync_interval_ms = 50,
+        .spill_ms = 15,
+        .seal_ms = 300000,
+    };
+    struct tsdb *db = NULL;
+    struct errmsg e = {0};
+    want(&s->found, tsdb_open(&options, &db, &e) == ERR_OK, "%s", e.text);
+    return db;
+}
+
+static void close_folder(struct scenario *s, struct tsdb *db)
+{
+    struct errmsg e = {0};
+    want(&s->found, tsdb_close(db, &e) == ERR_OK, "%s", e.text);
+}
+
+// The folder as a killed process leaves it is a copy made while this one runs.
+static void reopen(struct scenario *s, struct map_world *w)
+{
+    if (s->ending == RUNS_ON)
+        return;
+    if (s->ending == KILLED) {
+        char command[256];
+        snprintf(command, sizeof command, "rm -rf %s && cp -r %s %s", s->copy, s->folder, s->copy);
+        want(&s->found, system(command) == 0, "%s", command);
+    }
+    close_folder(s, w->db);
+    if (s->ending == KILLED) {
+        char old[sizeof s->folder];
+        memcpy(old, s->folder, sizeof old);
+        memcpy(s->folder, s->copy, strlen(s->copy) + 1);
+        memcpy(s->copy, old, sizeof old);
+    }
+    w->db = open_folder(s, s->folder);
+    while (w->db && !tsdb_is_ready(w->db))
+        nap(1);
+}
+
+static void run(void *arg)
+{
+    struct scenario *s = arg;
+    struct map_world w;
+    struct traffic t;
+    struct tsdb *db = open_folder(s, s->folder);
+    if (!db)
+        return;
+    map_world_init(&w, db, traffic_shape_name((enum traffic_shape)s->shape), s->seed, &s->found);
+    w.start_ms = START_MS;
+    w.shards = s->shards > 1 ? shard_all() : NULL;
+    traffic_init(&t, (enum traffic_shape)s->shape, s->seed, START_MS, 100);
+    const size_t step = t.n / 8 + 1;
+    for (size_t i = 0; i < t.n && !s->found.text[0]; i += step) {
+        const size_t end = i + step < t.n ? i + step : t.n;
+        map_world_apply_during_query(&w, t.batches + i, t.batches + end);
+        map_world_check(&w, 6);
+        nap(6);
+        if (i / step % 3 == 2)
+            reopen(s, &w);
+        w.any_outcome |= s->ending != RUNS_ON && i / step >= 2;
+    }
+    nap(30);
+    map_world_check_all(&w);
+    struct tsdb_stats stats;
+    tsdb_stats(w.db, &stats);
+    s->files = stats.files;
+    close_folder(s, w.db);
+    w.db = open_folder(s, s->folder);
+    while (!tsdb_is_ready(w.db))
+        nap(1);
+    map_world_check_all(&w);
+    close_folder(s, w.db);
+    traffic_deinit(&t);
+    map_world_deinit(&w);
+}
+
+static void run_ending(enum ending ending, unsigned shards)
+{
+    for (size_t shape = shards > 1 ? (size_t)ending : 0;
+         shape<TRAFFIC_SHAPE_COUNT; shape += shards> 1 ? ENDINGS : 1) {
+        struct scenario s = {.shape = shape, .seed = shape + 1, .ending = ending, .shards = shards};
+        snprintf(s.folder, sizeof s.folder, "/tmp/ferula-tsdb-XXXXXX");
+        cr_assert(mkdtemp(s.folder) != NULL);
+        snprintf(s.copy, sizeof s.copy, "%.40s-copy", s.folder);
+        in_shards(s.shards, SHARD_BACKEND_AUTO, run, &s, &s.found);
+        char command[256];
+        snprintf(command, sizeof command, "rm -rf %s %s", s.folder, s.copy);
+        cr_assert_eq(system(command), 0);
+        cr_assert(!s.found.text[0], "%s", s.found.text);
+        cr_assert(shards > 1 || s.files > 0);
+    }
+}
+
+Test(tsdb, answers_as_the_map_while_it_writes)
+{
+    run_ending(RUNS_ON, 1);
+    run_ending(RUNS_ON, 3);
+}
+
+Test(tsdb, answers_as_the_map_after_it_was_closed)
+{
+    run_ending(CLOSED, 1);
+    run_ending(CLOSED, 3);
+}
+
+Test(tsdb, answers_as_the_map_after_it_was_killed)
+{
+    run_ending(KILLED, 1);
+    run_ending(KILLED, 3);
+}
