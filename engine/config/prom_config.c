@@ -84,8 +84,9 @@ static err check(struct yaml_decoder *d, const struct yaml_node *n, void *object
         yaml_note_unsupported(d, rules, "rule_files");
     TRY(check_jobs(d, c));
     struct errmsg why;
+    const struct yaml_node *const otlp = yaml_get(n, STR("otlp"));
     if (otlp_config_check_names(&c->otlp, c->global.validation, &why))
-        return yaml_fail(d, n, "%s", why.text);
+        return yaml_fail(d, otlp ? otlp : n, "%s", why.text);
     return ERR_OK;
 }
 

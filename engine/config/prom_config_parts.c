@@ -171,14 +171,7 @@ static err check_otlp(struct yaml_decoder *d, const struct yaml_node *n, void *o
                          "ignored"));
     TRY(check_attributes(d, n, &o->promote_resource_attributes, "promote_resource_attributes",
                          "promoted"));
-    for (size_t i = 0; i < countof(translations); i++) {
-        if (str_eq(o->translation_text, str_from_c(translations[i]))) {
-            o->translation = (enum otlp_translation)i;
-            return ERR_OK;
-        }
-    }
-    return yaml_fail(d, n, "unsupported OTLP translation strategy %.*s",
-                     STR_ARG(config_quote(d->arena, o->translation_text)));
+    return ERR_OK;
 }
 
 const struct yaml_struct otlp_config_type = {.go = "config.plain",
@@ -188,8 +181,15 @@ const struct yaml_struct otlp_config_type = {.go = "config.plain",
                                              .init = init_otlp,
                                              .check = check_otlp};
 
-err otlp_config_check_names(const struct otlp_config *o, enum name_validation v, struct errmsg *e)
+err otlp_config_check_names(struct otlp_config *o, enum name_validation v, struct errmsg *e)
 {
+    size_t i = 0;
+    while (i < countof(translations) && !str_eq(o->translation_text, str_from_c(translations[i])))
+        i++;
+    if (i == countof(translations))
+        return err_set(e, ERR_INVALID, "unsupported OTLP translation strategy \"%.*s\"",
+                       STR_ARG(o->translation_text));
+    o->translation = (enum otlp_translation)i;
     if (v == NAME_VALIDATION_LEGACY && (o->translation == OTLP_TRANSLATION_NONE ||
                                         o->translation == OTLP_TRANSLATION_UTF8_SUFFIXES))
         return err_set(e, ERR_INVALID,

@@ -17,7 +17,8 @@ extern const struct yaml_struct scrape_file_type;
 
 extern const struct yaml_struct storage_config_type, otlp_config_type, runtime_config_type;
 void otlp_config_init(struct otlp_config *o);
-err otlp_config_check_names(const struct otlp_config *o, enum name_validation v, struct errmsg *e);
+// Reads the translation strategy, which must suit the names that are allowed.
+err otlp_config_check_names(struct otlp_config *o, enum name_validation v, struct errmsg *e);
 
 // The files that a pattern names, in order, in the arena. The last part may hold *, ? and [...].
 err config_glob(const struct prom_config_source *source, struct arena *a, struct str pattern,

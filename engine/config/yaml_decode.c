@@ -77,15 +77,30 @@ void yaml_note_unsupported(struct yaml_decoder *d, const struct yaml_node *n, co
         .file = d->file, .what = arena_str(d->arena, str_from_c(text)), .line = n->line};
 }
 
-bool yaml_decode_str(struct yaml_decoder *d, const struct yaml_node *n, struct str *out)
+// A text whose type Go calls so.
+static bool decode_text(struct yaml_decoder *d, const struct yaml_node *n, const char *go,
+                        struct str *out)
 {
     struct yaml_value value;
     if (n->kind != YAML_SCALAR || yaml_resolve(n, d->version, &value)) {
-        yaml_type_error(d, n, "string");
+        yaml_type_error(d, n, go);
         return false;
     }
     *out = value.type == YAML_NULL ? STR("") : arena_str(d->arena, n->value);
     return true;
+}
+
+bool yaml_decode_str(struct yaml_decoder *d, const struct yaml_node *n, struct str *out)
+{
+    return decode_text(d, n, "string", out);
+}
+
+// Secrets decode themselves, as a type that is named so.
+static const char *element_go(const char *go)
+{
+    if (!strcmp(go, "[]config.Secret"))
+        return "config.plain";
+    return !strcmp(go, "[]config.ScrapeProtocol") ? go + 2 : "string";
 }
 
 err yaml_decode_strs(struct yaml_decoder *d, const struct yaml_node *n, const char *go,
@@ -99,7 +114,7 @@ err yaml_decode_strs(struct yaml_decoder *d, const struct yaml_node *n, const ch
     if (!all.items)
         return yaml_fail(d, n, "too many items");
     for (size_t i = 0; i < n->n; i++)
-        if (yaml_decode_str(d, n->items[i], &all.items[all.n]))
+        if (decode_text(d, n->items[i], element_go(go), &all.items[all.n]))
             all.n++;
     *out = all;
     return ERR_OK;
@@ -128,7 +143,7 @@ static err decode_pairs(struct yaml_decoder *d, const struct yaml_node *n, const
     for (size_t i = 0; i < n->n; i += 2) {
         struct yaml_pair pair;
         if (!yaml_decode_str(d, n->items[i], &pair.key) ||
-            !yaml_decode_str(d, n->items[i + 1], &pair.value))
+            !decode_text(d, n->items[i + 1], go ? "model.LabelValue" : "string", &pair.value))
             continue;
         bool seen = false;
         for (size_t k = 0; k < all.n && !seen; k++)
@@ -299,8 +314,10 @@ static err decode_field(struct yaml_decoder *d, const struct yaml_node *n,
     case YAML_FIELD_FLOAT:
         return decode_float(d, n, field);
     case YAML_FIELD_STR:
+        (void)decode_text(d, n, f->go ? f->go : "string", field);
+        return ERR_OK;
     case YAML_FIELD_SECRET:
-        (void)yaml_decode_str(d, n, field);
+        (void)decode_text(d, n, "config.plain", field);
         return ERR_OK;
     case YAML_FIELD_DURATION:
     case YAML_FIELD_SIZE:
