@@ -119,8 +119,21 @@ static int stream_cmp(struct wal_stream a, struct wal_stream b)
     return (a.shard > b.shard) - (a.shard < b.shard);
 }
 
+// The index of a stream among those done; done_count: it is not.
+static size_t done_at(const struct catalogue_state *s, struct wal_stream stream)
+{
+    size_t at = 0;
+    while (at < s->done_count && stream_cmp(s->done[at], stream) != 0)
+        at++;
+    return at;
+}
+
+// A stream has a mark, or is done, or is not known.
 static void set_mark(struct catalogue_state *s, const struct wal_mark *m)
 {
+    const size_t done = done_at(s, m->stream);
+    if (done < s->done_count)
+        s->done[done] = s->done[--s->done_count];
     size_t at = 0;
     while (at < s->marks_count && stream_cmp(s->marks[at].stream, m->stream) < 0)
         at++;
@@ -141,6 +154,8 @@ static void set_done(struct catalogue_state *s, struct wal_stream stream)
         memmove(s->marks + i, s->marks + i + 1, (s->marks_count - i) * sizeof *s->marks);
         break;
     }
+    if (done_at(s, stream) < s->done_count)
+        return;
     s->done = mem_grow(s->done, &s->done_capacity, s->done_count + 1, sizeof *s->done);
     s->done[s->done_count++] = stream;
 }

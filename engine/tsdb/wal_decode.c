@@ -51,6 +51,8 @@ struct wal_decoder *wal_decoder_create(const struct wal_replay_ops *ops, void *a
     d->ops = ops;
     d->arg = arg;
     d->seq_min = seq_min;
+    buf_reserve(&d->labels[0], 1); // an empty one has a pointer to add to
+    buf_reserve(&d->labels[1], 1);
     return d;
 }
 

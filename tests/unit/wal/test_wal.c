@@ -66,7 +66,8 @@ static int32_t judge_disk(void *arg, struct op *op)
     }
     const bool may_fail = op->kind == OP_WRITE || op->kind == OP_ALLOCATE ||
                           op->kind == OP_TRUNCATE || op->kind == OP_OPEN;
-    if (!may_fail || j->failures_left == 0 || rng_below(&j->rng, 90) != 0)
+    if (!may_fail || j->failures_left == 0 ||
+        rng_below(&j->rng, op->kind == OP_ALLOCATE ? 10 : 90) != 0)
         return 0;
     j->failures_left--;
     j->failed[op->kind]++;
