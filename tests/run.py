@@ -43,10 +43,11 @@ def run(command, **options):
 def build(folder, *options, env=None):
     """Configures once and builds; None, or what was printed when it failed."""
     environment = {**os.environ, **(env or {})}
-    if not os.path.exists(os.path.join(TOP, folder, "build.ninja")):
-        done = run(["meson", "setup", folder, *options], env=environment)
-        if done.returncode:
-            return done.stdout[-4000:]
+    known = os.path.exists(os.path.join(TOP, folder, "build.ninja"))
+    # Configured again where it was: packages for tests may have come since.
+    done = run(["meson", "setup", *(["--reconfigure"] if known else []), folder, *options], env=environment)
+    if done.returncode:
+        return done.stdout[-4000:]
     done = run(["ninja", "-C", folder], env=environment)
     return done.stdout[-6000:] if done.returncode else None
 
