@@ -12,11 +12,11 @@ enum { POINTS_MAX = 11000, MS_PER_NS = 1000000 };
 static bool read_common(struct api *api, struct query_options *o, uint64_t *limit)
 {
     const struct server_flags *flags = &api->server->flags;
-    int64_t timeout_ms = flags->query_timeout_ms;
+    int64_t timeout_ms = flags->prom.query.timeout_ms;
     *o = (struct query_options){
-        .lookback_ms = flags->query_lookback_ms,
+        .lookback_ms = flags->prom.query.lookback_delta_ms,
         .subquery_step_ms = server_evaluation_interval_ms(api->server),
-        .samples_max = (uint64_t)flags->query_max_samples,
+        .samples_max = (uint64_t)flags->prom.query.max_samples,
         .bytes_max = (size_t)flags->query_max_bytes,
     };
     if (!api_limit(api, "limit", limit))
@@ -31,7 +31,7 @@ static bool read_common(struct api *api, struct query_options *o, uint64_t *limi
     if (api_get(api, "lookback_delta").n && !api_duration(api, "lookback_delta", &o->lookback_ms))
         return false;
     if (o->lookback_ms <= 0)
-        o->lookback_ms = flags->query_lookback_ms;
+        o->lookback_ms = flags->prom.query.lookback_delta_ms;
     fiber_set_deadline(clock_mono_ns() + timeout_ms * MS_PER_NS);
     return true;
 }

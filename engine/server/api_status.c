@@ -53,7 +53,7 @@ static int compare_rows(const void *a, const void *b)
 void api_status_flags(struct api *api)
 {
     const struct settings *s = &api->server->settings;
-    const struct setting *rows[SERVER_ROWS_MAX];
+    const struct setting *rows[SETTINGS_MAX];
     size_t n = 0;
     for (size_t i = 0; i < s->n; i++)
         if (!(s->rows[i].traits & SETTING_BUILTIN))
@@ -77,7 +77,7 @@ void api_status_runtimeinfo(struct api *api)
     const struct server *s = api->server;
     struct json *j = &api->json;
     struct buf retention = {0};
-    duration_format(s->flags.retention_ms, &retention);
+    duration_format(s->flags.prom.tsdb.retention_ms, &retention);
     api_begin(api);
     json_object_begin(j);
     json_key(j, "startTime");

@@ -238,7 +238,7 @@ static void put_engine(const struct server *s, const struct part *p, struct buf 
     put_u64(b, "prometheus_engine_queries", "gauge",
             "The current number of queries being executed or waiting.", p->queries.running);
     put_u64(b, "prometheus_engine_queries_concurrent_max", "gauge",
-            "The max number of concurrent queries.", (uint64_t)s->flags.query_max_concurrency);
+            "The max number of concurrent queries.", (uint64_t)s->flags.prom.query.max_concurrency);
     put_u64(b, "ferula_queries_total", "counter", "Queries that were started.", p->queries.started);
     put_u64(b, "ferula_http_connections_total", "counter", "Connections that were taken.",
             p->web.connections);

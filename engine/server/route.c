@@ -164,7 +164,7 @@ static bool may_run(struct server *s, const struct route *r, struct http_exchang
         http_answer_text(x, 405, "Only POST or PUT requests allowed");
         return false;
     }
-    if ((r->needs & NEED_LIFECYCLE) && !s->flags.enable_lifecycle) {
+    if ((r->needs & NEED_LIFECYCLE) && !s->flags.prom.web.enable_lifecycle) {
         http_answer_text(x, 403, "Lifecycle API is not enabled.");
         return false;
     }

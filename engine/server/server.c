@@ -7,6 +7,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/number.h"
 #include "engine/base/util.h"
+#include "engine/config/config_files.h"
 #include "engine/model/labels.h"
 #include "engine/server/version.h"
 #include "io/clock.h"
@@ -41,7 +42,7 @@ err server_query_begin(struct server *s, struct errmsg *e)
 {
     struct server_shard *self = server_self(s);
     const uint64_t shards = shards_count(s->shards);
-    const uint64_t share = ((uint64_t)s->flags.query_max_concurrency + shards - 1) / shards;
+    const uint64_t share = ((uint64_t)s->flags.prom.query.max_concurrency + shards - 1) / shards;
     while (self->queries.running >= share) {
         const err code = waiters_wait(&self->query_turn);
         if (code == ERR_TIMEOUT)
@@ -64,42 +65,16 @@ void server_query_end(struct server *s)
 
 // ---- configuration
 
-static err read_file(void *arg, const char *path, struct buf *out, struct errmsg *e)
-{
-    enum { CONFIG_MAX = 64 << 20 };
-    (void)arg; // files are the process's
-    return path_read(path, CONFIG_MAX, out, e);
-}
-
-static err list_dir(void *arg, const char *dir, struct buf *out, size_t *out_count,
-                    struct errmsg *e)
-{
-    (void)arg;
-    return path_list(dir, out, out_count, e);
-}
-
-static struct str get_env(void *arg, struct str name)
-{
-    (void)arg;
-    char text[256];
-    if (name.n >= sizeof text)
-        return (struct str){0};
-    memcpy(text, name.p, name.n);
-    text[name.n] = '\0';
-    const char *value = process_getenv(text);
-    return value ? str_from_c(value) : (struct str){0};
-}
-
 static err load_config(struct server *s, struct prom_config **out, struct errmsg *e) // Suspends.
 {
-    const struct prom_config_source source = {.read = read_file, .list = list_dir, .env = get_env};
-    const struct prom_config_options options = {.ignore_unsupported = s->flags.ignore_unsupported};
+    const struct prom_config_options options = {.ignore_unsupported =
+                                                    s->flags.prom.ignore_unsupported};
     char path[512];
-    if (s->flags.config_file.n >= sizeof path)
+    if (s->flags.prom.config_file.n >= sizeof path)
         return err_set(e, ERR_INVALID, "--config.file: the path is too long");
-    memcpy(path, s->flags.config_file.p, s->flags.config_file.n);
-    path[s->flags.config_file.n] = '\0';
-    const err code = prom_config_load(path, &source, &options, out, e);
+    memcpy(path, s->flags.prom.config_file.p, s->flags.prom.config_file.n);
+    path[s->flags.prom.config_file.n] = '\0';
+    const err code = prom_config_load(path, &config_files, &options, out, e);
     if (code)
         return err_wrap(e, code, "couldn't load configuration (--config.file=\"%s\")", path);
     for (size_t i = 0; i < (*out)->warnings_n; i++)
@@ -155,7 +130,7 @@ static void run_reload(void *arg) // on shard 0
         apply_everywhere(s, config);
         prom_config_unref(config);
         log_info(&s->lg, "Completed loading of configuration file",
-                 log_str("filename", s->flags.config_file));
+                 log_str("filename", s->flags.prom.config_file));
     } else {
         s->reload_ok = false;
         log_error(&s->lg, "Error reloading config", log_cstr("err", r->e.text));
@@ -267,8 +242,8 @@ static err split_address(struct str text, char host[256], uint16_t *port, struct
 
 static err listen_all(struct server *s, struct errmsg *e) // Suspends.
 {
-    for (size_t i = 0; i < s->flags.listen_addresses.n; i++) {
-        const struct str text = s->flags.listen_addresses.items[i];
+    for (size_t i = 0; i < s->flags.prom.web.listen_address.n; i++) {
+        const struct str text = s->flags.prom.web.listen_address.items[i];
         char host[256], shown[512];
         uint16_t port;
         TRY(split_address(text, host, &port, e));
@@ -300,9 +275,9 @@ static void open_shard(void *arg) // on every shard
         .handler = route_handle,
         .observer = route_observe,
         .arg = s,
-        .read_timeout_ns = f->read_timeout_ms * NS_PER_MS,
+        .read_timeout_ns = f->prom.web.read_timeout_ms * NS_PER_MS,
         .write_timeout_ns = WRITE_TIMEOUT_NS,
-        .connections_max = (f->max_connections + shards - 1) / shards,
+        .connections_max = (f->prom.web.max_connections + shards - 1) / shards,
         .body_bytes_max = (uint64_t)f->body_bytes_max,
         .log = &s->log,
     };
@@ -311,13 +286,13 @@ static void open_shard(void *arg) // on every shard
     const struct scrape_options scrape = {
         .db = s->db,
         .log = &s->log,
-        .adjust_timestamps = f->adjust_timestamps,
-        .tolerance_ms = f->timestamp_tolerance_ms,
+        .adjust_timestamps = f->prom.scrape_adjust_timestamps,
+        .tolerance_ms = f->prom.scrape_timestamp_tolerance_ms,
         .offset_seed = hash_fnv64a(hostname.p, hostname.n) ^ hash_fnv64a(external.p, external.n),
         .version = PROMETHEUS_VERSION,
     };
     const struct receiver_options receiver = {.db = s->db,
-                                              .enabled = f->enable_receiver,
+                                              .enabled = f->prom.web.enable_remote_write_receiver,
                                               .late_ms = f->receiver_late_ms,
                                               .series_max = CACHE_SERIES / shards,
                                               .log = &s->log};
@@ -338,7 +313,7 @@ static err open_db(struct server *s, struct errmsg *e) // Suspends.
 {
     struct tsdb_options options = {
         .path = s->data_path,
-        .retention_ms = s->flags.retention_ms,
+        .retention_ms = s->flags.prom.tsdb.retention_ms,
         .wal_sync = wal_sync_of(s->flags.wal_sync),
         .wal_sync_interval_ms = s->flags.wal_sync_interval_ms,
         .spill_ms = s->flags.spill_ms,
@@ -357,19 +332,19 @@ static err open_db(struct server *s, struct errmsg *e) // Suspends.
 // over.
 static err check_web_config(struct server *s, struct errmsg *e) // Suspends.
 {
-    const struct str path = s->flags.web_config_file;
+    const struct str path = s->flags.prom.web.config_file;
     struct buf content = {0};
     if (!path.n)
         return ERR_OK;
     const struct str terminated = arena_printf(&s->arena, "%.*s", STR_ARG(path));
-    err code = read_file(NULL, terminated.p, &content, e);
+    err code = path_read(terminated.p, CONFIG_FILE_MAX, &content, e);
     const bool is_empty = !code && !str_trim(buf_str(&content)).n;
     buf_deinit(&content);
     if (code)
         return err_wrap(e, code, "--web.config.file");
     if (is_empty)
         return ERR_OK;
-    if (s->flags.ignore_unsupported) {
+    if (s->flags.prom.ignore_unsupported) {
         log_warn(&s->lg, "TLS and authentication of the web server are not supported yet",
                  log_str("file", path));
         return ERR_OK;
@@ -490,24 +465,43 @@ static err prepare(struct server *s, struct errmsg *e)
                   {"warn", LOG_LEVEL_WARN},
                   {"error", LOG_LEVEL_ERROR}};
     for (size_t i = 0; i < countof(levels); i++)
-        if (str_eq(f->log_level, str_from_c(levels[i].name)))
+        if (str_eq(f->prom.log_level, str_from_c(levels[i].name)))
             s->log.level = levels[i].level;
-    s->log.style = str_eq(f->log_format, STR("json")) ? LOG_STYLE_JSON : LOG_STYLE_LOGFMT;
+    s->log.style = str_eq(f->prom.log_format, STR("json")) ? LOG_STYLE_JSON : LOG_STYLE_LOGFMT;
     s->log.write = process_log_write;
     s->log.wall_ms = process_wall_ms;
     s->lg = (struct logger){.component = "main", .sink = &s->log};
-    if (!str_eq(f->cors_origin, STR(".*")))
-        TRY(regex_create(f->cors_origin, REGEX_ANCHORED, &s->cors, e));
-    if (f->data_path.n >= sizeof s->data_path)
+    if (!str_eq(f->prom.web.cors_origin, STR(".*")))
+        TRY(regex_create(f->prom.web.cors_origin, REGEX_ANCHORED, &s->cors, e));
+    if (f->prom.tsdb.path.n >= sizeof s->data_path)
         return err_set(e, ERR_INVALID, "--storage.tsdb.path: the path is too long");
-    memcpy(s->data_path, f->data_path.p, f->data_path.n);
+    memcpy(s->data_path, f->prom.tsdb.path.p, f->prom.tsdb.path.n);
     return server_set_urls(s, e);
+}
+
+// Flags that ask for what is not built yet: a mode of its own is refused, a convenience is named.
+static err check_flags(const struct server *s, struct errmsg *e)
+{
+    const struct prom_flags *f = &s->flags.prom;
+    const struct {
+        const char *name;
+        bool given;
+    } unbuilt[] = {{"config.auto-reload", f->auto_reload},
+                   {"web.enable-admin-api", f->web.enable_admin_api},
+                   {"web.enable-otlp-receiver", f->web.enable_otlp_receiver}};
+    if (f->agent)
+        return err_set(e, ERR_INVALID, "--agent: agent mode is not supported yet");
+    for (size_t i = 0; i < countof(unbuilt); i++)
+        if (unbuilt[i].given)
+            log_warn(&s->lg, "a flag asks for what is not supported yet",
+                     log_cstr("flag", unbuilt[i].name));
+    return ERR_OK;
 }
 
 static void set_features(struct server *s)
 {
-    for (size_t i = 0; i < s->flags.features.n; i++) {
-        struct str rest = s->flags.features.items[i], name;
+    for (size_t i = 0; i < s->flags.prom.features.n; i++) {
+        struct str rest = s->flags.prom.features.items[i], name;
         while (str_split(&rest, ',', &name)) {
             if (str_eq(name, STR("promql-experimental-functions")))
                 s->promql.experimental_functions = true;
@@ -533,6 +527,10 @@ static int serve(struct server *s)
         return 1;
     }
     simd_init(isas);
+    if (check_flags(s, &e) != ERR_OK) {
+        fprintf(stderr, "ferula: %s\n", e.text);
+        return 1;
+    }
     settings_warn(&s->settings, &s->lg);
     set_features(s);
     s->start_ms = process_wall_ms(NULL);
@@ -560,7 +558,6 @@ static int serve(struct server *s)
         log_info(&s->lg, "See you next time!");
     }
     mem_free(s->parts);
-    arena_deinit(&s->arena);
     regex_destroy(s->cors);
     return s->exit_code;
 }
@@ -568,28 +565,31 @@ static int serve(struct server *s)
 int server_run(int argc, const char *const *argv)
 {
     struct server *s = mem_zalloc(sizeof *s);
-    struct setting *rows = mem_zalloc(SERVER_ROWS_MAX * sizeof *rows);
+    struct setting *rows = mem_zalloc(SETTINGS_MAX * sizeof *rows);
     struct errmsg e;
     int code = 0;
+    arena_init(&s->arena, 0);
     const size_t n = server_flag_rows(&s->flags, rows);
     const err parsed = settings_parse(&s->settings, rows, n, argc, argv, &e);
     struct buf text = {0};
-    if (s->flags.help) {
+    if (!parsed)
+        prom_flags_finish(&s->flags.prom, &s->arena);
+    if (s->flags.prom.help) {
         settings_format_help(&s->settings, "ferula",
                              "A monitoring server: scrapes, receives, keeps, answers PromQL.",
                              &text);
         fwrite(text.p, 1, text.n, stdout);
-    } else if (s->flags.version) {
+    } else if (s->flags.prom.version) {
         printf("ferula %s (in place of prometheus %s)\n", FERULA_VERSION, PROMETHEUS_VERSION);
     } else if (parsed) {
         fprintf(stderr, "Error parsing command line arguments: %s\nferula: error: %s; try --help\n",
                 e.text, e.text);
         code = 2;
     } else {
-        arena_init(&s->arena, 0);
         code = serve(s);
     }
     buf_deinit(&text);
+    arena_deinit(&s->arena);
     mem_free(rows);
     mem_free(s);
     return code;

@@ -11,6 +11,7 @@
 
 #include "engine/base/log.h"
 #include "engine/config/prom_config.h"
+#include "engine/config/prom_flags.h"
 #include "engine/config/setting.h"
 #include "engine/http/server.h"
 #include "engine/promql/parser.h"
@@ -21,23 +22,13 @@
 #include "engine/shard/shard.h"
 #include "engine/tsdb/tsdb.h"
 
-enum { SERVER_IGNORED_MAX = 48 };
-
-// What the command line says; see flags.c for the rows.
+// What the command line says; flags.c has the rows of our own.
 struct server_flags {
-    struct str config_file, log_level, log_format, web_config_file, external_url, route_prefix;
-    struct str cors_origin, page_title, data_path, wal_sync, placement_labels, io_backend, cpu_mask;
-    struct setting_list listen_addresses, features;
-    bool enable_lifecycle, enable_admin_api, enable_receiver, ignore_unsupported, pin;
-    bool help, version, adjust_timestamps;
-    int64_t shards, max_fibers, max_connections, read_timeout_ms, body_bytes_max;
-    int64_t retention_ms, wal_sync_interval_ms, series_max, receiver_late_ms, spill_ms;
-    int64_t query_lookback_ms, query_timeout_ms, query_max_samples, query_max_concurrency;
-    int64_t query_max_bytes, timestamp_tolerance_ms;
-    struct {
-        bool flag;
-        struct str text;
-    } ignored[SERVER_IGNORED_MAX]; // flags of Prometheus that mean nothing here
+    struct prom_flags prom;
+    struct str wal_sync, placement_labels, io_backend, cpu_mask;
+    bool pin;
+    int64_t shards, max_fibers, body_bytes_max;
+    int64_t wal_sync_interval_ms, series_max, receiver_late_ms, spill_ms, query_max_bytes;
 };
 
 enum server_state { SERVER_STARTING, SERVER_READY, SERVER_STOPPING };
@@ -111,7 +102,6 @@ uint64_t server_corruptions(struct server *s);
 err server_set_urls(struct server *s, struct errmsg *e);
 
 // Flags.
-enum { SERVER_ROWS_MAX = 128 };
-size_t server_flag_rows(struct server_flags *f, struct setting rows[static SERVER_ROWS_MAX]);
+size_t server_flag_rows(struct server_flags *f, struct setting rows[static SETTINGS_MAX]);
 
 #endif

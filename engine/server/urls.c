@@ -12,14 +12,14 @@ static struct str keep(struct server *s, struct str text)
 // --web.external-url and --web.route-prefix: the URL's path is the prefix unless that is given.
 err server_set_urls(struct server *s, struct errmsg *e)
 {
-    struct str prefix = s->flags.route_prefix;
+    struct str prefix = s->flags.prom.web.route_prefix;
     struct url u = {0};
     uint64_t port = 0;
     s->external_scheme = STR("http");
-    const struct str first = s->flags.listen_addresses.items[0];
+    const struct str first = s->flags.prom.web.listen_address.items[0];
     const ptrdiff_t colon = str_find_last(first, ':');
-    if (s->flags.external_url.n) {
-        const err code = url_parse(s->flags.external_url, &u, e);
+    if (s->flags.prom.web.external_url.n) {
+        const err code = url_parse(s->flags.prom.web.external_url, &u, e);
         if (code)
             return err_wrap(e, code, "--web.external-url");
         s->external_host =
