@@ -241,14 +241,33 @@ void labels_builder_push(struct labels_builder *b, struct str name, struct str v
     b->items[b->n++] = (struct label){name, value};
 }
 
+// The first bytes as a number that orders like them; equal numbers say nothing.
+static uint64_t prefix_of(struct str s)
+{
+    uint64_t bytes = 0;
+    if (s.n >= sizeof bytes)
+        bytes = load_le64(s.p);
+    else if (s.n)
+        memcpy(&bytes, s.p, s.n);
+    return __builtin_bswap64(bytes);
+}
+
 static void insertion_sort(struct label *items, size_t n)
 {
-    for (size_t i = 1; i < n; i++) {
+    assert(n <= INSERTION_MAX);
+    uint64_t prefixes[INSERTION_MAX];
+    for (size_t i = 0; i < n; i++) {
         const struct label l = items[i];
+        const uint64_t prefix = prefix_of(l.name);
         size_t at = i;
-        for (; at && str_cmp(items[at - 1].name, l.name) > 0; at--)
+        for (; at && prefixes[at - 1] >= prefix; at--) {
+            if (prefixes[at - 1] == prefix && str_cmp(items[at - 1].name, l.name) <= 0)
+                break;
             items[at] = items[at - 1];
+            prefixes[at] = prefixes[at - 1];
+        }
         items[at] = l;
+        prefixes[at] = prefix;
     }
 }
 

@@ -110,10 +110,10 @@ Test(labels, any_order_and_number_gives_one_encoding)
     arena_init(&a, 0);
     for (size_t c = 0; c < countof(counts); c++) {
         const size_t n = counts[c];
-        static char names[1000][24];
+        static char names[1000][32];
         size_t order[1000];
         for (size_t i = 0; i < n; i++) {
-            snprintf(names[i], sizeof names[i], "n%04zu", i);
+            snprintf(names[i], sizeof names[i], c % 2 ? "label_n%05zu" : "n%04zu", i);
             order[i] = i;
         }
         struct labels_builder sorted = {0}, mixed = {0};
