@@ -21,17 +21,14 @@ static struct backend *make_backend(enum in_loop_backend which)
 struct flow {
     fiber_fn *fn;
     void *arg;
-    bool is_started;
 };
 
-// Fibers are started from inside of a turn: here by the hook.
+// Fibers are started from inside of a turn: here by the hook, which is set for that only.
 static bool start_flow(void *arg)
 {
-    struct flow *flow = arg;
-    if (flow->is_started)
-        return false;
-    flow->is_started = true;
+    const struct flow *flow = arg;
     fiber_start_always(LOOP_CONTROL, flow->fn, flow->arg, NULL);
+    loop_set_hook(loop_current(), NULL, NULL);
     return true;
 }
 

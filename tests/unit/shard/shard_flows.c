@@ -4,8 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "io/backend.h"
+#include "engine/base/mem.h"
 #include "io/clock.h"
+#include "io/file.h"
+#include "io/process.h"
+#include "io/stream.h"
+#include "tests/lib/in_shards.h"
 
 enum { MS = 1000 * 1000 };
 
@@ -260,6 +264,102 @@ static void hands_over(struct findings *f)
     }
 }
 
+// Files, names and helpers on two shards at once: they share the helper pool.
+struct files {
+    char path[64];
+    struct findings f;
+};
+
+static void use_files(void *arg)
+{
+    struct files *files = arg;
+    struct findings *f = &files->f;
+    struct errmsg e = {""};
+    struct buf buf = {0};
+    struct address found[4];
+    size_t n = 0;
+    snprintf(files->path, sizeof files->path, "/tmp/ferula-shard-%d-%u", process_pid(),
+             shard_index(shard_self()));
+    for (int i = 0; i < 20; i++) {
+        want(f, path_write_atomic(files->path, STR("some bytes"), &e) == ERR_OK, "%s", e.text);
+        buf_reset(&buf);
+        want(f, path_read(files->path, 100, &buf, &e) == ERR_OK && buf.n == 10, "%s", e.text);
+        want(f, path_list("/proc/self/task", &buf, &n, &e) == ERR_OK && n >= 2, "%s", e.text);
+    }
+    want(f, resolve_host("localhost", found, 4, &n, &e) == ERR_OK && n > 0, "%s", e.text);
+    want(f, path_unlink(files->path, &e) == ERR_OK, "%s", e.text);
+    buf_deinit(&buf);
+}
+
+static void files_at_once(struct findings *f)
+{
+    struct files files[2] = {0};
+    shard_call_all(LOOP_MERGE, use_files, files, sizeof *files, NULL);
+    for (int i = 0; i < 2; i++)
+        want(f, !files[i].f.text[0], "%s", files[i].f.text);
+}
+
+// A connection that one shard accepts and another serves.
+struct handover {
+    struct shard_post post;
+    int fd;
+    struct address peer;
+    struct serving *serving;
+};
+
+struct serving {
+    atomic_int served[2];
+};
+
+static void serve(void *arg)
+{
+    struct handover *h = arg;
+    shard_connection_opened();
+    struct stream *s = stream_from_fd(h->fd, &h->peer, NULL);
+    char bytes[64];
+    size_t n = 0;
+    while (stream_read(s, bytes, sizeof bytes, &n, NULL) == ERR_OK && n > 0)
+        if (stream_write(s, bytes, n, NULL) != ERR_OK)
+            break;
+    stream_close(s);
+    shard_connection_closed();
+    atomic_fetch_add(&h->serving->served[shard_index(shard_self())], 1);
+    mem_free(h);
+}
+
+static void hand_over(void *arg, int fd, const struct address *peer)
+{
+    struct handover *h = mem_alloc(sizeof *h);
+    *h = (struct handover){.fd = fd, .peer = *peer, .serving = arg};
+    h->post = (struct shard_post){.class = LOOP_RECEIVE, .fn = serve, .arg = h};
+    shard_post(shard_of_connection(), &h->post);
+}
+
+static void connections_cross(struct findings *f)
+{
+    enum { COUNT = 20 };
+    struct serving serving = {0};
+    struct errmsg e = {""};
+    struct listener *l = NULL;
+    struct stream *s[COUNT] = {NULL};
+    char bytes[64];
+    size_t n = 0;
+    want(f, listener_open("127.0.0.1", 0, hand_over, &serving, &l, &e) == ERR_OK, "%s", e.text);
+    for (int i = 0; i < COUNT && !f->text[0]; i++) {
+        want(f, stream_connect("127.0.0.1", listener_port(l), NULL, &s[i], &e) == ERR_OK, "%s",
+             e.text);
+        want(f, s[i] && stream_write(s[i], "hello", 5, &e) == ERR_OK, "%s", e.text);
+        want(f, s[i] && stream_read(s[i], bytes, 64, &n, &e) == ERR_OK && n == 5, "%s", e.text);
+    }
+    for (int i = 0; i < COUNT; i++)
+        stream_close(s[i]);
+    while (atomic_load(&serving.served[0]) + atomic_load(&serving.served[1]) < COUNT)
+        if (fiber_sleep_ns(MS) != ERR_OK)
+            abort();
+    want(f, atomic_load(&serving.served[0]) == COUNT / 2, "%d", atomic_load(&serving.served[0]));
+    listener_close(l);
+}
+
 const struct shard_flow shard_flows[SHARD_FLOWS] = {
     {"calls", 2, calls},
     {"calls_all", 3, calls_all},
@@ -270,6 +370,8 @@ const struct shard_flow shard_flows[SHARD_FLOWS] = {
     {"connections", 3, connections},
     {"silent_peer", 2, silent_peer},
     {"hands_over", 2, hands_over},
+    {"files_at_once", 2, files_at_once},
+    {"connections_cross", 2, connections_cross},
 };
 
 struct run {
@@ -277,24 +379,14 @@ struct run {
     struct findings *findings;
 };
 
-static void run_on_first(void *arg)
+static void run_flow(void *arg)
 {
     const struct run *run = arg;
-    if (shard_index(shard_self()) != 0)
-        return;
     run->flow->run(run->findings);
-    shards_stop(shard_all());
 }
 
 void shard_flow_run(const struct shard_flow *flow, enum shard_backend backend, struct findings *f)
 {
     struct run run = {flow, f};
-    struct errmsg e = {""};
-    struct shards *all = NULL;
-    const struct shards_options options = {
-        .count = flow->shards_count, .backend = backend, .loop = {.fibers_max = 2000, .seed = 7}};
-    want(f, shards_create(&options, run_on_first, &run, &all, &e) == ERR_OK, "%s", e.text);
-    if (all)
-        shards_destroy(all);
-    helpers_stop();
+    in_shards(flow->shards_count, backend, run_flow, &run, f);
 }

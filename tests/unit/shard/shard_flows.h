@@ -12,7 +12,7 @@ struct shard_flow {
     void (*run)(struct findings *f); // on a control fiber of shard 0
 };
 
-enum { SHARD_FLOWS = 9 };
+enum { SHARD_FLOWS = 11 };
 extern const struct shard_flow shard_flows[SHARD_FLOWS];
 
 // Starts shards, runs the flow, stops them.
