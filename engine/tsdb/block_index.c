@@ -106,6 +106,12 @@ static err stream_item_done(struct stream *s, struct errmsg *e)
     return s->raw.n < CHUNK_BYTES ? ERR_OK : stream_flush(s, e);
 }
 
+static void yield_each(size_t i) // in loops of cheap steps
+{
+    if (i % 4096 == 4095)
+        fiber_yield_if_due();
+}
+
 // How the numbers of arrival map to the file's, and the way back.
 struct order {
     uint32_t *items, *rank;
@@ -117,8 +123,10 @@ static struct order order_make(size_t n, const void *arg, block_before_fn *befor
     for (size_t i = 0; i < n; i++)
         o.items[i] = (uint32_t)i;
     block_sort(o.items, n, arg, before);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         o.rank[o.items[i]] = (uint32_t)i;
+        yield_each(i);
+    }
     return o;
 }
 
@@ -290,6 +298,7 @@ static void inverse_sum(struct inverse *v, size_t pairs_n)
         const size_t count = v->ends[i];
         v->ends[i] = total; // where the next goes; in the end where the pair's items end
         total += count;
+        yield_each(i);
     }
 }
 
@@ -297,12 +306,16 @@ static struct inverse inverse_of_sets(const struct writing *w)
 {
     const struct block_index *ix = w->ix;
     struct inverse v = inverse_make(ix->symbols.pairs_n, ix->set_pairs_n);
-    for (size_t i = 0; i < ix->set_pairs_n; i++)
+    for (size_t i = 0; i < ix->set_pairs_n; i++) {
         v.ends[w->pairs.rank[ix->set_pairs[i]]]++;
+        yield_each(i);
+    }
     inverse_sum(&v, ix->symbols.pairs_n);
-    for (size_t set = 0, i = 0; set < ix->sets_n; set++)
+    for (size_t set = 0, i = 0; set < ix->sets_n; set++) {
         for (; i < ix->sets[set].pairs_end; i++)
             v.items[v.ends[w->pairs.rank[ix->set_pairs[i]]]++] = (uint32_t)set;
+        yield_each(set);
+    }
     return v;
 }
 
@@ -310,13 +323,16 @@ static struct inverse inverse_of_tuples(const struct writing *w)
 {
     const struct block_index *ix = w->ix;
     struct inverse v = inverse_make(ix->symbols.pairs_n, ix->tuple_pairs_n);
-    for (size_t i = 0; i < ix->tuple_pairs_n; i++)
+    for (size_t i = 0; i < ix->tuple_pairs_n; i++) {
         v.ends[w->pairs.rank[ix->tuple_pairs[i]]]++;
+        yield_each(i);
+    }
     inverse_sum(&v, ix->symbols.pairs_n);
     for (size_t rank = 0; rank < ix->tuples_n; rank++) {
         const struct block_tuple *t = &ix->tuples[w->tuples.items[rank]];
         for (size_t i = t->pairs_at; i < t->pairs_at + t->pairs_n; i++)
             v.items[v.ends[w->pairs.rank[ix->tuple_pairs[i]]]++] = (uint32_t)rank;
+        yield_each(rank);
     }
     return v;
 }

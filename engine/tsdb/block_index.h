@@ -31,11 +31,11 @@ struct block_index {
 
 void block_index_init(struct block_index *ix);
 void block_index_deinit(struct block_index *ix);
-// The tuple's number, by order of arrival.
+// The tuple's number, by order of arrival. Suspends.
 uint32_t block_index_tuple(struct block_index *ix, uint32_t partition, struct str labels);
 // Whether tuple a comes before tuple b in the file.
 bool block_index_tuple_before(const struct block_index *ix, uint32_t a, uint32_t b);
-// The next set of the file; series that follow are its own.
+// The next set of the file; series that follow are its own. Suspends.
 void block_index_add_set(struct block_index *ix, struct str labels);
 void block_index_add_series(struct block_index *ix, uint32_t tuple);
 // NAMES, PAIRS, SETS, TUPLES, SERIES, POSTINGS. Suspends.

@@ -151,6 +151,7 @@ static err collect_pairs(struct block_file *f, const struct matcher *m, uint32_t
 
 // ---- postings
 
+// Suspends.
 static bool runs_parse(struct block_cursor *c, struct bitmap *out, size_t limit)
 {
     const uint64_t runs = block_number(c);
@@ -164,6 +165,8 @@ static bool runs_parse(struct block_cursor *c, struct bitmap *out, size_t limit)
         if (out)
             bitmap_set_run(out, at, length);
         at += length;
+        if (i % 4096 == 4095)
+            fiber_yield_if_due();
     }
     return !c->failed;
 }
@@ -311,6 +314,7 @@ static bool scan_series(struct selection *s, const struct block_held *held, stru
     const uint64_t series_max = block_file_summary(s->f)->series;
     struct block_cursor c = block_chunk_cursor(held);
     uint64_t id = block_number(&c);
+    size_t yielded = s->n;
     list->n = 0;
     for (uint32_t i = 0; i < held->items; i++) {
         if (id > series_max || !series_parse(&c, s->tuples.n, series_max - id, list))
@@ -318,6 +322,10 @@ static bool scan_series(struct selection *s, const struct block_held *held, stru
         if (bitmap_has(&s->sets, held->first + i))
             add_hits(s, held->first + i, id, list->pairs, list->n);
         id += list->n;
+        if (s->n - yielded > 4096) {
+            yielded = s->n;
+            fiber_yield_if_due();
+        }
     }
     return c.at == c.end;
 }
@@ -418,8 +426,11 @@ static uint32_t *distinct(const struct block_hit *hits, size_t n, bool tuples, s
     size_t count = 0, at = 0;
     if (!bitmap_init(&seen, a, limit, false))
         return NULL;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         bitmap_set_run(&seen, tuples ? hits[i].tuple : hits[i].set, 1);
+        if (i % 65536 == 65535)
+            fiber_yield_if_due();
+    }
     for (size_t i = 0; i <= limit / 64; i++)
         count += (size_t)__builtin_popcountll(seen.words[i]);
     uint32_t *items = arena_try(a, count, sizeof *items, _Alignof(uint32_t));
@@ -486,6 +497,7 @@ static err names_of(struct block_file *f, const struct bitmap *pairs, struct are
             pair++;
         if (pair < f->names.first[i + 1])
             names[n++] = arena_str(a, f->names.names[i]);
+        fiber_yield_if_due();
     }
     *out = names;
     *out_n = n;
@@ -808,6 +820,8 @@ static err build_side(const struct building *b, const struct side *s, struct are
         size_t n;
         const uint32_t *pairs = side_list(s, s->items[i], &n);
         TRY(build_labels(b, pairs, n, pairs, 0, &texts[i], e));
+        if (i % 64 == 63)
+            fiber_yield_if_due();
     }
     *out = texts;
     return ERR_OK;

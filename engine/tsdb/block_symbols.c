@@ -54,9 +54,12 @@ static void grow(struct block_table *t)
     t->ids = mem_alloc_array(t->capacity, sizeof *t->ids);
     for (size_t i = 0; i < t->capacity; i++)
         t->ids[i] = NO_ID;
-    for (size_t i = 0; i < old.capacity; i++)
+    for (size_t i = 0; i < old.capacity; i++) {
         if (old.ids[i] != NO_ID)
             place(t, old.hashes[i], old.ids[i]);
+        if (i % 4096 == 4095)
+            fiber_yield_if_due();
+    }
     mem_free(old.hashes);
     mem_free(old.ids);
 }

@@ -16,7 +16,7 @@ struct block_table { // zeroed is empty
 void block_table_deinit(struct block_table *t);
 void block_table_reset(struct block_table *t); // empties, keeps the memory
 bool block_table_find(const struct block_table *t, uint64_t hash, size_t *walk, uint32_t *out_id);
-void block_table_add(struct block_table *t, uint64_t hash, uint32_t id);
+void block_table_add(struct block_table *t, uint64_t hash, uint32_t id); // Suspends.
 
 struct block_pair {
     uint32_t name;
@@ -34,7 +34,7 @@ struct block_symbols { // zeroed with text initialised is empty
 
 void block_symbols_init(struct block_symbols *s);
 void block_symbols_deinit(struct block_symbols *s);
-// The pair's number, in order of arrival.
+// The pair's number, in order of arrival. Suspends.
 uint32_t block_symbols_pair(struct block_symbols *s, struct str name, struct str value);
 
 // Sorts items so that before(arg, a, b) never holds of a later and an earlier one; keeps the order

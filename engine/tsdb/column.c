@@ -388,7 +388,7 @@ static const uint8_t *load_specials(const uint8_t *at, const uint8_t *end, size_
 static_assert(COLUMN_CONST == 0, "no bits of the head");
 static bool decode_const(const uint8_t *p, const uint8_t *end, uint8_t scale, size_t n, double *out)
 {
-    uint64_t number, bits;
+    uint64_t number = 0, bits;
     double v;
     const size_t size = varint_load(p, end, &number);
     int64_t m = unzigzag(number);
