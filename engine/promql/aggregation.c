@@ -112,7 +112,7 @@ static void note_quantile(struct query *q, const struct promql_expr *e, const st
         if (!(g->param[k] >= 0 && g->param[k] <= 1)) {
             char text[NUMBER_TEXT_MAX];
             const size_t n = number_format_g(g->param[k], text);
-            query_note(q, true, e->aggregate.param,
+            query_note(q, true, expr_bare(e->aggregate.param),
                        "quantile value should be between 0 and 1, got %.*s", (int)n, text);
         }
 }
@@ -173,6 +173,11 @@ static err count_values(struct query *q, struct grouped *g, struct str name, str
     return code;
 }
 
+static bool aggregation_is_choice(enum promql_aggregate op)
+{
+    return op == PROMQL_TOPK || op == PROMQL_BOTTOMK || op == PROMQL_LIMITK;
+}
+
 err eval_aggregation(struct query *q, const struct plan_node *node, struct vec *out)
 {
     const struct promql_expr *e = node->expr;
@@ -180,6 +185,8 @@ err eval_aggregation(struct query *q, const struct plan_node *node, struct vec *
     if (e->aggregate.param && e->aggregate.op != PROMQL_COUNT_VALUES)
         g.param = node_scalar(node->args[1]);
     g.in = node_vec(node->args[0]);
+    if (aggregation_is_choice(e->aggregate.op)) // of equals, the first by labels is chosen
+        TRY(vec_sort_by_labels(q, &g.in));
     TRY(group_series(q, e, &g));
     switch (e->aggregate.op) {
     case PROMQL_QUANTILE:

@@ -272,11 +272,6 @@ struct join {
 static err say_duplicate(struct join *j, size_t group, const struct vec_series *a,
                          const struct vec_series *b)
 {
-    if (labels_cmp(a->labels, b->labels) > 0) {
-        const struct vec_series *swap = a;
-        a = b;
-        b = swap;
-    }
     struct buf texts[3] = {0};
     labels_format(j->m.map.keys[group], &texts[0]);
     labels_format(a->labels, &texts[1]);
@@ -293,26 +288,56 @@ static err say_duplicate(struct join *j, size_t group, const struct vec_series *
     return ERR_INVALID;
 }
 
-// On the side of one, a group has one series at a step, where the other side has any at all.
-static err check_one(struct join *j, size_t group)
+// The first step at which a group has two series on the side of one, where the other side has any
+// at all; no step: the number of steps.
+static err first_duplicate(struct join *j, size_t *out_step)
 {
     const struct match_side *one = j->one;
-    memset(j->seen, 0, j->words * sizeof *j->seen);
-    for (size_t i = one->first[group]; i < one->first[group + 1]; i++) {
-        const struct vec_series *s = &one->vec.series[one->members[i]];
-        for (size_t w = 0; w < j->words; w++) {
-            const uint64_t twice = j->seen[w] & s->column.present[w] & j->many_any[w];
-            j->seen[w] |= s->column.present[w];
-            if (!twice)
-                continue;
-            const size_t k = w * 64 + (size_t)__builtin_ctzll(twice);
-            size_t first = one->first[group];
-            while (!steps_has(one->vec.series[one->members[first]].column.present, k))
-                first++;
-            return say_duplicate(j, group, &one->vec.series[one->members[first]], s);
+    *out_step = j->steps;
+    for (size_t g = 0; g < j->m.map.n; g++) {
+        TRY(query_breathe(j->q->e));
+        memset(j->seen, 0, j->words * sizeof *j->seen);
+        for (size_t i = one->first[g]; i < one->first[g + 1]; i++) {
+            const uint64_t *present = one->vec.series[one->members[i]].column.present;
+            for (size_t w = 0; w < j->words; w++) {
+                const uint64_t twice = j->seen[w] & present[w] & j->many_any[w];
+                j->seen[w] |= present[w];
+                if (!twice)
+                    continue;
+                const size_t k = w * 64 + (size_t)__builtin_ctzll(twice);
+                *out_step = k < *out_step ? k : *out_step;
+            }
         }
     }
     return ERR_OK;
+}
+
+// On the side of one, a group has one series at a step. The error names what Prometheus meets
+// first: at the first step, in the order of labels, a series whose group has one already.
+static err check_one(struct join *j)
+{
+    const struct match_side *one = j->one;
+    size_t step;
+    TRY(first_duplicate(j, &step));
+    if (step == j->steps)
+        return ERR_OK;
+    struct label_index *order = arena_array(j->q->a, one->vec.n, struct label_index);
+    size_t *met = arena_array(j->q->a, j->m.map.n, size_t); // of each group: series + 1
+    if (!order || !met)
+        return query_too_many_samples(j->q->e);
+    for (size_t i = 0; i < one->vec.n; i++)
+        order[i] = (struct label_index){one->vec.series[i].labels, i};
+    TRY(label_index_sort(order, one->vec.n, j->q->e));
+    for (size_t i = 0; i < one->vec.n; i++) {
+        const size_t s = order[i].index, group = one->group_of[s];
+        if (!steps_has(one->vec.series[s].column.present, step))
+            continue;
+        if (met[group])
+            return say_duplicate(j, group, &one->vec.series[met[group] - 1], &one->vec.series[s]);
+        met[group] = s + 1;
+    }
+    assert(false);
+    return ERR_INVALID;
 }
 
 static struct str joined_labels(struct join *j, struct labels_builder *b, struct str many,
@@ -441,7 +466,6 @@ static err join_group(struct join *j, struct taken *t, struct labels_builder *b,
                       struct vec *out)
 {
     const struct match_side *many = j->many, *one = j->one;
-    TRY(check_one(j, group));
     arena_reset(&t->scratch);
     *t = (struct taken){.scratch = t->scratch};
     t->map.a = &t->scratch;
@@ -469,6 +493,7 @@ static err eval_join(struct query *q, const struct plan_node *node, struct vec *
     for (size_t i = 0; i < j.many->vec.n; i++)
         for (size_t w = 0; w < j.words; w++)
             j.many_any[w] |= j.many->vec.series[i].column.present[w];
+    TRY(check_one(&j));
     struct labels_builder b = {0};
     struct taken taken = {0};
     arena_init(&taken.scratch, 0);

@@ -60,23 +60,31 @@ static bool is_leap(int64_t year)
     return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
 }
 
+// As Go does on amd64: what an int64 cannot hold becomes the least one.
+static int64_t whole_seconds(double seconds)
+{
+    const bool fits = seconds >= -9223372036854775808.0 && seconds < 9223372036854775808.0;
+    return fits ? (int64_t)seconds : INT64_MIN;
+}
+
 // Of Unix seconds, in the proleptic Gregorian calendar (after Howard Hinnant's civil_from_days).
+// Days count from 1 March of the year -292277022400, a Wednesday, and wrap around, as Go's do.
 static struct civil civil_of(double seconds)
 {
-    const int64_t s = seconds >= 9.2e18 || seconds <= -9.2e18 || isnan(seconds) ? INT64_MIN / 2
-                                                                                : (int64_t)seconds;
-    const int64_t days = s / 86400 - (s % 86400 < 0), in_day = s - days * 86400;
-    const int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
-    const int64_t day_of_era = z - era * 146097;
+    const uint64_t years_before = 292277022400u;
+    const uint64_t days_before = years_before / 400 * 146097 + 306 + 719162; // to 1970
+    const uint64_t abs = (uint64_t)whole_seconds(seconds) + days_before * 86400;
+    const int64_t days = (int64_t)(abs / 86400), in_day = (int64_t)(abs % 86400);
+    const int64_t era = days / 146097, day_of_era = days % 146097;
     const int64_t year_of_era =
         (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
     const int64_t from_march =
         day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     const int64_t month_index = (5 * from_march + 2) / 153;
-    struct civil c = {.year = year_of_era + era * 400,
+    struct civil c = {.year = year_of_era + era * 400 - (int64_t)years_before,
                       .month = (int)(month_index < 10 ? month_index + 3 : month_index - 9),
                       .day = (int)(from_march - (153 * month_index + 2) / 5 + 1),
-                      .day_of_week = (int)(((days + 4) % 7 + 7) % 7),
+                      .day_of_week = (int)((days + 3) % 7),
                       .hour = (int)(in_day / 3600),
                       .minute = (int)(in_day % 3600 / 60)};
     c.year += c.month <= 2;

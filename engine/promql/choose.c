@@ -7,6 +7,8 @@
 #include "engine/base/number.h"
 #include "engine/promql/grouped.h"
 
+enum { INSERTION_MAX = 64 };
+
 struct candidate {
     double key; // the least is best; NaN is worst
     size_t series;
@@ -34,39 +36,31 @@ static bool is_worse(const struct candidate *a, const struct candidate *b)
     return a->key > b->key;
 }
 
-static bool stands_later(const struct candidate *a, const struct candidate *b)
+static void swap_candidates(struct candidate *a, struct candidate *b)
 {
-    return is_worse(a, b) || (!is_worse(b, a) && a->series > b->series);
+    const struct candidate swap = *a;
+    *a = *b;
+    *b = swap;
 }
 
-static int compare_candidates(const void *left, const void *right)
-{
-    return stands_later(left, right) - stands_later(right, left);
-}
-
+// Up and down as Go's container/heap moves them: among equals it decides who has to go.
 static void sift_up(struct candidate *heap, size_t at)
 {
-    while (at > 0 && stands_later(&heap[at], &heap[(at - 1) / 2])) {
-        const struct candidate swap = heap[at];
-        heap[at] = heap[(at - 1) / 2];
-        heap[(at - 1) / 2] = swap;
+    while (at > 0 && is_worse(&heap[at], &heap[(at - 1) / 2])) {
+        swap_candidates(&heap[at], &heap[(at - 1) / 2]);
         at = (at - 1) / 2;
     }
 }
 
 static void sift_down(struct candidate *heap, size_t n)
 {
-    for (size_t at = 0;;) {
-        size_t worst = at;
-        for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < n; child++)
-            if (stands_later(&heap[child], &heap[worst]))
-                worst = child;
-        if (worst == at)
+    for (size_t at = 0, child = 1; child < n; child = 2 * at + 1) {
+        if (child + 1 < n && is_worse(&heap[child + 1], &heap[child]))
+            child++;
+        if (!is_worse(&heap[child], &heap[at]))
             return;
-        const struct candidate swap = heap[at];
-        heap[at] = heap[worst];
-        heap[worst] = swap;
-        at = worst;
+        swap_candidates(&heap[at], &heap[child]);
+        at = child;
     }
 }
 
@@ -80,6 +74,19 @@ static void offer(struct chosen *c, struct candidate candidate)
         c->heap[0] = candidate;
         sift_down(c->heap, c->n);
     }
+}
+
+// Best first; equal ones stay in the heap's order.
+static void sort_heap(struct candidate *heap, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        for (size_t at = i; at > 0 && is_worse(&heap[at - 1], &heap[at]); at--)
+            swap_candidates(&heap[at - 1], &heap[at]);
+}
+
+static int compare_candidates(const void *left, const void *right)
+{
+    return is_worse(left, right) - is_worse(right, left);
 }
 
 // ---- parameters
@@ -106,7 +113,7 @@ static double ratio_of(struct query *q, const struct promql_expr *e, double rati
     if (capped != ratio) {
         char text[NUMBER_TEXT_MAX];
         const size_t n = number_format_g(ratio, text);
-        query_note(q, true, e->aggregate.param,
+        query_note(q, true, expr_bare(e->aggregate.param),
                    "ratio value should be between -1 and 1, got %.*s, capping to %d", (int)n, text,
                    (int)capped);
     }
@@ -166,7 +173,9 @@ static void end_group(struct choice *c)
 {
     for (size_t k = 0; k < c->g->steps; k++) {
         struct chosen *at = &c->at[k];
-        if (c->g->steps == 1 && at->n)
+        if (c->g->steps == 1 && at->n <= INSERTION_MAX)
+            sort_heap(at->heap, at->n);
+        else if (c->g->steps == 1)
             qsort(at->heap, at->n, sizeof *at->heap, compare_candidates);
         for (size_t i = 0; i < at->n; i++) {
             steps_set(c->columns[at->heap[i].series].present, k);

@@ -84,38 +84,59 @@ static err over_subquery(struct query *q, const struct plan_node *node,
     vec_drop_empty(out, node->steps.n);
     if (f->keeps_name)
         return ERR_OK;
+    for (size_t i = 0; i < out->n && f->counts; i++) {
+        const struct str name = labels_value(out->series[i].labels, LABEL_NAME);
+        if (name_is_odd_counter(name)) // Prometheus has no position of a subquery
+            query_note_odd_counter(q, NULL, name);
+    }
     vec_drop_names(q, out);
     return q->options->delayed_name_removal ? ERR_OK : vec_no_equal(q, out);
 }
 
-static err note_quantiles(struct query *q, const struct plan_node *node, const double *param)
+// Where Prometheus says the parameter of a call is: behind its parentheses, unless it alone is
+// evaluated once for all steps.
+static const struct promql_expr *param_position(const struct promql_expr *call, size_t index)
+{
+    const struct promql_expr *param = call->call.args[index], *bare = expr_bare(param);
+    const bool literal = bare->kind == PROMQL_NUMBER;
+    return !literal && expr_is_constant(param) && !expr_is_constant(call) ? param : bare;
+}
+
+static void note_quantiles(struct query *q, const struct plan_node *node, const double *param)
 {
     for (size_t k = 0; k < node->steps.n; k++)
         if (!(param[k] >= 0 && param[k] <= 1)) {
             char text[NUMBER_TEXT_MAX];
             const size_t n = number_format_g(param[k], text);
-            query_note(q, true, node->expr->call.args[0],
+            query_note(q, true, param_position(node->expr, 0),
                        "quantile value should be between 0 and 1, got %.*s", (int)n, text);
         }
+}
+
+// Of node's own fragment, also when the aggregation above moved into it.
+static err eval_range_fragment(struct query *q, const struct plan_node *node, struct vec *out)
+{
+    double *param = node->args[1] ? node_scalar(node->args[1]) : NULL;
+    node->fragment->param = param;
+    TRY(gather_vec(q, node, out));
+    if (node->expr->call.function->id == PROMQL_FN_QUANTILE_OVER_TIME && out->n)
+        note_quantiles(q, node, param);
     return ERR_OK;
 }
 
 static err eval_range_function(struct query *q, const struct plan_node *node, struct vec *out)
 {
     const enum promql_function_id id = node->expr->call.function->id;
-    const struct range_function *f =
-        range_function_find(id == PROMQL_FN_ABSENT_OVER_TIME ? PROMQL_FN_PRESENT_OVER_TIME : id);
-    double *param = NULL;
-    if (node->args[1])
-        param = node_scalar(node->args[1]);
     if (node->fragment) {
-        node->fragment->param = param;
-        TRY(gather_vec(q, node, out));
+        TRY(eval_range_fragment(q, node, out));
     } else {
+        const struct range_function *f = range_function_find(
+            id == PROMQL_FN_ABSENT_OVER_TIME ? PROMQL_FN_PRESENT_OVER_TIME : id);
+        double *param = node->args[1] ? node_scalar(node->args[1]) : NULL;
         TRY(over_subquery(q, node, f, param, out));
+        if (id == PROMQL_FN_QUANTILE_OVER_TIME && out->n)
+            note_quantiles(q, node, param);
     }
-    if (id == PROMQL_FN_QUANTILE_OVER_TIME && out->n)
-        return note_quantiles(q, node, param);
     if (id == PROMQL_FN_ABSENT_OVER_TIME)
         return eval_absent(q, node, expr_bare(node->expr->call.args[0]), out);
     return ERR_OK;
@@ -135,14 +156,21 @@ static err eval_unary(struct query *q, const struct plan_node *node, struct vec 
     return q->options->delayed_name_removal ? ERR_OK : vec_merge_equal(q, out, node->steps.n);
 }
 
+static err eval_absorbed(struct query *q, const struct plan_node *below, struct vec *out)
+{
+    if (below->expr->kind == PROMQL_CALL && call_has_range(below->expr))
+        return eval_range_fragment(q, below, out);
+    return gather_vec(q, below, out);
+}
+
 static err eval_node(struct query *q, const struct plan_node *node, struct vec *out)
 {
     switch (node->expr->kind) {
     case PROMQL_VECTOR:
         return gather_vec(q, node, out);
     case PROMQL_AGGREGATE:
-        if (node->args[0]->fragment && node->args[0]->fragment->aggregates)
-            return gather_vec(q, node->args[0], out);
+        if (node->args[0]->absorbed)
+            return eval_absorbed(q, node->args[0], out);
         return eval_aggregation(q, node, out);
     case PROMQL_BINARY:
         return eval_binary(q, node, out);

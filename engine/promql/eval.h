@@ -79,6 +79,7 @@ err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node 
 const struct promql_expr *expr_bare(const struct promql_expr *e); // without parentheses
 // Functions of the time of evaluation, also where their argument has an @.
 bool function_is_of_time(enum promql_function_id id);
+bool expr_is_constant(const struct promql_expr *e); // does not depend on the step
 bool matchers_fix_name(const struct matcher *ms, size_t n);
 
 // duration_expr.c: the milliseconds of a range, step (or_zero false) or offset.
@@ -109,7 +110,8 @@ err vec_add_new(struct query *q, struct vec *v, struct str labels, bool drop_nam
 void vec_drop_empty(struct vec *v, size_t steps);
 // Names dropped from all series, or marked to be dropped.
 void vec_drop_names(struct query *q, struct vec *v);
-// Series of equal labels become one, unless they have a value at the same step.
+// Series of equal labels become one, unless they have a value at the same step. Of their marks the
+// one that comes first in time stays.
 err vec_merge_equal(struct query *q, struct vec *v, size_t steps);
 err vec_no_equal(struct query *q, const struct vec *v); // an error where there are any
 err vec_sort_by_labels(struct query *q, struct vec *v);
@@ -129,9 +131,10 @@ err eval_absent(struct query *q, const struct plan_node *node, const struct prom
 // sort.c
 err eval_sort(struct query *q, const struct plan_node *node, struct vec *out);
 
-// note.c: text ends with the position of expr: "... (1:6)".
+// note.c: text ends with the position of at: "... (1:6)"; NULL is the start of the query.
 void query_note(struct query *q, bool is_warning, const struct promql_expr *at, const char *format,
                 ...) __attribute__((format(printf, 4, 5)));
+void query_note_odd_counter(struct query *q, const struct promql_expr *at, struct str name);
 err query_unsupported(struct query *q, const struct promql_expr *at, const char *what);
 err query_unsupported_function(struct query *q, const struct promql_expr *call);
 

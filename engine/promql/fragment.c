@@ -263,16 +263,21 @@ static err keep_raw(struct run *r, const struct storage_series *s, const struct 
     return ERR_OK;
 }
 
-static void note_odd_counter(struct run *r, struct str labels)
+bool name_is_odd_counter(struct str name)
 {
     static const struct str suffixes[] = {
         {"_total", 6}, {"_sum", 4}, {"_count", 6}, {"_bucket", 7}};
-    const struct str name = labels_value(labels, LABEL_NAME);
     for (size_t i = 0; i < countof(suffixes); i++)
         if (str_has_suffix(name, suffixes[i]))
-            return;
+            return false;
+    return name.n > 0;
+}
+
+static void note_odd_counter(struct run *r, struct str labels)
+{
+    const struct str name = labels_value(labels, LABEL_NAME);
     bool is_new;
-    if (name.n)
+    if (name_is_odd_counter(name))
         label_map_add(&r->out->odd_counters, name, true, &is_new);
 }
 

@@ -60,6 +60,9 @@ void fragment_run(const struct fragment *f, const struct storage *storage,
                   struct fragment_result *out); // Suspends.
 void fragment_result_done(struct fragment_result *r);
 
+// A metric name that does not end as counters' names do.
+bool name_is_odd_counter(struct str name);
+
 // "query processing would load too many samples into memory in query execution"
 err query_too_many_samples(struct errmsg *e);
 // Gives way when the turn is used up; ERR_TIMEOUT, ERR_CANCELED with Prometheus's text. Suspends.

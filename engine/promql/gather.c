@@ -176,10 +176,7 @@ static void note_odd_counters(struct query *q, const struct plan_node *node)
     for (size_t p = 0; p < q->parts_count; p++) {
         const struct fragment_result *r = &q->results[leaf * q->parts_count + p].result;
         for (size_t i = 0; i < r->odd_counters.n; i++)
-            query_note(q, false, call->call.args[0],
-                       "metric might not be a counter, name does not end in "
-                       "_total/_sum/_count/_bucket: \"%.*s\"",
-                       STR_ARG(r->odd_counters.keys[i]));
+            query_note_odd_counter(q, expr_bare(call->call.args[0]), r->odd_counters.keys[i]);
     }
 }
 

@@ -40,7 +40,7 @@ bool function_is_of_time(enum promql_function_id id)
     }
 }
 
-static bool is_constant(const struct promql_expr *e)
+bool expr_is_constant(const struct promql_expr *e)
 {
     switch (e->kind) {
     case PROMQL_NUMBER:
@@ -65,7 +65,7 @@ static bool is_constant(const struct promql_expr *e)
     }
     const struct promql_expr *child;
     for (size_t i = 0; (child = promql_child(e, i)); i++)
-        if (!is_constant(child))
+        if (!expr_is_constant(child))
             return false;
     return true;
 }
@@ -202,7 +202,7 @@ static err plan_range_function(struct query *q, struct plan_node *node,
     TRY(plan_selector(q, node, arg->matrix.vector, FRAGMENT_FUNCTION, range_ms));
     node->fragment->function = f;
     node->fragment->drops_name = !f->keeps_name;
-    node->fragment->wants_counters = f->id == PROMQL_FN_RATE || f->id == PROMQL_FN_INCREASE;
+    node->fragment->wants_counters = f->counts;
     return ERR_OK;
 }
 
@@ -301,7 +301,7 @@ static err plan_node(struct query *q, struct plan_node *node)
     const enum promql_kind kind = node->expr->kind;
     if (kind == PROMQL_NUMBER || kind == PROMQL_STRING)
         return ERR_OK;
-    if (steps->n > 1 && is_constant(node->expr)) {
+    if (steps->n > 1 && expr_is_constant(node->expr)) {
         node->spread = steps->n;
         node->steps.n = 1;
     }

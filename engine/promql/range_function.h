@@ -50,6 +50,7 @@ struct range_function {
     range_kernel *run;
     enum window_extrapolation extrapolation;
     bool keeps_name;   // first_over_time, last_over_time
+    bool counts;       // of counters: metric names that do not look like one are reported
     int8_t matrix_arg; // which argument is the range vector
     int8_t param_arg;  // which is the scalar; -1: none
 };

@@ -99,9 +99,12 @@ err vec_merge_equal(struct query *q, struct vec *v, size_t steps)
             assert(at == n);
             v->series[n++] = v->series[i];
         } else {
-            if (!merge_column(&v->series[at].column, &v->series[i].column, steps))
+            struct vec_series *into = &v->series[at];
+            if (steps_next(v->series[i].column.present, steps, 0) <
+                steps_next(into->column.present, steps, 0))
+                into->drop_name = v->series[i].drop_name;
+            if (!merge_column(&into->column, &v->series[i].column, steps))
                 return say_equal(q);
-            v->series[at].drop_name |= v->series[i].drop_name;
         }
     }
     v->n = n;

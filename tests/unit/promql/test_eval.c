@@ -44,6 +44,8 @@ static const char *const queries[] = {
     "sum_over_time(y[7m])",
     "stddev_over_time(y[7m])",
     "quantile_over_time(0.7, y[7m])",
+    "sum by (job) (quantile_over_time(scalar(count(y)) / 100, y[7m]))",
+    "max(predict_linear(y[7m], 60))",
     "irate(x_total[5m])",
     "delta(y[6m])",
     "sum(rate(x_total[5m])) / sum(y)",
