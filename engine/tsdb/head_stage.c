@@ -29,7 +29,9 @@ struct bucket {
 struct stage {
     struct staged *entries;
     struct bucket *buckets;
-    uint32_t *table; // of buckets, + 1, by hash
+    uint32_t *table;   // of buckets, + 1, by hash
+    uint32_t *repeats; // entries of series with several, + 1, by hash of series and time
+    size_t repeats_n, repeats_mask;
     uint32_t *order; // buckets by (late, cohort, time)
     uint64_t *keys;  // member << 32 | entry, by bucket
     uint32_t *members;
@@ -43,7 +45,7 @@ struct stage {
     struct stage_labels labels;
 };
 
-enum { TABLE_MIN = 64, MISSES_MAX = 2 };
+enum { TABLE_MIN = 64, REPEATS_KEPT = 4096, MISSES_MAX = 2 };
 
 struct stage *stage_create(void)
 {
@@ -57,6 +59,7 @@ void stage_destroy(struct stage *st)
     mem_free(st->entries);
     mem_free(st->buckets);
     mem_free(st->table);
+    mem_free(st->repeats);
     mem_free(st->order);
     mem_free(st->keys);
     mem_free(st->members);
@@ -139,6 +142,57 @@ static uint32_t bucket_of(struct stage *st, uint32_t cohort, int64_t t_ms, bool 
     return st->table[at] - 1;
 }
 
+// ---- samples of one series in one commit: found by their time, however many there are
+
+static size_t repeat_place(const struct stage *st, const struct tsdb_commit *c, uint32_t series,
+                           int64_t t_ms)
+{
+    size_t at = bucket_hash(series, t_ms, false) & st->repeats_mask;
+    for (; st->repeats[at]; at = (at + 1) & st->repeats_mask) {
+        const struct staged *entry = &st->entries[st->repeats[at] - 1];
+        if (entry->series == series && c->samples[entry->sample].t_ms == t_ms)
+            break;
+    }
+    return at;
+}
+
+static void put_repeat(struct stage *st, const struct tsdb_commit *c, uint32_t entry)
+{
+    const struct staged *s = &st->entries[entry];
+    st->repeats[repeat_place(st, c, s->series, c->samples[s->sample].t_ms)] = entry + 1;
+}
+
+static void add_repeat(struct stage *st, const struct tsdb_commit *c, uint32_t entry)
+{
+    if (!st->repeats || (st->repeats_n + 1) * 2 > st->repeats_mask) {
+        uint32_t *old = st->repeats;
+        const size_t old_n = old ? st->repeats_mask + 1 : 0;
+        const size_t capacity = old ? old_n * 2 : TABLE_MIN;
+        st->repeats = mem_zalloc(capacity * sizeof *st->repeats);
+        st->repeats_mask = capacity - 1;
+        for (size_t i = 0; i < old_n; i++) {
+            if (old[i])
+                put_repeat(st, c, old[i] - 1);
+        }
+        mem_free(old);
+    }
+    put_repeat(st, c, entry);
+    st->repeats_n++;
+}
+
+// The series' staged sample at t_ms; NULL: none.
+static const struct tsdb_sample *find_staged(const struct stage *st, const struct tsdb_commit *c,
+                                             const struct head_series *s, int64_t t_ms)
+{
+    if (!s->staged)
+        return NULL;
+    const struct staged *newest = &st->entries[s->staged - 1];
+    if (!newest->prev)
+        return c->samples[newest->sample].t_ms == t_ms ? &c->samples[newest->sample] : NULL;
+    const uint32_t found = st->repeats[repeat_place(st, c, newest->series, t_ms)];
+    return found ? &c->samples[st->entries[found - 1].sample] : NULL;
+}
+
 static bool is_staged(const struct head *h, uint32_t cohort, int64_t t_ms)
 {
     const struct stage *st = h->stage;
@@ -158,7 +212,14 @@ static void reset(struct head *h)
             st->table[find_place(st, b->cohort, b->t_ms, b->late)] = 0;
         }
     }
-    st->n = st->buckets_n = st->deferred_n = 0;
+    if (st->repeats_n > REPEATS_KEPT) {
+        mem_free(st->repeats);
+        st->repeats = NULL;
+        st->repeats_mask = 0;
+    } else if (st->repeats_n) {
+        memset(st->repeats, 0, (st->repeats_mask + 1) * sizeof *st->repeats);
+    }
+    st->n = st->buckets_n = st->deferred_n = st->repeats_n = 0;
 }
 
 // The series' sample at t_ms, staged or committed; false: there is none in memory.
@@ -166,12 +227,10 @@ static bool find_sample(const struct head *h, const struct tsdb_commit *c,
                         const struct head_series *s, int64_t t_ms, uint64_t *out_bits)
 {
     const struct stage *st = h->stage;
-    for (uint32_t at = s->staged; at; at = st->entries[at - 1].prev) {
-        const struct tsdb_sample *sample = &c->samples[st->entries[at - 1].sample];
-        if (sample->t_ms == t_ms) {
-            *out_bits = sample->bits;
-            return true;
-        }
+    const struct tsdb_sample *staged = find_staged(st, c, s, t_ms);
+    if (staged) {
+        *out_bits = staged->bits;
+        return true;
     }
     const struct late_sample *late = late_find(s->late, t_ms);
     if (late) {
@@ -246,6 +305,10 @@ static void stage_sample(struct head *h, const struct tsdb_commit *c, uint32_t a
                                          .bucket = bucket,
                                          .prev = s->staged,
                                          .newest = late ? newest : (uint32_t)st->n + 1};
+    if (s->staged && !st->entries[s->staged - 1].prev)
+        add_repeat(st, c, s->staged - 1);
+    if (s->staged)
+        add_repeat(st, c, (uint32_t)st->n);
     s->staged = (uint32_t)++st->n;
 }
 

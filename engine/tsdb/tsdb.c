@@ -6,7 +6,7 @@
 #include "engine/model/labels.h"
 #include "engine/tsdb/tsdb_part.h"
 
-enum { MEMORY_SEED = 0x5eed };
+enum { MEMORY_SEED = 0x5eed, DEFAULT_SPILL_MS = 900000, DEFAULT_SEAL_MS = 7200000 };
 
 struct part *tsdb_part(const struct tsdb *db)
 {
@@ -69,9 +69,8 @@ bool tsdb_is_ready(const struct tsdb *db)
 
 void tsdb_replay_progress(const struct tsdb *db, struct tsdb_progress *out)
 {
-    *out = (struct tsdb_progress){.segments_done = db->segments_done};
-    for (size_t i = 0; i < db->streams_n; i++)
-        out->segments_max += db->streams[i].segments;
+    *out = (struct tsdb_progress){.segments_max = db->segments_max,
+                                  .segments_done = db->segments_done};
 }
 
 uint64_t tsdb_hash_seed(const struct tsdb *db)
@@ -390,6 +389,8 @@ static err list_streams(struct tsdb *db, struct errmsg *e)
         db->streams = mem_alloc_array(n, sizeof *db->streams);
         memcpy(db->streams, streams.p, n * sizeof *db->streams);
         db->streams_n = n;
+        for (size_t i = 0; i < n; i++)
+            db->segments_max += db->streams[i].segments;
     }
     buf_deinit(&streams);
     return result;
@@ -423,6 +424,10 @@ err tsdb_open(const struct tsdb_options *options, struct tsdb **out, struct errm
 {
     struct tsdb *db = mem_zalloc(sizeof *db);
     db->options = *options;
+    if (!db->options.spill_ms)
+        db->options.spill_ms = DEFAULT_SPILL_MS;
+    if (!db->options.seal_ms)
+        db->options.seal_ms = DEFAULT_SEAL_MS;
     db->log = (struct logger){"tsdb", options->log};
     waiters_init(&db->catalogue_free);
     waiters_init(&db->replayed);

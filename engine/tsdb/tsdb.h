@@ -19,8 +19,8 @@ struct tsdb_options {
     int64_t retention_ms;
     enum tsdb_wal_sync wal_sync;
     int64_t wal_sync_interval_ms;
-    int64_t spill_ms;            // packed blocks are written out this often; 15 minutes
-    int64_t seal_ms;             // ranges are sealed to files of this length; 2 hours
+    int64_t spill_ms;            // packed blocks are written out this often; 0: 15 minutes
+    int64_t seal_ms;             // ranges are sealed to files of this length; 0: 2 hours
     struct str placement_labels; // names with commas; fixed when the folder is made
     uint64_t series_max;         // active series in all; 0: none
     const struct log_sink *log;

@@ -56,6 +56,7 @@ struct tsdb {
     _Atomic unsigned replays_left; // parts that still read streams
     _Atomic unsigned spills_left;  // parts that have not written what replay brought
     _Atomic bool ready;
+    uint64_t segments_max; // of all streams at the start
     _Atomic uint64_t segments_done;
     struct waiters replayed;
 };
