@@ -31,32 +31,62 @@ struct reading {
     uint32_t *time_numbers;
     struct times *times;
     size_t times_n, times_capacity, numbers_capacity;
+    // the last chunk of time columns, pinned, and where the next of them begins: neighbours in the
+    // file have neighbouring times
+    struct block_held *held;
+    struct block_cursor at;
+    uint32_t next;
 };
 
 // ---- time columns
 
-static err decode_times(struct reading *r, const struct block_held *held, uint32_t number,
-                        struct times *out, struct errmsg *e)
+// Goes to time column number, whose chunk is held.
+static bool seek_times(struct reading *r, uint32_t number, uint32_t *out_n, struct str *out_column)
 {
-    struct block_cursor c = block_chunk_cursor(held);
-    for (uint32_t i = held->first;; i++) {
-        const uint32_t n = block_number_below(&c, COLUMN_MAX + 1);
-        const struct str column = block_bytes(&c, block_number(&c));
-        if (c.failed || n == 0)
-            return block_chunk_corrupt(r->f, held, e);
-        if (i < number)
-            continue;
-        int64_t *t = arena_try(r->a, n + COLUMN_PAD, sizeof *t, _Alignof(int64_t));
-        if (!t)
-            return err_set(e, ERR_LIMIT, too_much);
-        if (!column_decode_times((const uint8_t *)column.p, column.n, n, t))
-            return block_chunk_corrupt(r->f, held, e);
-        for (uint32_t k = 1; k < n; k++)
-            if (t[k] <= t[k - 1])
-                return block_chunk_corrupt(r->f, held, e);
-        *out = (struct times){t, n};
-        return ERR_OK;
+    if (number < r->next) {
+        r->at = block_chunk_cursor(r->held);
+        r->next = r->held->first;
     }
+    do {
+        *out_n = block_number_below(&r->at, COLUMN_MAX + 1);
+        *out_column = block_bytes(&r->at, block_number(&r->at));
+    } while (!r->at.failed && r->next++ < number);
+    return !r->at.failed && *out_n > 0;
+}
+
+static err decode_times(struct reading *r, uint32_t number, struct times *out, struct errmsg *e)
+{
+    struct str column;
+    uint32_t n;
+    if (!seek_times(r, number, &n, &column))
+        return block_chunk_corrupt(r->f, r->held, e);
+    int64_t *t = arena_try(r->a, n + COLUMN_PAD, sizeof *t, _Alignof(int64_t));
+    if (!t)
+        return err_set(e, ERR_LIMIT, too_much);
+    if (!column_decode_times((const uint8_t *)column.p, column.n, n, t))
+        return block_chunk_corrupt(r->f, r->held, e);
+    for (uint32_t k = 1; k < n; k++)
+        if (t[k] <= t[k - 1])
+            return block_chunk_corrupt(r->f, r->held, e);
+    *out = (struct times){t, n};
+    return ERR_OK;
+}
+
+// Holds the chunk of time column number. Suspends.
+static err hold_times(struct reading *r, uint32_t number, struct errmsg *e)
+{
+    struct block_held *held;
+    TRY(block_table_load(r->f, BLOCK_TIMES, e));
+    const uint32_t index = block_chunk_of(r->f, BLOCK_TIMES, number);
+    if (r->held && r->held->index == index)
+        return ERR_OK;
+    TRY(block_chunk_get(r->f, BLOCK_TIMES, index, &held, e));
+    if (r->held)
+        block_chunk_put(r->f, r->held);
+    r->held = held;
+    r->at = block_chunk_cursor(held);
+    r->next = held->first;
+    return ERR_OK;
 }
 
 static err get_times(struct reading *r, uint32_t number, struct times *out, struct errmsg *e)
@@ -69,12 +99,8 @@ static err get_times(struct reading *r, uint32_t number, struct times *out, stru
             *out = r->times[id];
             return ERR_OK;
         }
-    struct block_held *held;
-    TRY(block_table_load(r->f, BLOCK_TIMES, e));
-    TRY(block_chunk_get(r->f, BLOCK_TIMES, block_chunk_of(r->f, BLOCK_TIMES, number), &held, e));
-    err code = decode_times(r, held, number, out, e);
-    block_chunk_put(r->f, held);
-    TRY(code);
+    TRY(hold_times(r, number, e));
+    TRY(decode_times(r, number, out, e));
     r->times = mem_grow(r->times, &r->times_capacity, r->times_n + 1, sizeof *r->times);
     r->time_numbers =
         mem_grow(r->time_numbers, &r->numbers_capacity, r->times_n + 1, sizeof *r->time_numbers);
@@ -82,6 +108,15 @@ static err get_times(struct reading *r, uint32_t number, struct times *out, stru
     r->time_numbers[r->times_n] = number;
     block_table_add(&r->by_time, hash, (uint32_t)r->times_n++);
     return ERR_OK;
+}
+
+static void reading_deinit(struct reading *r)
+{
+    if (r->held)
+        block_chunk_put(r->f, r->held);
+    mem_free(r->times);
+    mem_free(r->time_numbers);
+    block_table_deinit(&r->by_time);
 }
 
 // ---- a group
@@ -305,9 +340,7 @@ err block_file_read(struct block_file *f, const uint32_t *ids, size_t n, int64_t
     block_sort(r.order, n, ids, id_before);
     err code = read_all(&r, e);
     mem_free(r.order);
-    mem_free(r.times);
-    mem_free(r.time_numbers);
-    block_table_deinit(&r.by_time);
+    reading_deinit(&r);
     return code;
 }
 
@@ -438,8 +471,6 @@ err block_file_facts(struct block_file *f, uint32_t id, struct arena *a, struct 
     if (code == ERR_OK)
         code = read_facts(&r, id, bytes, index, out, out_n, e);
     mem_free(bytes);
-    mem_free(r.times);
-    mem_free(r.time_numbers);
-    block_table_deinit(&r.by_time);
+    reading_deinit(&r);
     return code;
 }
