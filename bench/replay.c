@@ -1,6 +1,6 @@
 // Serves a recording as many scrape targets: each GET of one of the loopback addresses 127.0.0.1,
-// 127.0.0.2, ... is answered with the recording's next body for that address. For comparisons: it must
-// cost so little that what is measured is who scrapes.
+// 127.0.0.2, ... is answered with the recording's next body for that address. For comparisons: it
+// must cost so little that what is measured is who scrapes.
 //
 //   FERULA_CAPTURE=... replay PORT     prints "ready" and serves until it is killed
 #include <stdio.h>
@@ -44,8 +44,12 @@ static void start(void *arg)
     struct replay *r = arg;
     struct errmsg e;
     const struct http_server_options options = {
-        .handler = answer, .arg = r, .read_timeout_ns = TIMEOUT_NS, .write_timeout_ns = TIMEOUT_NS,
-        .connections_max = CONNECTIONS, .body_bytes_max = 1 << 20,
+        .handler = answer,
+        .arg = r,
+        .read_timeout_ns = TIMEOUT_NS,
+        .write_timeout_ns = TIMEOUT_NS,
+        .connections_max = CONNECTIONS,
+        .body_bytes_max = 1 << 20,
     };
     r->web = http_server_create(&options);
     if (listener_open("0.0.0.0", r->port, accepted, r, &r->listener, &e) != ERR_OK) {

@@ -160,7 +160,7 @@ PARTS = {
     "bench": suite("bench"),
     "asan-gcc": sanitized("gcc", "address,undefined", ("unit", "fuzz", "simd", "sim-short")),
     "asan-clang": sanitized("clang", "address,undefined", ("unit", "fuzz", "simd", "sim-short")),
-    "tsan": sanitized("gcc", "thread", ("tsan",)),
+    "tsan": sanitized("gcc", "thread", ("threads",)),
 }
 
 

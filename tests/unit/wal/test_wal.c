@@ -47,7 +47,7 @@ struct judge {
     struct rng rng;
     int failures_left, short_left;
     bool spare_next_write; // after a cut that failed, the overwriting of the tail works
-    int failed[OP_KIND_COUNT];
+    int seen[OP_KIND_COUNT], failed[OP_KIND_COUNT];
 };
 
 // A disk that is full or broken now and then, and writes less than it is told.
@@ -66,8 +66,10 @@ static int32_t judge_disk(void *arg, struct op *op)
     }
     const bool may_fail = op->kind == OP_WRITE || op->kind == OP_ALLOCATE ||
                           op->kind == OP_TRUNCATE || op->kind == OP_OPEN;
-    if (!may_fail || j->failures_left == 0 ||
-        rng_below(&j->rng, op->kind == OP_ALLOCATE ? 10 : 90) != 0)
+    // How operations of several flows follow each other is the machine's: each kind fails on a
+    // count of its own, so that whatever the order, each does.
+    const int every = op->kind == OP_ALLOCATE ? 7 : 40;
+    if (!may_fail || j->failures_left == 0 || ++j->seen[op->kind] % every != 0)
         return 0;
     j->failures_left--;
     j->failed[op->kind]++;
