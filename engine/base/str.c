@@ -50,8 +50,10 @@ struct str str_trim(struct str s)
 
 bool str_split(struct str *rest, char c, struct str *out_part)
 {
-    if (!rest->p)
+    if (!rest->p) {
+        *out_part = (struct str){0};
         return false;
+    }
     const ptrdiff_t at = str_find(*rest, c, 0);
     if (at == STR_NONE) {
         *out_part = *rest;

@@ -68,7 +68,8 @@ bool str_contains(struct str s, struct str what);
 bool str_eq_nocase(struct str a, struct str b);
 // Without the spaces, tabs, CR and LF at both ends.
 struct str str_trim(struct str s);
-// Takes the part before the first c off *rest; false when *rest was used up (p NULL).
+// Takes the part before the first c off *rest; false, and an empty part, when *rest was used up (p
+// NULL).
 bool str_split(struct str *rest, char c, struct str *out_part);
 
 #endif

@@ -1,0 +1,615 @@
+"""What the end-to-end tests share: processes, fake targets, HTTP and remote_write clients, scenarios.
+
+Standard library only. Every process a test starts dies with the test, whatever happens: it is told
+by the kernel when its parent is gone. Temporary folders are removed.
+"""
+import atexit
+import ctypes
+import gzip
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import urllib.parse
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("FERULA_BUILD", os.path.join(TOP, "build"))
+FERULA = os.path.join(BUILD, "tools", "ferula")
+NO_URING = os.path.join(BUILD, "tests", "lib", "no_uring")
+PEERS = os.path.join(TOP, "build", "peers")
+PEER_PROGRAMS = {
+    "prometheus": "forky/usr/bin/prometheus",
+    "prometheus-2.42": "bookworm/usr/bin/prometheus",
+    "promtool": "bookworm/usr/bin/promtool",
+    "vmagent": "forky/usr/bin/vmagent",
+    "node_exporter": "forky/usr/bin/prometheus-node-exporter",
+}
+
+
+class Skip(Exception):
+    """Raised by a scenario that cannot run here."""
+
+
+def peer(name):
+    """The path of another system's program; a scenario that needs one that cannot be had is skipped."""
+    path = os.path.join(PEERS, PEER_PROGRAMS[name])
+    if not os.path.exists(path):
+        raise Skip(f"{name} is not there: tools/dev/peers fetches it")
+    return path
+
+
+# ---- scenarios
+
+SCENARIOS = []
+
+
+def scenario(fn):
+    SCENARIOS.append(fn)
+    return fn
+
+
+def check(condition, *what):
+    if not condition:
+        raise AssertionError(" ".join(str(w) for w in what))
+
+
+def check_equal(got, wanted, what=""):
+    if got != wanted:
+        raise AssertionError(f"{what}\n     got: {shorten(got)}\n  wanted: {shorten(wanted)}")
+
+
+def shorten(value, n=3000):
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= n else text[:n] + f"... ({len(text)} characters)"
+
+
+class Counts:
+    passed = failed = skipped = 0
+
+
+def run_scenario(name, fn, *args):
+    try:
+        fn(*args)
+        Counts.passed += 1
+        if "-v" in sys.argv:
+            print(f"ok {name}", flush=True)
+    except Skip as why:
+        Counts.skipped += 1
+        print(f"skipped {name}: {why}", flush=True)
+    except Exception as problem:  # a scenario that breaks fails, the others go on
+        Counts.failed += 1
+        print(f"FAILED {name}: {problem}", flush=True)
+        if not isinstance(problem, AssertionError) or "-v" in sys.argv:
+            traceback.print_exc(file=sys.stdout)
+
+
+def main():
+    """Runs all scenarios whose names contain one of the arguments; the last line counts them."""
+    wanted = [a for a in sys.argv[1:] if not a.startswith("-")]
+    start = time.monotonic()
+    try:
+        for fn in SCENARIOS:
+            if not wanted or any(w in fn.__name__ for w in wanted):
+                run_scenario(fn.__name__, fn)
+    finally:
+        end_everything()
+    print(f"{time.monotonic() - start:.1f} s")
+    print(f"{Counts.passed} passed, {Counts.failed} failed, {Counts.skipped} skipped", flush=True)
+    sys.exit(1 if Counts.failed else 0)
+
+
+# ---- what must be gone at the end
+
+_processes, _folders, _servers = [], [], []
+_libc = ctypes.CDLL(None)
+
+
+def end_everything():
+    for process in list(_processes):
+        process.kill()
+    for server in list(_servers):
+        server.close()
+    for folder in _folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    _folders.clear()
+
+
+atexit.register(end_everything)
+for _number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(_number, lambda number, frame: sys.exit(128 + number))
+
+
+def temp_folder(prefix="ferula-e2e-"):
+    folder = tempfile.mkdtemp(prefix=prefix)
+    _folders.append(folder)
+    return folder
+
+
+def write_file(path, content):
+    mode = "wb" if isinstance(content, bytes) else "w"
+    with open(path, mode) as f:
+        f.write(content)
+    return path
+
+
+def wait_for(what, condition, timeout=20.0, interval=0.02):
+    """What condition returns once it is true; connection errors mean not yet."""
+    end = time.monotonic() + timeout
+    last = None
+    while time.monotonic() < end:
+        try:
+            value = condition()
+            if value:
+                return value
+        except (OSError, http.client.HTTPException, AssertionError, KeyError, IndexError) as problem:
+            last = problem
+        time.sleep(interval)
+    raise AssertionError(f"not within {timeout} s: {what}" + (f" ({last})" if last else ""))
+
+
+def free_port(host="127.0.0.1"):
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as s:
+        s.bind((host, 0))
+        return s.getsockname()[1]
+
+
+def _die_with_parent():
+    _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+class Process:
+    """A program, its output in a file."""
+
+    def __init__(self, name, command, env=None, cwd=None):
+        self.name, self.command = name, [str(c) for c in command]
+        self.folder = temp_folder()
+        self.log_path = os.path.join(self.folder, f"{name}.log")
+        with open(self.log_path, "wb") as log:
+            self.popen = subprocess.Popen(self.command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                          preexec_fn=_die_with_parent, env={**os.environ, **(env or {})}, cwd=cwd)
+        _processes.append(self)
+
+    def log(self):
+        with open(self.log_path, errors="replace") as f:
+            return f.read()
+
+    def running(self):
+        return self.popen.poll() is None
+
+    def signal(self, number):
+        self.popen.send_signal(number)
+
+    def wait(self, timeout=20):
+        try:
+            return self.popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} does not end within {timeout} s; its log ends:\n{self.log()[-2000:]}")
+
+    def stop(self, timeout=20):
+        """SIGTERM; the exit code."""
+        if self.running():
+            self.signal(signal.SIGTERM)
+        code = self.wait(timeout)
+        if self in _processes:
+            _processes.remove(self)
+        return code
+
+    def kill(self):
+        if self.running():
+            self.popen.kill()
+        self.popen.wait()
+        if self in _processes:
+            _processes.remove(self)
+
+    def wait_log(self, pattern, timeout=20):
+        def look():
+            found = re.search(pattern, self.log())
+            if not found and not self.running():
+                raise RuntimeError(f"{self.name} ended with {self.popen.returncode}:\n{self.log()[-2000:]}")
+            return found
+        return wait_for(f"{self.name} logs {pattern!r}", look, timeout)
+
+
+class Server(Process):
+    """Ferula or a Prometheus, with a data folder and a configuration file."""
+
+    def __init__(self, name, program, config, data, args=(), wrap=(), ready=True, listen="127.0.0.1:0", env=None):
+        self.home = temp_folder()
+        self.config_path = os.path.join(self.home, "prometheus.yml")
+        self.data = data or os.path.join(self.home, "data")
+        self.program, self.args, self.wrap, self.listen, self.env = program, list(args), list(wrap), listen, env
+        write_file(self.config_path, config)
+        self.start(name, ready)
+
+    def start(self, name, ready=True):
+        listen = [f"--web.listen-address={self.listen}"] if self.listen else []
+        super().__init__(name, [*self.wrap, self.program, f"--config.file={self.config_path}",
+                                f"--storage.tsdb.path={self.data}", *listen, *self.args], env=self.env)
+        if ready:
+            self.wait_ready()
+
+    def restart(self):
+        """The same again, on its data folder; the process must have ended."""
+        self.start(self.name)
+
+    def wait_ready(self, timeout=30):
+        address = self.wait_log(r'msg="Listening on".*address="?(\S+?)"?(?:\s|$)', timeout).group(1)
+        host, _, port = address.rpartition(":")
+        self.host, self.port = host.strip("[]"), int(port)
+        wait_for(f"{self.name} is ready", lambda: self.get("/-/ready").status == 200, timeout)
+
+    @property
+    def base(self):
+        return f"http://{'[' + self.host + ']' if ':' in self.host else self.host}:{self.port}"
+
+    def request(self, method, path, body=None, headers=None, timeout=30):
+        return request(self.host, self.port, method, path, body, headers, timeout)
+
+    def get(self, path, params=None, headers=None, timeout=30):
+        if params:
+            path += "?" + urllib.parse.urlencode(params, doseq=True)
+        return self.request("GET", path, None, headers, timeout)
+
+    def post(self, path, params=None, headers=None, timeout=30):
+        body = urllib.parse.urlencode(params or {}, doseq=True)
+        headers = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
+        return self.request("POST", path, body, headers, timeout)
+
+    def api(self, path, params=None):
+        """The data of a successful answer."""
+        answer = self.get("/api/v1/" + path, params)
+        value = answer.json()
+        check(value.get("status") == "success", self.name, path, params, answer.status, value)
+        return value["data"]
+
+    def query(self, text, at=None):
+        """Instant vector as {labels as a sorted tuple: value text}."""
+        params = {"query": text}
+        if at is not None:
+            params["time"] = repr(at)
+        return {key_of(r["metric"]): r["value"][1] for r in self.api("query", params)["result"]}
+
+    def samples(self, selector, at=None, window="1h"):
+        """Raw samples of a selector: {labels: [(time, value text), ...]}."""
+        params = {"query": f"{selector}[{window}]"}
+        if at is not None:
+            params["time"] = repr(at)
+        return {key_of(r["metric"]): [tuple(v) for v in r["values"]] for r in self.api("query", params)["result"]}
+
+    def configure(self, config):
+        write_file(self.config_path, config)
+
+    def reload(self):
+        return self.request("POST", "/-/reload")
+
+
+def key_of(metric):
+    return tuple(sorted(metric.items()))
+
+
+def ferula(config="", data=None, args=(), **options):
+    extra = os.environ.get("FERULA_ARGS", "").split()
+    wrap = options.pop("wrap", os.environ.get("FERULA_WRAP", "").split())
+    return Server("ferula", FERULA, config, data, [*args, *extra], wrap=wrap, **options)
+
+
+def prometheus(config="", data=None, args=(), version="prometheus", **options):
+    return Server(version, peer(version), config, data, ["--web.enable-lifecycle", *args], **options)
+
+
+# ---- HTTP
+
+class Answer:
+    def __init__(self, status, headers, body, reason=""):
+        self.status, self.headers, self.body, self.reason = status, headers, body, reason
+
+    def text(self):
+        return self.body.decode(errors="replace")
+
+    def json(self):
+        return json.loads(self.body)
+
+
+def request(host, port, method, path, body=None, headers=None, timeout=30):
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    try:
+        connection.request(method, path, body, headers or {})
+        response = connection.getresponse()
+        return Answer(response.status, response.headers, response.read(), response.reason)
+    finally:
+        connection.close()
+
+
+class Raw:
+    """A socket that speaks bytes."""
+
+    def __init__(self, server, timeout=10):
+        self.socket = socket.create_connection((server.host, server.port), timeout)
+        self.file = self.socket.makefile("rb")
+
+    def send(self, data):
+        self.socket.sendall(data if isinstance(data, bytes) else data.encode())
+
+    def answer(self, method="GET"):
+        """Reads one answer; None: the connection was closed."""
+        line = self.file.readline()
+        if not line:
+            return None
+        status = int(line.split()[1])
+        headers = http.client.parse_headers(self.file)
+        if headers.get("Transfer-Encoding") == "chunked":
+            body = b""
+            while n := int(self.file.readline(), 16):
+                body += self.file.read(n)
+                self.file.readline()
+            self.file.readline()
+        elif method == "HEAD" or status in (204, 304) or 100 <= status < 200:
+            body = b""
+        elif headers.get("Content-Length") is not None:
+            body = self.file.read(int(headers["Content-Length"]))
+        else:
+            body = self.file.read()
+        return Answer(status, headers, body)
+
+    def closed(self, timeout=10):
+        """Whether the server closes within the time."""
+        self.socket.settimeout(timeout)
+        try:
+            return self.file.read(1) == b""
+        except ConnectionError:
+            return True
+        except TimeoutError:
+            return False
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+
+# ---- fake targets
+
+class Request:
+    def __init__(self, method, target, headers, connection, number, on_connection):
+        self.method, self.headers = method, headers
+        self.path, _, self.query = target.partition("?")
+        self.connection = connection  # number of the connection
+        self.number = number  # of requests to this path, from 1
+        self.on_connection = on_connection  # of requests on this connection, from 1
+
+
+class Reply:
+    """What a fake target answers: bytes behind a head, or just bytes."""
+
+    def __init__(self, body=b"", status=200, headers=None, content_type="text/plain; version=0.0.4", reason="",
+                 delay=0.0, raw=None, close=False, chunked=False, length=None, pause=0.0):
+        self.body = body.encode() if isinstance(body, str) else body
+        self.status, self.reason, self.content_type = status, reason, content_type
+        self.headers = dict(headers or {})
+        self.delay = delay  # before the head
+        self.raw = raw  # instead of all that
+        self.close = close  # the connection, without having said so
+        self.chunked, self.length = chunked, length
+        self.pause = pause  # between the head and the body
+
+    def head(self):
+        reason = self.reason or http.client.responses.get(self.status, "")
+        lines = [f"HTTP/1.1 {self.status} {reason}"]
+        if self.content_type is not None:
+            lines.append(f"Content-Type: {self.content_type}")
+        lines += [f"{k}: {v}" for k, v in self.headers.items()]
+        if self.chunked:
+            lines.append("Transfer-Encoding: chunked")
+        else:
+            lines.append(f"Content-Length: {len(self.body) if self.length is None else self.length}")
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+class FakeTarget:
+    """An HTTP server whose answers are functions: handler(Request) -> Reply, str or bytes."""
+
+    def __init__(self, handler=None, tls=None, host="127.0.0.1"):
+        self.handlers = {}
+        self.default = handler
+        self.tls = tls
+        self.requests = []  # all Requests, in their order
+        self.counts, self.connections = {}, 0
+        self.lock = threading.Lock()
+        self.open = set()
+        self.listener = socket.create_server((host, 0), backlog=256,
+                                             family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self.port = self.listener.getsockname()[1]
+        _servers.append(self)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def on(self, path, handler):
+        self.handlers[path] = handler if callable(handler) else lambda request: handler
+
+    def count(self, path):
+        return self.counts.get(path, 0)
+
+    def close(self):
+        self.listener.close()
+        with self.lock:
+            for s in list(self.open):
+                try:
+                    s.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+        if self in _servers:
+            _servers.remove(self)
+
+    def _accept(self):
+        while True:
+            try:
+                s, _ = self.listener.accept()
+            except OSError:
+                return
+            with self.lock:
+                self.connections += 1
+                number = self.connections
+            threading.Thread(target=self._serve, args=(s, number), daemon=True).start()
+
+    def _serve(self, s, number):
+        try:
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            s.settimeout(60)
+            if self.tls:
+                s = self.tls.wrap_socket(s, server_side=True)
+            with self.lock:
+                self.open.add(s)
+            file = s.makefile("rb")
+            served = 0
+            while line := file.readline():
+                method, target, _ = line.decode("latin-1").split(" ", 2)
+                headers = http.client.parse_headers(file)
+                if headers.get("Content-Length"):
+                    file.read(int(headers["Content-Length"]))
+                served += 1
+                if not self._answer(s, method, target, headers, number, served):
+                    break
+        except (OSError, ValueError, ssl.SSLError):
+            pass
+        finally:
+            with self.lock:
+                self.open.discard(s)
+            s.close()
+
+    def _answer(self, s, method, target, headers, connection, served):
+        with self.lock:
+            path = target.partition("?")[0]
+            self.counts[path] = self.counts.get(path, 0) + 1
+            request = Request(method, target, headers, connection, self.counts[path], served)
+            self.requests.append(request)
+        handler = self.handlers.get(request.path, self.default)
+        reply = handler(request) if handler else Reply("404 page not found\n", 404)
+        if not isinstance(reply, Reply):
+            reply = Reply(reply)
+        time.sleep(reply.delay)
+        if reply.raw is not None:
+            s.sendall(reply.raw)
+            return not reply.close
+        s.sendall(reply.head() + (b"" if reply.pause or reply.chunked else reply.body))
+        if reply.pause:
+            time.sleep(reply.pause)
+            s.sendall(reply.body)
+        if reply.chunked:
+            for at in range(0, len(reply.body), 1000):
+                part = reply.body[at:at + 1000]
+                s.sendall(b"%x\r\n%s\r\n" % (len(part), part))
+            s.sendall(b"0\r\n\r\n")
+        return not reply.close
+
+
+def gzipped(body, members=1):
+    data = body.encode() if isinstance(body, str) else body
+    step = -(-len(data) // members)
+    return b"".join(gzip.compress(data[i:i + step]) for i in range(0, len(data), step))
+
+
+# ---- certificates
+
+class Certificates:
+    """A CA and what it signed, made by the openssl program in a temporary folder."""
+
+    def __init__(self):
+        if not shutil.which("openssl"):
+            raise Skip("no openssl program")
+        self.folder = temp_folder()
+        self._run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                  "-subj", "/CN=ferula test CA", "-keyout", "ca.key", "-out", "ca.pem")
+
+    def _run(self, *args):
+        done = subprocess.run(["openssl", *args], cwd=self.folder, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"openssl {args[0]}: {done.stderr}")
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def issue(self, name, subject="/CN=test", names="DNS:localhost,IP:127.0.0.1"):
+        self._run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", subject,
+                  "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        write_file(self.path(f"{name}.ext"), f"subjectAltName={names}\n" if names else "basicConstraints=CA:FALSE\n")
+        self._run("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+                  "-days", "2", "-extfile", f"{name}.ext", "-out", f"{name}.pem")
+
+    def server_context(self, name, client_ca=False):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.path(f"{name}.pem"), self.path(f"{name}.key"))
+        if client_ca:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(self.path("ca.pem"))
+        return context
+
+
+# ---- remote_write 1.0
+
+def varint(n):
+    out = bytearray()
+    n &= (1 << 64) - 1
+    while n >= 0x80:
+        out.append(n & 0x7f | 0x80)
+        n >>= 7
+    out.append(n)
+    return bytes(out)
+
+
+def field(number, data):
+    """A length-delimited field."""
+    data = data.encode() if isinstance(data, str) else data
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def float_bits(value):
+    """value: a float, or an int of 64 bits for values with a payload."""
+    return struct.pack("<Q", value) if isinstance(value, int) else struct.pack("<d", value)
+
+
+def write_series(labels, samples, extra=b""):
+    """labels: dict or list of pairs; samples: (ms, value)."""
+    pairs = labels.items() if isinstance(labels, dict) else labels
+    out = b"".join(field(1, field(1, n) + field(2, v)) for n, v in pairs)
+    for ms, value in samples:
+        out += field(2, b"\x09" + float_bits(value) + b"\x10" + varint(ms))
+    return field(1, out + extra)
+
+
+def snappy_literal(data):
+    """A valid snappy block that only has literals."""
+    out = bytearray(varint(len(data)))
+    for at in range(0, len(data), 65536):
+        part = data[at:at + 65536]
+        n = len(part) - 1
+        if n < 60:
+            out.append(n << 2)
+        elif n < 256:
+            out += bytes((60 << 2, n))
+        else:
+            out += bytes((61 << 2, n & 0xff, n >> 8))
+        out += part
+    return bytes(out)
+
+
+WRITE_HEADERS = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy",
+                 "X-Prometheus-Remote-Write-Version": "0.1.0", "User-Agent": "ferula-e2e"}
+
+
+def remote_write(server, series, headers=None, timeout=30):
+    """series: list of (labels, samples), or a finished body. The answer."""
+    body = series if isinstance(series, bytes) else snappy_literal(b"".join(write_series(*s) for s in series))
+    return server.request("POST", "/api/v1/write", body, {**WRITE_HEADERS, **(headers or {})}, timeout)
