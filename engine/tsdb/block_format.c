@@ -116,10 +116,10 @@ err block_footer_load(const uint8_t *p, uint64_t file_size, const char *path,
     if (memcmp(p, magic, sizeof magic) != 0)
         return err_set(e, ERR_CORRUPT, "%s: offset %llu: no footer", path,
                        (unsigned long long)offset);
-    TRY(check_version(get32(&at), path, e));
     if (load_le32(p + BLOCK_FOOTER_BYTES - 4) != block_chunk_crc(offset, p, BLOCK_FOOTER_BYTES - 4))
         return err_set(e, ERR_CORRUPT, "%s: offset %llu: wrong checksum of the footer", path,
                        (unsigned long long)offset);
+    TRY(check_version(get32(&at), path, e));
     struct block_footer f;
     struct block_summary *s = &f.summary;
     s->tenant = get32(&at);

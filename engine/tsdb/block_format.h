@@ -1,9 +1,9 @@
 // The bytes of block files: what writer and reader share. Little-endian throughout.
 //
-//   header    24 bytes: "ferulabf", u32 version, tenant, tier, crc of these
-//   chunks    of all sections, in the order they were written
-//   tables    one a section: its chunks, ascending by their first item
-//   footer    BLOCK_FOOTER_BYTES, the last thing written: a file without it is not complete
+//   header    24 bytes, the same in every version: "ferulabf", u32 version, tenant, tier, crc of
+//   these chunks    of all sections, in the order they were written tables    one a section: its
+//   chunks, ascending by their first item footer    BLOCK_FOOTER_BYTES, the last thing written: a
+//   file without it is not complete
 //
 // A chunk is the unit of reading: some items of a section, checksummed together with its place in
 // the file. Those of text and numbers of the index are LZ4 where that saves a tenth.
