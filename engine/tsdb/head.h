@@ -1,8 +1,9 @@
 // The head of one shard: the active series, their newest samples in memory, and the index.
 //
-// Nothing here suspends or reads a clock. A commit is staged (each sample gets its outcome and its
-// row), handed to the sink, applied, and seen by queries once head_publish() has named its
-// sequence. A query sees the commits up to the sequence of its snapshot.
+// Nothing here reads a clock, and only selects may give way to other fibers. A commit is staged
+// (each sample gets its outcome and its row), handed to the sink, applied, and seen by queries once
+// head_publish() has named its sequence. A query sees the commits up to the sequence of its
+// snapshot.
 #ifndef ENGINE_TSDB_HEAD_H
 #define ENGINE_TSDB_HEAD_H
 
@@ -84,6 +85,7 @@ struct head {
     uint64_t visible;                  // of the newest that queries see
     struct list snapshots;             // of struct head_snapshot, oldest first
     unsigned selects;                  // running: no series may leave
+    bool may_yield;                    // there are fibers to give way to
     int64_t newest_t[TSDB_PARTITIONS]; // INT64_MIN: nothing
     ptrdiff_t block_bytes;
     struct buf text; // scratch

@@ -11,19 +11,20 @@ struct head_found {
 };
 
 // Series that match and may have samples in memory within (mint, maxt], in no order. max as in
-// storage_ops.
+// storage_ops. Suspends if head.may_yield.
 err head_select(struct head *h, const struct matcher *ms, size_t ms_count, int64_t mint,
                 int64_t maxt, size_t max, struct arena *a, struct head_found **out, size_t *out_n,
                 struct errmsg *e);
 
 // Names (name NULL) or values of a name of the series that match, unsorted, in the arena.
+// Suspends likewise.
 err head_label_texts(struct head *h, const struct str *name, const struct matcher *ms,
                      size_t ms_count, int64_t mint, int64_t maxt, struct arena *a, struct str **out,
                      size_t *out_n, struct errmsg *e);
 
 // Times that several columns of one read share.
 struct head_times {
-    uint32_t cohort, n;
+    uint32_t cohort, from, n;
     const int64_t *t;
 };
 struct head_reader {
@@ -34,7 +35,7 @@ struct head_reader {
     struct head_times *times; // by cohort, open addressing
     size_t times_mask;
 };
-// For one call to storage_ops.read of about n series: no commit may come between its reads.
+// For one call to storage_ops.read of about n series.
 err head_reader_init(struct head_reader *r, struct head *h, uint64_t seq, int64_t mint,
                      int64_t maxt, size_t n, struct arena *a, struct errmsg *e);
 // The column of a series; empty when the reference is gone.

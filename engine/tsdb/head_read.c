@@ -29,14 +29,13 @@ static const int64_t *shared_times(struct head_reader *r, const struct cohort *c
     while (r->times[at].t && r->times[at].cohort != c->id)
         at = (at + 1) & r->times_mask;
     struct head_times *times = &r->times[at];
-    if (!times->t) {
+    if (!times->t || times->from != from || times->n != n) { // old slots may go while we read
         int64_t *t = arena_try(r->arena, n, sizeof *t, _Alignof(int64_t));
         if (!t)
             return NULL;
         memcpy(t, c->times + (from - c->base), n * sizeof *t);
-        *times = (struct head_times){c->id, n, t};
+        *times = (struct head_times){c->id, from, n, t};
     }
-    assert(times->n == n);
     return times->t;
 }
 

@@ -10,8 +10,9 @@
 #include "engine/model/labels.h"
 #include "engine/tsdb/head_cohorts.h"
 #include "engine/tsdb/head_query.h"
+#include "io/fiber.h"
 
-enum { LITERALS_MAX = 256, MATCHERS_MAX = 64, COST_MAX = 1 << 24 };
+enum { LITERALS_MAX = 256, MATCHERS_MAX = 64, COST_MAX = 1 << 24, BREATH = 256 };
 
 struct probe {
     roaring_bitmap_t *sets;
@@ -26,6 +27,13 @@ struct plan {
 };
 
 typedef bool visit_fn(struct head *h, const struct head_series *s, uint32_t id, void *arg);
+
+// Selects give way on a fiber: series may come meanwhile, but none leaves (head.selects).
+static void breathe(const struct head *h, size_t *count)
+{
+    if (h->may_yield && ++*count % BREATH == 0)
+        fiber_yield_if_due();
+}
 
 static void add_value(const struct head *h, uint32_t name, struct str value, roaring_bitmap_t *out)
 {
@@ -62,9 +70,10 @@ static void collect(const struct head *h, const struct matcher *m, bool want, ro
             return;
     }
     const struct str prefix = is_regex ? regex_prefix(m->regex) : (struct str){0};
-    const struct label_name *all = &h->labels.names[name];
-    for (size_t i = 0; i < all->n; i++) {
-        const struct label_pair *pair = &h->labels.pairs[all->pairs[i]];
+    size_t breaths = 0;
+    for (size_t i = 0; i < h->labels.names[name].n; i++) {
+        breathe(h, &breaths);
+        const struct label_pair *pair = &h->labels.pairs[h->labels.names[name].pairs[i]];
         if (pair_matches(m, prefix, label_pair_value(pair)) == want)
             posting_union(&pair->in, out);
     }
@@ -191,11 +200,13 @@ static bool offer(const struct walk *w, const struct probe *but, uint32_t id)
 static void walk(const struct walk *w)
 {
     struct head *h = w->head;
+    size_t breaths = 0;
     const struct probe *base = cheapest(h, w->plan);
     if (w->plan->nothing)
         return;
     if (!base) {
         for (uint32_t id = 0; id < h->series_n; id++) {
+            breathe(h, &breaths);
             if ((head_series_at(h, id)->generation & 1) && !offer(w, NULL, id))
                 return;
         }
@@ -209,6 +220,7 @@ static void walk(const struct walk *w)
             continue;
         uint32_t id = label_store_set_at(&h->labels, set)->first;
         while (id != LABEL_NONE) {
+            breathe(h, &breaths);
             const struct head_series *s = head_series_at(h, id);
             const uint32_t next = tuple ? s->next_in_tuple : s->next_in_local;
             if (!offer(w, base, id))
@@ -216,6 +228,20 @@ static void walk(const struct walk *w)
             id = next;
         }
     }
+}
+
+static err visit(struct walk *w, const struct matcher *ms, size_t ms_count, struct errmsg *e)
+{
+    struct plan plan;
+    w->head->selects++;
+    const err result = plan_init(&plan, w->head, ms, ms_count, e);
+    if (result == ERR_OK) {
+        w->plan = &plan;
+        walk(w);
+        plan_deinit(&plan);
+    }
+    w->head->selects--;
+    return result;
 }
 
 struct found_list {
@@ -247,11 +273,8 @@ err head_select(struct head *h, const struct matcher *ms, size_t ms_count, int64
                 int64_t maxt, size_t max, struct arena *a, struct head_found **out, size_t *out_n,
                 struct errmsg *e)
 {
-    struct plan plan;
-    TRY(plan_init(&plan, h, ms, ms_count, e));
     struct found_list list = {.max = max, .arena = a};
-    walk(&(struct walk){h, &plan, mint, maxt, add_found, &list});
-    plan_deinit(&plan);
+    TRY(visit(&(struct walk){h, NULL, mint, maxt, add_found, &list}, ms, ms_count, e));
     err result = ERR_OK;
     if (list.full) {
         result = err_set(e, ERR_LIMIT, "the selector matches more than %zu series", max);
@@ -301,11 +324,12 @@ err head_label_texts(struct head *h, const struct str *name, const struct matche
                      size_t ms_count, int64_t mint, int64_t maxt, struct arena *a, struct str **out,
                      size_t *out_n, struct errmsg *e)
 {
-    struct plan plan;
-    TRY(plan_init(&plan, h, ms, ms_count, e));
     roaring_bitmap_t *sets = roaring_bitmap_create();
-    walk(&(struct walk){h, &plan, mint, maxt, add_sets, sets});
-    plan_deinit(&plan);
+    const err result = visit(&(struct walk){h, NULL, mint, maxt, add_sets, sets}, ms, ms_count, e);
+    if (result != ERR_OK) {
+        roaring_bitmap_free(sets);
+        return result;
+    }
     const uint32_t name_id = name ? label_store_find_name(&h->labels, *name) : LABEL_NONE;
     roaring_bitmap_t *texts = texts_of(h, sets, name_id, !name);
     roaring_bitmap_free(sets);

@@ -6,6 +6,7 @@
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
 #include "engine/tsdb/head_cohorts.h"
+#include "io/fiber.h"
 
 int64_t head_newest_t(const struct head *h)
 {
@@ -61,6 +62,8 @@ void head_spill_begin(struct head_spill *s, struct head *h, int64_t range_ms)
             add_range(s, cohort_time(c, slot), range_ms);
     }
     for (uint32_t id = 0; id < h->series_n; id++) {
+        if (h->may_yield && id % HEAD_CHUNK == 0)
+            fiber_yield_if_due(); // what comes meanwhile is of later commits
         const struct late *late = head_series_at(h, id)->late;
         for (uint32_t i = 0; late && i < late->n; i++) {
             if (is_unwritten(s, &late->items[i]))

@@ -25,7 +25,7 @@ struct head_spill {
 };
 
 // Closes the slots there are and finds the ranges. Commits up to head->seq must be kept before the
-// first read.
+// first read. Suspends if head.may_yield, after the closing.
 void head_spill_begin(struct head_spill *spill, struct head *h, int64_t range_ms);
 // Fills t, bits and n with the unwritten samples of a series within the range.
 void head_spill_read(struct head_spill *spill, uint32_t id, size_t range);

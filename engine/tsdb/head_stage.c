@@ -45,7 +45,7 @@ struct stage {
     struct stage_labels labels;
 };
 
-enum { TABLE_MIN = 64, REPEATS_KEPT = 4096, MISSES_MAX = 2 };
+enum { TABLE_MIN = 64, REPEATS_KEPT = 4096, AHEAD = 12, MISSES_MAX = 2 };
 
 struct stage *stage_create(void)
 {
@@ -318,6 +318,8 @@ static void stage_all(struct head *h, const struct tsdb_commit *c)
     struct stage *st = h->stage;
     st->outcomes = mem_grow(st->outcomes, &st->outcomes_capacity, c->n, 1);
     for (size_t i = 0; i < c->n; i++) {
+        if (i + AHEAD < c->n && (uint32_t)c->samples[i + AHEAD].ref < h->series_n)
+            __builtin_prefetch(head_series_at(h, (uint32_t)c->samples[i + AHEAD].ref), 1);
         struct head_series *s = head_resolve(h, c->samples[i].ref);
         if (!s) {
             st->outcomes[i] = TSDB_GONE;
@@ -439,6 +441,10 @@ static void apply_bucket(struct head *h, const struct bucket *b, uint64_t seq)
         const uint32_t id = st->entries[(uint32_t)st->keys[i]].series;
         struct head_series *s = head_series_at(h, id);
         const uint64_t bits = st->bits[i];
+        if (i + AHEAD < b->start + b->n) { // its newest block is what the append touches next
+            const uint32_t next = st->entries[(uint32_t)st->keys[i + AHEAD]].series;
+            __builtin_prefetch(head_series_at(h, next)->values.blocks, 1);
+        }
         if (!b->late)
             s->last_t = b->t_ms;
         if (slot != SLOT_NONE && s->cohort == c->id) {

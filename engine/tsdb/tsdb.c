@@ -270,6 +270,7 @@ static err part_open_log(struct part *p, struct errmsg *e)
         .log = db->options.log,
     };
     TRY(wal_open(&options, &p->wal, e));
+    p->head.may_yield = true;
     p->head.forget = forget_cohort;
     p->head.forget_arg = p;
     return ERR_OK;
