@@ -7,7 +7,7 @@
 #include "engine/base/mem.h"
 #include "io/fiber.h"
 
-enum { REDIRECTS_MAX = 10, INPUT_PART = 16 * 1024, HOST_MAX = 256 };
+enum { REDIRECTS_MAX = 10, INPUT_PART = 16 * 1024, HOST_MAX = 256, RESERVE_MAX = 4 << 20 };
 
 struct http_client {
     struct http_client_options options;
@@ -262,8 +262,8 @@ static err read_body(struct http_client *c, struct http_result *out, struct str 
     bool end = sized && !left;
     struct buf in = {0};
     err code = ERR_OK;
-    if (sized && left <= max)
-        buf_reserve(&out->body, left);
+    if (sized && left <= max) // what a peer only claims to send takes no more than this
+        buf_reserve(&out->body, left < RESERVE_MAX ? (size_t)left : RESERVE_MAX);
     while (!code && !end) {
         if (!rest.n) {
             size_t n = 0;
@@ -404,6 +404,11 @@ err http_fetch(struct http_client *c, const struct http_request *request, struct
 {
     struct arena a;
     arena_init(&a, 0);
+    out->status = 0;
+    out->reason = (struct str){0};
+    out->head.headers_count = 0;
+    buf_reset(&out->head_bytes);
+    buf_reset(&out->body);
     struct str url = request->url, method = request->method;
     struct target first = {0}, t;
     err code = ERR_OK;

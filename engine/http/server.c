@@ -16,6 +16,8 @@ enum {
     DRAIN_UNREAD_MAX = 256 * 1024, // of a body nobody read; more: the connection is closed
     COMPRESS_FROM = 256,           // smaller answers are sent as they are
     WRITE_PART = 64 * 1024,
+    RETRY_NS = 10 * 1000000,
+    LINGER_NS = 500 * 1000000, // a peer that still sends gets this long to read its answer
 };
 
 struct http_server {
@@ -33,8 +35,11 @@ struct conn {
     struct http_server *server;
     struct stream *stream;
     struct timer idle;
-    bool waits;    // for the next request, without a fiber
-    struct buf in; // what was read; [at, n) is not used yet
+    struct fiber *fiber; // while one is at work here
+    bool waits;          // for the next request, without a fiber
+    bool wants_fiber;    // bytes are there, but no fiber was to be had: the timer asks again
+    bool reads_head;     // no whole request yet
+    struct buf in;       // what was read; [at, n) is not used yet
     size_t at;
     struct http_head *head; // of the request that is handled, in the arena
     struct arena arena;
@@ -42,6 +47,7 @@ struct conn {
     uint64_t body_left; // of a body with a length
     uint64_t body_held; // counted in stats.body_bytes
     bool body_ended, head_only, chunked_out, close_after, broken;
+    bool awaits_continue;           // the peer holds its body back until it is told to go on
     struct deflate_stream *deflate; // of an answer in parts
 };
 
@@ -131,18 +137,29 @@ static bool send_bytes(struct conn *c, struct str s) // Suspends.
 
 // ---- reading bodies
 
+// Nobody knows where the body ends any more: the connection has no next request.
+static err lose_body(struct conn *c, struct errmsg *e)
+{
+    c->close_after = true;
+    return fiber_status() == ERR_TIMEOUT
+               ? err_set(e, ERR_TIMEOUT, "the request's body did not come in time")
+               : err_set(e, ERR_IO, "unexpected EOF");
+}
+
 static err next_body_part(struct conn *c, struct str *out, struct errmsg *e) // Suspends.
 {
     *out = (struct str){0};
     while (!c->body_ended) {
         if (c->at == c->in.n && !read_more(c))
-            return fiber_status() == ERR_TIMEOUT
-                       ? err_set(e, ERR_TIMEOUT, "the request's body did not come in time")
-                       : err_set(e, ERR_IO, "unexpected EOF");
+            return lose_body(c, e);
         struct str data = unused(c);
         size_t used;
         if (c->head->chunked) {
-            TRY(http_chunks_feed(&c->chunks, data, &used, &data, &c->body_ended, e));
+            const err code = http_chunks_feed(&c->chunks, data, &used, &data, &c->body_ended, e);
+            if (code) {
+                c->close_after = true;
+                return code;
+            }
         } else {
             used = data.n < c->body_left ? data.n : (size_t)c->body_left;
             data.n = used;
@@ -188,14 +205,23 @@ err http_read_body(struct http_exchange *x, size_t max, struct str *out, struct 
         return err_set(e, ERR_LIMIT, "http: request body too large");
     if (c->head->content_length > 0)
         TRY(hold_body(x, (uint64_t)c->head->content_length));
-    if (c->head->expects_continue && c->at == c->in.n && !c->body_ended)
+    if (c->awaits_continue && c->at == c->in.n && !c->body_ended)
         send_bytes(c, STR("HTTP/1.1 100 Continue\r\n\r\n"));
+    c->awaits_continue = false;
     set_deadline(c->server->options.read_timeout_ns);
     const size_t known = c->head->content_length > 0 ? (size_t)c->head->content_length : 0;
     char *p = arena_alloc(x->arena, known, 1);
     size_t n = 0, capacity = known;
     for (;;) {
         struct str part;
+        while (!c->head->chunked && c->body_left && c->at == c->in.n) { // straight to its place
+            size_t got;
+            if (stream_read(c->stream, p + n, (size_t)c->body_left, &got, NULL) != ERR_OK || !got)
+                return lose_body(c, e);
+            n += got;
+            c->body_left -= got;
+            c->body_ended = c->body_left == 0;
+        }
         TRY(next_body_part(c, &part, e));
         if (!part.n)
             break;
@@ -266,7 +292,8 @@ static void put_head(struct http_exchange *x, int status, const char *content_ty
     if (content_type)
         buf_printf(b, "Content-Type: %s\r\n", content_type);
     put_date(b);
-    if (!c->head->keep_alive || c->server->draining)
+    // A peer that was not told to send its body may do so or not: the next bytes could be either.
+    if (!c->head->keep_alive || c->server->draining || (c->awaits_continue && !c->body_ended))
         c->close_after = true;
     if (c->close_after)
         buf_put_str(b, STR("Connection: close\r\n"));
@@ -383,12 +410,13 @@ static void start_body(struct conn *c)
     c->body_ended = !c->head->chunked && !c->body_left;
     c->head_only = str_eq(c->head->method, STR("HEAD"));
     c->chunked_out = false;
+    c->awaits_continue = c->head->expects_continue;
 }
 
 // Passes over what the handler did not read; false: too much, or the peer is gone. Suspends.
 static bool skip_body(struct conn *c)
 {
-    if (c->close_after || c->broken)
+    if (c->close_after || c->broken || c->body_left > DRAIN_UNREAD_MAX)
         return false;
     uint64_t skipped = 0;
     set_deadline(c->server->options.read_timeout_ns);
@@ -398,6 +426,18 @@ static bool skip_body(struct conn *c)
             return false;
     }
     return true;
+}
+
+// Reads on for a moment when the peer still sends: closing at once would reset the connection, and
+// the answer would be lost on its way. Suspends.
+static void linger(struct conn *c)
+{
+    if (c->broken || c->body_ended)
+        return;
+    set_deadline(LINGER_NS);
+    do
+        c->at = c->in.n;
+    while (read_more(c));
 }
 
 static void handle(struct conn *c) // Suspends.
@@ -417,6 +457,7 @@ static void handle(struct conn *c) // Suspends.
         target = str_until(target, (size_t)question);
     }
     s->stats.requests++;
+    fiber_set_deadline(INT64_MAX); // the head's was for the peer; a handler has its own
     if (target.p[0] != '/' && !str_eq(target, STR("*"))) {
         struct url url; // absolute form, as a proxy gets it
         if (url_parse(target, &url, NULL) == ERR_OK)
@@ -432,31 +473,56 @@ static void handle(struct conn *c) // Suspends.
     release_body(c);
 }
 
-// Reads a head. False: the connection is to be closed; what was wrong has been answered. Suspends.
+static void refuse_head(struct conn *c, err code, const struct errmsg *e) // Suspends.
+{
+    struct buf b = {0};
+    c->server->stats.bad_requests++;
+    buf_printf(&b,
+               "HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
+               "\r\n%s\n",
+               code == ERR_LIMIT ? "431 Request Header Fields Too Large" : "400 Bad Request",
+               e->text);
+    send_bytes(c, buf_str(&b));
+    buf_deinit(&b);
+}
+
+// Empty lines before a request are passed over, here so that they are not looked at again.
+static void skip_empty_lines(struct conn *c)
+{
+    for (;;) {
+        const struct str have = unused(c);
+        if (have.n && have.p[0] == '\n')
+            c->at++;
+        else if (have.n > 1 && have.p[0] == '\r' && have.p[1] == '\n')
+            c->at += 2;
+        else
+            return;
+    }
+}
+
+// Reads a head. False: the connection is to be closed; what was wrong has been answered. A head is
+// looked at again only when a line has ended, so that single bytes do not cost a pass each.
+// Suspends.
 static bool read_head(struct conn *c)
 {
     set_deadline(c->server->options.read_timeout_ns);
-    // The head's slices must stay where they are while the body is read: it is copied.
     c->head = arena_new(&c->arena, struct http_head);
+    size_t seen = 0;
     for (;;) {
         struct errmsg e;
-        size_t size;
+        size_t size = 0;
+        skip_empty_lines(c);
         const struct str have = unused(c);
-        const err code = http_parse_request(have, c->head, &size, &e);
+        seen = seen < have.n ? seen : have.n;
+        err code = ERR_OK;
+        if (str_find(have, '\n', seen) != STR_NONE || have.n >= HTTP_HEAD_BYTES_MAX)
+            code = http_parse_request(have, c->head, &size, &e);
+        seen = have.n;
         if (code) {
-            c->server->stats.bad_requests++;
-            const char *answer = code == ERR_LIMIT
-                                     ? "HTTP/1.1 431 Request Header Fields Too Large\r\n"
-                                     : "HTTP/1.1 400 Bad Request\r\n";
-            struct buf b = {0};
-            buf_printf(&b,
-                       "%sContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n%s\n",
-                       answer, e.text);
-            send_bytes(c, buf_str(&b));
-            buf_deinit(&b);
+            refuse_head(c, code, &e);
             return false;
         }
-        if (size) {
+        if (size) { // its slices must stay where they are while the body is read: a copy
             const struct str copy = arena_str(&c->arena, str_until(have, size));
             size_t again;
             const err same = http_parse_request(copy, c->head, &again, NULL);
@@ -484,8 +550,13 @@ static void conn_wait(struct conn *c)
 static void conn_run(void *arg)
 {
     struct conn *c = arg;
+    c->fiber = fiber_self();
     for (;;) {
-        if (!read_head(c))
+        c->reads_head = true;
+        c->body_ended = true;
+        const bool has_request = read_head(c);
+        c->reads_head = false;
+        if (!has_request)
             break;
         start_body(c);
         handle(c);
@@ -493,11 +564,13 @@ static void conn_run(void *arg)
             break;
         arena_reset(&c->arena);
         if (c->at == c->in.n) {
+            c->fiber = NULL;
             conn_wait(c);
             return;
         }
         fiber_yield_if_due(); // a pipelining client shares the shard
     }
+    linger(c);
     conn_close(c);
 }
 
@@ -506,16 +579,15 @@ static void conn_end(void *arg)
     conn_close(arg);
 }
 
-// A fiber for a connection that was idle; without one to be had it waits on: the timer asks again.
+// A fiber for a connection that was idle; without one to be had the timer asks again.
 static void conn_start(struct conn *c, fiber_fn *fn)
 {
-    c->waits = false;
     timer_cancel(&c->idle);
-    if (fiber_start(LOOP_QUERY, fn, c, NULL) != ERR_OK) {
-        c->waits = true;
-        timer_set(&c->idle, clock_mono_ns() + 10 * 1000000);
-        if (fn == conn_run)
-            stream_when_readable(c->stream, conn_ready, c);
+    c->wants_fiber = false;
+    c->waits = fiber_start(LOOP_QUERY, fn, c, NULL) != ERR_OK;
+    if (c->waits) {
+        c->wants_fiber = fn == conn_run;
+        timer_set(&c->idle, clock_mono_ns() + RETRY_NS);
     }
 }
 
@@ -528,7 +600,7 @@ static void conn_idle(struct timer *timer)
 {
     struct conn *c = container_of(timer, struct conn, idle);
     stream_when_readable_cancel(c->stream);
-    conn_start(c, conn_end);
+    conn_start(c, c->wants_fiber && !c->server->draining ? conn_run : conn_end);
 }
 
 void http_server_take(struct http_server *s, int fd, const struct address *peer)
@@ -536,6 +608,8 @@ void http_server_take(struct http_server *s, int fd, const struct address *peer)
     if (s->draining || (int64_t)s->conns_count >= s->options.connections_max) {
         s->stats.connections_refused++;
         socket_discard(fd);
+        shard_connection_opened(); // who handed it over has counted it
+        shard_connection_closed();
         return;
     }
     struct conn *c = mem_zalloc(sizeof *c);
@@ -558,15 +632,22 @@ void http_server_drain(struct http_server *s)
         if (c->waits) {
             stream_when_readable_cancel(c->stream);
             conn_start(c, conn_end);
+        } else if (c->reads_head) { // half a request: nobody knows when the rest comes
+            stream_abort(c->stream);
         }
     }
-    bool aborted = false;
-    while (s->conns_count) {
-        if (waiters_wait(&s->gone) == ERR_OK || aborted)
-            continue;
-        aborted = true;
-        fiber_set_deadline(INT64_MAX);
-        for (struct list *l = s->conns.next; l != &s->conns; l = l->next)
-            stream_abort(container_of(l, struct conn, link)->stream);
+    while (s->conns_count && waiters_wait(&s->gone) == ERR_OK) {
     }
+    for (struct list *l = s->conns.next; l != &s->conns; l = l->next) {
+        struct conn *c = container_of(l, struct conn, link);
+        stream_abort(c->stream);
+        if (c->fiber) // a query ends, too, not only its answer
+            fiber_cancel(c->fiber);
+    }
+    fiber_shield_begin();
+    while (s->conns_count) {
+        const err code = waiters_wait(&s->gone);
+        (void)code; // behind a shield: only the last one's end counts
+    }
+    fiber_shield_end();
 }
