@@ -61,7 +61,7 @@ struct apply {
     struct prom_config *config;
     struct arena arena;
     struct target **by_hash; // present targets: open addressing by hash, a power of two
-    size_t by_hash_size;
+    size_t by_hash_size, by_hash_n;
     size_t job_targets; // of the job at hand, on all shards
 };
 
@@ -76,32 +76,46 @@ static bool same_series(const struct scrape_config *a, const struct scrape_confi
            a->limits.label_value_length == b->limits.label_value_length;
 }
 
+static void index_target(struct apply *p, struct target *t)
+{
+    if (2 * (p->by_hash_n + 1) > p->by_hash_size) {
+        struct target **old = p->by_hash;
+        const size_t old_size = p->by_hash_size;
+        p->by_hash_size = old_size ? 2 * old_size : 16;
+        p->by_hash = mem_zalloc(p->by_hash_size * sizeof *p->by_hash);
+        p->by_hash_n = 0;
+        for (size_t i = 0; i < old_size; i++)
+            if (old[i])
+                index_target(p, old[i]);
+        mem_free(old);
+    }
+    size_t at = t->hash & (p->by_hash_size - 1);
+    while (p->by_hash[at])
+        at = (at + 1) & (p->by_hash_size - 1);
+    p->by_hash[at] = t;
+    p->by_hash_n++;
+}
+
 static void index_targets(struct apply *p)
 {
-    size_t size = 16;
-    while (size < 2 * p->s->targets_n)
-        size *= 2;
-    p->by_hash_size = size;
-    p->by_hash = mem_zalloc(size * sizeof *p->by_hash);
     for (struct list *l = p->s->targets.next; l != &p->s->targets; l = l->next) {
         struct target *t = container_of(l, struct target, link);
         t->is_kept = false;
-        if (t->is_leaving)
-            continue;
-        size_t at = t->hash & (size - 1);
-        while (p->by_hash[at])
-            at = (at + 1) & (size - 1);
-        p->by_hash[at] = t;
+        if (!t->is_leaving)
+            index_target(p, t);
     }
 }
 
 static struct target *find(const struct apply *p, const struct target_spec *spec)
 {
+    if (!p->by_hash_n)
+        return NULL;
     for (size_t at = spec->hash & (p->by_hash_size - 1); p->by_hash[at];
          at = (at + 1) & (p->by_hash_size - 1)) {
         struct target *t = p->by_hash[at];
-        if (t->hash == spec->hash && str_eq(t->job->job_name, spec->job->job_name) &&
-            str_eq(t->labels, spec->labels) && str_eq(t->url, spec->url))
+        if (!t->is_leaving && t->hash == spec->hash &&
+            str_eq(t->job->job_name, spec->job->job_name) && str_eq(t->labels, spec->labels) &&
+            str_eq(t->url, spec->url))
             return t;
     }
     return NULL;
@@ -124,17 +138,20 @@ static void apply_target(struct apply *p, const struct target_spec *spec)
     struct target *t = find(p, spec);
     if (t && t->is_kept)
         return; // the same target twice is one
-    if (t) {
-        if (!same_series(t->job, spec->job)) {
-            scrape_cache_deinit(&t->cache);
-            scrape_cache_init(&t->cache);
-        }
+    if (t && same_series(t->job, spec->job)) {
         target_configure(t, spec, p->config);
     } else {
+        struct target *old = t;
         t = target_create(s, spec, p->config);
         list_push(&s->targets, &t->link);
         s->targets_n++;
+        index_target(p, t);
         target_start(t);
+        if (old) { // its lines lead to series that are called otherwise now
+            old->is_replaced = true;
+            target_leave(old);
+            target_inherit(t, old);
+        }
     }
     t->is_kept = true;
     t->job_targets = p->job_targets;
@@ -179,6 +196,7 @@ static void apply_job(struct apply *p, const struct scrape_config *job)
 void scrape_apply(struct scrape *s, struct prom_config *config)
 {
     struct apply p = {.s = s, .config = config};
+    assert(!s->is_stopping);
     arena_init(&p.arena, 0);
     index_targets(&p);
     arena_reset(&s->dropped_arena);
@@ -204,12 +222,26 @@ void scrape_apply(struct scrape *s, struct prom_config *config)
 void scrape_stop(struct scrape *s)
 {
     s->is_stopping = true;
-    for (struct list *l = s->targets.next; l != &s->targets; l = l->next)
-        target_abort(container_of(l, struct target, link));
+    fiber_shield_begin(); // every one of them must have ended
+    for (struct list *l = s->targets.next; l != &s->targets; l = l->next) {
+        struct target *t = container_of(l, struct target, link);
+        if (t->is_busy)
+            target_abort(t);
+    }
+    for (struct list *l = s->targets.next; l != &s->targets;) {
+        struct target *t = container_of(l, struct target, link);
+        if (t->is_busy) {
+            l = l->next;
+            continue;
+        }
+        target_abort(t); // suspends: the list is another one behind it
+        l = s->targets.next;
+    }
     while (s->targets_n) {
         const err code = waiters_wait(&s->gone);
-        (void)code; // whatever woke it: all must have ended
+        (void)code; // behind a shield: it says nothing
     }
+    fiber_shield_end();
 }
 
 // ---- looking

@@ -136,9 +136,9 @@ static err add_configured(struct request *r, const struct http_headers_config *h
     return ERR_OK;
 }
 
-static err fill_request(struct request *r, const struct target *t, struct errmsg *e)
+static err fill_request(struct request *r, const struct target *t, const struct scrape_config *job,
+                        struct errmsg *e)
 {
-    const struct scrape_config *job = t->job;
     char seconds[NUMBER_TEXT_MAX];
     const size_t n = number_format_g((double)t->timeout_ms / 1000, seconds);
     TRY(add(r, false, STR("User-Agent"),
@@ -155,9 +155,10 @@ static err fill_request(struct request *r, const struct target *t, struct errmsg
 // ---- the connection
 
 // A client whose TLS was made of the certificates as their files are now. Suspends.
-static err prepare_client(struct target *t, struct request *r, struct errmsg *e)
+static err prepare_client(struct target *t, const struct scrape_config *job, struct request *r,
+                          struct errmsg *e)
 {
-    const struct tls_client_config *c = &t->job->http.tls;
+    const struct tls_client_config *c = &job->http.tls;
     struct tls_options o = {.server_name = c->server_name,
                             .insecure_skip_verify = c->insecure_skip_verify,
                             .version_min = c->min_version,
@@ -171,27 +172,29 @@ static err prepare_client(struct target *t, struct request *r, struct errmsg *e)
         hash = hash64(o.cert_pem.p, o.cert_pem.n, hash);
         hash = hash64(o.key_pem.p, o.key_pem.n, hash) | 1;
     }
-    if (t->client && hash == t->tls_hash)
+    if (t->client && hash == t->tls_hash && !t->client_is_old)
         return ERR_OK;
     struct tls *tls = NULL;
     if (hash)
         TRY(tls_client_create(&o, &tls, e));
+    t->client_is_old = t->job != job; // configured anew while the secrets were read
     http_client_destroy(t->client);
     tls_unref(t->tls);
     t->tls = tls;
     t->tls_hash = hash;
     const struct http_client_options options = {.tls = tls,
-                                                .follow_redirects = t->job->http.follow_redirects,
-                                                .proxy_url = t->job->http.proxy.url};
+                                                .follow_redirects = job->http.follow_redirects,
+                                                .proxy_url = job->http.proxy.url};
     t->client = http_client_create(&options);
     return ERR_OK;
 }
 
 // ---- the answer
 
-static err decode(struct target *t, struct http_result *r, struct buf *body, struct errmsg *e)
+static err decode(struct target *t, const struct scrape_config *job, struct http_result *r,
+                  struct buf *body, struct errmsg *e)
 {
-    const int64_t limit = t->job->limits.body_size_bytes;
+    const int64_t limit = job->limits.body_size_bytes;
     const size_t max = limit ? (size_t)limit : RAW_MAX;
     const struct str encoding = http_header(&r->head, STR("Content-Encoding"));
     bool is_over = false;
@@ -213,15 +216,15 @@ static err decode(struct target *t, struct http_result *r, struct buf *body, str
     return ERR_OK;
 }
 
-err target_fetch(struct target *t, struct buf *body, struct str *out_content_type,
-                 struct http_result *r, struct errmsg *e)
+err target_fetch(struct target *t, const struct scrape_config *job, struct buf *body,
+                 struct str *out_content_type, struct http_result *r, struct errmsg *e)
 {
     struct request request = {0};
-    const int64_t limit = t->job->limits.body_size_bytes;
+    const int64_t limit = job->limits.body_size_bytes;
     arena_init(&request.arena, 0);
-    err code = fill_request(&request, t, e);
+    err code = fill_request(&request, t, job, e);
     if (!code)
-        code = prepare_client(t, &request, e);
+        code = prepare_client(t, job, &request, e);
     if (!code) {
         const struct http_request get = {.method = STR("GET"),
                                          .url = t->url,
@@ -240,7 +243,7 @@ err target_fetch(struct target *t, struct buf *body, struct str *out_content_typ
         code = err_set(e, ERR_INVALID, "server returned HTTP status %d %.*s", r->status,
                        STR_ARG(r->reason));
     if (!code)
-        code = decode(t, r, body, e);
+        code = decode(t, job, r, body, e);
     if (!code)
         *out_content_type = http_header(&r->head, STR("Content-Type"));
     arena_deinit(&request.arena);

@@ -32,6 +32,7 @@ enum { REPORTS_ALWAYS = 5 };
 // What one scrape gathers before it is committed.
 struct pass {
     struct target *t;
+    struct prom_config *config; // a reference: the target may be configured anew meanwhile
     const struct scrape_config *job;
     struct arena arena;
     struct tsdb_sample *samples; // of series of this shard
@@ -51,7 +52,7 @@ struct pass {
 
 static void pass_init(struct pass *p, struct target *t, int64_t ms)
 {
-    *p = (struct pass){.t = t, .job = t->job, .ms = ms};
+    *p = (struct pass){.t = t, .config = prom_config_ref(t->config), .job = t->job, .ms = ms};
     arena_init(&p->arena, 0);
 }
 
@@ -61,6 +62,7 @@ static void pass_deinit(struct pass *p)
     mem_free(p->lines);
     mem_free(p->foreign);
     arena_deinit(&p->arena);
+    prom_config_unref(p->config);
 }
 
 // ---- labels
@@ -70,7 +72,9 @@ static void pass_deinit(struct pass *p)
 static void add_target_labels(struct pass *p, struct labels_builder *b, bool honor,
                               const struct str *names, size_t names_n)
 {
-    struct label target, conflicts[64];
+    struct label target;
+    struct label *conflicts = arena_alloc(&p->arena, labels_count(p->t->labels) * sizeof *conflicts,
+                                          _Alignof(struct label));
     size_t conflicts_n = 0;
     for (struct labels_iter i = labels_iter(p->t->labels); labels_next(&i, &target);) {
         if (honor) {
@@ -82,7 +86,7 @@ static void add_target_labels(struct pass *p, struct labels_builder *b, bool hon
             continue;
         }
         const struct str existing = labels_builder_get(b, target.name);
-        if (existing.n && conflicts_n < countof(conflicts)) {
+        if (existing.n) {
             size_t at = conflicts_n++; // shortest names first
             for (; at > 0 && conflicts[at - 1].name.n > target.name.n; at--)
                 conflicts[at] = conflicts[at - 1];
@@ -203,8 +207,10 @@ static struct str labels_again(struct pass *p, const struct scrape_line *line)
         labels = labels_builder_finish(&b, &p->arena);
     } else {
         // A body of this one line, with a value behind what is kept of it.
-        const struct str body =
-            arena_printf(&p->arena, "%.*s0\n", (int)line->prefix_n, line->prefix);
+        char *copy = arena_alloc(&p->arena, line->prefix_n + 2, 1);
+        memcpy(copy, line->prefix, line->prefix_n);
+        memcpy(copy + line->prefix_n, "0\n", 2);
+        const struct str body = str_make(copy, line->prefix_n + 2);
         struct exposition x;
         enum exposition_event event;
         exposition_init(&x, (enum exposition_format)line->format, body);
@@ -506,10 +512,10 @@ static void push_reports(struct pass *p, bool up, int64_t start_ns, int64_t body
         (double)p->kept,
         (double)p->added,
         (double)t->timeout_ms / 1000,
-        (double)t->job->limits.samples,
+        (double)p->job->limits.samples,
         (double)body_bytes,
     };
-    const size_t n = t->job->extra_scrape_metrics == 1 ? REPORT_SERIES : REPORTS_ALWAYS;
+    const size_t n = p->job->extra_scrape_metrics == 1 ? REPORT_SERIES : REPORTS_ALWAYS;
     for (size_t i = 0; i < n; i++)
         push_report(p, i, bits_from_double(values[i]));
 }
@@ -527,7 +533,7 @@ static void push_stale(void *arg, struct scrape_line *line)
 static bool format_of(const struct scrape_config *job, struct str type, enum exposition_format *out,
                       struct errmsg *e)
 {
-    struct str rest = type, media;
+    struct str rest = type, media = {0};
     str_split(&rest, ';', &media);
     media = str_trim(media);
     if (str_eq_nocase(media, STR("application/openmetrics-text"))) {
@@ -577,8 +583,8 @@ static int64_t choose_time(struct target *t)
         return now_ms;
     if (!t->aligned_ms || now_ms < t->aligned_ms - t->interval_ms) // the first, or a clock set back
         t->aligned_ms = now_ms;
-    while (now_ms - t->aligned_ms >= t->interval_ms)
-        t->aligned_ms += t->interval_ms;
+    if (now_ms > t->aligned_ms)
+        t->aligned_ms += (now_ms - t->aligned_ms) / t->interval_ms * t->interval_ms;
     return now_ms - t->aligned_ms <= tolerance ? t->aligned_ms : now_ms;
 }
 
@@ -594,7 +600,7 @@ static err read_body(struct pass *p, struct buf *body, struct errmsg *e) // Susp
         code = err_set(e, ERR_LIMIT, "target_limit exceeded (number of targets: %zu, limit: %llu)",
                        t->job_targets, (unsigned long long)p->job->limits.targets);
     if (!code)
-        code = target_fetch(t, body, &type, r, e);
+        code = target_fetch(t, p->job, body, &type, r, e);
     fiber_set_deadline(INT64_MAX);
     if (!code && body->n && !format_of(p->job, type, &format, e))
         code = ERR_INVALID;

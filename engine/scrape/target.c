@@ -59,6 +59,7 @@ void target_configure(struct target *t, const struct target_spec *spec, struct p
     t->config = prom_config_ref(config);
     prom_config_unref(old);
     t->job = spec->job;
+    t->client_is_old = true;
     t->interval_ms = spec->interval_ms;
     t->timeout_ms = spec->timeout_ms;
     char *discovered = mem_alloc(spec->discovered.n);
@@ -71,6 +72,14 @@ void target_configure(struct target *t, const struct target_spec *spec, struct p
     t->due_ns = clock_mono_ns() + first_wait_ns(t);
     if (!t->is_busy)
         timer_set(&t->timer, t->due_ns);
+}
+
+void target_inherit(struct target *t, const struct target *from)
+{
+    t->health = from->health;
+    t->last_ms = from->last_ms;
+    t->last_duration_s = from->last_duration_s;
+    memcpy(t->last_error, from->last_error, sizeof t->last_error);
 }
 
 void target_start(struct target *t)
@@ -112,12 +121,13 @@ static void run_scrape(void *arg)
 }
 
 // The target is configured no more. Its series get their markers at the time of the scrape that
-// would have been next, but one interval later still, unless it was configured again meanwhile.
+// would have been next, but one interval later still, unless it was configured again meanwhile. The
+// markers of a replaced one come too late for series that its successor goes on with.
 static void run_end(void *arg)
 {
     struct target *t = arg;
     t->fiber = fiber_self();
-    if (!t->scrape->is_stopping && !scrape_has_successor(t->scrape, t))
+    if (!t->scrape->is_stopping && (t->is_replaced || !scrape_has_successor(t->scrape, t)))
         target_end_series(t, t->end_ms);
     t->fiber = NULL;
     t->is_busy = false;
@@ -155,10 +165,8 @@ void target_leave(struct target *t)
 
 void target_abort(struct target *t)
 {
-    if (t->fiber) {
+    if (t->is_busy)
         fiber_cancel(t->fiber);
-    } else if (!t->is_busy) {
-        timer_cancel(&t->timer);
-        start_fiber(t, run_end);
-    }
+    else
+        end(t);
 }

@@ -28,17 +28,20 @@ struct target {
     bool over_limit;    // target_limit is exceeded: every scrape fails
     size_t job_targets; // of the job, for that error
     bool is_kept, is_leaving, is_busy;
-    int64_t end_ms; // of a leaving one: the time of its stale markers; 0: not yet
+    bool is_replaced; // leaving, for one whose series are called otherwise
+    int64_t end_ms;   // of a leaving one: the time of its stale markers; 0: not yet
 
     struct timer timer;
     struct fiber *fiber; // while busy
     int64_t due_ns;      // of the scrape at hand or the next
     int64_t aligned_ms;  // the schedule's time of it; 0: none yet
     struct http_client *client;
+    bool client_is_old; // made for an earlier configuration
     struct tls *tls;
     uint64_t tls_hash; // of the PEM texts it was made of
     struct scrape_cache cache;
     struct scrape_line *reports[REPORT_SERIES];
+    size_t lines_max; // the cache is cleaned beyond, also when scrapes fail; 0: not known yet
 
     enum scrape_health health;
     int64_t last_ms; // 0: never
@@ -66,19 +69,24 @@ bool target_spec_make(const struct scrape_config *job, const struct static_group
 
 struct target *target_create(struct scrape *s, const struct target_spec *spec,
                              struct prom_config *config);
-// The same target under another configuration.
+// The same target under another configuration; a scrape under way ends under its own.
 void target_configure(struct target *t, const struct target_spec *spec, struct prom_config *config);
+// The state that is shown, of the target that t comes in place of.
+void target_inherit(struct target *t, const struct target *from);
 void target_start(struct target *t);
 void target_leave(struct target *t); // configured no more: destroys itself when it is done
-void target_abort(struct target *t); // at once, without stale markers; scrape_stop waits for it
+// At once, without stale markers: one at work is told to end, and does; another one is gone.
+// Suspends.
+void target_abort(struct target *t);
 
 // scrape_run.c: one scrape, on a fiber. Suspends.
 void target_scrape(struct target *t);
 // Stale markers for all its series, at time ms. Suspends.
 void target_end_series(struct target *t, int64_t ms);
-// scrape_fetch.c: the body, uncompressed, and the format it is in. Suspends.
-err target_fetch(struct target *t, struct buf *body, struct str *out_content_type,
-                 struct http_result *r, struct errmsg *e);
+// scrape_fetch.c: the body, uncompressed, and the format it is in. job is pinned by the caller: the
+// target's may change meanwhile. Suspends.
+err target_fetch(struct target *t, const struct scrape_config *job, struct buf *body,
+                 struct str *out_content_type, struct http_result *r, struct errmsg *e);
 
 // scrape_metadata.c
 struct exposition;
