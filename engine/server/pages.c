@@ -236,7 +236,8 @@ static void put_receiver(const struct receiver_stats *r, struct buf *b)
 static void put_engine(const struct server *s, const struct part *p, struct buf *b)
 {
     put_u64(b, "prometheus_engine_queries", "gauge",
-            "The current number of queries being executed or waiting.", p->queries.running);
+            "The current number of queries being executed or waiting.",
+            p->queries.running + p->queries.waiting);
     put_u64(b, "prometheus_engine_queries_concurrent_max", "gauge",
             "The max number of concurrent queries.", (uint64_t)s->flags.prom.query.max_concurrency);
     put_u64(b, "ferula_queries_total", "counter", "Queries that were started.", p->queries.started);
@@ -260,7 +261,8 @@ static void put_engine(const struct server *s, const struct part *p, struct buf 
             "Times a shard took over 100 ms to look at its messages.", p->shard.silent_peer_events);
 }
 
-// Adds every counter of from to to. The structs hold nothing but 64-bit counters, asserted below.
+// Adds every counter of from to to: structs of nothing but 64-bit counters. Their number is
+// asserted, so that who adds a field of another kind comes by here.
 static void add_counters(void *to, const void *from, size_t size)
 {
     uint64_t *const sum = to;
@@ -268,8 +270,10 @@ static void add_counters(void *to, const void *from, size_t size)
     for (size_t i = 0; i < size / sizeof *sum; i++)
         sum[i] += more[i];
 }
-static_assert(sizeof(struct scrape_stats) % sizeof(uint64_t) == 0, "counters only");
-static_assert(sizeof(struct receiver_stats) % sizeof(uint64_t) == 0, "counters only");
+static_assert(sizeof(struct scrape_stats) == 18 * sizeof(uint64_t), "counters only");
+static_assert(sizeof(struct receiver_stats) == 17 * sizeof(uint64_t), "counters only");
+static_assert(sizeof(struct http_server_stats) == 6 * sizeof(uint64_t), "counters only");
+static_assert(sizeof(struct tsdb_stats) == 24 * sizeof(uint64_t), "counters only");
 
 static int64_t min_i64(int64_t a, int64_t b)
 {
@@ -294,6 +298,7 @@ static void add_part(struct part *to, const struct part *from, bool first)
     add_counters(&to->web, &from->web, sizeof to->web);
     to->queries.started += from->queries.started;
     to->queries.running += from->queries.running;
+    to->queries.waiting += from->queries.waiting;
     add_counters(&to->scrape, &from->scrape, sizeof to->scrape);
     add_counters(&to->receiver, &from->receiver, sizeof to->receiver);
     add_tsdb(&to->tsdb, &from->tsdb, first);

@@ -38,19 +38,36 @@ int64_t server_evaluation_interval_ms(struct server *s)
 
 // ---- queries take turns, on each shard its share
 
+// A query that waits. Its turn is handed to it, so that nobody who comes later is first, and so
+// that a turn is not lost when who was woken gives up in the same moment.
+struct query_turn {
+    struct list link;
+    struct waiters wake;
+    bool is_given;
+};
+
 err server_query_begin(struct server *s, struct errmsg *e)
 {
     struct server_shard *self = server_self(s);
     const uint64_t shards = shards_count(s->shards);
     const uint64_t share = ((uint64_t)s->flags.prom.query.max_concurrency + shards - 1) / shards;
-    while (self->queries.running >= share) {
-        const err code = waiters_wait(&self->query_turn);
-        if (code == ERR_TIMEOUT)
-            return err_set(e, code, "query timed out in expression evaluation");
-        if (code)
-            return err_set(e, code, "query was canceled in expression evaluation");
+    if (self->queries.running < share) {
+        self->queries.running++;
+    } else {
+        struct query_turn turn = {0};
+        waiters_init(&turn.wake);
+        list_push(&self->query_turns, &turn.link);
+        self->queries.waiting++;
+        err code = ERR_OK;
+        while (!code && !turn.is_given)
+            code = waiters_wait(&turn.wake);
+        self->queries.waiting--;
+        if (!turn.is_given) {
+            list_remove(&turn.link);
+            return err_set(e, code, "query %s in expression evaluation",
+                           code == ERR_TIMEOUT ? "timed out" : "was canceled");
+        }
     }
-    self->queries.running++;
     self->queries.started++;
     return ERR_OK;
 }
@@ -59,8 +76,14 @@ void server_query_end(struct server *s)
 {
     struct server_shard *self = server_self(s);
     assert(self->queries.running > 0);
-    self->queries.running--;
-    waiters_wake_one(&self->query_turn);
+    struct list *next = list_pop(&self->query_turns);
+    if (!next) {
+        self->queries.running--;
+        return;
+    }
+    struct query_turn *turn = container_of(next, struct query_turn, link);
+    turn->is_given = true;
+    waiters_wake_all(&turn->wake);
 }
 
 // ---- configuration
@@ -124,9 +147,12 @@ static void run_reload(void *arg) // on shard 0
         r->code = err_set(&r->e, ERR_EXISTS, "another reload is under way");
         return;
     }
-    s->reloading = true;
+    s->reloading = true; // shut_down() waits for its end
     r->code = load_config(s, &config, &r->e);
-    if (!r->code) {
+    if (!r->code && server_state(s) == SERVER_STOPPING) {
+        prom_config_unref(config);
+        r->code = err_set(&r->e, ERR_CANCELED, "the server stops");
+    } else if (!r->code) {
         apply_everywhere(s, config);
         prom_config_unref(config);
         log_info(&s->lg, "Completed loading of configuration file",
@@ -136,6 +162,7 @@ static void run_reload(void *arg) // on shard 0
         log_error(&s->lg, "Error reloading config", log_cstr("err", r->e.text));
     }
     s->reloading = false;
+    waiters_wake_all(&s->reloaded);
 }
 
 err server_reload(struct server *s, struct errmsg *e)
@@ -296,7 +323,7 @@ static void open_shard(void *arg) // on every shard
                                               .late_ms = f->receiver_late_ms,
                                               .series_max = CACHE_SERIES / shards,
                                               .log = &s->log};
-    waiters_init(&self->query_turn);
+    list_init(&self->query_turns);
     self->web = http_server_create(&web);
     self->scrape = scrape_create(&scrape);
     self->receiver = receiver_create(&receiver);
@@ -377,7 +404,9 @@ static err boot(struct server *s, struct errmsg *e) // Suspends.
     return code;
 }
 
-static void close_shard(void *arg) // on every shard
+// On every shard: scrapes and requests end. A request may ask any shard, so nothing is freed before
+// the last of them has ended everywhere.
+static void quiet_shard(void *arg) // Suspends.
 {
     struct server *s = ((const struct apply *)arg)->server;
     struct server_shard *self = server_self(s);
@@ -385,6 +414,12 @@ static void close_shard(void *arg) // on every shard
     fiber_set_deadline(clock_mono_ns() + DRAIN_NS);
     http_server_drain(self->web);
     fiber_set_deadline(INT64_MAX);
+}
+
+static void close_shard(void *arg) // on every shard
+{
+    struct server *s = ((const struct apply *)arg)->server;
+    struct server_shard *self = server_self(s);
     http_server_destroy(self->web);
     scrape_destroy(self->scrape);
     receiver_destroy(self->receiver);
@@ -400,8 +435,14 @@ static void shut_down(struct server *s) // Suspends.
         listener_close(s->listeners[i]);
     for (unsigned i = 0; i < shards_count(s->shards); i++)
         args[i] = (struct apply){.server = s};
-    if (s->is_open)
+    while (s->reloading) {
+        const err code = waiters_wait(&s->reloaded);
+        (void)code; // the flag decides
+    }
+    if (s->is_open) {
+        shard_call_all(LOOP_CONTROL, quiet_shard, args, sizeof *args, NULL);
         shard_call_all(LOOP_CONTROL, close_shard, args, sizeof *args, NULL);
+    }
     if (s->db && tsdb_close(s->db, &e) != ERR_OK) {
         log_error(&s->lg, "the data folder was not closed cleanly", log_cstr("err", e.text));
         s->exit_code = 1;
@@ -425,6 +466,7 @@ static void run(void *arg) // a control fiber on shard 0
     struct server *s = arg;
     struct errmsg e;
     waiters_init(&s->stop);
+    waiters_init(&s->reloaded);
     if (boot(s, &e) != ERR_OK) {
         log_error(&s->lg, "cannot start", log_cstr("err", e.text));
         fprintf(stderr, "ferula: %s\n", e.text);

@@ -40,10 +40,10 @@ struct server_shard { // what one shard has of the server; only its own loop tou
     struct prom_config *config; // a reference
     struct route_stats routes;
     struct server_query_stats {
-        uint64_t started, failed, samples, running;
+        uint64_t started, failed, samples, running, waiting;
         double seconds;
     } queries;
-    struct waiters query_turn;
+    struct list query_turns; // who waits for a turn, the first first
 };
 
 struct server {
@@ -71,9 +71,11 @@ struct server {
     bool is_open; // every shard has its part
     bool stop_asked;
     struct waiters stop;
-    bool reloading, reload_ok;
-    int64_t reload_ms;    // of the last success
-    uint64_t unsupported; // parts of the configuration that were passed over
+    bool reloading;
+    struct waiters reloaded;
+    _Atomic bool reload_ok;
+    _Atomic int64_t reload_ms;    // of the last success
+    _Atomic uint64_t unsupported; // parts of the configuration that were passed over
     int exit_code;
     struct shard_post signal_post[2]; // reload, stop
     _Atomic int signal_pending[2];
