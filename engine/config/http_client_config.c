@@ -323,6 +323,26 @@ void http_client_config_init(struct http_client_config *c)
     c->enable_http2 = true;
 }
 
+// What would go past the proxy, or not through it.
+static void note_proxy(struct yaml_decoder *d, const struct yaml_node *n,
+                       const struct proxy_config *p)
+{
+    struct url url;
+    if (p->no_proxy.n)
+        yaml_note_field(d, n, "no_proxy");
+    if (p->from_environment)
+        yaml_note_field(d, n, "proxy_from_environment");
+    if (p->connect_headers.n)
+        yaml_note_field(d, n, "proxy_connect_header");
+    if (!p->url.n || url_parse(p->url, &url, NULL) != ERR_OK)
+        return;
+    const struct yaml_node *const at = yaml_get(n, STR("proxy_url"));
+    if (!str_eq_nocase(url.scheme, STR("http")))
+        yaml_note_unsupported(d, at ? at : n, "proxy_url (of a scheme other than http)");
+    if (url.user.n)
+        yaml_note_unsupported(d, at ? at : n, "proxy_url (with a user)");
+}
+
 static err check_proxy(struct yaml_decoder *d, const struct yaml_node *n,
                        const struct proxy_config *p)
 {
@@ -338,6 +358,7 @@ static err check_proxy(struct yaml_decoder *d, const struct yaml_node *n,
             d, n, "if proxy_from_environment is configured, no_proxy must not be configured");
     if (!p->url.n && p->no_proxy.n)
         return yaml_fail(d, n, "if no_proxy is configured, proxy_url must also be configured");
+    note_proxy(d, n, p);
     return ERR_OK;
 }
 

@@ -17,6 +17,11 @@ static err check_retention(struct yaml_decoder *d, const struct yaml_node *n, vo
         return yaml_fail(d, n, "'storage.tsdb.retention.size' must be greater than or equal to 0");
     if (!(r->percentage >= 0 && r->percentage <= 100))
         return yaml_fail(d, n, "'storage.tsdb.retention.percentage' must be in the range [0, 100]");
+    if (r->size_bytes)
+        yaml_note_unsupported(d, yaml_get(n, STR("size")), "storage.tsdb.retention.size");
+    if (r->percentage > 0)
+        yaml_note_unsupported(d, yaml_get(n, STR("percentage")),
+                              "storage.tsdb.retention.percentage");
     return ERR_OK;
 }
 
@@ -58,6 +63,8 @@ static err check_tsdb(struct yaml_decoder *d, const struct yaml_node *n, void *o
     if (floats.n && !str_eq(floats, STR("xor")) && !str_eq(floats, STR("xor2")))
         return yaml_fail(d, n, "'storage.tsdb.chunk_encoding.floats' must be xor or xor2, got %.*s",
                          STR_ARG(config_quote(d->arena, floats)));
+    if (t->out_of_order_ms > 0)
+        yaml_note_field(d, n, "out_of_order_time_window");
     return ERR_OK;
 }
 
@@ -70,10 +77,21 @@ static const struct yaml_struct tsdb_type = {.go = "config.plain",
 static const struct yaml_field exemplars_fields[] = {
     {"max_exemplars", YAML_FIELD_INT, YAML_AT(exemplars_config, max_exemplars), .go = "int64"},
 };
+
+static err check_exemplars(struct yaml_decoder *d, const struct yaml_node *n, void *object)
+{
+    const struct exemplars_config *const c = object;
+    if (c->max_exemplars > 0)
+        yaml_note_unsupported(d, yaml_get(n, STR("max_exemplars")),
+                              "storage.exemplars.max_exemplars");
+    return ERR_OK;
+}
+
 static const struct yaml_struct exemplars_type = {.go = "config.ExemplarsConfig",
                                                   .size = sizeof(struct exemplars_config),
                                                   .fields = exemplars_fields,
-                                                  .n = countof(exemplars_fields)};
+                                                  .n = countof(exemplars_fields),
+                                                  .check = check_exemplars};
 
 static const struct yaml_field storage_fields[] = {
     {"tsdb", YAML_FIELD_POINTER, YAML_AT(storage_config, tsdb), .of = &tsdb_type},
@@ -134,6 +152,18 @@ static void init_otlp(void *object)
     otlp_config_init(object);
 }
 
+static bool otlp_is_default(const struct otlp_config *o)
+{
+    struct otlp_config defaults;
+    otlp_config_init(&defaults);
+    return !o->promote_all_resource_attributes && !o->promote_resource_attributes.n &&
+           !o->ignore_resource_attributes.n &&
+           str_eq(o->translation_text, defaults.translation_text) &&
+           !o->keep_identifying_resource_attributes && !o->convert_histograms_to_nhcb &&
+           !o->promote_scope_metadata && o->label_name_underscore_sanitization &&
+           o->label_name_preserve_multiple_underscores;
+}
+
 // Each once, none empty, without the spaces around them.
 static err check_attributes(struct yaml_decoder *d, const struct yaml_node *n,
                             struct yaml_strs *names, const char *field, const char *adjective)
@@ -171,6 +201,8 @@ static err check_otlp(struct yaml_decoder *d, const struct yaml_node *n, void *o
                          "ignored"));
     TRY(check_attributes(d, n, &o->promote_resource_attributes, "promote_resource_attributes",
                          "promoted"));
+    if (!otlp_is_default(o))
+        yaml_note_unsupported(d, n, "otlp");
     return ERR_OK;
 }
 

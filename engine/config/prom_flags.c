@@ -35,7 +35,7 @@ static void add_general(struct rows *r, struct prom_flags *f)
         {"config.auto-reload", .flag = &f->auto_reload,
          .help = "Reload the configuration file when it or a file it names changes."},
         {"config.auto-reload-interval", .duration_ms = &f->auto_reload_interval_ms, .min = 1000,
-         .max = 365 * day_ms, .default_text = "30s",
+         .max = 365 * day_ms, .default_text = "30s", .traits = SETTING_IGNORED,
          .help = "How often to look for changes of the configuration file."},
         {"config.ignore-unsupported", .flag = &f->ignore_unsupported,
          .help = "Start although the configuration asks for what this version cannot do (it would "
@@ -67,7 +67,7 @@ static void add_general(struct rows *r, struct prom_flags *f)
          .default_text = "2ms", .traits = SETTING_HIDDEN,
          .help = "How near to its schedule a scrape is aligned."},
         {"scrape.discovery-reload-interval", .duration_ms = &f->scrape_discovery_reload_ms,
-         .default_text = "5s", .traits = SETTING_HIDDEN,
+         .default_text = "5s", .traits = SETTING_HIDDEN | SETTING_IGNORED,
          .help = "Interval used to throttle updates of targets."},
     };
     add(r, rows, countof(rows));
@@ -86,7 +86,7 @@ static void add_web(struct rows *r, struct prom_web_flags *f)
         {"web.max-connections", .number = &f->max_connections, .default_text = "512",
          .help = "Maximum number of simultaneous connections across all listeners."},
         {"web.max-notifications-subscribers", .number = &f->max_notifications_subscribers,
-         .default_text = "16",
+         .default_text = "16", .traits = SETTING_IGNORED,
          .help = "Limits the subscribers that can concurrently receive live notifications."},
         {"web.external-url", .text = &f->external_url, .placeholder = "<URL>",
          .help = "The URL under which the server is externally reachable, for example behind a "
@@ -95,7 +95,7 @@ static void add_web(struct rows *r, struct prom_web_flags *f)
          .help = "Prefix for the internal routes of web endpoints. Defaults to path of "
                  "--web.external-url."},
         {"web.user-assets", .text = &f->user_assets, .placeholder = "<path>",
-         .help = "Path to static asset directory, available at /user."},
+         .traits = SETTING_IGNORED, .help = "Path to static asset directory, available at /user."},
         {"web.enable-lifecycle", .flag = &f->enable_lifecycle,
          .help = "Enable shutdown and reload via HTTP request."},
         {"web.enable-admin-api", .flag = &f->enable_admin_api,
@@ -118,12 +118,13 @@ static void add_web(struct rows *r, struct prom_web_flags *f)
          .help = "Path to the console library directory."},
         {"web.page-title", .text = &f->page_title,
          .default_text = "Prometheus Time Series Collection and Processing Server",
-         .help = "Document title of the web pages."},
+         .traits = SETTING_IGNORED, .help = "Document title of the web pages."},
         {"web.cors.origin", .text = &f->cors_origin, .default_text = ".*",
          .help = "Regex for CORS origin. It is fully anchored. Example: "
                  "'https?://(domain1|domain2)\\.com'"},
         {"web.search.max-limit", .number = &f->search_max_limit, .default_text = "10000",
-         .traits = SETTING_SERVER, .help = "The most results a search may ask for."},
+         .traits = SETTING_SERVER | SETTING_IGNORED,
+         .help = "The most results a search may ask for."},
     };
     add(r, rows, countof(rows));
 }
@@ -153,8 +154,8 @@ static void add_tsdb(struct rows *r, struct prom_tsdb_flags *f)
          .help = "Maximum number of bytes that can be stored. A unit is required, supported units: "
                  "B, KB, MB, GB, TB, PB, EB. Ex: \"512MB\". Based on powers-of-2, so 1KB is "
                  "1024B."},
-        {"storage.tsdb.no-lockfile", .flag = &f->no_lockfile, .traits = SETTING_SERVER,
-         .help = "Do not lock the data directory."},
+        {"storage.tsdb.no-lockfile", .flag = &f->no_lockfile,
+         .traits = SETTING_SERVER | SETTING_IGNORED, .help = "Do not lock the data directory."},
         {"storage.tsdb.allow-overlapping-compaction", .flag = &f->allow_overlapping_compaction,
          .default_text = "true", .traits = UNUSED, .help = "Merge blocks that overlap."},
         {"storage.tsdb.wal-compression", .flag = &f->wal_compression, .default_text = "true",
@@ -171,7 +172,7 @@ static void add_tsdb(struct rows *r, struct prom_tsdb_flags *f)
          .number = &f->delayed_compaction_max_percent, .default_text = "10", .max = 100,
          .traits = UNUSED, .help = "How far compaction may be delayed, in percent of a block."},
         {"storage.tsdb.delay-compact-file.path", .text = &f->delay_compact_file,
-         .traits = SETTING_SERVER, .placeholder = "<path>",
+         .traits = SETTING_SERVER | SETTING_IGNORED, .placeholder = "<path>",
          .help = "Path to a JSON file that lists uploaded blocks; others are not merged."},
         {"storage.tsdb.block-reload-interval", .duration_ms = &f->block_reload_interval_ms,
          .default_text = "1m", .min = 1000, .max = 365 * day_ms, .traits = UNUSED,
@@ -221,14 +222,14 @@ static void add_remote(struct rows *r, struct prom_remote_flags *f)
          .default_text = "1m", .placeholder = "<duration>", .traits = SETTING_IGNORED,
          .help = "How long to wait flushing sample on shutdown or config reload."},
         {"storage.remote.read-sample-limit", .number = &f->read_sample_limit, .default_text = "5e7",
-         .traits = SETTING_SERVER,
+         .traits = SETTING_SERVER | SETTING_IGNORED,
          .help = "Maximum overall number of samples to return via the remote read interface, in a "
                  "single query. 0 means no limit. Ignored for streamed response types."},
         {"storage.remote.read-concurrent-limit", .number = &f->read_concurrent_limit,
-         .default_text = "10", .traits = SETTING_SERVER,
+         .default_text = "10", .traits = SETTING_SERVER | SETTING_IGNORED,
          .help = "Maximum number of concurrent remote read calls. 0 means no limit."},
         {"storage.remote.read-max-bytes-in-frame", .number = &f->read_frame_bytes,
-         .default_text = "1048576", .traits = SETTING_SERVER,
+         .default_text = "1048576", .traits = SETTING_SERVER | SETTING_IGNORED,
          .help = "Maximum number of bytes in a single frame for streaming remote read response "
                  "types before marshalling."},
     };

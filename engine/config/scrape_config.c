@@ -82,6 +82,28 @@ static void init(void *object)
     http_client_config_init(&c->http);
 }
 
+// always_scrape_classic_histograms and the limits of native ones are not among these: where none
+// are scraped, classic ones always are.
+static void note_unbuilt(struct yaml_decoder *d, const struct yaml_node *n,
+                         const struct scrape_config *c)
+{
+    const struct {
+        const char *name;
+        bool asked;
+    } unbuilt[] = {
+        {"scrape_failure_log_file", c->scrape_failure_log_file.n > 0},
+        {"scrape_native_histograms", c->scrape_native_histograms == 1},
+        {"convert_classic_histograms_to_nhcb", c->convert_classic_histograms_to_nhcb == 1},
+    };
+    for (size_t i = 0; i < countof(unbuilt); i++)
+        if (unbuilt[i].asked)
+            yaml_note_field(d, n, unbuilt[i].name);
+    if (str_eq(c->fallback_text, STR("PrometheusProto")))
+        yaml_note_unsupported(d, yaml_get(n, STR("fallback_scrape_protocol")),
+                              "fallback_scrape_protocol (PrometheusProto)");
+    scrape_protocols_note(d, n, &c->protocols);
+}
+
 static err check(struct yaml_decoder *d, const struct yaml_node *n, void *object)
 {
     struct scrape_config *const c = object;
@@ -97,6 +119,7 @@ static err check(struct yaml_decoder *d, const struct yaml_node *n, void *object
                 return yaml_fail(d, n, "%.*s is not a valid hostname",
                                  STR_ARG(config_quote(d->arena, targets->items[k])));
     }
+    note_unbuilt(d, n, c);
     return ERR_OK;
 }
 

@@ -74,6 +74,15 @@ void scrape_protocols_default(struct scrape_protocols *p, bool protobuf_first, s
         p->names.items[p->names.n++] = str_from_c(protocol_names[all[i]]);
 }
 
+void scrape_protocols_note(struct yaml_decoder *d, const struct yaml_node *n,
+                           const struct scrape_protocols *p)
+{
+    const struct yaml_node *const names = yaml_get(n, STR("scrape_protocols"));
+    const char *const protobuf = protocol_names[SCRAPE_PROTOCOL_PROTOBUF];
+    if (names && p->names.n && str_eq(p->names.items[0], str_from_c(protobuf)))
+        yaml_note_unsupported(d, names, "scrape_protocols (%s first)", protobuf);
+}
+
 static const char *const escapings[] = {"", "allow-utf-8", "underscores", "dots", "values"};
 
 const char *name_escaping_text(enum name_escaping e)
@@ -203,6 +212,24 @@ static err check_external(struct yaml_decoder *d, const struct yaml_node *n,
     return ERR_OK;
 }
 
+static void note_global(struct yaml_decoder *d, const struct yaml_node *n,
+                        const struct global_config *g)
+{
+    const struct {
+        const char *name;
+        bool asked;
+    } unbuilt[] = {
+        {"query_log_file", g->query_log_file.n > 0},
+        {"scrape_failure_log_file", g->scrape_failure_log_file.n > 0},
+        {"scrape_native_histograms", g->scrape_native_histograms == 1},
+        {"convert_classic_histograms_to_nhcb", g->convert_classic_histograms_to_nhcb},
+    };
+    for (size_t i = 0; i < countof(unbuilt); i++)
+        if (unbuilt[i].asked)
+            yaml_note_field(d, n, unbuilt[i].name);
+    scrape_protocols_note(d, n, &g->protocols);
+}
+
 static err check_global(struct yaml_decoder *d, const struct yaml_node *n, void *object)
 {
     struct global_config *const g = object;
@@ -226,6 +253,7 @@ static err check_global(struct yaml_decoder *d, const struct yaml_node *n, void 
     struct errmsg why;
     if (g->protocols.names.items && scrape_protocols_check(&g->protocols, &why))
         return yaml_fail(d, n, "%s for global config", why.text);
+    note_global(d, n, g);
     return ERR_OK;
 }
 

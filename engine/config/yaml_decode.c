@@ -77,6 +77,16 @@ void yaml_note_unsupported(struct yaml_decoder *d, const struct yaml_node *n, co
         .file = d->file, .what = arena_str(d->arena, str_from_c(text)), .line = n->line};
 }
 
+void yaml_note_field(struct yaml_decoder *d, const struct yaml_node *mapping, const char *name)
+{
+    for (size_t i = 0; i < mapping->n; i += 2) {
+        if (str_eq(mapping->items[i]->value, str_from_c(name))) {
+            yaml_note_unsupported(d, mapping->items[i], "%s", name);
+            return;
+        }
+    }
+}
+
 // A text whose type Go calls so.
 static bool decode_text(struct yaml_decoder *d, const struct yaml_node *n, const char *go,
                         struct str *out)

@@ -126,6 +126,8 @@ err yaml_fail(struct yaml_decoder *d, const struct yaml_node *n, const char *for
 // Notes what a person wrote and this program cannot honour; kept by file and line.
 void yaml_note_unsupported(struct yaml_decoder *d, const struct yaml_node *n, const char *format,
                            ...) __attribute__((format(printf, 3, 4)));
+// Notes the field of this name if the mapping has it.
+void yaml_note_field(struct yaml_decoder *d, const struct yaml_node *mapping, const char *name);
 bool yaml_field_is_zero(const struct yaml_field *f, const void *object);
 
 #endif

@@ -74,10 +74,10 @@ void api_status_flags(struct api *api)
 
 void api_status_runtimeinfo(struct api *api)
 {
-    const struct server *s = api->server;
+    struct server *s = api->server;
     struct json *j = &api->json;
     struct buf retention = {0};
-    duration_format(s->flags.prom.tsdb.retention_ms, &retention);
+    duration_format(server_retention_ms(s), &retention);
     api_begin(api);
     json_object_begin(j);
     json_key(j, "startTime");

@@ -36,6 +36,18 @@ int64_t server_evaluation_interval_ms(struct server *s)
     return server_self(s)->config->global.evaluation_interval_ms;
 }
 
+// A retention block of the file replaces the flags, as a whole.
+static int64_t retention_of(const struct server *s, const struct prom_config *c)
+{
+    const struct tsdb_config *const tsdb = c->storage.tsdb;
+    return tsdb && tsdb->retention ? tsdb->retention->time_ms : s->flags.prom.tsdb.retention_ms;
+}
+
+int64_t server_retention_ms(struct server *s)
+{
+    return retention_of(s, server_self(s)->config);
+}
+
 // ---- queries take turns, on each shard its share
 
 // A query that waits. Its turn is handed to it, so that nobody who comes later is first, and so
@@ -118,6 +130,7 @@ static void apply_config(void *arg) // on every shard
     struct prom_config *old = self->config;
     self->config = prom_config_ref(a->config);
     prom_config_unref(old);
+    tsdb_set_retention(a->server->db, retention_of(a->server, a->config));
     scrape_apply(self->scrape, a->config);
 }
 
@@ -324,6 +337,7 @@ static void open_shard(void *arg) // on every shard
                                               .series_max = CACHE_SERIES / shards,
                                               .log = &s->log};
     list_init(&self->query_turns);
+    self->config = prom_config_ref(((const struct apply *)arg)->config);
     self->web = http_server_create(&web);
     self->scrape = scrape_create(&scrape);
     self->receiver = receiver_create(&receiver);
@@ -336,11 +350,12 @@ static enum tsdb_wal_sync wal_sync_of(struct str text)
     return str_eq(text, STR("none")) ? TSDB_WAL_SYNC_NONE : TSDB_WAL_SYNC_INTERVAL;
 }
 
-static err open_db(struct server *s, struct errmsg *e) // Suspends.
+static err open_db(struct server *s, const struct prom_config *config,
+                   struct errmsg *e) // Suspends.
 {
     struct tsdb_options options = {
         .path = s->data_path,
-        .retention_ms = s->flags.prom.tsdb.retention_ms,
+        .retention_ms = retention_of(s, config),
         .wal_sync = wal_sync_of(s->flags.wal_sync),
         .wal_sync_interval_ms = s->flags.wal_sync_interval_ms,
         .spill_ms = s->flags.spill_ms,
@@ -390,7 +405,7 @@ static err boot(struct server *s, struct errmsg *e) // Suspends.
     struct apply args[SHARD_MAX];
     TRY(check_web_config(s, e));
     TRY(load_config(s, &config, e));
-    err code = open_db(s, e);
+    err code = open_db(s, config, e);
     if (!code) {
         for (unsigned i = 0; i < shards_count(s->shards); i++)
             args[i] = (struct apply){s, config};
@@ -521,6 +536,39 @@ static err prepare(struct server *s, struct errmsg *e)
     return server_set_urls(s, e);
 }
 
+// What protects the disk or chooses what to accept is not passed over, unless it is to be.
+static err check_unsupported_flags(const struct server *s, struct errmsg *e)
+{
+    const struct prom_flags *f = &s->flags.prom;
+    const struct setting_list *messages = &f->web.accepted_protobuf_messages;
+    bool takes_v1 = false;
+    for (size_t i = 0; i < messages->n; i++) {
+        struct str rest = messages->items[i], name;
+        while (str_split(&rest, ',', &name)) {
+            const bool is_v1 = str_eq(name, STR("prometheus.WriteRequest"));
+            if (!is_v1 && !str_eq(name, STR("io.prometheus.write.v2.Request")))
+                return err_set(e, ERR_INVALID, "unknown remote write protobuf message %.*s",
+                               STR_ARG(name));
+            takes_v1 |= is_v1;
+        }
+    }
+    const char *name = NULL;
+    if (f->tsdb.retention_bytes)
+        name = "storage.tsdb.retention.size";
+    else if (!takes_v1 && f->web.enable_remote_write_receiver)
+        name = "web.remote-write-receiver.accepted-protobuf-messages without "
+               "prometheus.WriteRequest";
+    if (!name)
+        return ERR_OK;
+    if (!f->ignore_unsupported)
+        return err_set(e, ERR_INVALID,
+                       "--%s is not supported by this version; --config.ignore-unsupported starts "
+                       "without it",
+                       name);
+    log_warn(&s->lg, "a flag asks for what is not supported yet", log_cstr("flag", name));
+    return ERR_OK;
+}
+
 // Flags that ask for what is not built yet: a mode of its own is refused, a convenience is named.
 static err check_flags(const struct server *s, struct errmsg *e)
 {
@@ -537,7 +585,7 @@ static err check_flags(const struct server *s, struct errmsg *e)
         if (unbuilt[i].given)
             log_warn(&s->lg, "a flag asks for what is not supported yet",
                      log_cstr("flag", unbuilt[i].name));
-    return ERR_OK;
+    return check_unsupported_flags(s, e);
 }
 
 static void set_features(struct server *s)

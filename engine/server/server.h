@@ -92,6 +92,7 @@ err server_reload(struct server *s, struct errmsg *e);
 void server_ask_to_stop(struct server *s); // from any shard
 enum server_state server_state(const struct server *s);
 int64_t server_evaluation_interval_ms(struct server *s);
+int64_t server_retention_ms(struct server *s); // the file's, or the flags'; 0: for ever
 
 // Waits for its turn under --query.max-concurrency. ERR_TIMEOUT reads as Prometheus's. Suspends.
 err server_query_begin(struct server *s, struct errmsg *e);

@@ -205,6 +205,12 @@ void tsdb_stats(struct tsdb *db, struct tsdb_stats *out)
     out->wal_segment = log.segment;
 }
 
+void tsdb_set_retention(struct tsdb *db, int64_t retention_ms)
+{
+    assert(retention_ms >= 0);
+    tsdb_part(db)->head.retention_ms = retention_ms;
+}
+
 static struct part *part_create(struct tsdb *db, unsigned index)
 {
     struct part *p = mem_zalloc(sizeof *p);

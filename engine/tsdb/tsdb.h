@@ -38,6 +38,8 @@ err tsdb_close(struct tsdb *db, struct errmsg *e);
 bool tsdb_is_ready(const struct tsdb *db); // replay is done: queries see everything
 void tsdb_replay_progress(const struct tsdb *db, struct tsdb_progress *out);
 uint64_t tsdb_hash_seed(const struct tsdb *db);
+// How long this shard keeps samples from now on; 0: for ever.
+void tsdb_set_retention(struct tsdb *db, int64_t retention_ms);
 
 enum { TSDB_PARTITIONS = 256 };
 uint32_t tsdb_partition(const struct tsdb *db, struct str labels);

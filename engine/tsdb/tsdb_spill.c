@@ -315,7 +315,7 @@ static err merge_ranges(struct part *p, struct errmsg *e)
 
 static err expire(struct part *p, struct errmsg *e)
 {
-    if (p->db->options.retention_ms <= 0 || !p->files_n)
+    if (p->head.retention_ms <= 0 || !p->files_n)
         return ERR_OK;
     struct catalogue_file *infos = mem_alloc_array(p->files_n, sizeof *infos);
     uint64_t *ids = mem_alloc_array(p->files_n, sizeof *ids);
@@ -324,7 +324,7 @@ static err expire(struct part *p, struct errmsg *e)
         infos[i] = p->files[i].info;
         newest = infos[i].max_t_ms > newest ? infos[i].max_t_ms : newest;
     }
-    const size_t n = catalogue_expired(infos, p->files_n, newest, p->db->options.retention_ms, ids);
+    const size_t n = catalogue_expired(infos, p->files_n, newest, p->head.retention_ms, ids);
     err result = ERR_OK;
     for (size_t i = 0; i < n && result == ERR_OK; i++) {
         size_t at = 0;

@@ -302,12 +302,12 @@ Test(prom_config, prints_what_is_in_effect_and_reads_it_back)
 {
     struct prom_config *c, *again;
     struct errmsg e = {0};
-    cr_assert_eq(load(good, &plain, &c, &e), ERR_OK, "%s", e.text);
+    cr_assert_eq(load(good, &lenient, &c, &e), ERR_OK, "%s", e.text);
     for (size_t i = 0; i < c->yaml.n; i++)
         cr_assert_eq(c->yaml.p[i], printed[i], "at %zu: %.*s", i, STR_ARG(str_from(c->yaml, i)));
     cr_assert_eq(c->yaml.n, sizeof printed - 1);
     cr_assert(!str_contains(c->yaml, STR("hush")));
-    cr_assert_eq(load(printed, &plain, &again, &e), ERR_OK, "%s", e.text);
+    cr_assert_eq(load(printed, &lenient, &again, &e), ERR_OK, "%s", e.text);
     cr_assert(str_eq(again->yaml, c->yaml), "%.*s", STR_ARG(again->yaml));
     prom_config_unref(c);
     prom_config_unref(again);
@@ -317,7 +317,7 @@ Test(prom_config, values)
 {
     struct prom_config *c;
     struct errmsg e = {0};
-    cr_assert_eq(load(good, &plain, &c, &e), ERR_OK, "%s", e.text);
+    cr_assert_eq(load(good, &lenient, &c, &e), ERR_OK, "%s", e.text);
     cr_assert_eq(c->jobs_n, 2);
     const struct scrape_config *job = c->jobs[0];
     cr_assert_eq(job->scrape_interval_ms, 30000);
@@ -394,6 +394,110 @@ Test(prom_config, what_is_not_built_is_named_at_once)
     cr_assert_eq(c->warnings_n, 7);
     cr_assert(str_eq(c->warnings[5], STR("/etc/x.yml: line 8: kubernetes_sd_configs is not "
                                          "supported by this version and is ignored")));
+    prom_config_unref(c);
+}
+
+// What would be missing in silence is named, each with the line where it stands.
+static const struct bad_config unbuilt[] = {
+    {"global:\n  query_log_file: q\n", "line 2: query_log_file"},
+    {"global: {scrape_failure_log_file: q}\n", "line 1: scrape_failure_log_file"},
+    {"global: {scrape_native_histograms: true}\n", "line 1: scrape_native_histograms"},
+    {"global: {convert_classic_histograms_to_nhcb: true}\n",
+     "line 1: convert_classic_histograms_to_nhcb"},
+    {"global:\n  scrape_protocols: [PrometheusProto, PrometheusText0.0.4]\n",
+     "line 2: scrape_protocols (PrometheusProto first)"},
+    {"scrape_configs:\n- job_name: a\n  scrape_protocols: [PrometheusProto]\n",
+     "line 3: scrape_protocols (PrometheusProto first)"},
+    {"scrape_configs:\n- job_name: a\n  fallback_scrape_protocol: PrometheusProto\n",
+     "line 3: fallback_scrape_protocol (PrometheusProto)"},
+    {"scrape_configs:\n- job_name: a\n  scrape_native_histograms: true\n",
+     "line 3: scrape_native_histograms"},
+    {"scrape_configs:\n- job_name: a\n  convert_classic_histograms_to_nhcb: true\n",
+     "line 3: convert_classic_histograms_to_nhcb"},
+    {"scrape_configs:\n- job_name: a\n  scrape_failure_log_file: f\n",
+     "line 3: scrape_failure_log_file"},
+    {"scrape_configs:\n- job_name: a\n  proxy_from_environment: true\n",
+     "line 3: proxy_from_environment"},
+    {"scrape_configs:\n- job_name: a\n  proxy_url: http://p\n  no_proxy: b\n", "line 4: no_proxy"},
+    {"scrape_configs:\n- job_name: a\n  proxy_url: http://p\n  proxy_connect_header: {a: [b]}\n",
+     "line 4: proxy_connect_header"},
+    {"scrape_configs:\n- job_name: a\n  proxy_url: socks5://p\n",
+     "line 3: proxy_url (of a scheme other than http)"},
+    {"scrape_configs:\n- job_name: a\n  proxy_url: http://u:hush@p\n",
+     "line 3: proxy_url (with a user)"},
+    {"scrape_configs:\n- job_name: a\n  basic_auth: {username: u, password_ref: r}\n",
+     "line 3: password_ref (a secret manager)"},
+    {"storage: {tsdb: {out_of_order_time_window: 30m}}\n", "line 1: out_of_order_time_window"},
+    {"storage:\n  tsdb:\n    retention:\n      time: 1d\n      size: 1GB\n",
+     "line 5: storage.tsdb.retention.size"},
+    {"storage:\n  tsdb:\n    retention:\n      percentage: 80\n",
+     "line 4: storage.tsdb.retention.percentage"},
+    {"storage:\n  exemplars:\n    max_exemplars: 5\n", "line 3: storage.exemplars.max_exemplars"},
+    {"otlp: {promote_resource_attributes: [a]}\n", "line 1: otlp"},
+    {"otlp: {translation_strategy: NoTranslation}\n", "line 1: otlp"},
+};
+
+Test(prom_config, each_thing_that_is_not_built)
+{
+    static const char prefix[] = "not supported by this version (1): /etc/x.yml: ";
+    for (size_t i = 0; i < countof(unbuilt); i++) {
+        struct prom_config *c;
+        struct errmsg e = {0};
+        cr_assert_eq(load(unbuilt[i].text, &plain, &c, &e), ERR_INVALID, "row %zu", i);
+        cr_assert(!strncmp(e.text, prefix, sizeof prefix - 1), "row %zu: %s", i, e.text);
+        cr_assert_str_eq(e.text + sizeof prefix - 1, unbuilt[i].want, "row %zu", i);
+        cr_assert_eq(load(unbuilt[i].text, &lenient, &c, &e), ERR_OK, "row %zu: %s", i, e.text);
+        cr_assert_eq(c->warnings_n, 1);
+        prom_config_unref(c);
+    }
+}
+
+// Operators write defaults out: nothing is asked for that is not done.
+static const char defaults_spelled_out[] =
+    "global:\n"
+    "  scrape_interval: 30s\n"
+    "  evaluation_interval: 30s\n"
+    "  external_labels: {prometheus: monitoring/k8s, prometheus_replica: k8s-0}\n"
+    "  scrape_native_histograms: false\n"
+    "  convert_classic_histograms_to_nhcb: false\n"
+    "  always_scrape_classic_histograms: true\n"
+    "  query_log_file: ''\n"
+    "  rule_query_offset: 0s\n"
+    "  keep_dropped_targets: 0\n"
+    "  scrape_protocols: [OpenMetricsText1.0.0, OpenMetricsText0.0.1, PrometheusText1.0.0, "
+    "PrometheusText0.0.4, PrometheusProto]\n"
+    "runtime: {gogc: 75}\n"
+    "rule_files: []\n"
+    "alerting: {alert_relabel_configs: [], alertmanagers: []}\n"
+    "remote_write: []\n"
+    "storage:\n"
+    "  tsdb: {out_of_order_time_window: 0s, retention: {time: 10d, size: 0, percentage: 0}}\n"
+    "  exemplars: {max_exemplars: 0}\n"
+    "otlp: {}\n"
+    "scrape_configs:\n"
+    "- job_name: a\n"
+    "  honor_timestamps: true\n"
+    "  track_timestamps_staleness: false\n"
+    "  scrape_native_histograms: false\n"
+    "  always_scrape_classic_histograms: true\n"
+    "  convert_classic_histograms_to_nhcb: false\n"
+    "  native_histogram_bucket_limit: 160\n"
+    "  native_histogram_min_bucket_factor: 1.1\n"
+    "  proxy_from_environment: false\n"
+    "  proxy_url: ''\n"
+    "  no_proxy: ''\n"
+    "  enable_http2: true\n"
+    "  metric_name_escaping_scheme: underscores\n"
+    "  kubernetes_sd_configs: []\n"
+    "  static_configs: [{targets: ['a:1']}]\n";
+
+Test(prom_config, spelled_out_defaults_are_accepted)
+{
+    struct prom_config *c;
+    struct errmsg e = {0};
+    cr_assert_eq(load(defaults_spelled_out, &plain, &c, &e), ERR_OK, "%s", e.text);
+    cr_assert_eq(c->warnings_n, 0);
+    cr_assert_eq(c->storage.tsdb->retention->time_ms, 10ll * 86400000);
     prom_config_unref(c);
 }
 
