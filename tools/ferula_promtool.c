@@ -1,80 +1,91 @@
-// ferula-promtool: `test promql FILE...` runs scripts in Prometheus's PromQL test language.
-#include <errno.h>
+// ferula-promtool: `test promql FILE...` runs scripts in Prometheus's PromQL test language over the
+// product's own database, in memory.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/promql/test_script.h"
-#include "tests/lib/oracle.h"
+#include "engine/base/bits.h"
+#include "engine/base/mem.h"
+#include "engine/model/labels.h"
+#include "engine/tsdb/tsdb.h"
+#include "tools/promql_scripts.h"
+
+struct memory {
+    struct tsdb *db;
+    struct storage part; // of db
+};
+
+static void close_memory(struct memory *m)
+{
+    struct errmsg e;
+    if (tsdb_close(m->db, &e)) {
+        fprintf(stderr, "ferula-promtool: %s\n", e.text);
+        exit(EXIT_FAILURE);
+    }
+    m->db = NULL;
+}
 
 static void clear(void *self)
 {
-    oracle_clear(self);
+    struct memory *m = self;
+    const struct tsdb_options in_memory = {0};
+    struct errmsg e;
+    close_memory(m);
+    if (tsdb_open(&in_memory, &m->db, &e)) {
+        fprintf(stderr, "ferula-promtool: %s\n", e.text);
+        exit(EXIT_FAILURE);
+    }
+    m->part = tsdb_storage(m->db);
 }
 
-static void append(void *self, struct str labels, int64_t t_ms, double v)
+static err commit(struct memory *m, const struct tsdb_sample *samples, size_t n, struct errmsg *e)
 {
-    oracle_append(self, labels, t_ms, v);
+    struct tsdb_commit c = {
+        .samples = samples,
+        .n = n,
+        .late_ms = INT64_MAX,
+        .max_t_ms = INT64_MAX,
+    };
+    TRY(tsdb_commit(m->db, &c, e));
+    const uint64_t kept = c.counts[TSDB_APPENDED] + c.counts[TSDB_SAME] + c.counts[TSDB_LATE_KEPT];
+    return kept == n ? ERR_OK
+                     : err_set(e, ERR_EXISTS, "loaded again with other values: %zu of %zu samples",
+                               n - (size_t)kept, n);
 }
 
-static void append_unsupported(void *self, struct str labels, int64_t t_ms, const char *what)
+static err append(void *self, struct str labels, const struct column *samples, struct errmsg *e)
 {
-    oracle_append_unsupported(self, labels, t_ms, what);
+    struct memory *m = self;
+    const struct hash128 hash = labels_hash(labels, tsdb_hash_seed(m->db));
+    const uint64_t ref = tsdb_series(m->db, labels, hash, 0);
+    if (!ref)
+        return err_set(e, ERR_LIMIT, "too many series");
+    struct tsdb_sample *all = mem_alloc_array(samples->n, sizeof *all);
+    for (size_t i = 0; i < samples->n; i++)
+        all[i] = (struct tsdb_sample){ref, samples->t[i], bits_from_double(samples->v[i])};
+    const err result = commit(m, all, samples->n, e);
+    mem_free(all);
+    return result;
 }
 
-static void print_failure(void *arg, size_t line, struct str why)
+static int test_promql(char **paths, size_t n)
 {
-    printf("%s:%zu: %.*s\n", (const char *)arg, line, STR_ARG(why));
-}
-
-static bool read_file(const char *path, struct buf *out)
-{
-    FILE *f = fopen(path, "rb");
-    if (!f)
-        return false;
-    size_t n;
-    do {
-        n = fread(buf_reserve(out, 1 << 16), 1, 1 << 16, f);
-        out->n += n;
-    } while (n > 0);
-    const bool ok = !ferror(f);
-    fclose(f);
-    return ok;
-}
-
-static int test_promql(char **paths, int n)
-{
-    struct oracle *oracle = oracle_create(NULL);
-    struct oracle_view view = {oracle, 0, UINT32_MAX};
-    const struct storage part = oracle_storage(&view);
+    struct memory m = {0};
     const struct test_script_storage storage = {
-        .source = {&part, 1, false},
-        .self = oracle,
+        .source = {.parts = &m.part, .parts_count = 1},
+        .self = &m,
         .clear = clear,
         .append = append,
-        .append_unsupported = append_unsupported,
     };
-    struct test_script_report report = {.fail = print_failure};
-    for (int i = 0; i < n; i++) {
-        struct buf text = {0};
-        report.arg = paths[i];
-        if (read_file(paths[i], &text)) {
-            test_script_run(buf_str(&text), &storage, &report);
-        } else {
-            printf("%s: %s\n", paths[i], strerror(errno));
-            report.failed++;
-        }
-        buf_deinit(&text);
-    }
-    printf("%zu passed, %zu failed\n", report.passed, report.failed);
-    oracle_destroy(oracle);
-    return report.failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    const int code = promql_scripts(&storage, paths, n);
+    close_memory(&m);
+    return code;
 }
 
 int main(int argc, char **argv)
 {
     if (argc >= 4 && !strcmp(argv[1], "test") && !strcmp(argv[2], "promql"))
-        return test_promql(argv + 3, argc - 3);
+        return test_promql(argv + 3, (size_t)argc - 3);
     fprintf(stderr, "usage: ferula-promtool test promql FILE...\n");
     return 2;
 }

@@ -5,8 +5,10 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "engine/base/duration.h"
+#include "engine/base/mem.h"
 #include "engine/base/number.h"
 #include "engine/base/regex.h"
 #include "engine/base/util.h"
@@ -14,6 +16,7 @@
 #include "engine/model/value.h"
 #include "engine/promql/eval.h"
 #include "engine/promql/parser.h"
+#include "engine/promql/test_refusal.h"
 #include "engine/promql/test_series.h"
 
 enum { EXPECT_MAX = 16, MINUTE_MS = 60000 };
@@ -22,6 +25,13 @@ struct expectation { // expect warn, info, fail: what the text must be
     enum { EXPECT_FAIL, EXPECT_WARN, EXPECT_INFO, EXPECT_NO_WARN, EXPECT_NO_INFO } kind;
     enum { EXPECT_ANY, EXPECT_MSG, EXPECT_REGEX } form;
     struct str text;
+};
+
+struct loaded_series {
+    struct test_series series;
+    size_t line;
+    bool has_start_timestamps;
+    bool is_replaced; // by a later line of the same command
 };
 
 struct expected_series {
@@ -50,6 +60,10 @@ struct script {
     const struct test_script_storage *storage;
     struct test_script_report *report;
     struct arena arena; // of one command
+    struct test_refusals refusals;
+    struct test_refusing refusing[TEST_SCRIPT_PARTS_MAX]; // before the storage's parts
+    struct storage parts[TEST_SCRIPT_PARTS_MAX];
+    struct query_source source; // of these parts
 };
 
 // ---- lines
@@ -135,23 +149,85 @@ static void load_custom_buckets(struct script *s, const struct test_series *seri
     labels_builder_del(&b, STR("le"));
     labels_builder_set(&b, LABEL_NAME, str_until(name, name.n - 7));
     const struct str labels = labels_builder_finish(&b, &s->arena);
-    s->storage->append_unsupported(s->storage->self, labels, t_ms, histograms);
+    test_refusals_add(&s->refusals, labels, t_ms, histograms);
     labels_builder_deinit(&b);
 }
 
-static void load_series(struct script *s, const struct test_series *series, int64_t gap_ms,
-                        bool with_custom_buckets)
+static err load_floats(struct script *s, const struct test_series *series, int64_t gap_ms,
+                       struct errmsg *e)
 {
     const struct test_script_storage *st = s->storage;
+    int64_t *t = arena_array(&s->arena, series->n, int64_t);
+    double *v = arena_array(&s->arena, series->n, double);
+    size_t n = 0;
+    for (size_t i = 0; i < series->n; i++) {
+        if (series->values[i].kind != TEST_VALUE_FLOAT)
+            continue;
+        t[n] = (int64_t)i * gap_ms;
+        v[n++] = series->values[i].v;
+    }
+    const struct column samples = {t, v, n};
+    return n ? st->append(st->self, series->labels, &samples, e) : ERR_OK;
+}
+
+static void load_series(struct script *s, const struct loaded_series *loaded, int64_t gap_ms,
+                        bool with_custom_buckets)
+{
+    const struct test_series *series = &loaded->series;
+    struct errmsg e = {0};
+    if (load_floats(s, series, gap_ms, &e))
+        fail(s, loaded->line, "%s", e.text);
     for (size_t i = 0; i < series->n; i++) {
         const int64_t t_ms = (int64_t)i * gap_ms;
-        if (series->values[i].kind == TEST_VALUE_FLOAT)
-            st->append(st->self, series->labels, t_ms, series->values[i].v);
-        else if (series->values[i].kind == TEST_VALUE_HISTOGRAM)
-            st->append_unsupported(st->self, series->labels, t_ms, histograms);
+        if (loaded->has_start_timestamps)
+            test_refusals_add(&s->refusals, series->labels, t_ms, "start timestamps");
+        if (series->values[i].kind == TEST_VALUE_HISTOGRAM)
+            test_refusals_add(&s->refusals, series->labels, t_ms, histograms);
         if (with_custom_buckets)
             load_custom_buckets(s, series, i, t_ms);
     }
+}
+
+static int compare_loaded(const void *left, const void *right)
+{
+    const struct loaded_series *a = *(struct loaded_series *const *)left;
+    const struct loaded_series *b = *(struct loaded_series *const *)right;
+    const int order = str_cmp(a->series.labels, b->series.labels);
+    return order ? order : (a > b) - (a < b);
+}
+
+// Of several lines of one series the last one counts.
+static void replace_repeated(struct script *s, struct loaded_series *all, size_t n)
+{
+    struct loaded_series **sorted = arena_array(&s->arena, n, struct loaded_series *);
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = &all[i];
+    if (n)
+        qsort(sorted, n, sizeof(struct loaded_series *), compare_loaded);
+    for (size_t i = 1; i < n; i++)
+        sorted[i - 1]->is_replaced = str_eq(sorted[i - 1]->series.labels, sorted[i]->series.labels);
+}
+
+static struct loaded_series *read_loaded(struct script *s, size_t *out_n)
+{
+    struct loaded_series *all = NULL;
+    size_t n = 0, capacity = 0;
+    bool has_start_timestamps = false;
+    for (struct str line; next_in_block(s, &line);) {
+        struct test_series series;
+        struct errmsg e = {0};
+        if (test_series_parse(line, &s->arena, &series, &e)) {
+            fail(s, s->line, "%s", e.text);
+            continue;
+        }
+        if (!series.is_start_timestamps) {
+            all = mem_grow(all, &capacity, n + 1, sizeof *all);
+            all[n++] = (struct loaded_series){series, s->line, has_start_timestamps, false};
+        }
+        has_start_timestamps = series.is_start_timestamps;
+    }
+    *out_n = n;
+    return all;
 }
 
 static void load(struct script *s, struct str args, bool with_custom_buckets)
@@ -162,25 +238,13 @@ static void load(struct script *s, struct str args, bool with_custom_buckets)
         skip_block(s);
         return;
     }
-    bool has_start_timestamps = false;
-    for (struct str line; next_in_block(s, &line);) {
-        struct test_series series;
-        struct errmsg e = {0};
-        if (test_series_parse(line, &s->arena, &series, &e)) {
-            fail(s, s->line, "%s", e.text);
-            continue;
-        }
-        if (series.is_start_timestamps) {
-            has_start_timestamps = true;
-            continue;
-        }
-        if (has_start_timestamps)
-            for (size_t i = 0; i < series.n; i++)
-                s->storage->append_unsupported(s->storage->self, series.labels, (int64_t)i * gap_ms,
-                                               "start timestamps");
-        load_series(s, &series, gap_ms, with_custom_buckets);
-        has_start_timestamps = false;
-    }
+    size_t n;
+    struct loaded_series *all = read_loaded(s, &n);
+    replace_repeated(s, all, n);
+    for (size_t i = 0; i < n; i++)
+        if (!all[i].is_replaced)
+            load_series(s, &all[i], gap_ms, with_custom_buckets);
+    mem_free(all);
 }
 
 // ---- eval: the command and what it expects
@@ -520,7 +584,7 @@ static err run_as_range(struct script *s, struct test_case *c, const struct prom
     struct query_result r;
     struct arena a;
     arena_init(&a, 0);
-    err code = promql_exec(&s->storage->source, &o, expr, c->expr, &a, &r, e);
+    err code = promql_exec(&s->source, &o, expr, c->expr, &a, &r, e);
     if (code == ERR_OK) {
         for (size_t i = 0; i < r.series_count; i++)
             r.series[i].column.present[0] &= (uint64_t)1 << 1;
@@ -529,7 +593,7 @@ static err run_as_range(struct script *s, struct test_case *c, const struct prom
             r.scalar = r.series_count == 1 ? r.series[0].column.v[1] : NAN;
         }
         code = compare_result(s, c, &r, e);
-        query_done(&s->storage->source, &r);
+        query_done(&s->source, &r);
     }
     arena_deinit(&a);
     return code ? err_wrap(e, code, "as a range query: ") : ERR_OK;
@@ -573,11 +637,11 @@ static err run_with_at(struct script *s, struct test_case *c, struct promql_expr
         struct query_result r;
         struct arena a;
         arena_init(&a, 0);
-        err code = promql_exec(&s->storage->source, &o, expr, c->expr, &a, &r, e);
+        err code = promql_exec(&s->source, &o, expr, c->expr, &a, &r, e);
         if (code == ERR_OK) {
             r.steps.start_ms = r.kind == QUERY_VECTOR ? t : r.steps.start_ms;
             code = compare_result(s, c, &r, e);
-            query_done(&s->storage->source, &r);
+            query_done(&s->source, &r);
         }
         arena_deinit(&a);
         if (code)
@@ -613,7 +677,7 @@ static err run_parsed(struct script *s, struct test_case *c, struct promql_expr 
     struct errmsg said = {0};
     struct arena a;
     arena_init(&a, 0);
-    err code = promql_exec(&s->storage->source, &o, expr, c->expr, &a, &r, &said);
+    err code = promql_exec(&s->source, &o, expr, c->expr, &a, &r, &said);
     if (code) {
         code = check_failure(c, &said, e);
     } else {
@@ -625,7 +689,7 @@ static err run_parsed(struct script *s, struct test_case *c, struct promql_expr 
             code = compare_notes_of(c, &r, true, e);
         if (!code)
             code = compare_notes_of(c, &r, false, e);
-        query_done(&s->storage->source, &r);
+        query_done(&s->source, &r);
     }
     arena_deinit(&a);
     return code ? code : run_again(s, c, expr, e);
@@ -669,28 +733,48 @@ static void eval(struct script *s, struct str command, struct str args)
         s->report->passed++;
 }
 
+static void clear(struct script *s)
+{
+    s->storage->clear(s->storage->self);
+    test_refusals_clear(&s->refusals);
+}
+
+static void run_command(struct script *s, struct str command, struct str args)
+{
+    if (str_eq(command, STR("clear")))
+        clear(s);
+    else if (str_eq(command, STR("load")))
+        load(s, args, false);
+    else if (str_eq(command, STR("load_with_nhcb")))
+        load(s, args, true);
+    else if (str_has_prefix(command, STR("eval")))
+        eval(s, command, args);
+    else
+        fail(s, s->line, "unknown command: %.*s", STR_ARG(command));
+}
+
 void test_script_run(struct str text, const struct test_script_storage *storage,
                      struct test_script_report *report)
 {
+    const struct query_source *source = &storage->source;
+    assert(!source->on_shards && source->parts_count <= TEST_SCRIPT_PARTS_MAX);
     struct script s = {.text = text, .storage = storage, .report = report};
     arena_init(&s.arena, 0);
-    storage->clear(storage->self);
+    test_refusals_init(&s.refusals);
+    for (size_t i = 0; i < source->parts_count; i++) {
+        s.refusing[i] = (struct test_refusing){&s.refusals, &source->parts[i]};
+        s.parts[i] = test_refusing_storage(&s.refusing[i]);
+    }
+    s.source = (struct query_source){.parts = s.parts, .parts_count = source->parts_count};
+    clear(&s);
     for (struct str line; next_line(&s, &line);) {
         if (!line.n)
             continue;
         arena_reset(&s.arena);
         struct str args = line;
         const struct str command = take_word(&args);
-        if (str_eq(command, STR("clear")))
-            storage->clear(storage->self);
-        else if (str_eq(command, STR("load")))
-            load(&s, args, false);
-        else if (str_eq(command, STR("load_with_nhcb")))
-            load(&s, args, true);
-        else if (str_has_prefix(command, STR("eval")))
-            eval(&s, command, args);
-        else
-            fail(&s, s.line, "unknown command: %.*s", STR_ARG(command));
+        run_command(&s, command, args);
     }
+    test_refusals_deinit(&s.refusals);
     arena_deinit(&s.arena);
 }

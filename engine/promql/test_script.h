@@ -5,14 +5,16 @@
 
 #include "engine/promql/query.h"
 
-// Where a script loads its series and what it evaluates over.
+enum { TEST_SCRIPT_PARTS_MAX = 8 };
+
+// Where a script loads its series and what it evaluates over. Samples of kinds that storage cannot
+// hold (native histograms, start timestamps) stay with the runner: queries that need one fail.
 struct test_script_storage {
-    struct query_source source;
-    void *self; // of the functions below
+    struct query_source source; // not on_shards, TEST_SCRIPT_PARTS_MAX parts at most
+    void *self;                 // of the functions below
     void (*clear)(void *self);
-    void (*append)(void *self, struct str labels, int64_t t_ms, double v);
-    // A sample of a kind that cannot be held: queries that would need it must fail.
-    void (*append_unsupported)(void *self, struct str labels, int64_t t_ms, const char *what);
+    // Samples of one series, times ascending; the script has a failure where this has one.
+    err (*append)(void *self, struct str labels, const struct column *samples, struct errmsg *e);
 };
 
 struct test_script_report {

@@ -1,12 +1,14 @@
 // Replays a corpus through a fuzz target, where the compiler brings no fuzzer: the corpus as a
 // test. Each file is a case, run in a process of its own: whole, then cut off at every length (or
-// at steps, where it is long).
+// at steps, where it is long). The kernels are those that FERULA_CPU_MASK says.
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "simd/simd.h"
 
 enum { CUTS_MAX = 256, INPUT_MAX = 1 << 20 };
 
@@ -44,6 +46,13 @@ static int replay_apart(const char *path)
 int main(int argc, char **argv)
 {
     unsigned passed = 0, failed = 0;
+    uint32_t isas;
+    struct errmsg e;
+    if (simd_mask_from_environment(&isas, &e)) {
+        fprintf(stderr, "%s\n", e.text);
+        return 1;
+    }
+    simd_init(isas);
     for (int i = 1; i < argc; i++) {
         struct dirent **names;
         const int n = scandir(argv[i], &names, NULL, alphasort);

@@ -6,19 +6,12 @@
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
 
-struct mark { // a sample that cannot be held
-    int64_t t;
-    const char *what;
-};
-
 struct series {
     struct str labels; // own copy
     uint32_t partition;
     int64_t *t;
     double *v;
     size_t n, t_capacity, v_capacity;
-    struct mark *marks;
-    size_t marks_count, marks_capacity;
 };
 
 struct oracle {
@@ -52,7 +45,6 @@ void oracle_clear(struct oracle *o)
         mem_free((char *)s->labels.p);
         mem_free(s->t);
         mem_free(s->v);
-        mem_free(s->marks);
         mem_free(s);
     }
     o->n = 0;
@@ -135,13 +127,6 @@ void oracle_append(struct oracle *o, struct str labels, int64_t t_ms, double v)
     s->n++;
 }
 
-void oracle_append_unsupported(struct oracle *o, struct str labels, int64_t t_ms, const char *what)
-{
-    struct series *s = series_of(o, labels);
-    s->marks = mem_grow(s->marks, &s->marks_capacity, s->marks_count + 1, sizeof *s->marks);
-    s->marks[s->marks_count++] = (struct mark){t_ms, what};
-}
-
 size_t oracle_series_count(const struct oracle *o)
 {
     return o->n;
@@ -171,14 +156,6 @@ static bool has_sample(const struct series *s, int64_t mint, int64_t maxt)
     return false;
 }
 
-static const char *refusal(const struct series *s, int64_t mint, int64_t maxt)
-{
-    for (size_t i = 0; i < s->marks_count; i++)
-        if (is_in(s->marks[i].t, mint, maxt))
-            return s->marks[i].what;
-    return NULL;
-}
-
 static bool is_wanted(const struct oracle_view *view, const struct series *s,
                       const struct matcher *ms, size_t ms_count)
 {
@@ -199,9 +176,6 @@ static err oracle_select(void *self, const struct matcher *ms, size_t ms_count, 
         const struct series *s = o->all[i];
         if (!is_wanted(view, s, ms, ms_count))
             continue;
-        const char *why = refusal(s, mint, maxt);
-        if (why)
-            return err_set(e, ERR_INVALID, "unsupported: %s", why);
         if (!has_sample(s, mint, maxt))
             continue;
         if (max && n == max)

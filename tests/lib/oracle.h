@@ -1,7 +1,7 @@
 // The oracle: a map of series to samples behind the storage interface, plain enough to be right.
 //
-// Tests compare what the product answers with what it answers, and the PromQL runner evaluates
-// over it. One thread; nothing suspends.
+// Tests compare what the product answers with what it answers; PromQL scripts run over it too. One
+// thread; nothing suspends.
 #ifndef TESTS_LIB_ORACLE_H
 #define TESTS_LIB_ORACLE_H
 
@@ -17,9 +17,6 @@ void oracle_clear(struct oracle *o);
 
 // A sample at a time that the series has already replaces that one.
 void oracle_append(struct oracle *o, struct str labels, int64_t t_ms, double v);
-// A sample of a kind the product cannot hold: whoever selects its series over a range that has it
-// is refused with "unsupported: " and what.
-void oracle_append_unsupported(struct oracle *o, struct str labels, int64_t t_ms, const char *what);
 
 // Pretends to have the partitions [from, to) only; owned by the caller, as long as its storage.
 struct oracle_view {
