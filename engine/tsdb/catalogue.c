@@ -287,6 +287,20 @@ static err write_checkpoint(struct catalogue *c, struct errmsg *e)
     return code;
 }
 
+// The folder's own name stands in its parent.
+static err sync_parent(const struct catalogue *c, struct errmsg *e)
+{
+    char path[CATALOGUE_PATH_MAX];
+    memcpy(path, c->dir, strlen(c->dir) + 1);
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    while (n > 0 && path[n - 1] != '/')
+        n--;
+    path[n] = '\0';
+    return path_sync_dir(n > 0 ? path : ".", e);
+}
+
 static err make_folders(struct catalogue *c, struct errmsg *e)
 {
     char path[CATALOGUE_PATH_MAX];
@@ -301,6 +315,8 @@ static err open_locked(struct catalogue *c, const struct catalogue_options *opti
 {
     TRY(make_folders(c, e));
     TRY(read_log(c, options, e));
+    if (c->info.is_new)
+        TRY(sync_parent(c, e));
     TRY(check_live_files(c, e));
     TRY(sweep(c, "blocks", is_unused_block, e));
     TRY(sweep(c, "wal", is_unused_segment, e));
@@ -389,6 +405,11 @@ static err apply_now(struct catalogue *c, const struct catalogue_change *change,
     if (c->broken)
         return err_set(e, ERR_IO, "catalogue: an earlier write could not be made durable");
     TRY(catalogue_state_check(&c->state, change, e));
+    if (change->add_count > 0) { // their names must not be lost when the change is not
+        char path[CATALOGUE_PATH_MAX];
+        path_of(c, "blocks", path);
+        TRY(path_sync_dir(path, e));
+    }
     struct buf bytes = {0};
     catalogue_put_change(&c->state, change, &bytes);
     const err code = append_record(c, &bytes, e);
