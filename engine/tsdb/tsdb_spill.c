@@ -234,6 +234,31 @@ static bool is_own(const struct part *p, const struct catalogue_file *f)
     return f->partition_min >= p->partition_begin && f->partition_max < p->partition_end;
 }
 
+// Of the range's files those that can become one, by generation. One that cannot be merged with
+// them, having others' partitions or ranges too, must not come to stand between: what is newer than
+// it would get the generation of what is older, and win.
+static size_t find_run(const struct part *p, int64_t range, struct part_file *out, size_t max)
+{
+    const int64_t range_ms = p->db->options.seal_ms;
+    size_t n = 0, spilled = 0;
+    for (size_t i = 0; i < p->files_n && n < max; i++) {
+        const struct catalogue_file *f = &p->files[i].info;
+        const int64_t first = range_of(f->min_t_ms, range_ms),
+                      last = range_of(f->max_t_ms, range_ms);
+        if (last < range || first > range)
+            continue;
+        if (is_own(p, f) && first == last) {
+            out[n++] = p->files[i];
+            spilled += f->kind == CATALOGUE_SPILLED;
+        } else if (spilled >= MERGE_MIN) {
+            break;
+        } else {
+            n = spilled = 0;
+        }
+    }
+    return spilled >= MERGE_MIN ? n : 0;
+}
+
 // The files, all this part's own, of a range that has passed and has several; how many.
 static size_t find_range(const struct part *p, struct part_file *out, size_t max)
 {
@@ -245,16 +270,8 @@ static size_t find_range(const struct part *p, struct part_file *out, size_t max
         if (f->kind != CATALOGUE_SPILLED || !is_own(p, f) ||
             range_of(f->max_t_ms, range_ms) != range || range_of(passed, range_ms) <= range)
             continue;
-        size_t n = 0, spilled = 0;
-        for (size_t k = 0; k < p->files_n && n < max; k++) {
-            const struct catalogue_file *g = &p->files[k].info;
-            if (!is_own(p, g) || range_of(g->min_t_ms, range_ms) != range ||
-                range_of(g->max_t_ms, range_ms) != range)
-                continue;
-            out[n++] = p->files[k];
-            spilled += g->kind == CATALOGUE_SPILLED;
-        }
-        if (spilled >= MERGE_MIN)
+        const size_t n = find_run(p, range, out, max);
+        if (n)
             return n;
     }
     return 0;
