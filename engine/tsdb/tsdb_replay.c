@@ -9,7 +9,11 @@
 #include "engine/model/labels.h"
 #include "engine/tsdb/tsdb_part.h"
 
-enum { BATCH = 4096 };
+enum {
+    BATCH = 4096,
+    TRIES = 6, // of a stream: a disk that does not answer now may do so soon
+    RETRY_MS = 100,
+};
 
 struct remote { // a series, as its owner knows it
     uint64_t ref;
@@ -150,6 +154,20 @@ static err replay_stream(struct part *p, const struct wal_mark *mark, struct err
     return result;
 }
 
+// Rows that were handed over before an error are known again: handing them over twice is harmless.
+static err replay_patiently(struct part *p, const struct wal_mark *mark, struct errmsg *e)
+{
+    err result = replay_stream(p, mark, e);
+    for (int i = 1; i < TRIES && (result == ERR_IO || result == ERR_LIMIT); i++) {
+        log_warn(&p->db->log, "log of an earlier run not read, trying again",
+                 log_cstr("err", e->text));
+        if (fiber_sleep_ns(((int64_t)RETRY_MS << i) * 1000000) != ERR_OK)
+            break;
+        result = replay_stream(p, mark, e);
+    }
+    return result;
+}
+
 struct task { // of one part, for one epoch
     struct shard_post post;
     struct tsdb *db;
@@ -171,7 +189,7 @@ static void run_task(void *arg)
     struct part *p = tsdb_part(db);
     for (size_t i = 0; i < t->n; i++) {
         struct errmsg e;
-        if (replay_stream(p, &t->marks[i], &e) != ERR_OK) {
+        if (replay_patiently(p, &t->marks[i], &e) != ERR_OK) {
             t->failed = true;
             log_error(&db->log, "log of an earlier run not read", log_cstr("err", e.text));
         }
