@@ -209,13 +209,13 @@ err wal_append(struct wal *wal, const struct wal_row *rows, size_t n, uint64_t *
     return ERR_OK;
 }
 
-static bool is_refused(const struct wal *wal, uint64_t seq)
+static const struct wal_refusal *refusal_of(const struct wal *wal, uint64_t seq)
 {
     for (unsigned i = 0; i < wal->refusals_count; i++) {
         if (seq >= wal->refusals[i].first && seq <= wal->refusals[i].last)
-            return true;
+            return &wal->refusals[i];
     }
-    return false;
+    return NULL;
 }
 
 // Waits until *mark reaches seq.
@@ -224,7 +224,7 @@ static err wait_for(struct wal *wal, const uint64_t *mark, uint64_t seq, struct 
     err code = ERR_OK;
     fiber_shield_begin();
     for (;;) {
-        if (is_refused(wal, seq))
+        if (refusal_of(wal, seq))
             code = err_set(e, ERR_LIMIT, "write-ahead log: %s", wal->reason.text);
         else if (*mark >= seq)
             break;
@@ -255,7 +255,10 @@ err wal_wait(struct wal *wal, uint64_t seq, struct errmsg *e)
 err wal_flush(struct wal *wal, struct errmsg *e)
 {
     const uint64_t next = wal_encoder_next_seq(wal->encoder);
-    const uint64_t seq = next ? next - 1 : 0;
+    uint64_t seq = next ? next - 1 : 0;
+    const struct wal_refusal *told; // those who wait for what was refused know it already
+    while (seq > 0 && (told = refusal_of(wal, seq)))
+        seq = told->first - 1;
     if (wal->sync_wanted < seq)
         wal->sync_wanted = seq;
     wake(wal);

@@ -240,17 +240,8 @@ static err replay_part(struct replay *r, const struct part *part, struct errmsg 
 
 // ---- the stream
 
-static bool is_zero(const uint8_t *p, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (p[i] != 0)
-            return false;
-    }
-    return true;
-}
-
-// A header that was never written is no damage: the file was made, or taken from another segment,
-// when the machine stopped.
+// A header that was never written, or not to its last byte, is no damage: the file was made, or
+// taken from another segment and its header cleared, when the machine stopped.
 static err load_header(struct replay *r, struct part *part, struct errmsg *e)
 {
     const uint8_t *p;
@@ -258,13 +249,13 @@ static err load_header(struct replay *r, struct part *part, struct errmsg *e)
     TRY(open_part(r, part, e));
     err code = look(r, 0, WAL_SEGMENT_HEADER_BYTES, &p, e);
     file_close(&r->file);
-    if (code != ERR_OK || !p || is_zero(p, WAL_SEGMENT_HEADER_BYTES))
+    if (code != ERR_OK || !p)
         return code;
     code = wal_segment_load(p, WAL_SEGMENT_HEADER_BYTES, &part->header, e);
     if (code == ERR_INVALID)
         return err_wrap(e, code, "%s", r->file.path);
     if (code != ERR_OK)
-        part->state = PART_DAMAGED;
+        part->state = p[WAL_SEGMENT_HEADER_BYTES - 1] ? PART_DAMAGED : PART_EMPTY;
     else if (part->header.stream.epoch == r->stream.epoch &&
              part->header.stream.shard == r->stream.shard && part->header.number == part->number)
         part->state = PART_GOOD;

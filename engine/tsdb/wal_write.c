@@ -136,8 +136,11 @@ static err end_segment(struct wal *wal, struct errmsg *e)
     return ERR_OK;
 }
 
+// A recycled file's header goes before the new one is written: of a write that is cut, the rest is
+// zeros then and not the old header's.
 static err open_file(struct wal *wal, const char *path, struct errmsg *e)
 {
+    static const uint8_t zeros[WAL_SEGMENT_HEADER_BYTES];
     char spare[WAL_PATH_MAX];
     wal->file_allocated = 0;
     if (wal->has_spare) {
@@ -145,8 +148,12 @@ static err open_file(struct wal *wal, const char *path, struct errmsg *e)
         wal->has_spare = false;
         if (path_rename(spare, path, NULL) == ERR_OK &&
             file_open(&wal->file, path, FILE_WRITE, NULL) == ERR_OK) {
-            wal->file_allocated = wal->spare_bytes;
-            return ERR_OK;
+            if (file_write(&wal->file, 0, zeros, sizeof zeros, NULL) == ERR_OK) {
+                wal->file_allocated = wal->spare_bytes;
+                return ERR_OK;
+            }
+            file_close(&wal->file);
+            (void)path_unlink(path, NULL);
         }
         (void)path_unlink(spare, NULL);
     }
