@@ -272,8 +272,11 @@ static err part_open_log(struct part *p, struct errmsg *e)
         .stream = {catalogue_info(db->catalogue)->epoch, p->index},
         .sync = policies[db->options.wal_sync],
         .sync_interval_ms = db->options.wal_sync_interval_ms,
+        .segment_bytes = db->options.wal_segment_bytes,
         .source = {describe_cohort, describe_member, p},
         .log = db->options.log,
+        .fatal = db->options.fatal,
+        .fatal_arg = db->options.fatal_arg,
     };
     TRY(wal_open(&options, &p->wal, e));
     p->head.may_yield = true;

@@ -19,11 +19,15 @@ struct tsdb_options {
     int64_t retention_ms;
     enum tsdb_wal_sync wal_sync;
     int64_t wal_sync_interval_ms;
+    uint64_t wal_segment_bytes;  // 0: 64 MiB
     int64_t spill_ms;            // packed blocks are written out this often; 0: 15 minutes
     int64_t seal_ms;             // ranges are sealed to files of this length; 0: 2 hours
     struct str placement_labels; // names with commas; fixed when the folder is made
     uint64_t series_max;         // active series in all; 0: none
     const struct log_sink *log;
+    // A sync of the log failed: see wal.h. NULL: the process aborts.
+    void (*fatal)(void *arg, const char *reason);
+    void *fatal_arg;
 };
 
 struct tsdb_progress { // of replay, for status/walreplay
