@@ -1,0 +1,247 @@
+// The database in simulated worlds, one a seed; what went wrong is printed with its seed.
+//
+//     sim_tsdb [--seeds N] [--first N]     N worlds, each in a process of its own
+//     sim_tsdb --seed N [--verbose]        one world, in this process
+//     sim_tsdb --defects                   worlds that are broken on purpose: each must be noticed
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "simd/simd.h"
+#include "tests/sim/seed.h"
+
+enum { DEFECT_SEEDS_MAX = 40 };
+
+static const enum fault expected_faults[] = {
+    FAULT_SLOW,         FAULT_REORDERED,     FAULT_INTERRUPTED, FAULT_LATE_CANCEL,
+    FAULT_SHORT_READ,   FAULT_SHORT_WRITE,   FAULT_READ_EIO,    FAULT_WRITE_EIO,
+    FAULT_SYNC_EIO,     FAULT_NAME_EIO,      FAULT_NO_SPACE,    FAULT_NO_DESCRIPTORS,
+    FAULT_KILL,         FAULT_POWER_LOSS,    FAULT_CUT_WRITE,   FAULT_LOST_WRITE,
+    FAULT_LOST_SECTOR,  FAULT_TORN_WRITE,    FAULT_LOST_SIZE,   FAULT_LOST_NAME,
+    FAULT_WALL_FORWARD, FAULT_WALL_BACKWARD,
+};
+
+static const struct {
+    const char *name;
+    const char *noticed[3]; // what the invariant says that must notice it
+} defect_rows[DEFECT_COUNT] = {
+    [DEFECT_LOST_SYNCS] = {"a disk that acknowledges a sync and loses the data",
+                           {"kept, but not shown", "open: corrupt", "open: invalid"}},
+    [DEFECT_OLD_RECORDS] = {"a recycled segment whose old records have good checksums",
+                            {"shown, but was gone before", "shown, but never sent"}},
+    [DEFECT_LATE_ENDS] = {"a completion after its owner is gone",
+                          {"ended after its owner was gone"}},
+    [DEFECT_NO_SYNC] = {"power lost with --storage.wal-sync=none", {"kept, but not shown"}},
+};
+
+// A world in a process of its own: whatever it does to itself, the others go on.
+static void run_apart(const struct seed_options *o, struct seed_result *shared)
+{
+    *shared = (struct seed_result){0};
+    fflush(NULL);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        seed_run(o, shared);
+        if (shared->violation[0])
+            _exit(0); // leaks mean nothing now
+        exit(0);
+    }
+    int status = 0;
+    if (pid < 0 || waitpid(pid, &status, 0) < 0 || (status != 0 && !shared->violation[0]))
+        snprintf(shared->violation, sizeof shared->violation, "the process ended with %s %d",
+                 WIFSIGNALED(status) ? "signal" : "status",
+                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+static void add(struct seed_result *sum, const struct seed_result *r)
+{
+    for (int i = 0; i < FAULT_COUNT; i++)
+        sum->faults[i] += r->faults[i];
+    sum->kills += r->kills;
+    sum->power_losses += r->power_losses;
+    sum->fatal_syncs += r->fatal_syncs;
+    sum->samples_judged += r->samples_judged;
+    sum->samples_gone += r->samples_gone;
+    sum->batches += r->batches;
+    sum->commits += r->commits;
+    sum->commit_errors += r->commit_errors;
+    sum->queries += r->queries;
+    sum->query_errors += r->query_errors;
+    sum->opens += r->opens;
+    sum->open_errors += r->open_errors;
+    sum->files += r->files;
+    sum->deletions += r->deletions;
+    sum->segments += r->segments;
+    sum->turns += r->turns;
+    sum->simulated_ns += r->simulated_ns;
+    if (r->turn_cpu_ns_max > sum->turn_cpu_ns_max)
+        sum->turn_cpu_ns_max = r->turn_cpu_ns_max;
+}
+
+static unsigned long long ull(uint64_t number)
+{
+    return number;
+}
+
+static void print_sum(const struct seed_result *s)
+{
+    printf("%llu simulated minutes, %llu turns (longest %.1f ms of CPU), %llu crashes by kill, "
+           "%llu by loss of power, %llu by a failed sync\n",
+           ull((uint64_t)s->simulated_ns / 60000000000), ull(s->turns),
+           (double)s->turn_cpu_ns_max / 1e6, ull(s->kills), ull(s->power_losses),
+           ull(s->fatal_syncs));
+    printf("%llu batches in %llu commits (%llu failed), %llu queries (%llu failed), %llu samples "
+           "judged, %llu gone with crashes or retention\n",
+           ull(s->batches), ull(s->commits), ull(s->commit_errors), ull(s->queries),
+           ull(s->query_errors), ull(s->samples_judged), ull(s->samples_gone));
+    printf("%llu opens (%llu failed), %llu files, %llu files expired, %llu segments\n",
+           ull(s->opens), ull(s->open_errors), ull(s->files), ull(s->deletions), ull(s->segments));
+}
+
+// How many kinds never came.
+static unsigned print_faults(const struct seed_result *s)
+{
+    unsigned zero = 0;
+    for (size_t i = 0; i < countof(expected_faults); i++) {
+        const enum fault fault = expected_faults[i];
+        printf("    %10llu  %s\n", ull(s->faults[fault]), fault_name(fault));
+        zero += s->faults[fault] == 0;
+    }
+    return zero;
+}
+
+static int run_seeds(uint64_t first, uint64_t count, bool all_faults, struct seed_result *shared)
+{
+    struct seed_result sum = {0};
+    unsigned passed = 0, failed = 0;
+    for (uint64_t seed = first; seed < first + count; seed++) {
+        run_apart(&(struct seed_options){.seed = seed}, shared);
+        if (shared->violation[0]) {
+            printf("seed %llu: %s\n    again: sim_tsdb --seed %llu --verbose\n", ull(seed),
+                   shared->violation, ull(seed));
+            failed++;
+        } else {
+            passed++;
+        }
+        add(&sum, shared);
+    }
+    print_sum(&sum);
+    const unsigned zero = print_faults(&sum);
+    if (zero && all_faults) {
+        printf("%u kinds of faults never came\n", zero);
+        failed++;
+    }
+    printf("%u passed, %u failed\n", passed, failed);
+    return failed > 0;
+}
+
+static bool is_noticed(const struct seed_result *r, int defect)
+{
+    for (size_t i = 0; i < countof(defect_rows[defect].noticed); i++) {
+        const char *text = defect_rows[defect].noticed[i];
+        if (text && strstr(r->violation, text))
+            return true;
+    }
+    return false;
+}
+
+// By the invariant that is there for it; and the same world without the defect has nothing to
+// notice.
+static bool run_defect(int defect, struct seed_result *shared)
+{
+    for (uint64_t seed = 1; seed <= DEFECT_SEEDS_MAX; seed++) {
+        struct seed_options o = {.seed = seed, .defect = (enum seed_defect)defect};
+        run_apart(&o, shared);
+        if (!shared->violation[0])
+            continue;
+        printf("%s: seed %llu: %s\n", defect_rows[defect].name, ull(seed), shared->violation);
+        if (!is_noticed(shared, defect))
+            return false;
+        o.is_control = true;
+        run_apart(&o, shared);
+        if (shared->violation[0])
+            printf("    also without the defect: %s\n", shared->violation);
+        return !shared->violation[0];
+    }
+    printf("%s: not noticed\n", defect_rows[defect].name);
+    return false;
+}
+
+static int run_defects(struct seed_result *shared)
+{
+    unsigned passed = 0, failed = 0;
+    for (int defect = DEFECT_NONE + 1; defect < DEFECT_COUNT; defect++) {
+        const bool is_good = run_defect(defect, shared);
+        passed += is_good;
+        failed += !is_good;
+    }
+    printf("%u passed, %u failed\n", passed, failed);
+    return failed > 0;
+}
+
+static int run_one(const struct seed_options *o, struct seed_result *result)
+{
+    seed_run(o, result);
+    print_sum(result);
+    (void)print_faults(result);
+    if (result->violation[0])
+        printf("seed %llu: %s\n", ull(o->seed), result->violation);
+    printf("%d passed, %d failed\n", !result->violation[0], result->violation[0] != 0);
+    fflush(NULL);
+    if (result->violation[0])
+        _exit(1); // leaks mean nothing now
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"seeds", required_argument, NULL, 'n'}, {"first", required_argument, NULL, 'f'},
+        {"seed", required_argument, NULL, 's'},  {"defect", required_argument, NULL, 'd'},
+        {"defects", no_argument, NULL, 'D'},     {"verbose", no_argument, NULL, 'v'},
+        {"any-faults", no_argument, NULL, 'a'},  {0},
+    };
+    uint64_t seeds = 10, first = 1;
+    struct seed_options one = {0};
+    bool defects = false, all_faults = true, is_one = false;
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (c) {
+        case 'n':
+            seeds = strtoull(optarg, NULL, 10);
+            break;
+        case 'f':
+            first = strtoull(optarg, NULL, 10);
+            break;
+        case 's':
+            one.seed = strtoull(optarg, NULL, 10);
+            is_one = true;
+            break;
+        case 'd':
+            one.defect = (enum seed_defect)(strtoul(optarg, NULL, 10) % DEFECT_COUNT);
+            break;
+        case 'D':
+            defects = true;
+            break;
+        case 'v':
+            one.verbose = true;
+            break;
+        case 'a':
+            all_faults = false;
+            break;
+        default:
+            return 2;
+        }
+    }
+    simd_init(SIMD_ALL);
+    struct seed_result *shared =
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        return 2;
+    if (is_one)
+        return run_one(&one, shared);
+    return defects ? run_defects(shared) : run_seeds(first, seeds, all_faults, shared);
+}
