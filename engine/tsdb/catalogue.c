@@ -400,16 +400,26 @@ static err append_record(struct catalogue *c, const struct buf *bytes, struct er
     return code;
 }
 
+// The names of new files must not be lost when the change is not.
+static err sync_names(struct catalogue *c, struct errmsg *e)
+{
+    char path[CATALOGUE_PATH_MAX];
+    struct file folder;
+    path_of(c, "blocks", path);
+    TRY(file_open(&folder, path, FILE_READ, e));
+    const err code = file_sync(&folder, false, e);
+    file_close(&folder);
+    c->broken = code != ERR_OK; // as in append_record()
+    return code;
+}
+
 static err apply_now(struct catalogue *c, const struct catalogue_change *change, struct errmsg *e)
 {
     if (c->broken)
         return err_set(e, ERR_IO, "catalogue: an earlier write could not be made durable");
     TRY(catalogue_state_check(&c->state, change, e));
-    if (change->add_count > 0) { // their names must not be lost when the change is not
-        char path[CATALOGUE_PATH_MAX];
-        path_of(c, "blocks", path);
-        TRY(path_sync_dir(path, e));
-    }
+    if (change->add_count > 0)
+        TRY(sync_names(c, e));
     struct buf bytes = {0};
     catalogue_put_change(&c->state, change, &bytes);
     const err code = append_record(c, &bytes, e);
