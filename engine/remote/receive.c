@@ -56,6 +56,7 @@ struct item {
     struct str labels;   // canonical; empty while ref is enough
     struct hash128 hash; // of labels
     uint32_t owner;
+    bool is_gone; // ref was no longer good: not kept
 };
 
 // What one owner gets, and what it says.
@@ -102,6 +103,7 @@ static void judge(struct part *p, const uint8_t *outcomes, struct item **owners,
         const enum tsdb_outcome outcome = outcomes[i];
         if (outcome == TSDB_GONE) {
             owners[i]->ref = 0;
+            owners[i]->is_gone = true;
         } else if (outcome >= TSDB_DUPLICATE && !p->worst_item) {
             p->worst = outcome;
             p->worst_item = owners[i];
@@ -262,25 +264,21 @@ static void send_parts(struct request *q) // Suspends.
     shard_call_all(LOOP_RECEIVE, keep_part, q->parts, sizeof *q->parts, where);
 }
 
-// Series that left the head since they were remembered: once more, by their labels. Those parts'
-// other samples are there already, and the same sample again is success.
-static void send_gone(struct request *q, uint64_t source) // Suspends.
+// Whether an item must be sent again: its series left the head since it was remembered, or another
+// one of its part did and the part was all or nothing. Elsewhere the rest of the part is kept.
+static bool is_due_again(const struct request *q, const struct item *item)
 {
-    bool *again = arena_alloc(q->a, q->n, 1);
-    bool any = false;
-    for (size_t i = 0; i < q->n; i++) {
-        again[i] = !q->items[i].ref && !q->items[i].labels.n;
-        if (again[i] && !resolve(q->r, &q->items[i], q->a))
-            again[i] = false;
-        any |= again[i];
-    }
-    if (!any)
-        return;
-    struct part *first = q->parts;
-    make_parts(q, source, again);
-    send_parts(q);
-    for (unsigned i = 0; i < q->parts_count; i++) { // one verdict of both rounds
-        struct part *p = &q->parts[i];
+    const struct part *p = &q->parts[item->owner];
+    if (p->code)
+        return false;
+    return item->is_gone || (q->r->options.late_ms == 0 && p->counts[TSDB_GONE] && !p->worst_item);
+}
+
+// One verdict of both rounds.
+static void merge_parts(struct part *parts, const struct part *first, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct part *p = &parts[i];
         for (size_t k = 0; k < TSDB_OUTCOME_COUNT; k++)
             p->counts[k] += k == TSDB_GONE ? 0 : first[i].counts[k];
         p->refused += first[i].refused;
@@ -292,6 +290,33 @@ static void send_gone(struct request *q, uint64_t source) // Suspends.
             p->code = first[i].code;
             p->e = first[i].e;
         }
+    }
+}
+
+// Series that left the head since they were remembered: once more, by their labels. What is sent
+// although it is there already is the same sample again, which is success.
+static void send_gone(struct request *q, uint64_t source) // Suspends.
+{
+    bool *again = arena_alloc(q->a, q->n, 1);
+    bool any = false;
+    for (size_t i = 0; i < q->n; i++) {
+        struct item *item = &q->items[i];
+        again[i] = is_due_again(q, item);
+        if (item->is_gone && again[i] && !item->labels.n)
+            again[i] = resolve(q->r, item, q->a);
+        item->is_gone = item->is_gone && !again[i];
+        any |= again[i];
+    }
+    if (any) {
+        const struct part *first = q->parts;
+        make_parts(q, source, again);
+        send_parts(q);
+        merge_parts(q->parts, first, q->parts_count);
+    }
+    for (size_t i = 0; i < q->n; i++) {
+        struct part *p = &q->parts[q->items[i].owner];
+        if (q->items[i].is_gone && !p->code)
+            p->code = err_set(&p->e, ERR_LIMIT, "a series left the head meanwhile");
     }
 }
 
@@ -379,42 +404,66 @@ static void answer(struct request *q, bool had_histograms, struct http_exchange 
     }
 }
 
-// The media type and parameters of the request; false: answered.
+static bool refuse_type(struct http_exchange *x, struct str text)
+{
+    http_answer(x, 415, "text/plain; charset=utf-8", text);
+    return false;
+}
+
+// The parameters of the media type, as client_golang's ParseProtoMsg reads them. False: answered.
+static bool check_parameters(struct http_exchange *x, struct str whole, struct str parameters)
+{
+    static const struct str v1 = {"prometheus.WriteRequest", 23};
+    static const struct str v2 = {"io.prometheus.write.v2.Request", 30};
+    for (struct str part; str_split(&parameters, ';', &part);) {
+        const ptrdiff_t equals = str_find(part, '=', 0);
+        if (equals == STR_NONE || str_find(part, '=', (size_t)equals + 1) != STR_NONE)
+            return refuse_type(
+                x, arena_printf(x->arena,
+                                "as per https://www.rfc-editor.org/rfc/rfc9110#parameter expected "
+                                "parameters to be key-values, got %.*s in %.*s content-type\n",
+                                STR_ARG(part), STR_ARG(whole)));
+        const struct str value = str_from(part, (size_t)equals + 1);
+        if (!str_eq(str_until(part, (size_t)equals), STR("proto")))
+            continue;
+        if (str_eq(value, v1))
+            return true;
+        if (str_eq(value, v2))
+            return refuse_type(
+                x, arena_printf(x->arena,
+                                "%.*s protobuf message is not accepted by this server; only "
+                                "accepts %.*s\n",
+                                STR_ARG(v2), STR_ARG(v1)));
+        return refuse_type(
+            x, arena_printf(x->arena,
+                            "got %.*s content type; unknown type for remote write protobuf message "
+                            "%.*s, supported: %.*s, %.*s\n",
+                            STR_ARG(whole), STR_ARG(value), STR_ARG(v1), STR_ARG(v2)));
+    }
+    return true;
+}
+
+// The media type and encoding of the request; neither need be said. False: answered.
 static bool check_headers(struct http_exchange *x)
 {
-    struct str type = http_header(x->head, STR("Content-Type")), part;
-    const struct str whole = type;
-    str_split(&type, ';', &part);
-    if (!str_eq_nocase(str_trim(part), STR("application/x-protobuf"))) {
-        const struct str text = arena_printf(
-            x->arena,
-            "expected application/x-protobuf as the first (media) part, got %.*s content-type\n",
-            STR_ARG(whole));
-        http_answer_text(x, 415, text.p);
-        return false;
-    }
-    while (str_split(&type, ';', &part)) {
-        part = str_trim(part);
-        if (!str_has_prefix(part, STR("proto=")) ||
-            str_eq(str_from(part, 6), STR("prometheus.WriteRequest")))
-            continue;
-        const struct str text =
-            arena_printf(x->arena,
-                         "%.*s protobuf message is not accepted by this server; "
-                         "only accepts prometheus.WriteRequest\n",
-                         STR_ARG(str_from(part, 6)));
-        http_answer_text(x, 415, text.p);
-        return false;
+    const struct str whole = http_header(x->head, STR("Content-Type"));
+    struct str rest = whole, media;
+    if (whole.n && str_split(&rest, ';', &media)) {
+        if (!str_eq(media, STR("application/x-protobuf")))
+            return refuse_type(
+                x, arena_printf(x->arena,
+                                "expected application/x-protobuf as the first (media) part, got "
+                                "%.*s content-type\n",
+                                STR_ARG(whole)));
+        if (!check_parameters(x, whole, rest))
+            return false;
     }
     const struct str encoding = http_header(x->head, STR("Content-Encoding"));
-    if (encoding.n && !str_eq(encoding, STR("snappy"))) {
-        const struct str text = arena_printf(x->arena,
-                                             "%.*s encoding (compression) is not accepted by this "
-                                             "server; only snappy is acceptable\n",
-                                             STR_ARG(encoding));
-        http_answer_text(x, 415, text.p);
-        return false;
-    }
+    if (encoding.n && !str_eq(encoding, STR("snappy")))
+        return refuse_type(x, arena_printf(x->arena,
+                                           "%.*s encoding (compression) is not accepted by this "
+                                           "server; only snappy is acceptable\n",
+                                           STR_ARG(encoding)));
     return true;
 }
 
