@@ -10,18 +10,18 @@ static int hex_value(char c)
     return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
 }
 
-// The rune of "<hex>_" at s.p[*at], of at most six digits; false: not one.
+// The rune of "<hex>_" at s.p[*at], of at most five digits, as Prometheus has it; false: not one.
 static bool take_rune(struct str s, size_t *at, uint32_t *out)
 {
     uint32_t rune = 0;
-    for (size_t digits = 0; *at < s.n; (*at)++, digits++) {
+    for (size_t digits = 0; *at < s.n && digits < 6; (*at)++, digits++) {
         if (s.p[*at] == '_') {
             (*at)++;
             *out = rune;
             return digits > 0 && rune <= 0x10ffff && (rune < 0xd800 || rune > 0xdfff);
         }
         const int digit = hex_value(s.p[*at]);
-        if (digit < 0 || digits == 6)
+        if (digit < 0)
             return false;
         rune = rune << 4 | (unsigned)digit;
     }

@@ -234,7 +234,15 @@ const char *http_status_text(int status)
 }
 
 // A chunked body: size line, data, CRLF, ..., size line of 0, trailers, empty line.
-enum { CHUNK_SIZE, CHUNK_EXTENSION, CHUNK_DATA, CHUNK_DATA_END, CHUNK_TRAILER, CHUNK_DONE };
+enum {
+    CHUNK_SIZE,
+    CHUNK_EXTENSION,
+    CHUNK_SIZE_END, // behind its CR
+    CHUNK_DATA,
+    CHUNK_DATA_END,
+    CHUNK_TRAILER,
+    CHUNK_DONE,
+};
 enum { CHUNK_LINE_MAX = 4096, CHUNK_TRAILERS_MAX = 16 * 1024 };
 
 static int hex_value(char c)
@@ -259,10 +267,14 @@ static err feed_size(struct http_chunks *c, char byte, struct errmsg *e)
     }
     if (c->state == CHUNK_SIZE && c->line_bytes == 1)
         return err_set(e, ERR_INVALID, "malformed chunk size");
+    if ((byte == '\n') != (c->state == CHUNK_SIZE_END))
+        return err_set(e, ERR_INVALID, "malformed chunk size");
     if (byte == '\n') {
         c->state = c->left ? CHUNK_DATA : CHUNK_TRAILER;
         c->line_bytes = 0;
-    } else if (byte == ';' || byte == ' ' || byte == '\t' || byte == '\r') {
+    } else if (byte == '\r') {
+        c->state = CHUNK_SIZE_END;
+    } else if (byte == ';' || byte == ' ' || byte == '\t') {
         c->state = CHUNK_EXTENSION;
     } else if (c->state == CHUNK_SIZE) {
         return err_set(e, ERR_INVALID, "malformed chunk size");
@@ -290,7 +302,7 @@ static err feed_data_end(struct http_chunks *c, char byte, struct errmsg *e)
 {
     if (byte == '\r' && c->line_bytes++ == 0)
         return ERR_OK;
-    if (byte != '\n')
+    if (byte != '\n' || c->line_bytes != 1)
         return err_set(e, ERR_INVALID, "malformed chunked encoding");
     *c = (struct http_chunks){.state = CHUNK_SIZE};
     return ERR_OK;

@@ -1,7 +1,8 @@
 // HTTP/1.1 message heads and chunked bodies (RFC 9112): bytes to structures, no input or output.
 //
 // Strict where leniency lets two parties disagree on where a message ends: no folded headers, no
-// space before a colon, no bare CR, one Content-Length, never together with Transfer-Encoding.
+// space before a colon, no bare CR, no bare LF around chunks, one Content-Length, never together
+// with Transfer-Encoding.
 #ifndef PROTOCOL_HTTP1_H
 #define PROTOCOL_HTTP1_H
 

@@ -176,6 +176,24 @@ void url_encode_path(struct str s, struct buf *out)
     encode(s, "-_.~$&+=:@", "%20", out);
 }
 
+void url_encode_paths(struct str s, struct buf *out)
+{
+    encode(s, "-_.~$&+,/:;=@", "%20", out);
+}
+
+// The first escape that is none, as far as it goes.
+static struct str bad_escape(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] != '%')
+            continue;
+        if (s.n - i < 3 || hex_value(s.p[i + 1]) < 0 || hex_value(s.p[i + 2]) < 0)
+            return str_make(s.p + i, s.n - i < 3 ? s.n - i : 3);
+        i += 2;
+    }
+    return (struct str){0};
+}
+
 static err parse_pair(struct str part, struct arena *a, struct form_pair *out, struct errmsg *e)
 {
     const ptrdiff_t equals = str_find(part, '=', 0);
@@ -186,10 +204,8 @@ static err parse_pair(struct str part, struct arena *a, struct form_pair *out, s
         return err_set(e, ERR_INVALID, "invalid semicolon separator in query");
     if (url_decode(name, true, a, &out->name) != ERR_OK ||
         url_decode(value, true, a, &out->value) != ERR_OK) {
-        const ptrdiff_t at = str_find(part, '%', 0);
-        struct str bad = str_from(part, (size_t)at);
-        if (bad.n > 3)
-            bad.n = 3;
+        const struct str in_name = bad_escape(name);
+        const struct str bad = in_name.n ? in_name : bad_escape(value);
         return err_set(e, ERR_INVALID, "invalid URL escape \"%.*s\"", STR_ARG(bad));
     }
     return ERR_OK;

@@ -30,6 +30,7 @@ void url_format_redacted(const struct url *u, struct buf *out);
 err url_decode(struct str s, bool plus_is_space, struct arena *a, struct str *out);
 void url_encode_query(struct str s, struct buf *out); // all but letters, digits, -_.~; space is +
 void url_encode_path(struct str s, struct buf *out);  // one path segment; space is %20
+void url_encode_paths(struct str s, struct buf *out); // a whole path: / , and ; stay
 
 // A request's parameters: pairs of a query string or a form body, in order.
 struct form_pair {

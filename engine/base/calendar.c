@@ -65,13 +65,13 @@ static bool take_number(struct str s, size_t *at, size_t count, char separator, 
         v = v * 10 + (c - '0');
     }
     *out = v;
-    return !separator || (s.p[(*at)++] | 0x20) == (separator | 0x20);
+    return !separator || s.p[(*at)++] == separator;
 }
 
 static bool take_fraction(struct str s, size_t *at, int *out_ms)
 {
     *out_ms = 0;
-    if (*at >= s.n || s.p[*at] != '.')
+    if (*at >= s.n || (s.p[*at] != '.' && s.p[*at] != ','))
         return true;
     int digits = 0;
     for ((*at)++; *at < s.n && s.p[*at] >= '0' && s.p[*at] <= '9'; (*at)++, digits++)

@@ -126,10 +126,9 @@ void scrape_cache_end(struct scrape_cache *c, bool forget_old,
         struct scrape_line *line = c->order[i];
         if (line->seen == c->scrape)
             continue;
-        if (line->is_tracked)
+        if (line->is_tracked) // until its marker is kept
             missing(arg, line);
-        line->is_tracked = false;
-        if (forget_old && c->scrape - line->seen >= KEPT_SCRAPES) {
+        else if (forget_old && c->scrape - line->seen >= KEPT_SCRAPES) {
             forget(c, line);
             continue;
         }

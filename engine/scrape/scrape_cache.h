@@ -55,8 +55,9 @@ struct scrape_line *scrape_cache_find(const struct scrape_cache *c, struct str s
 struct scrape_line *scrape_cache_add(struct scrape_cache *c, struct str prefix, struct str series);
 // The line stands next in this scrape. False: it was seen in it already.
 bool scrape_cache_see(struct scrape_cache *c, struct scrape_line *line);
-// Ends a scrape: each tracked line that it did not have goes to missing(arg, line); with
-// forget_old, lines that were not seen for a few scrapes are forgotten.
+// Ends a scrape: each tracked line that it did not have goes to missing(arg, line), which sees to
+// that it is tracked no more; with forget_old, untracked lines that were not seen for a few scrapes
+// are forgotten.
 void scrape_cache_end(struct scrape_cache *c, bool forget_old,
                       void (*missing)(void *arg, struct scrape_line *line), void *arg);
 // Ends a scrape that came to nothing: as if it had had none of its lines.

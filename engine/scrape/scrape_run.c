@@ -46,8 +46,11 @@ struct pass {
     } * foreign;
     size_t foreign_n, foreign_capacity;
     int64_t ms;
-    uint64_t scraped, kept, added;
+    uint64_t scraped, kept, added; // lines, samples behind relabelling, new series
+    uint64_t limited;              // samples that count for sample_limit: no repeated ones
+    int64_t body_bytes;            // uncompressed; -1: more than its limit, 0: nothing came
     bool over_sample_limit;
+    struct str twice; // a name that the last labels looked at had twice; empty: none
 };
 
 static void pass_init(struct pass *p, struct target *t, int64_t ms)
@@ -112,6 +115,7 @@ static bool final_labels(struct pass *p, const struct exposition *x, struct labe
     struct str names[NAMES_MAX];
     size_t names_n = 0;
     labels_builder_reset(b);
+    p->twice = (struct str){0};
     exposition_labels_init(&walk, x, &s->scratch);
     for (struct str name, value; exposition_labels_next(&walk, &name, &value);) {
         // The scratch is used again by relabelling: texts with escapes move to the arena.
@@ -120,6 +124,9 @@ static bool final_labels(struct pass *p, const struct exposition *x, struct labe
         if (name.p >= s->scratch.p && name.p < s->scratch.p + s->scratch.n)
             name = arena_str(&p->arena, name);
         labels_builder_set(b, name, value);
+        for (size_t i = 0; i < names_n; i++)
+            if (str_eq(names[i], name))
+                p->twice = name;
         if (names_n < NAMES_MAX)
             names[names_n++] = name;
     }
@@ -241,30 +248,36 @@ static void push(struct pass *p, struct scrape_line *line, int64_t ms, uint64_t 
     p->lines[p->n++] = line;
 }
 
+static bool is_over_limit(struct pass *p)
+{
+    p->over_sample_limit |= p->job->limits.samples && p->limited > p->job->limits.samples;
+    return p->over_sample_limit;
+}
+
 // A line of the body, whose series is line.
 static void take_sample(struct pass *p, struct scrape_line *line,
                         const struct exposition_sample *sample)
 {
     struct scrape_stats *stats = &p->t->scrape->stats;
     const bool own_time = sample->has_time && p->job->honor_timestamps;
+    const bool is_first = scrape_cache_see(&p->t->cache, line);
     p->scraped++;
-    if (!scrape_cache_see(&p->t->cache, line) && !own_time) {
-        if (!line->is_dropped)
-            stats->duplicate_timestamp++;
-        return;
-    }
     if (line->is_dropped)
         return;
-    p->kept++;
-    if (p->job->limits.samples && p->kept > p->job->limits.samples) {
-        p->over_sample_limit = true;
+    p->kept++; // also what is there twice: what the target exposes, less what relabelling drops
+    if (!is_first && !own_time) {
+        stats->duplicate_timestamp++;
         return;
     }
+    p->limited++;
+    if (is_over_limit(p))
+        return;
     line->will_track = !own_time || p->job->track_timestamps_staleness;
     push(p, line, own_time ? sample->time_ms : p->ms, sample->bits);
 }
 
-// A series that the cache does not know.
+// A series that the cache does not know. Beyond the sample limit it is only counted: it takes no
+// place here nor in the database, and *out is NULL.
 static err add_line(struct pass *p, const struct exposition *x, struct str body,
                     struct scrape_line **out, struct errmsg *e)
 {
@@ -273,11 +286,22 @@ static err add_line(struct pass *p, const struct exposition *x, struct str body,
     struct str labels = {0};
     const bool is_dropped = !final_labels(p, x, b);
     if (!is_dropped) {
+        if (p->twice.n)
+            return err_set(e, ERR_INVALID, "label name \"%.*s\" is not unique: invalid sample",
+                           STR_ARG(p->twice));
         labels = labels_builder_finish(b, &p->arena);
         const err code = check_labels(p, labels, e);
         if (code) {
             t->scrape->stats.exceeded_label_limits += code == ERR_LIMIT;
             return code;
+        }
+        if (p->job->limits.samples && p->limited >= p->job->limits.samples) {
+            p->scraped++;
+            p->kept++;
+            p->limited++;
+            *out = NULL;
+            p->over_sample_limit = true;
+            return ERR_OK;
         }
     }
     struct scrape_line *line =
@@ -299,7 +323,8 @@ static err take_line(struct pass *p, const struct exposition *x, struct str body
     if (!line)
         TRY(add_line(p, x, body, &line, e));
     p->t->scrape->stats.exemplars_dropped += x->has_exemplar;
-    take_sample(p, line, &x->sample);
+    if (line)
+        take_sample(p, line, &x->sample);
     return ERR_OK;
 }
 
@@ -345,6 +370,7 @@ struct foreign_part { // what one other shard gets
     int64_t max_t_ms;
     uint64_t counts[TSDB_OUTCOME_COUNT];
     err code;
+    struct errmsg e;
 };
 
 static void keep_foreign(void *arg) // on the owner; Suspends.
@@ -363,7 +389,7 @@ static void keep_foreign(void *arg) // on the owner; Suspends.
     }
     struct tsdb_commit c = {
         .samples = samples, .n = n, .outcomes = outcomes, .max_t_ms = p->max_t_ms};
-    p->code = tsdb_commit(p->db, &c, NULL);
+    p->code = tsdb_commit(p->db, &c, &p->e);
     memcpy(p->counts, c.counts, sizeof p->counts);
     n = 0;
     for (size_t i = 0; i < p->n; i++)
@@ -410,8 +436,12 @@ static void commit_foreign(struct pass *p, bool again) // Suspends.
             where[i / 64] |= 1ull << (i % 64);
     }
     shard_call_all(LOOP_SCRAPE, keep_foreign, parts, sizeof *parts, where);
-    for (unsigned i = 0; i < shards; i++)
+    for (unsigned i = 0; i < shards; i++) {
         count_outcomes(p->t->scrape, parts[i].counts);
+        if (parts[i].code)
+            log_warn(&p->t->scrape->lg, "a part of a scrape was not kept",
+                     log_str("target", p->t->url), log_cstr("err", parts[i].e.text));
+    }
     for (size_t k = 0; k < p->foreign_n; k++) {
         p->foreign[k].line->ref = p->foreign[k].sample.ref;
         any_gone |= p->foreign[k].outcome == TSDB_GONE;
@@ -501,7 +531,7 @@ static void push_report(struct pass *p, size_t which, uint64_t bits)
     push(p, line, p->ms, bits);
 }
 
-static void push_reports(struct pass *p, bool up, int64_t start_ns, int64_t body_bytes)
+static void push_reports(struct pass *p, bool up, int64_t start_ns)
 {
     const struct target *t = p->t;
     const double duration = (double)(clock_mono_ns() - start_ns) / 1e9;
@@ -513,7 +543,7 @@ static void push_reports(struct pass *p, bool up, int64_t start_ns, int64_t body
         (double)p->added,
         (double)t->timeout_ms / 1000,
         (double)p->job->limits.samples,
-        (double)body_bytes,
+        (double)p->body_bytes,
     };
     const size_t n = p->job->extra_scrape_metrics == 1 ? REPORT_SERIES : REPORTS_ALWAYS;
     for (size_t i = 0; i < n; i++)
@@ -599,8 +629,10 @@ static err read_body(struct pass *p, struct buf *body, struct errmsg *e) // Susp
     if (t->over_limit)
         code = err_set(e, ERR_LIMIT, "target_limit exceeded (number of targets: %zu, limit: %llu)",
                        t->job_targets, (unsigned long long)p->job->limits.targets);
-    if (!code)
+    if (!code) {
         code = target_fetch(t, p->job, body, &type, r, e);
+        p->body_bytes = code == ERR_LIMIT ? -1 : code ? 0 : (int64_t)body->n;
+    }
     fiber_set_deadline(INT64_MAX);
     if (!code && body->n && !format_of(p->job, type, &format, e))
         code = ERR_INVALID;
@@ -627,6 +659,20 @@ static void note_result(struct target *t, err code, const struct errmsg *e, int6
                   log_str("target", t->url), log_cstr("err", e->text));
 }
 
+// What was not seen is stale; what was not seen for long is forgotten when the target answers, or
+// when failing scrapes bring new lines each time.
+static void end_cache(struct pass *p, bool succeeded)
+{
+    enum { LINES_FREE = 1000 };
+    struct target *t = p->t;
+    const bool is_full = t->cache.live > (t->lines_max ? t->lines_max : LINES_FREE);
+    scrape_cache_end(&t->cache, succeeded || is_full, push_stale, p);
+    if (!succeeded)
+        return;
+    t->lines_max = 2 * t->cache.live + LINES_FREE;
+    target_forget_metadata(t, false);
+}
+
 void target_scrape(struct target *t)
 {
     struct errmsg e = {0}, commit_error;
@@ -645,9 +691,8 @@ void target_scrape(struct target *t)
             scrape_cache_begin(&t->cache);
             p.n = p.foreign_n = 0;
         }
-        push_reports(&p, !code, start_ns, code ? 0 : (int64_t)body.n);
-        scrape_cache_end(&t->cache, !code, push_stale, &p);
-        target_forget_metadata(t, false);
+        push_reports(&p, !code, start_ns);
+        end_cache(&p, !code);
         if (commit(&p, &commit_error) != ERR_OK)
             log_warn(&t->scrape->lg, "a scrape was not kept", log_str("target", t->url),
                      log_cstr("err", commit_error.text));

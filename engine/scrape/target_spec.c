@@ -1,6 +1,7 @@
 #include "engine/scrape/target.h"
 
 #include "engine/base/duration.h"
+#include "engine/base/quote.h"
 #include "engine/base/utf8.h"
 #include "engine/model/labels.h"
 #include "engine/model/relabel.h"
@@ -39,8 +40,8 @@ static void discover(const struct scrape_config *job, const struct static_group 
     for (size_t i = 0; i < job->params.n; i++) {
         const struct config_named_list *param = &job->params.items[i];
         if (param->values.n)
-            labels_builder_set(b, arena_printf(a, "__param_%.*s", STR_ARG(param->name)),
-                               param->values.items[0]);
+            set_default(b, arena_printf(a, "__param_%.*s", STR_ARG(param->name)),
+                        param->values.items[0]);
     }
 }
 
@@ -97,13 +98,13 @@ static struct str make_url(const struct scrape_config *job, struct labels_builde
                            struct arena *a)
 {
     struct buf url = {0};
-    const struct str path = labels_builder_get(b, STR("__metrics_path__"));
+    const struct str path = labels_builder_get(b, STR("__metrics_path__")); // as it is meant
     buf_put_str(&url, labels_builder_get(b, STR("__scheme__")));
     buf_put_str(&url, STR("://"));
     buf_put_str(&url, labels_builder_get(b, STR("__address__")));
     if (path.n && path.p[0] != '/')
         buf_put_char(&url, '/');
-    buf_put_str(&url, path);
+    url_encode_paths(path, &url);
     put_params(job, b, &url);
     const struct str text = arena_str(a, buf_str(&url));
     buf_deinit(&url);
@@ -117,7 +118,12 @@ static bool keep_public(struct labels_builder *b, struct arena *a, struct errmsg
     struct label label;
     for (struct labels_iter i = labels_iter(all); labels_next(&i, &label);) {
         if (!utf8_is_valid(label.value)) {
-            err_format(e, "invalid label value for \"%.*s\"", STR_ARG(label.name));
+            struct buf text = {0};
+            buf_put_quoted(&text, label.name);
+            buf_put_str(&text, STR(": "));
+            buf_put_quoted(&text, label.value);
+            err_format(e, "invalid label value for %.*s", STR_ARG(buf_str(&text)));
+            buf_deinit(&text);
             return false;
         }
         if (str_has_prefix(label.name, HIDDEN_PREFIX) || str_has_prefix(label.name, META_PREFIX))
