@@ -8,6 +8,7 @@
 #include "engine/base/calendar.h"
 #include "engine/base/duration.h"
 #include "engine/base/number.h"
+#include "engine/base/quote.h"
 #include "engine/base/util.h"
 #include "engine/model/labels.h"
 
@@ -187,8 +188,14 @@ bool api_parse_time(struct str text, int64_t *out_ms)
 static void bad_value(struct api *api, const char *name, struct str text, const char *what)
 {
     struct errmsg e;
-    err_format(&e, "cannot parse \"%.*s\" to a valid %s", STR_ARG(text), what);
-    api_bad_parameter(api, name, e.text);
+    struct buf quoted = {0};
+    buf_put_quoted(&quoted, text);
+    err_format(&e, "cannot parse %.*s to a valid %s", STR_ARG(buf_str(&quoted)), what);
+    buf_deinit(&quoted);
+    if (str_eq(str_from_c(name), STR("lookback_delta"))) // the one that Prometheus names otherwise
+        api_error(api, API_BAD_DATA, "error parsing lookback delta duration: %s", e.text);
+    else
+        api_bad_parameter(api, name, e.text);
 }
 
 bool api_required_time(struct api *api, const char *name, int64_t *out_ms)
@@ -236,11 +243,15 @@ bool api_limit(struct api *api, const char *name, uint64_t *out)
         *out = (uint64_t)limit;
         return true;
     }
-    if (code == ERR_OK)
+    if (code == ERR_OK) {
         err_format(&e, "limit must be non-negative");
-    else
-        err_format(&e, "strconv.Atoi: parsing \"%.*s\": %s", STR_ARG(text),
+    } else {
+        struct buf quoted = {0};
+        buf_put_quoted(&quoted, text);
+        err_format(&e, "strconv.Atoi: parsing %.*s: %s", STR_ARG(buf_str(&quoted)),
                    code == ERR_LIMIT ? "value out of range" : "invalid syntax");
+        buf_deinit(&quoted);
+    }
     api_bad_parameter(api, name, e.text);
     return false;
 }
