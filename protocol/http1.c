@@ -149,6 +149,8 @@ static err parse_head(struct str bytes, first_line_fn *first, struct http_head *
                       size_t *out_size, struct errmsg *e)
 {
     *out_size = 0;
+    out->method = out->target = out->reason = (struct str){0};
+    out->status = 0;
     out->content_length = -1;
     out->headers_count = 0;
     out->chunked = out->expects_continue = false;

@@ -71,11 +71,14 @@ bool scrape_cache_see(struct scrape_cache *c, struct scrape_line *line)
 {
     if (line->seen == c->scrape)
         return false;
+    // One that was away stands at the end of the order, which is not where this body goes on.
+    const bool has_place = line->seen + 1 == c->scrape || (c->at < c->n && c->order[c->at] == line);
     line->seen = c->scrape;
     if (c->next_n == c->next_capacity)
         c->next = mem_grow(c->next, &c->next_capacity, c->next_n + 1, sizeof *c->next);
     c->next[c->next_n++] = line;
-    follow(c, line);
+    if (has_place)
+        follow(c, line);
     return true;
 }
 

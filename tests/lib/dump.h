@@ -1,0 +1,14 @@
+// Everything a database holds, as text, for tests that look at what came of a flow.
+#ifndef TESTS_LIB_DUMP_H
+#define TESTS_LIB_DUMP_H
+
+#include "engine/base/buf.h"
+#include "engine/tsdb/tsdb.h"
+
+// A line for each series of every shard, sorted: up{job="x"} 1 0 stale, and with times
+// up{job="x"} 1@1700000000000. On a fiber of a shard. Suspends.
+void dump_samples(struct tsdb *db, bool with_times, struct buf *out);
+// The line of the series that begins with name, without it; empty: none such.
+struct str dump_line(const struct buf *dump, const char *series);
+
+#endif

@@ -1,0 +1,46 @@
+// Scraping on shards of its own, of a target that is a web server of ours beside it.
+#ifndef TESTS_UNIT_SCRAPE_SCRAPE_WORLD_H
+#define TESTS_UNIT_SCRAPE_SCRAPE_WORLD_H
+
+#include "engine/http/server.h"
+#include "engine/scrape/scrape.h"
+#include "tests/lib/dump.h"
+#include "tests/lib/in_shards.h"
+
+enum { WORLD_SHARDS_MAX = 4 };
+
+struct scrape_world {
+    void (*script)(struct scrape_world *w);
+    unsigned shards;
+    struct findings found;
+    struct tsdb *db;
+    struct scrape *scrapes[WORLD_SHARDS_MAX];
+    struct prom_config *config;
+    struct http_server *server;
+    struct listener *listener;
+    char folder[64]; // empty: in memory
+    // What the target answers with.
+    struct str body;
+    const char *content_type; // NULL: none
+    int status;
+    int64_t delay_ms;
+    unsigned requests; // that it answered
+    struct buf dump;
+};
+
+// Runs script on shard 0; what it finds is in found.
+void scrape_world_run(struct scrape_world *w);
+// Applies a configuration: a job "j" every 50 ms with these lines (each indented by 2, a newline
+// behind it) over the target; NULL: no job. Suspends.
+void scrape_world_apply(struct scrape_world *w, const char *lines);
+// Waits until the target has been asked count times more, and what came of it is kept. Suspends.
+void scrape_world_scrapes(struct scrape_world *w, unsigned count);
+void scrape_world_nap(int64_t ms); // Suspends.
+// The samples of a series; an @ in it stands for instance="...", job="j", a bare name for name{@}.
+// Fills dump. Suspends.
+struct str scrape_world_samples(struct scrape_world *w, const char *series);
+struct str scrape_world_last(struct scrape_world *w, const char *series); // the last of them
+// The last error of the target. Suspends not.
+void scrape_world_error(struct scrape_world *w, char out[256]);
+
+#endif
