@@ -51,7 +51,7 @@ static inline int str_cmp(struct str a, struct str b)
 
 static inline struct str str_from(struct str s, size_t at)
 {
-    return (struct str){s.p + at, s.n - at};
+    return (struct str){at ? s.p + at : s.p, s.n - at}; // p may be NULL, to which C adds nothing
 }
 
 static inline struct str str_until(struct str s, size_t end)

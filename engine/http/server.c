@@ -116,7 +116,7 @@ static bool read_more(struct conn *c)
 
 static struct str unused(const struct conn *c)
 {
-    return str_make(c->in.p + c->at, c->in.n - c->at);
+    return str_from(buf_str(&c->in), c->at);
 }
 
 static bool send_bytes(struct conn *c, struct str s) // Suspends.

@@ -229,7 +229,9 @@ static err write_tuples(const struct writing *w, struct stream *s, struct errmsg
     for (size_t i = 0; i < w->ix->tuples_n; i++) {
         const struct block_tuple *t = &w->ix->tuples[w->tuples.items[i]];
         buf_put_varint(&s->raw, t->partition - (s->begins ? 0 : partition));
-        put_pairs(w, &s->raw, w->ix->tuple_pairs + t->pairs_at, t->pairs_n);
+        // Where no tuple has pairs there is no array to point into.
+        const uint32_t *pairs = t->pairs_n ? w->ix->tuple_pairs + t->pairs_at : NULL;
+        put_pairs(w, &s->raw, pairs, t->pairs_n);
         partition = t->partition;
         TRY(stream_item_done(s, e));
     }

@@ -267,7 +267,7 @@ static uint32_t define_some(struct wal_encoder *enc, uint32_t number, struct coh
         buf_put_varint(&body, prefix);
         buf_put_varint(&body, suffix);
         buf_put_varint(&body, labels.n - prefix - suffix);
-        buf_put(&body, labels.p + prefix, labels.n - prefix - suffix);
+        buf_put_str(&body, str_until(str_from(labels, prefix), labels.n - prefix - suffix));
         buf_reset(&enc->labels);
         buf_put_str(&enc->labels, labels);
     }
