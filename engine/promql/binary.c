@@ -267,6 +267,7 @@ struct join {
     size_t steps, words;
     uint64_t *many_any; // steps at which the side of many has any series
     uint64_t *seen;     // of the group at work
+    uint64_t *good;     // the steps before the first at which the side of one has a duplicate
 };
 
 static err say_duplicate(struct join *j, size_t group, const struct vec_series *a,
@@ -313,14 +314,10 @@ static err first_duplicate(struct join *j, size_t *out_step)
 }
 
 // On the side of one, a group has one series at a step. The error names what Prometheus meets
-// first: at the first step, in the order of labels, a series whose group has one already.
-static err check_one(struct join *j)
+// first: at the first such step, in the order of labels, a series whose group has one already.
+static err duplicate_at(struct join *j, size_t step)
 {
     const struct match_side *one = j->one;
-    size_t step;
-    TRY(first_duplicate(j, &step));
-    if (step == j->steps)
-        return ERR_OK;
     struct label_index *order = arena_array(j->q->a, one->vec.n, struct label_index);
     size_t *met = arena_array(j->q->a, j->m.map.n, size_t); // of each group: series + 1
     if (!order || !met)
@@ -406,7 +403,7 @@ static err join_pair(struct join *j, struct taken *t, struct labels_builder *b,
 {
     uint64_t both = 0;
     for (size_t w = 0; w < j->words; w++)
-        both |= many->column.present[w] & one->column.present[w];
+        both |= many->column.present[w] & one->column.present[w] & j->good[w];
     if (!both)
         return ERR_OK;
     const struct str labels = joined_labels(j, b, many->labels, one->labels);
@@ -415,7 +412,7 @@ static err join_pair(struct join *j, struct taken *t, struct labels_builder *b,
     struct step_column c;
     TRY(vec_add_new(j->q, out, labels, j->q->options->delayed_name_removal && drop, j->steps, &c));
     for (size_t w = 0; w < j->words; w++)
-        c.present[w] = many->column.present[w] & one->column.present[w];
+        c.present[w] = many->column.present[w] & one->column.present[w] & j->good[w];
     TRY(take_steps(j, t, one_to_one ? (struct str){0} : labels, c.present));
     const bool swapped = j->many == &j->m.right;
     const double *l = swapped ? one->column.v : many->column.v;
@@ -478,31 +475,46 @@ static err join_group(struct join *j, struct taken *t, struct labels_builder *b,
     return join_fillings(j, t, b, group, out);
 }
 
+static err join_make(struct query *q, const struct plan_node *node, struct join *j)
+{
+    *j = (struct join){.q = q, .e = node->expr, .steps = node->steps.n};
+    j->words = steps_words(j->steps);
+    TRY(match_make(q, node, &j->m));
+    const bool swapped = node->expr->binary.matching->card == PROMQL_ONE_TO_MANY;
+    j->many = swapped ? &j->m.right : &j->m.left;
+    j->one = swapped ? &j->m.left : &j->m.right;
+    j->many_any = arena_array(q->a, j->words, uint64_t);
+    j->seen = arena_array(q->a, j->words, uint64_t);
+    j->good = arena_array(q->a, j->words, uint64_t);
+    if (!j->many_any || !j->seen || !j->good)
+        return query_too_many_samples(q->e);
+    for (size_t i = 0; i < j->many->vec.n; i++)
+        for (size_t w = 0; w < j->words; w++)
+            j->many_any[w] |= j->many->vec.series[i].column.present[w];
+    return ERR_OK;
+}
+
+// Prometheus fails at the first step at which anything is wrong: before a duplicate on the side of
+// one is reported, the steps before it are joined.
 static err eval_join(struct query *q, const struct plan_node *node, struct vec *out)
 {
-    struct join j = {.q = q, .e = node->expr, .steps = node->steps.n};
-    j.words = steps_words(j.steps);
-    TRY(match_make(q, node, &j.m));
-    const bool swapped = node->expr->binary.matching->card == PROMQL_ONE_TO_MANY;
-    j.many = swapped ? &j.m.right : &j.m.left;
-    j.one = swapped ? &j.m.left : &j.m.right;
-    j.many_any = arena_array(q->a, j.words, uint64_t);
-    j.seen = arena_array(q->a, j.words, uint64_t);
-    if (!j.many_any || !j.seen)
-        return query_too_many_samples(q->e);
-    for (size_t i = 0; i < j.many->vec.n; i++)
-        for (size_t w = 0; w < j.words; w++)
-            j.many_any[w] |= j.many->vec.series[i].column.present[w];
-    TRY(check_one(&j));
+    struct join j;
+    size_t duplicate;
+    TRY(join_make(q, node, &j));
+    TRY(first_duplicate(&j, &duplicate));
+    for (size_t k = 0; k < duplicate; k++)
+        j.good[k / 64] |= (uint64_t)1 << (k % 64);
     struct labels_builder b = {0};
     struct taken taken = {0};
     arena_init(&taken.scratch, 0);
     err code = ERR_OK;
-    for (size_t g = 0; g < j.m.map.n && !code; g++)
+    for (size_t g = 0; g < j.m.map.n && duplicate > 0 && !code; g++)
         code = join_group(&j, &taken, &b, g, out);
     labels_builder_deinit(&b);
     arena_deinit(&taken.scratch);
     TRY(code);
+    if (duplicate < j.steps)
+        return duplicate_at(&j, duplicate);
     vec_drop_empty(out, j.steps);
     return vec_merge_equal(q, out, j.steps);
 }
