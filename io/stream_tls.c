@@ -202,8 +202,8 @@ __attribute__((noinline)) static err feed(struct stream *s, struct errmsg *e)
     char bytes[FEED_BYTES];
     size_t n = 0;
     TRY(stream_receive(s, bytes, sizeof bytes, &n, e));
-    if (n == 0)
-        return err_set(e, ERR_IO, "unexpected EOF");
+    if (n == 0) // between records it reads as without TLS
+        return err_set(e, ERR_IO, SSL_has_pending(s->ssl) ? "unexpected EOF" : "EOF");
     const int took = BIO_write(SSL_get_rbio(s->ssl), bytes, (int)n);
     assert(took == (int)n); // memory takes everything
     return ERR_OK;

@@ -8,6 +8,7 @@
 #include "io/fiber.h"
 
 enum { REDIRECTS_MAX = 10, INPUT_PART = 16 * 1024, HOST_MAX = 256, RESERVE_MAX = 4 << 20 };
+static const char BROKEN[] = "net/http: HTTP/1.x transport connection broken"; // as Go has it
 
 struct http_client {
     struct http_client_options options;
@@ -17,6 +18,7 @@ struct http_client {
     uint16_t port;
     bool secure;
     bool answered; // a byte of an answer came on this connection for the present request
+    bool in_body;  // its head is complete
     struct http_client_stats stats;
 };
 
@@ -227,7 +229,8 @@ static err read_head(struct http_client *c, struct buf *bytes, struct http_head 
                      size_t *out_size, struct errmsg *e)
 {
     for (;;) {
-        TRY(http_parse_response(buf_str(bytes), head, out_size, e));
+        if (http_parse_response(buf_str(bytes), head, out_size, e) != ERR_OK)
+            return err_wrap(e, ERR_INVALID, "%s", BROKEN);
         if (*out_size && head->status >= 200)
             return ERR_OK;
         if (*out_size) {
@@ -238,7 +241,8 @@ static err read_head(struct http_client *c, struct buf *bytes, struct http_head 
         size_t n;
         TRY(read_some(c, bytes, &n, e));
         if (!n)
-            return err_set(e, ERR_IO, bytes->n ? "unexpected EOF" : "EOF");
+            return bytes->n ? err_set(e, ERR_IO, "%s: unexpected EOF", BROKEN)
+                            : err_set(e, ERR_IO, "EOF");
     }
 }
 
@@ -299,11 +303,23 @@ static bool has_body(struct str method, int status)
     return !str_eq(method, STR("HEAD")) && status != 204 && status != 304;
 }
 
+// The peer takes no more: what it said before may be the answer, or say why (a TLS alert).
+// Suspends.
+static err read_last_words(struct http_client *c, struct http_result *out, size_t *out_size,
+                           struct errmsg *e)
+{
+    struct errmsg said;
+    const err code = read_head(c, &out->head_bytes, &out->head, out_size, &said);
+    if (code == ERR_IO && e && strstr(said.text, "tls: "))
+        *e = said;
+    return code;
+}
+
 // Sends and receives on the present connection. Suspends.
 static err exchange(struct http_client *c, struct str bytes, struct str method, size_t body_max,
                     struct http_result *out, struct errmsg *e)
 {
-    c->answered = false;
+    c->answered = c->in_body = false;
     buf_reset(&out->head_bytes);
     buf_reset(&out->body);
     size_t size;
@@ -311,7 +327,10 @@ static err exchange(struct http_client *c, struct str bytes, struct str method, 
     err code = from_io(stream_write(c->stream, bytes.p, bytes.n, e), e);
     if (!code)
         code = read_head(c, &out->head_bytes, &out->head, &size, e);
+    else if (code == ERR_IO)
+        code = read_last_words(c, out, &size, e);
     if (!code) {
+        c->in_body = true;
         const struct str rest = str_from(buf_str(&out->head_bytes), size);
         if (has_body(method, out->head.status))
             code = read_body(c, out, rest, body_max, &clean, e);
@@ -413,6 +432,7 @@ err http_fetch(struct http_client *c, const struct http_request *request, struct
     struct target first = {0}, t;
     err code = ERR_OK;
     for (int hops = 0;; hops++) {
+        c->in_body = false;
         code = target_of(url, &t, e);
         if (!hops)
             first = t;
@@ -425,12 +445,15 @@ err http_fetch(struct http_client *c, const struct http_request *request, struct
             break;
         if (hops == REDIRECTS_MAX - 1) {
             code = err_set(e, ERR_INVALID, "stopped after %d redirects", REDIRECTS_MAX);
+            url = location;
+            c->in_body = false;
             break;
         }
         method = method_after(method, out->status);
         url = resolve(&t, location, &a);
     }
-    code = name_error(code, method, url, e);
+    if (code && !c->in_body) // Go's errors of reading a body do not name the request
+        code = name_error(code, method, url, e);
     arena_deinit(&a);
     return code;
 }

@@ -45,7 +45,8 @@ void http_client_destroy(struct http_client *c); // Suspends.
 
 // One request, within the fiber's deadline. *out is reset first and keeps its memory. Messages read
 // as Go's: `Get "http://x/": dial tcp 127.0.0.1:1: connect: connection refused`, `context deadline
-// exceeded`. Suspends.
+// exceeded`; those of reading the body without what comes before the last colon. ERR_LIMIT: the
+// body is larger than body_max. Suspends.
 err http_fetch(struct http_client *c, const struct http_request *request, struct http_result *out,
                struct errmsg *e);
 

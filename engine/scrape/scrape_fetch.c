@@ -57,22 +57,27 @@ static err add(struct request *r, bool secret, struct str name, struct str value
     return ERR_OK;
 }
 
-// The text itself, or the file's without the spaces around it.
-static err secret_of(struct request *r, struct str text, struct str path, struct str *out,
-                     struct errmsg *e)
+// A file's text without the spaces around it; what names its kind.
+static err read_secret(struct request *r, const char *what, struct str path, struct str *out,
+                       struct errmsg *e)
 {
-    *out = text;
-    if (!path.n)
-        return ERR_OK;
     struct buf content = {0};
     const struct str terminated = arena_printf(&r->arena, "%.*s", STR_ARG(path));
     err code = path_read(terminated.p, SECRET_MAX, &content, e);
     if (code)
-        code = err_wrap(e, code, "unable to read file %s", terminated.p);
+        code = err_wrap(e, code, "unable to read %s %s", what, terminated.p);
     else
         *out = str_trim(arena_str(&r->arena, buf_str(&content)));
     buf_deinit(&content);
     return code;
+}
+
+// The text itself, or the file's.
+static err secret_of(struct request *r, struct str text, struct str path, struct str *out,
+                     struct errmsg *e)
+{
+    *out = text;
+    return path.n ? read_secret(r, "file", path, out, e) : ERR_OK;
 }
 
 static struct str base64(struct str s, struct arena *a)
@@ -99,8 +104,12 @@ static err add_authorization(struct request *r, const struct http_client_config 
     if (http->basic_auth) {
         const struct basic_auth_config *auth = http->basic_auth;
         struct str user, password;
-        TRY(secret_of(r, auth->username, auth->username_file, &user, e));
-        TRY(secret_of(r, auth->password, auth->password_file, &password, e));
+        err code = secret_of(r, auth->username, auth->username_file, &user, e);
+        if (code)
+            return err_wrap(e, code, "unable to read basic auth username");
+        code = secret_of(r, auth->password, auth->password_file, &password, e);
+        if (code)
+            return err_wrap(e, code, "unable to read basic auth password");
         const struct str pair =
             arena_printf(&r->arena, "%.*s:%.*s", STR_ARG(user), STR_ARG(password));
         const struct str encoded = base64(pair, &r->arena);
@@ -110,7 +119,9 @@ static err add_authorization(struct request *r, const struct http_client_config 
     if (http->authorization) {
         const struct authorization_config *auth = http->authorization;
         struct str credentials;
-        TRY(secret_of(r, auth->credentials, auth->credentials_file, &credentials, e));
+        const err code = secret_of(r, auth->credentials, auth->credentials_file, &credentials, e);
+        if (code)
+            return err_wrap(e, code, "unable to read authorization credentials");
         return add(r, true, STR("Authorization"),
                    arena_printf(&r->arena, "%.*s %.*s", STR_ARG(auth->type), STR_ARG(credentials)),
                    e);
@@ -129,7 +140,7 @@ static err add_configured(struct request *r, const struct http_headers_config *h
             TRY(add(r, true, h->name, h->secrets.items[k], e));
         for (size_t k = 0; k < h->files.n; k++) {
             struct str value;
-            TRY(secret_of(r, (struct str){0}, h->files.items[k], &value, e));
+            TRY(read_secret(r, "headers file", h->files.items[k], &value, e));
             TRY(add(r, true, h->name, value, e));
         }
     }
@@ -225,6 +236,8 @@ err target_fetch(struct target *t, const struct scrape_config *job, struct buf *
     err code = fill_request(&request, t, job, e);
     if (!code)
         code = prepare_client(t, job, &request, e);
+    if (code)
+        code = err_wrap(e, code, "Get \"%.*s\"", STR_ARG(t->url));
     if (!code) {
         const struct http_request get = {.method = STR("GET"),
                                          .url = t->url,

@@ -46,7 +46,7 @@ struct target {
     enum scrape_health health;
     int64_t last_ms; // 0: never
     double last_duration_s;
-    char last_error[256];
+    char last_error[512];
 
     struct target_metadata *metadata; // of its metrics, open addressing by name
     size_t metadata_n, metadata_size;

@@ -1,0 +1,80 @@
+#include "engine/http/media_type.h"
+
+#include "protocol/http1.h"
+
+static struct str trim_left(struct str s)
+{
+    const struct str trimmed = str_trim(s);
+    return trimmed.n ? str_from(s, (size_t)(trimmed.p - s.p)) : str_from(s, s.n);
+}
+
+// Takes the token at the start of *s off it.
+static struct str take_token(struct str *s)
+{
+    size_t n = 0;
+    while (n < s->n && http_is_token(str_make(s->p + n, 1)))
+        n++;
+    const struct str token = str_until(*s, n);
+    *s = str_from(*s, n);
+    return token;
+}
+
+// Takes a quoted string off *s; false: it does not end, or a line does.
+static bool skip_quoted(struct str *s)
+{
+    for (size_t i = 1; i < s->n; i++) {
+        if (s->p[i] == '"') {
+            *s = str_from(*s, i + 1);
+            return true;
+        }
+        if (s->p[i] == '\\' && i + 1 < s->n)
+            i++;
+        else if (s->p[i] == '\r' || s->p[i] == '\n')
+            return false;
+    }
+    return false;
+}
+
+// Takes one `; name=value` off *s.
+static bool skip_parameter(struct str *s)
+{
+    struct str rest = trim_left(str_from(*s, 1));
+    if (!take_token(&rest).n)
+        return false;
+    rest = trim_left(rest);
+    if (!rest.n || rest.p[0] != '=')
+        return false;
+    rest = trim_left(str_from(rest, 1));
+    if (rest.n && rest.p[0] == '"' ? !skip_quoted(&rest) : !take_token(&rest).n)
+        return false;
+    *s = rest;
+    return true;
+}
+
+err media_type_parse(struct str text, struct str *out, struct errmsg *e)
+{
+    const ptrdiff_t semicolon = str_find(text, ';', 0);
+    const struct str media =
+        str_trim(semicolon == STR_NONE ? text : str_until(text, (size_t)semicolon));
+    struct str rest = media;
+    if (!take_token(&rest).n)
+        return err_set(e, ERR_INVALID, "mime: no media type");
+    if (rest.n) {
+        if (rest.p[0] != '/')
+            return err_set(e, ERR_INVALID, "mime: expected slash after first token");
+        rest = str_from(rest, 1);
+        if (!take_token(&rest).n)
+            return err_set(e, ERR_INVALID, "mime: expected token after slash");
+        if (rest.n)
+            return err_set(e, ERR_INVALID, "mime: unexpected content after media subtype");
+    }
+    rest = semicolon == STR_NONE ? (struct str){0} : str_from(text, (size_t)semicolon);
+    while ((rest = trim_left(rest)).n) {
+        if (str_eq(str_trim(rest), STR(";"))) // one at the end is passed over
+            break;
+        if (rest.p[0] != ';' || !skip_parameter(&rest))
+            return err_set(e, ERR_INVALID, "mime: invalid media parameter");
+    }
+    *out = media;
+    return ERR_OK;
+}
