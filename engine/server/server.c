@@ -149,6 +149,10 @@ struct reload {
     struct server *server;
     err code;
     struct errmsg e;
+    struct shard *asked_by; // NULL: by shard 0 itself
+    struct shard_post there, back;
+    bool is_done;
+    struct waiters done;
 };
 
 static void run_reload(void *arg) // on shard 0
@@ -178,13 +182,43 @@ static void run_reload(void *arg) // on shard 0
     waiters_wake_all(&s->reloaded);
 }
 
+static void note_reloaded(void *arg) // on the shard that asked
+{
+    struct reload *r = arg;
+    r->is_done = true;
+    waiters_wake_all(&r->done);
+}
+
+static void reload_for_another(void *arg) // on shard 0
+{
+    struct reload *r = arg;
+    run_reload(r);
+    r->back = (struct shard_post){.class = LOOP_CONTROL, .fn = note_reloaded, .arg = r};
+    shard_post(r->asked_by, &r->back);
+}
+
+// A shard that was called may not call others, and a reload calls all: hence posts, there and back.
+static void ask_for_reload(struct reload *r) // Suspends.
+{
+    waiters_init(&r->done);
+    r->asked_by = shard_self();
+    r->there = (struct shard_post){.class = LOOP_CONTROL, .fn = reload_for_another, .arg = r};
+    fiber_shield_begin();
+    shard_post(shards_at(r->server->shards, 0), &r->there);
+    while (!r->is_done) {
+        const err code = waiters_wait(&r->done);
+        (void)code; // shielded: the flag decides
+    }
+    fiber_shield_end();
+}
+
 err server_reload(struct server *s, struct errmsg *e)
 {
     struct reload r = {.server = s};
     if (shard_index(shard_self()) == 0)
         run_reload(&r);
     else
-        shard_call(shards_at(s->shards, 0), LOOP_CONTROL, run_reload, &r);
+        ask_for_reload(&r);
     if (r.code && e)
         *e = r.e;
     return r.code;
