@@ -102,6 +102,11 @@ def main():
         for fn in SCENARIOS:
             if not wanted or any(w in fn.__name__ for w in wanted):
                 run_scenario(fn.__name__, fn)
+                for process in [p for p in _processes if (p.popen.poll() or 0) < 0]:
+                    Counts.failed += 1
+                    print(f"FAILED {fn.__name__}: {process.name} died of signal {-process.popen.returncode}; its log "
+                          f"ends:\n{process.log()[-3000:]}", flush=True)
+                end_everything()
     finally:
         end_everything()
     print(f"{time.monotonic() - start:.1f} s")
@@ -305,7 +310,8 @@ def ferula(config="", data=None, args=(), **options):
 
 
 def prometheus(config="", data=None, args=(), version="prometheus", **options):
-    return Server(version, peer(version), config, data, ["--web.enable-lifecycle", *args], **options)
+    lifecycle = [] if "--web.enable-lifecycle" in args else ["--web.enable-lifecycle"]
+    return Server(version, peer(version), config, data, [*lifecycle, *args], **options)
 
 
 # ---- HTTP
@@ -442,6 +448,10 @@ class FakeTarget:
     def count(self, path):
         return self.counts.get(path, 0)
 
+    def answer(self, request):
+        """The handler of another FakeTarget that should answer as this one."""
+        return self.handlers.get(request.path, self.default)(request)
+
     def close(self):
         self.listener.close()
         with self.lock:
@@ -482,7 +492,7 @@ class FakeTarget:
                 served += 1
                 if not self._answer(s, method, target, headers, number, served):
                     break
-        except (OSError, ValueError, ssl.SSLError):
+        except (OSError, ValueError, ssl.SSLError, http.client.HTTPException):
             pass
         finally:
             with self.lock:
