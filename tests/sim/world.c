@@ -50,6 +50,7 @@ struct world *world_create(uint64_t seed)
     struct world *w = mem_zalloc(sizeof *w);
     w->seed = seed;
     rng_init(&w->rng, seed);
+    rng_init(&w->secrets, ~seed);
     faults_init(&w->faults, rng_u64(&w->rng));
     w->disk = disk_create(&w->faults);
     network_init(&w->network, &w->faults);
@@ -268,7 +269,7 @@ static void sim_random(struct backend *b, void *p, size_t n)
 {
     uint8_t *to = p;
     for (size_t i = 0; i < n; i++)
-        to[i] = (uint8_t)rng_u64(&of(b)->world->rng);
+        to[i] = (uint8_t)rng_u64(&of(b)->world->secrets);
 }
 
 static void sim_destroy(struct backend *b)

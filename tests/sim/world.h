@@ -38,7 +38,8 @@ struct world_violation {
 
 struct world {
     uint64_t seed;
-    struct rng rng; // order of turns, delays, randomness for programs
+    struct rng rng;     // order of turns, delays
+    struct rng secrets; // randomness for programs
     struct faults faults;
     struct disk *disk;
     struct network network;
