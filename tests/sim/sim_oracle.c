@@ -89,10 +89,8 @@ static void live(void *arg)
 {
     struct run *r = arg;
     struct map_world *m = &r->map;
-    const struct tsdb_options options = {.path = "data",
-                                         .wal_sync_interval_ms = 1000,
-                                         .spill_ms = 20000,
-                                         .seal_ms = 300000};
+    const struct tsdb_options options = {
+        .path = "data", .wal_sync_interval_ms = 1000, .spill_ms = 20000, .seal_ms = 300000};
     struct errmsg e;
     if (tsdb_open(&options, &m->db, &e) != ERR_OK) {
         world_violate(r->world, "open: %s", e.text);

@@ -174,8 +174,9 @@ static void sim_cancel(struct backend *b, struct op *op)
         answer_cancel(wb, f);
         return;
     }
-    if (f->due_ns == INT64_MAX || f->due_ns < w->now_ns)
-        f->due_ns = w->now_ns + (int64_t)rng_below(&w->rng, 3000) * US;
+    const int64_t soon_ns = w->now_ns + (int64_t)rng_below(&w->rng, 3000) * US;
+    if (f->due_ns > soon_ns)
+        f->due_ns = soon_ns;
     faults_note(&w->faults, FAULT_LATE_CANCEL);
 }
 
