@@ -80,3 +80,11 @@ void content_copy(struct content *to, const struct content *from)
     }
     to->size = from->size;
 }
+
+size_t content_memory_bytes(const struct content *c)
+{
+    size_t sum = c->capacity * sizeof *c->pages;
+    for (size_t i = 0; i < c->pages_n; i++)
+        sum += c->pages[i] ? PAGE : 0;
+    return sum;
+}

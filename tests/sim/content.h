@@ -15,6 +15,7 @@ void content_deinit(struct content *c);
 size_t content_read(const struct content *c, int64_t offset, void *p, size_t n); // bytes
 void content_write(struct content *c, int64_t offset, const void *p, size_t n);
 void content_resize(struct content *c, int64_t size); // what is behind a smaller size is gone
+size_t content_memory_bytes(const struct content *c);
 void content_copy(struct content *to, const struct content *from); // to is empty
 
 #endif

@@ -362,6 +362,18 @@ uint64_t disk_used_bytes(const struct disk *d)
     return sum;
 }
 
+size_t disk_memory_bytes(const struct disk *d)
+{
+    size_t sum = 0;
+    for (const struct inode *i = d->inodes; i; i = i->next) {
+        sum += sizeof *i + content_memory_bytes(&i->now) + content_memory_bytes(&i->kept) +
+               (i->names.capacity + i->kept_names.capacity) * sizeof *i->names.items;
+        for (const struct change *c = i->changes; c; c = c->next)
+            sum += sizeof *c + c->n;
+    }
+    return sum;
+}
+
 int32_t inode_write(struct disk *d, struct inode *inode, int64_t offset, const void *p, size_t n)
 {
     if (inode->is_dir)

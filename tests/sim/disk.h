@@ -66,6 +66,7 @@ int32_t disk_rmdir(struct disk *d, const char *path);
 int32_t disk_list(struct disk *d, const char *path, struct buf *out, size_t *out_count);
 void disk_print(const struct disk *d, int64_t now_ns); // to standard error
 uint64_t disk_used_bytes(const struct disk *d);
+size_t disk_memory_bytes(const struct disk *d); // what it takes itself
 
 void inode_stat(const struct inode *inode, struct op_stat *out);
 int32_t inode_write(struct disk *d, struct inode *inode, int64_t offset, const void *p, size_t n);
