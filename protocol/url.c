@@ -41,6 +41,9 @@ static err parse_host(struct str s, struct url *u, struct str text, struct errms
         if (colon != STR_NONE)
             port = str_from(s, (size_t)colon + 1);
     }
+    if (u->host.n && (memchr(u->host.p, '[', u->host.n) || memchr(u->host.p, ']', u->host.n)))
+        return err_set(e, ERR_INVALID, "parse \"%.*s\": invalid character in host name",
+                       STR_ARG(text));
     uint64_t number = 0;
     if (port.n && (number_parse_u64(port, &number) != ERR_OK || number > 65535))
         return err_set(e, ERR_INVALID, "parse \"%.*s\": invalid port \":%.*s\" after host",

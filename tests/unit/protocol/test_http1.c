@@ -125,6 +125,13 @@ static const struct {
     {"1\r\nab", NULL},
     {"ffffffffffffffff1\r\n", NULL},
     {"-1\r\n", NULL},
+    {"5\nhello\r\n0\r\n\r\n", NULL}, // a bare LF: others see another end
+    {"5\r\nhello\n0\r\n\r\n", NULL},
+    {"5\r\rhello\r\n0\r\n\r\n", NULL},
+    {"5;a\rb\nhello\r\n", NULL},
+    {"5\r\nhello\r\r\n", NULL},
+    {" 5\r\nhello\r\n", NULL},
+    {"0x5\r\nhello\r\n", NULL},
 };
 
 Test(http1, reads_chunks_however_they_are_cut)

@@ -15,8 +15,18 @@ static const struct {
     {"http://[::1]:80/", "::1", "/", "", 80, "http://[::1]:80/"},
     {"http://u@a?x", "a", "", "x", 0, "http://u@a?x"},
 };
-static const char *const bad[] = {
-    "", "a", "a/b", "://a", "http:a", "http://a:99999", "http://[::1", "http://a b", "http://a:x"};
+static const char *const bad[] = {"",
+                                  "a",
+                                  "a/b",
+                                  "://a",
+                                  "http:a",
+                                  "http://a:99999",
+                                  "http://[::1",
+                                  "http://a b",
+                                  "http://a:x",
+                                  "http://a]",
+                                  "http://[a[b]",
+                                  "http://u:p%4%20::1]:9090/x"};
 
 Test(url, parse)
 {
@@ -54,6 +64,10 @@ Test(url, forms)
     struct errmsg e;
     cr_assert_eq(form_parse(STR("x=%zz"), &a, &f, &e), ERR_INVALID);
     cr_assert_str_eq(e.text, "invalid URL escape \"%zz\"");
+    cr_assert_eq(form_parse(STR("a%41=%42%4"), &a, &f, &e), ERR_INVALID);
+    cr_assert_str_eq(e.text, "invalid URL escape \"%4\""); // the one that is wrong
+    cr_assert_eq(form_parse(STR("a=1;b=2"), &a, &f, &e), ERR_INVALID);
+    cr_assert_str_eq(e.text, "invalid semicolon separator in query");
     arena_deinit(&a);
 }
 
