@@ -140,6 +140,8 @@ void scrape_cache_end(struct scrape_cache *c, bool forget_old,
     }
     for (size_t i = 0; i < c->next_n; i++)
         c->next[i]->is_new = false;
+    if (forget_old)
+        c->kept = c->scrape;
     struct scrape_line **order = c->order;
     const size_t capacity = c->capacity;
     c->order = c->next;

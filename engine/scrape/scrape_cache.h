@@ -36,6 +36,7 @@ struct scrape_cache {
     struct scrape_line **table; // all lines: open addressing by hash; a power of two
     size_t table_size, live;
     uint32_t scrape; // number of the present scrape, from 1
+    uint32_t kept;   // of the last one that was ended with forget_old
     size_t bytes;
 };
 
@@ -53,6 +54,12 @@ static inline struct scrape_line *scrape_cache_expected(const struct scrape_cach
 struct scrape_line *scrape_cache_find(const struct scrape_cache *c, struct str series);
 // A new line. series is a part of prefix.
 struct scrape_line *scrape_cache_add(struct scrape_cache *c, struct str prefix, struct str series);
+// Whether the last scrape that came to something had the line, or one behind it did.
+static inline bool scrape_cache_was_there(const struct scrape_cache *c,
+                                          const struct scrape_line *line)
+{
+    return line->seen && line->seen >= c->kept;
+}
 // The line stands next in this scrape. False: it was seen in it already.
 bool scrape_cache_see(struct scrape_cache *c, struct scrape_line *line);
 // Ends a scrape: each tracked line that it did not have goes to missing(arg, line), which sees to

@@ -6,7 +6,10 @@
 #include <stdio.h>
 
 #include "engine/base/mem.h"
+#include "engine/base/quote.h"
+#include "engine/base/utf8.h"
 #include "engine/base/util.h"
+#include "engine/http/media_type.h"
 #include "engine/model/labels.h"
 #include "engine/model/relabel.h"
 #include "engine/model/value.h"
@@ -70,10 +73,10 @@ static void pass_deinit(struct pass *p)
 
 // ---- labels
 
-// Labels of the target join those of the sample. With honor_labels the sample's stay, also empty
-// ones, which then take the target's away; otherwise they move to exported_<name>.
+// Labels of the target join those of the sample. With honor_labels the sample's stay, also the
+// empty ones, which then take the target's away; otherwise they move to exported_<name>.
 static void add_target_labels(struct pass *p, struct labels_builder *b, bool honor,
-                              const struct str *names, size_t names_n)
+                              const struct str *empty, size_t empty_n)
 {
     struct label target;
     struct label *conflicts = arena_alloc(&p->arena, labels_count(p->t->labels) * sizeof *conflicts,
@@ -81,9 +84,9 @@ static void add_target_labels(struct pass *p, struct labels_builder *b, bool hon
     size_t conflicts_n = 0;
     for (struct labels_iter i = labels_iter(p->t->labels); labels_next(&i, &target);) {
         if (honor) {
-            bool has = false;
-            for (size_t k = 0; k < names_n && !has; k++)
-                has = str_eq(names[k], target.name);
+            bool has = labels_builder_get(b, target.name).n > 0;
+            for (size_t k = 0; k < empty_n && !has; k++)
+                has = str_eq(empty[k], target.name);
             if (!has)
                 labels_builder_set(b, target.name, target.value);
             continue;
@@ -106,16 +109,33 @@ static void add_target_labels(struct pass *p, struct labels_builder *b, bool hon
     }
 }
 
+// Keeps the first of labels that have the same name; that name, or an empty one. A line may have
+// hundreds of thousands: hence sorted, not each compared with all others.
+static struct str drop_duplicates(struct labels_builder *b)
+{
+    struct str twice = {0};
+    if (!labels_builder_has_duplicates(b)) // which also sorts
+        return twice;
+    size_t n = 1;
+    for (size_t i = 1; i < b->n; i++) {
+        if (!str_eq(b->items[i].name, b->items[n - 1].name))
+            b->items[n++] = b->items[i];
+        else if (!twice.n)
+            twice = b->items[i].name;
+    }
+    b->n = n;
+    return twice;
+}
+
 // The series' final labels in b; false: relabelling dropped it.
 static bool final_labels(struct pass *p, const struct exposition *x, struct labels_builder *b)
 {
-    enum { NAMES_MAX = 256 };
+    enum { EMPTY_MAX = 64 };
     struct scrape *s = p->t->scrape;
     struct exposition_labels walk;
-    struct str names[NAMES_MAX];
-    size_t names_n = 0;
+    struct str empty[EMPTY_MAX];
+    size_t empty_n = 0;
     labels_builder_reset(b);
-    p->twice = (struct str){0};
     exposition_labels_init(&walk, x, &s->scratch);
     for (struct str name, value; exposition_labels_next(&walk, &name, &value);) {
         // The scratch is used again by relabelling: texts with escapes move to the arena.
@@ -123,47 +143,64 @@ static bool final_labels(struct pass *p, const struct exposition *x, struct labe
             value = arena_str(&p->arena, value);
         if (name.p >= s->scratch.p && name.p < s->scratch.p + s->scratch.n)
             name = arena_str(&p->arena, name);
-        labels_builder_set(b, name, value);
-        for (size_t i = 0; i < names_n; i++)
-            if (str_eq(names[i], name))
-                p->twice = name;
-        if (names_n < NAMES_MAX)
-            names[names_n++] = name;
+        if (value.n)
+            labels_builder_push(b, name, value);
+        else if (empty_n < EMPTY_MAX)
+            empty[empty_n++] = name;
     }
-    add_target_labels(p, b, p->job->honor_labels, names, names_n);
+    p->twice = drop_duplicates(b);
+    add_target_labels(p, b, p->job->honor_labels, empty, empty_n);
     return relabel_apply(p->job->metric_relabel.items, p->job->metric_relabel.n, b, &p->arena,
                          &s->scratch) &&
            b->n > 0;
 }
 
+// As %.50s of Go: so many runes.
+static struct str shown(struct str s)
+{
+    size_t n = 0;
+    for (unsigned runes = 0; n < s.n && runes < SHOWN; runes++) {
+        uint32_t rune;
+        n += utf8_decode(str_from(s, n), &rune);
+    }
+    return str_until(s, n);
+}
+
+static err value_too_long(const struct scrape_limits *l, struct str name, const struct label *label,
+                          struct errmsg *e)
+{
+    struct buf quoted = {0};
+    buf_put_quoted(&quoted, shown(label->value));
+    const err code = err_set(e, ERR_LIMIT,
+                             "label_value_length_limit exceeded (metric: %.*s, label name: %.*s, "
+                             "value: %.*s, length: %zu, limit: %llu)",
+                             STR_ARG(name), STR_ARG(shown(label->name)), STR_ARG(buf_str(&quoted)),
+                             label->value.n, (unsigned long long)l->label_value_length);
+    buf_deinit(&quoted);
+    return code;
+}
+
 static err check_limits(const struct pass *p, struct str labels, struct errmsg *e)
 {
     const struct scrape_limits *l = &p->job->limits;
-    const struct str name = labels_value(labels, LABEL_NAME);
-    const int shown = name.n < SHOWN ? (int)name.n : SHOWN;
+    const struct str name = shown(labels_value(labels, LABEL_NAME));
     const size_t count = labels_count(labels);
     if (l->labels && count > l->labels)
         return err_set(e, ERR_LIMIT,
                        "label_limit exceeded (metric: %.*s, number of labels: %zu, limit: %llu)",
-                       shown, name.p, count, (unsigned long long)l->labels);
+                       STR_ARG(name), count, (unsigned long long)l->labels);
     if (!l->label_name_length && !l->label_value_length)
         return ERR_OK;
     struct label label;
     for (struct labels_iter i = labels_iter(labels); labels_next(&i, &label);) {
-        const int label_shown = label.name.n < SHOWN ? (int)label.name.n : SHOWN;
-        const int value_shown = label.value.n < SHOWN ? (int)label.value.n : SHOWN;
         if (l->label_name_length && label.name.n > l->label_name_length)
             return err_set(e, ERR_LIMIT,
                            "label_name_length_limit exceeded (metric: %.*s, label name: %.*s, "
                            "length: %zu, limit: %llu)",
-                           shown, name.p, label_shown, label.name.p, label.name.n,
+                           STR_ARG(name), STR_ARG(shown(label.name)), label.name.n,
                            (unsigned long long)l->label_name_length);
         if (l->label_value_length && label.value.n > l->label_value_length)
-            return err_set(e, ERR_LIMIT,
-                           "label_value_length_limit exceeded (metric: %.*s, label name: %.*s, "
-                           "value: \"%.*s\", length: %zu, limit: %llu)",
-                           shown, name.p, label_shown, label.name.p, value_shown, label.value.p,
-                           label.value.n, (unsigned long long)l->label_value_length);
+            return value_too_long(l, name, &label, e);
     }
     return ERR_OK;
 }
@@ -260,8 +297,9 @@ static void take_sample(struct pass *p, struct scrape_line *line,
 {
     struct scrape_stats *stats = &p->t->scrape->stats;
     const bool own_time = sample->has_time && p->job->honor_timestamps;
+    const int64_t ms = own_time ? sample->time_ms : p->ms;
+    const bool was_there = scrape_cache_was_there(&p->t->cache, line);
     const bool is_first = scrape_cache_see(&p->t->cache, line);
-    p->scraped++;
     if (line->is_dropped)
         return;
     p->kept++; // also what is there twice: what the target exposes, less what relabelling drops
@@ -272,8 +310,9 @@ static void take_sample(struct pass *p, struct scrape_line *line,
     p->limited++;
     if (is_over_limit(p))
         return;
+    p->added += is_first && !was_there && ms <= p->ms + FUTURE_MS;
     line->will_track = !own_time || p->job->track_timestamps_staleness;
-    push(p, line, own_time ? sample->time_ms : p->ms, sample->bits);
+    push(p, line, ms, sample->bits);
 }
 
 // A series that the cache does not know. Beyond the sample limit it is only counted: it takes no
@@ -286,17 +325,16 @@ static err add_line(struct pass *p, const struct exposition *x, struct str body,
     struct str labels = {0};
     const bool is_dropped = !final_labels(p, x, b);
     if (!is_dropped) {
-        if (p->twice.n)
-            return err_set(e, ERR_INVALID, "label name \"%.*s\" is not unique: invalid sample",
-                           STR_ARG(p->twice));
         labels = labels_builder_finish(b, &p->arena);
-        const err code = check_labels(p, labels, e);
+        err code = check_labels(p, labels, e);
+        if (!code && p->twice.n && labels_value(labels, p->twice).n) // relabelling left it there
+            code = err_set(e, ERR_INVALID, "label name \"%.*s\" is not unique: invalid sample",
+                           STR_ARG(p->twice));
         if (code) {
             t->scrape->stats.exceeded_label_limits += code == ERR_LIMIT;
             return code;
         }
         if (p->job->limits.samples && p->limited >= p->job->limits.samples) {
-            p->scraped++;
             p->kept++;
             p->limited++;
             *out = NULL;
@@ -309,10 +347,8 @@ static err add_line(struct pass *p, const struct exposition *x, struct str body,
     line->is_dropped = is_dropped;
     line->type = (uint8_t)x->type;
     line->format = (uint8_t)x->format;
-    if (!is_dropped) {
+    if (!is_dropped)
         place(t, line, labels);
-        p->added++;
-    }
     *out = line;
     return ERR_OK;
 }
@@ -320,6 +356,7 @@ static err add_line(struct pass *p, const struct exposition *x, struct str body,
 static err take_line(struct pass *p, const struct exposition *x, struct str body, struct errmsg *e)
 {
     struct scrape_line *line = scrape_cache_find(&p->t->cache, x->series);
+    p->scraped++; // also one that fails the scrape
     if (!line)
         TRY(add_line(p, x, body, &line, e));
     p->t->scrape->stats.exemplars_dropped += x->has_exemplar;
@@ -338,6 +375,7 @@ static err parse(struct pass *p, enum exposition_format format, struct str body,
         struct scrape_line *line = scrape_cache_expected(&t->cache);
         if (line && exposition_take(&x, str_make(line->prefix, line->prefix_n), &sample)) {
             t->scrape->stats.lines_expected++;
+            p->scraped++;
             take_sample(p, line, &sample);
         } else {
             enum exposition_event event;
@@ -563,9 +601,9 @@ static void push_stale(void *arg, struct scrape_line *line)
 static bool format_of(const struct scrape_config *job, struct str type, enum exposition_format *out,
                       struct errmsg *e)
 {
-    struct str rest = type, media = {0};
-    str_split(&rest, ';', &media);
-    media = str_trim(media);
+    struct str media = {0};
+    struct errmsg why;
+    const err malformed = type.n ? media_type_parse(type, &media, &why) : ERR_OK;
     if (str_eq_nocase(media, STR("application/openmetrics-text"))) {
         *out = EXPOSITION_OPENMETRICS;
         return true;
@@ -590,9 +628,14 @@ static bool format_of(const struct scrape_config *job, struct str type, enum exp
     }
     if (str_eq_nocase(media, STR("application/vnd.google.protobuf")))
         err_format(e, "received protobuf, which is not supported yet");
-    else if (!media.n)
+    else if (!type.n)
         err_format(e, "non-compliant scrape target sending blank Content-Type and no "
                       "fallback_scrape_protocol specified for target");
+    else if (malformed)
+        err_format(e,
+                   "cannot parse Content-Type \"%.*s\" and no fallback_scrape_protocol for "
+                   "target\n%s",
+                   STR_ARG(type), why.text);
     else
         err_format(e,
                    "received unsupported Content-Type \"%.*s\" and no fallback_scrape_protocol "
@@ -659,7 +702,8 @@ static void note_result(struct target *t, err code, const struct errmsg *e, int6
                   log_str("target", t->url), log_cstr("err", e->text));
 }
 
-// What was not seen is stale; what was not seen for long is forgotten when the target answers, or
+// What was not seen is stale; what was not seen for long is forgotten when the target says
+// something, or
 // when failing scrapes bring new lines each time.
 static void end_cache(struct pass *p, bool succeeded)
 {
@@ -692,7 +736,7 @@ void target_scrape(struct target *t)
             p.n = p.foreign_n = 0;
         }
         push_reports(&p, !code, start_ns);
-        end_cache(&p, !code);
+        end_cache(&p, !code && body.n > 0);
         if (commit(&p, &commit_error) != ERR_OK)
             log_warn(&t->scrape->lg, "a scrape was not kept", log_str("target", t->url),
                      log_cstr("err", commit_error.text));
