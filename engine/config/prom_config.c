@@ -281,20 +281,36 @@ static err check_agent(const struct prom_config *c, struct errmsg *e)
     return field ? err_set(e, ERR_INVALID, "field %s is not allowed in agent mode", field) : ERR_OK;
 }
 
+static bool is_same_thing(const struct yaml_unsupported *a, const struct yaml_unsupported *b)
+{
+    return str_eq(a->file, b->file) && str_eq(a->what, b->what);
+}
+
+// What the file asks for at index i, with all lines that do; nothing if it was said before.
+static void put_unsupported(const struct yaml_decoder *d, size_t i, struct buf *out)
+{
+    const struct yaml_unsupported *const all = d->unsupported;
+    for (size_t k = 0; k < i; k++)
+        if (is_same_thing(&all[k], &all[i]))
+            return;
+    if (i && str_eq(all[i].file, all[i - 1].file))
+        buf_put_str(out, STR(", "));
+    else
+        buf_printf(out, "%s%.*s: ", i ? "; " : "", STR_ARG(all[i].file));
+    buf_printf(out, "line %u", all[i].line);
+    for (size_t k = i + 1; k < d->unsupported_n; k++)
+        if (is_same_thing(&all[k], &all[i]))
+            buf_printf(out, "+%u", all[k].line);
+    buf_printf(out, ": %.*s", STR_ARG(all[i].what));
+}
+
 // Silence would mean alerts that never fire and samples that go nowhere: all of it is named at
 // once.
 static err refuse_unsupported(const struct yaml_decoder *d, struct errmsg *e)
 {
     struct buf all = {0};
-    for (size_t i = 0; i < d->unsupported_n; i++) {
-        const struct yaml_unsupported *const u = &d->unsupported[i];
-        const bool same_file = i && str_eq(u->file, d->unsupported[i - 1].file);
-        if (same_file)
-            buf_printf(&all, ", line %u: %.*s", u->line, STR_ARG(u->what));
-        else
-            buf_printf(&all, "%s%.*s: line %u: %.*s", i ? "; " : "", STR_ARG(u->file), u->line,
-                       STR_ARG(u->what));
-    }
+    for (size_t i = 0; i < d->unsupported_n; i++)
+        put_unsupported(d, i, &all);
     const err code = err_set(e, ERR_INVALID, "not supported by this version (%zu): %.*s",
                              d->unsupported_n, STR_ARG(buf_str(&all)));
     buf_deinit(&all);
