@@ -1,0 +1,123 @@
+// Label questions over two shards: answers sorted, each once, as over one.
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "engine/base/util.h"
+#include "engine/model/labels.h"
+#include "engine/server/fan.h"
+#include "engine/tsdb/tsdb.h"
+#include "tests/lib/in_shards.h"
+
+enum { INSTANCES = 60 };
+
+struct world {
+    struct findings found;
+    struct tsdb *db;
+    char folder[64];
+};
+
+// Each shard writes the series that it owns: m{instance, job, zone} of every instance.
+static void fill_shard(void *arg)
+{
+    struct tsdb *db = *(struct tsdb **)arg;
+    struct arena a;
+    struct tsdb_sample samples[INSTANCES];
+    size_t n = 0;
+    struct errmsg e;
+    arena_init(&a, 0);
+    for (int i = 0; i < INSTANCES; i++) {
+        struct labels_builder b = {0};
+        labels_builder_set(&b, LABEL_NAME, STR("m"));
+        labels_builder_set(&b, STR("job"), STR("j"));
+        labels_builder_set(&b, STR("instance"), arena_printf(&a, "i%02d", i));
+        labels_builder_set(&b, STR("zone"), i % 2 ? STR("odd") : STR("even"));
+        const struct str labels = labels_builder_finish(&b, &a);
+        labels_builder_deinit(&b);
+        if (tsdb_owner(db, tsdb_partition(db, labels)) != shard_index(shard_self()))
+            continue;
+        const uint64_t ref = tsdb_series(db, labels, labels_hash(labels, tsdb_hash_seed(db)), 1);
+        samples[n++] = (struct tsdb_sample){ref, 1000000, 1};
+    }
+    struct tsdb_commit c = {.samples = samples, .n = n, .max_t_ms = INT64_MAX};
+    if (tsdb_commit(db, &c, &e) != ERR_OK || c.counts[TSDB_APPENDED] != n || n == INSTANCES)
+        abort();
+    arena_deinit(&a);
+}
+
+static size_t ask(struct world *w, struct fan_question q, struct arena *a, struct str **out)
+{
+    size_t n = 0;
+    struct errmsg e = {0};
+    q.storage = tsdb_storage(w->db);
+    q.mint = INT64_MIN;
+    q.maxt = INT64_MAX;
+    want(&w->found, fan_ask(&q, a, out, &n, &e) == ERR_OK, "%s", e.text);
+    return n;
+}
+
+static void questions(struct world *w, struct arena *a)
+{
+    static const char *const names[] = {"__name__", "instance", "job", "zone"};
+    const struct matcher odd = {.kind = MATCHER_EQ, .name = STR("zone"), .value = STR("odd")};
+    const struct matcher m = {.kind = MATCHER_EQ, .name = LABEL_NAME, .value = STR("m")};
+    const struct matcher none = {.kind = MATCHER_EQ, .name = LABEL_NAME, .value = STR("x")};
+    const struct fan_selector both[] = {{&odd, 1}, {&m, 1}}, nothing[] = {{&none, 1}};
+    struct str *items;
+    size_t n = ask(w, (struct fan_question){.kind = FAN_NAMES}, a, &items);
+    want(&w->found, n == countof(names), "%zu names", n);
+    for (size_t i = 0; i < n && i < countof(names); i++)
+        want(&w->found, str_eq(items[i], str_from_c(names[i])), "%.*s", STR_ARG(items[i]));
+    n = ask(w, (struct fan_question){.kind = FAN_VALUES, .name = STR("instance")}, a, &items);
+    want(&w->found, n == INSTANCES, "%zu values", n);
+    for (size_t i = 1; i < n; i++)
+        want(&w->found, str_cmp(items[i - 1], items[i]) < 0);
+    n = ask(
+        w,
+        (struct fan_question){
+            .kind = FAN_VALUES, .name = STR("instance"), .selectors = both, .selectors_count = 1},
+        a, &items);
+    want(&w->found, n == INSTANCES / 2, "%zu odd ones", n);
+    n = ask(w, (struct fan_question){.kind = FAN_SERIES, .selectors = both, .selectors_count = 2},
+            a, &items); // what both select is there once
+    want(&w->found, n == INSTANCES, "%zu series", n);
+    for (size_t i = 1; i < n; i++)
+        want(&w->found, labels_cmp(items[i - 1], items[i]) < 0);
+    n = ask(w, (struct fan_question){.kind = FAN_VALUES, .name = STR("instance"), .limit = 5}, a,
+            &items); // more than asked for says that there is more; the first ones are the first
+    want(&w->found, n > 5 && str_eq(items[0], STR("i00")) && str_eq(items[4], STR("i04")));
+    n = ask(w,
+            (struct fan_question){.kind = FAN_SERIES, .selectors = nothing, .selectors_count = 1},
+            a, &items);
+    want(&w->found, n == 0);
+}
+
+static void run(void *arg)
+{
+    struct world *w = arg;
+    struct errmsg e = {0};
+    const struct tsdb_options options = {.path = w->folder, .wal_sync = TSDB_WAL_SYNC_NONE};
+    struct arena a;
+    want(&w->found, tsdb_open(&options, &w->db, &e) == ERR_OK, "%s", e.text);
+    if (!w->db)
+        return;
+    struct tsdb *dbs[2] = {w->db, w->db};
+    shard_call_all(LOOP_CONTROL, fill_shard, dbs, sizeof *dbs, NULL);
+    arena_init(&a, 0);
+    questions(w, &a);
+    arena_deinit(&a);
+    want(&w->found, tsdb_close(w->db, &e) == ERR_OK, "%s", e.text);
+}
+
+Test(fan, two_shards)
+{
+    static struct world w;
+    char command[128];
+    snprintf(w.folder, sizeof w.folder, "/tmp/ferula-fan-XXXXXX");
+    cr_assert(mkdtemp(w.folder) != NULL);
+    in_shards(2, SHARD_BACKEND_AUTO, run, &w, &w.found);
+    snprintf(command, sizeof command, "rm -rf '%s'", w.folder);
+    cr_assert_eq(system(command), 0);
+    cr_assert_str_eq(w.found.text, "", "%s", w.found.text);
+}
