@@ -116,7 +116,10 @@ static void put_i64(struct line *line, const char *key, int64_t value)
 static void put_time(struct line *line, int64_t wall_ms)
 {
     char text[CALENDAR_TEXT_MAX];
-    put_str(line, "time", str_make(text, calendar_format(wall_ms, text)));
+    const int ms = (int)(wall_ms % 1000); // always three digits, as Prometheus's logs have them
+    size_t n = calendar_format(wall_ms - ms, text) - 1;
+    n += (size_t)snprintf(text + n, sizeof text - n, ".%03dZ", ms);
+    put_str(line, "time", str_make(text, n));
 }
 
 void log_write(const struct logger *lg, enum log_level level, const char *msg,
