@@ -240,8 +240,13 @@ static err replay_part(struct replay *r, const struct part *part, struct errmsg 
 
 // ---- the stream
 
-// A header that was never written, or not to its last byte, is no damage: the file was made, or
-// taken from another segment and its header cleared, when the machine stopped.
+// A header that was never written, or not to its last byte, or that was being cleared, is no
+// damage: the file was made, or taken from another segment, when the machine stopped.
+static bool is_unfinished(const uint8_t *p)
+{
+    return p[0] == 0 || p[WAL_SEGMENT_HEADER_BYTES - 1] == 0;
+}
+
 static err load_header(struct replay *r, struct part *part, struct errmsg *e)
 {
     const uint8_t *p;
@@ -255,7 +260,7 @@ static err load_header(struct replay *r, struct part *part, struct errmsg *e)
     if (code == ERR_INVALID)
         return err_wrap(e, code, "%s", r->file.path);
     if (code != ERR_OK)
-        part->state = p[WAL_SEGMENT_HEADER_BYTES - 1] ? PART_DAMAGED : PART_EMPTY;
+        part->state = is_unfinished(p) ? PART_EMPTY : PART_DAMAGED;
     else if (part->header.stream.epoch == r->stream.epoch &&
              part->header.stream.shard == r->stream.shard && part->header.number == part->number)
         part->state = PART_GOOD;
@@ -300,16 +305,19 @@ static err list_parts(struct replay *r, uint64_t from, struct errmsg *e)
     return code;
 }
 
-static err replay_parts(struct replay *r, uint64_t from, struct errmsg *e)
+static err replay_parts(struct replay *r, const struct wal_mark *mark, struct errmsg *e)
 {
-    TRY(list_parts(r, from, e));
+    TRY(list_parts(r, mark->segment, e));
     for (size_t i = 0; i < r->parts_count; i++)
         TRY(load_header(r, &r->parts[i], e));
     look_ahead(r);
     r->progress.segments = r->parts_count;
-    uint64_t number = from;
+    uint64_t number = mark->segment;
     for (size_t i = 0; i < r->parts_count; i++) {
         const struct part *part = &r->parts[i];
+        // Those before it went when nothing came to them any more.
+        if (i == 0 && part->state == PART_GOOD && part->header.first_seq <= mark->seq)
+            number = part->number;
         if (number > 0 && part->number != number)
             report(r, number, 0, 0, 0, "missing segment");
         number = part->number + 1;
@@ -330,7 +338,7 @@ err wal_replay_stream(const char *dir, const struct wal_mark *mark,
         .decoder = wal_decoder_create(ops, arg, mark->seq),
         .file = {.fd = -1},
     };
-    const err code = replay_parts(&r, mark->segment, e);
+    const err code = replay_parts(&r, mark, e);
     if (out)
         *out = r.progress;
     wal_decoder_destroy(r.decoder);
