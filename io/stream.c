@@ -169,9 +169,10 @@ bool stream_is_tls(const struct stream *s)
 void stream_abort(struct stream *s)
 {
     s->aborted = true;
-    if (s->reading)
+    // One that has ended already, whose fiber has not run since, is not in flight any more.
+    if (s->reading && s->reading->in_flight)
         loop_cancel(loop_current(), s->reading);
-    if (s->writing)
+    if (s->writing && s->writing->in_flight)
         loop_cancel(loop_current(), s->writing);
 }
 
