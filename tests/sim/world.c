@@ -56,7 +56,7 @@ struct world *world_create(uint64_t seed)
     network_init(&w->network, &w->faults);
     w->now_ns = start_ns;
     w->wall_offset_ms = start_wall_ms;
-    w->look_ns = 50 + (int64_t)rng_below(&w->rng, 1000);
+    w->look_ns = 50 + (int64_t)rng_below(&w->rng, 1000ull << rng_below(&w->rng, 7));
     w->delay_ns = 10 * US + (int64_t)rng_below(&w->rng, 2000) * US;
     return w;
 }
@@ -336,6 +336,9 @@ static bool turn_one(struct world *w, struct world_backend *wb)
     w->turns++;
     if (took > w->turn_cpu_ns_max)
         w->turn_cpu_ns_max = took;
+    if (w->verbose && took > 2 * MS)
+        fprintf(stderr, "%12.6f a turn took %.1f ms of CPU\n", (double)w->now_ns / 1e9,
+                (double)took / 1e6);
     return any;
 }
 
@@ -356,6 +359,19 @@ static int64_t next_event_ns(const struct world *w)
     return next;
 }
 
+static void check_owners(struct world *w)
+{
+    for (unsigned i = 0; i < w->backends_n; i++) {
+        const struct list *flights = &w->backends[i]->flights;
+        for (struct list *l = flights->next; l != flights; l = l->next) {
+            const struct flight *f = container_of(l, struct flight, link);
+            if (!f->is_ghost && !has_owner(f))
+                world_violate(w, "operation %u is in flight and its owner is gone",
+                              f->as_submitted.kind);
+        }
+    }
+}
+
 bool world_turn(struct world *w, int64_t until_ns)
 {
     struct world_backend *order[WORLD_SHARDS_MAX];
@@ -367,6 +383,7 @@ bool world_turn(struct world *w, int64_t until_ns)
         any |= turn_one(w, order[at]);
         order[at] = order[i - 1];
     }
+    check_owners(w);
     if (any)
         return true;
     const int64_t next = next_event_ns(w);
