@@ -149,8 +149,10 @@ def sanitized(compiler, kinds, suites):
 
 def check_leaks_are_seen(result, folder, reports, env):
     """A program that leaks on purpose must be reported: otherwise the check above says nothing."""
+    before = set(os.listdir(reports))
     run([os.path.join(folder, "tests/lib/leaks_on_purpose")], env={**os.environ, **env})
-    if any(name.startswith(("leak", "asan")) for name in os.listdir(reports)):
+    # Whose log_path a report goes to is the compiler's choice.
+    if set(os.listdir(reports)) - before:
         result.add(1, 0)
     else:
         result.fail("a leak on purpose was not reported")
