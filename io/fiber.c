@@ -283,6 +283,11 @@ void fiber_shield_end(void)
     self->shields--;
 }
 
+bool fiber_is_shielded(void)
+{
+    return self_of_turn()->shields > 0;
+}
+
 void fiber_no_suspend_begin(void)
 {
     self_of_turn()->no_suspends++;

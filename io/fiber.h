@@ -43,6 +43,7 @@ err fiber_status(void); // ERR_OK, ERR_CANCELED or ERR_TIMEOUT: what the next wa
 // these.
 void fiber_shield_begin(void);
 void fiber_shield_end(void);
+bool fiber_is_shielded(void);
 
 // A pointer of the running fiber for engine/shard: the call it serves. NULL at its start.
 void *fiber_local(void);

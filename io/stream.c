@@ -139,7 +139,8 @@ void stream_close(struct stream *s)
         return;
     assert(!s->reading && !s->writing);
     stream_when_readable_cancel(s);
-    if (!s->aborted && !s->is_cut && fiber_status() == ERR_OK) {
+    // Behind a shield nothing would bound the goodbye, and the deadline cannot be put back.
+    if (!s->aborted && !s->is_cut && !fiber_is_shielded() && fiber_status() == ERR_OK) {
         const int64_t deadline = fiber_deadline(), soon = clock_mono_ns() + GOODBYE_NS;
         if (soon < deadline)
             fiber_set_deadline(soon);

@@ -46,11 +46,7 @@ static void disconnect(struct http_client *c) // Suspends.
 {
     struct stream *stream = c->stream;
     c->stream = NULL;
-    if (!stream)
-        return;
-    fiber_shield_begin();
     stream_close(stream);
-    fiber_shield_end();
 }
 
 void http_client_destroy(struct http_client *c)

@@ -77,9 +77,7 @@ const struct http_server_stats *http_server_stats(const struct http_server *s)
 static void conn_close(struct conn *c) // Suspends.
 {
     struct http_server *s = c->server;
-    fiber_shield_begin();
     stream_close(c->stream);
-    fiber_shield_end();
     timer_cancel(&c->idle);
     arena_deinit(&c->arena);
     buf_deinit(&c->in);
