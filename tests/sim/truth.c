@@ -274,6 +274,11 @@ void truth_recovered(struct truth *t, bool power_lost, int64_t now_ns)
         size_t kept = 0;
         for (size_t k = 0; k < s->n; k++) {
             struct truth_sample *x = &s->samples[k];
+            if (!x->is_recovered && is_expired(t, x->t_ms)) {
+                x->state = TRUTH_EXPIRED; // in a file that one part still looks at, maybe
+                s->samples[kept++] = *x;
+                continue;
+            }
             if (!x->is_recovered) {
                 t->samples_gone++;
                 continue;
