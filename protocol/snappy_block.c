@@ -9,7 +9,7 @@ err snappy_block_decompress(struct str in, size_t limit, struct buf *out, struct
     if (snappy_uncompressed_length(in.p, in.n, &size) != SNAPPY_OK)
         return err_set(e, ERR_INVALID, "snappy: corrupt input");
     if (size > limit)
-        return err_set(e, ERR_LIMIT, "snappy: decoded size of %zu bytes is above the limit of %zu",
+        return err_set(e, ERR_LIMIT, "snappy: decoded length %zu exceeds limit %zu",
                        size, limit);
     // A copy is at most 64 bytes from 3: what declares more is a lie, and would have us allocate
     // it.

@@ -71,6 +71,7 @@ struct part {
 
     enum tsdb_outcome worst;
     struct item *worst_item;
+    int64_t worst_ms;
     err code;
     struct errmsg e;
 };
@@ -89,15 +90,22 @@ static size_t fill_samples(struct part *p, struct tsdb_sample *samples, struct i
             continue;
         }
         struct remote_write_samples walk = remote_write_samples(&item->series);
-        for (struct remote_write_sample s; remote_write_samples_next(&walk, &s); n++) {
+        int64_t newest_ms = INT64_MIN;
+        for (struct remote_write_sample s; remote_write_samples_next(&walk, &s);) {
+            // Prometheus compares with what was there before the request, and drops in silence what
+            // does not follow its neighbour within it.
+            if (p->late_ms == 0 && s.time_ms <= newest_ms)
+                continue;
+            newest_ms = s.time_ms;
             samples[n] = (struct tsdb_sample){item->ref, s.time_ms, s.bits};
-            owners[n] = item;
+            owners[n++] = item;
         }
     }
     return n;
 }
 
-static void judge(struct part *p, const uint8_t *outcomes, struct item **owners, size_t n)
+static void judge(struct part *p, const struct tsdb_sample *samples, const uint8_t *outcomes,
+                  struct item **owners, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         const enum tsdb_outcome outcome = outcomes[i];
@@ -107,6 +115,7 @@ static void judge(struct part *p, const uint8_t *outcomes, struct item **owners,
         } else if (outcome >= TSDB_DUPLICATE && !p->worst_item) {
             p->worst = outcome;
             p->worst_item = owners[i];
+            p->worst_ms = samples[i].t_ms;
         }
     }
 }
@@ -127,7 +136,7 @@ static void keep_part(void *arg) // on the owner; Suspends.
     c.n = fill_samples(p, samples, owners);
     p->code = tsdb_commit(p->db, &c, &p->e);
     if (!p->code) {
-        judge(p, outcomes, owners, c.n);
+        judge(p, samples, outcomes, owners, c.n);
         for (size_t i = 0; i < TSDB_OUTCOME_COUNT; i++)
             p->counts[i] += c.counts[i];
     }
@@ -285,6 +294,7 @@ static void merge_parts(struct part *parts, const struct part *first, unsigned c
         if (first[i].worst_item) {
             p->worst = first[i].worst;
             p->worst_item = first[i].worst_item;
+            p->worst_ms = first[i].worst_ms;
         }
         if (first[i].code) {
             p->code = first[i].code;
@@ -353,6 +363,8 @@ static void answer_rejected(struct request *q, const struct part *p, struct http
 {
     struct buf text = {0};
     buf_put_str(&text, str_from_c(outcome_text(p->worst)));
+    if (p->worst == TSDB_OUT_OF_BOUNDS && p->worst_ms > p->max_t_ms)
+        buf_put_str(&text, STR(": timestamp is too far in the future"));
     if (q->r->options.late_ms) { // ours: the good part was kept, so say which was not
         struct item *item = p->worst_item;
         if (item->labels.n || resolve(q->r, item, q->a)) {
@@ -459,12 +471,17 @@ static bool check_headers(struct http_exchange *x)
             return false;
     }
     const struct str encoding = http_header(x->head, STR("Content-Encoding"));
-    if (encoding.n && !str_eq(encoding, STR("snappy")))
+    if (encoding.n && !str_eq_nocase(encoding, STR("snappy")))
         return refuse_type(x, arena_printf(x->arena,
                                            "%.*s encoding (compression) is not accepted by this "
                                            "server; only snappy is acceptable\n",
                                            STR_ARG(encoding)));
     return true;
+}
+
+static void answer_line(struct http_exchange *x, int status, const char *text)
+{
+    http_answer_text(x, status, arena_printf(x->arena, "%s\n", text).p);
 }
 
 // Reads and decompresses the body; false: answered.
@@ -476,12 +493,12 @@ static bool read_request(struct receiver *r, struct http_exchange *x, struct buf
     if (code == ERR_CANCELED)
         return false;
     if (code) {
-        http_answer_text(x, code == ERR_LIMIT ? 413 : 400, e.text);
+        answer_line(x, code == ERR_LIMIT ? 413 : 400, e.text);
         return false;
     }
     r->stats.bytes += body.n;
     if (snappy_block_decompress(body, DECODED_MAX, out, &e) != ERR_OK) {
-        http_answer_text(x, 400, e.text);
+        answer_line(x, 400, e.text);
         return false;
     }
     r->stats.decoded_bytes += out->n;
@@ -504,7 +521,7 @@ void receiver_handle(struct receiver *r, struct http_exchange *x)
         struct request q = {.r = r, .a = x->arena};
         const uint64_t histograms = r->stats.histograms_refused;
         if (walk(&q, buf_str(&body), &e) != ERR_OK) {
-            http_answer_text(x, 400, e.text);
+            answer_line(x, 400, e.text);
         } else {
             const bool had_histograms = r->stats.histograms_refused != histograms;
             const uint64_t source = hash64(x->peer->ip, sizeof x->peer->ip, x->peer->port);
