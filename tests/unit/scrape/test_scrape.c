@@ -215,6 +215,7 @@ static void reload_under_way(struct scrape_world *w)
         }
     scrape_world_apply(w, "  metric_relabel_configs: [{target_label: extra, replacement: z}]\n");
     scrape_world_scrapes(w, 4);
+    scrape_world_nap(800); // what was replaced ends two intervals later, or more on a busy machine
     want_last(w, "b{@, x=\"y\"}", "stale"); // the name it had before
     want_last(w, "b{extra=\"z\", @, x=\"y\"}", "2");
     want_last(w, "up", "1");
