@@ -248,13 +248,12 @@ void http_add_header(struct http_exchange *x, const char *name, struct str value
     x->headers[x->headers_count++] = (struct http_header){str_from_c(name), value};
 }
 
-// gzip or deflate: the first the client names, as Prometheus takes it, whatever its q.
+// gzip or deflate: the first the client names without a q, as Prometheus takes it.
 static struct str choose_encoding(const struct http_exchange *x)
 {
     struct str accept = http_header(x->head, STR("Accept-Encoding"));
     for (struct str part; x->compress && str_split(&accept, ',', &part);) {
-        const ptrdiff_t end = str_find(part, ';', 0);
-        const struct str name = str_trim(end == STR_NONE ? part : str_until(part, (size_t)end));
+        const struct str name = str_trim(part);
         if (str_eq(name, STR("gzip")) || str_eq(name, STR("deflate")))
             return name;
     }
@@ -331,6 +330,8 @@ void http_answer(struct http_exchange *x, int status, const char *content_type, 
 
 void http_answer_text(struct http_exchange *x, int status, const char *text)
 {
+    if (status >= 400)
+        http_add_header(x, "X-Content-Type-Options", STR("nosniff")); // as Go's http.Error
     http_answer(x, status, "text/plain; charset=utf-8", str_from_c(text));
 }
 

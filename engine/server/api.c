@@ -12,7 +12,7 @@
 #include "engine/base/util.h"
 #include "engine/model/labels.h"
 
-enum { FORM_BODY_MAX = 10 << 20, FLUSH_FROM = 256 * 1024, NOTES_MAX = 10 };
+enum { FORM_BODY_MAX = 10 << 20, FLUSH_FROM = 256 * 1024, NOTES_MAX = 10, NS_PER_MS = 1000000 };
 
 static const struct {
     const char *name;
@@ -209,26 +209,48 @@ bool api_required_time(struct api *api, const char *name, int64_t *out_ms)
 
 bool api_time(struct api *api, const char *name, int64_t *out_ms)
 {
-    return !api_get(api, name).n || api_required_time(api, name, out_ms);
+    const struct str text = api_get(api, name);
+    if (!text.n || api_parse_time(text, out_ms))
+        return true;
+    // Prometheus names those twice that may be left out.
+    struct errmsg e;
+    struct buf quoted = {0};
+    buf_put_quoted(&quoted, text);
+    err_format(&e, "invalid time value for '%s': cannot parse %.*s to a valid timestamp", name,
+               STR_ARG(buf_str(&quoted)));
+    buf_deinit(&quoted);
+    api_bad_parameter(api, name, e.text);
+    return false;
 }
 
-bool api_duration(struct api *api, const char *name, int64_t *out_ms)
+bool api_duration_ns(struct api *api, const char *name, int64_t *out_ns)
 {
     const struct str text = api_get(api, name);
     double seconds;
+    int64_t ms;
     if (number_parse(text, &seconds) == ERR_OK) {
         const double ns = seconds * 1e9;
         if (!(ns <= 0x1p63 && ns >= -0x1p63)) {
             bad_value(api, name, text, "duration. It overflows int64");
             return false;
         }
-        *out_ms = (int64_t)(ns / 1e6);
+        *out_ns = ns >= 0x1p63 ? INT64_MAX : (int64_t)ns;
         return true;
     }
-    if (text.n && duration_parse(text, out_ms, NULL) == ERR_OK)
+    if (text.n && duration_parse(text, &ms, NULL) == ERR_OK &&
+        !__builtin_mul_overflow(ms, NS_PER_MS, out_ns))
         return true;
     bad_value(api, name, text, "duration");
     return false;
+}
+
+bool api_duration(struct api *api, const char *name, int64_t *out_ms)
+{
+    int64_t ns;
+    if (!api_duration_ns(api, name, &ns))
+        return false;
+    *out_ms = ns / NS_PER_MS;
+    return true;
 }
 
 bool api_limit(struct api *api, const char *name, uint64_t *out)
@@ -264,7 +286,15 @@ static bool has_bound(const struct promql_expr *selector)
     return false;
 }
 
-bool api_matchers(struct api *api)
+static void bad_matcher(struct api *api, bool with_name, const char *cause)
+{
+    if (with_name)
+        api_bad_parameter(api, "match[]", cause);
+    else
+        api_error(api, API_BAD_DATA, "%s", cause);
+}
+
+bool api_matchers(struct api *api, bool with_name)
 {
     size_t count = 0;
     for (size_t i = 0; i < api->form.n; i++)
@@ -280,13 +310,12 @@ bool api_matchers(struct api *api)
         *q = (struct promql_query){0};
         if (promql_parse_selector(api->form.pairs[i].value, &options, api->x->arena, q, &e) !=
             ERR_OK) {
-            api_bad_parameter(api, "match[]", e.text);
+            bad_matcher(api, with_name, e.text);
             return false;
         }
         api->selectors_count++;
         if (!has_bound(q->expr)) {
-            api_bad_parameter(api, "match[]",
-                              "match[] must contain at least one non-empty matcher");
+            bad_matcher(api, with_name, "match[] must contain at least one non-empty matcher");
             return false;
         }
     }
@@ -319,6 +348,16 @@ void api_put_sample(struct json *json, int64_t ms, double v)
     put_time(out, ms);
     buf_put_str(out, STR(",\""));
     out->n += number_format_api(v, buf_reserve(out, NUMBER_TEXT_MAX));
+    buf_put_str(out, STR("\"]"));
+}
+
+void api_put_scalar(struct json *json, int64_t ms, double v)
+{
+    struct buf *out = json->out;
+    json_raw(json, STR("["));
+    put_time(out, ms);
+    buf_put_str(out, STR(",\""));
+    out->n += number_format_f(v, buf_reserve(out, NUMBER_TEXT_MAX));
     buf_put_str(out, STR("\"]"));
 }
 

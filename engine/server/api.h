@@ -58,9 +58,11 @@ struct str api_get(const struct api *api, const char *name); // NULL p: absent
 bool api_time(struct api *api, const char *name, int64_t *out_ms);
 bool api_required_time(struct api *api, const char *name, int64_t *out_ms);
 bool api_duration(struct api *api, const char *name, int64_t *out_ms);
+bool api_duration_ns(struct api *api, const char *name, int64_t *out_ns);
 bool api_limit(struct api *api, const char *name, uint64_t *out); // 0: none
-// Each match[] parsed and checked for a matcher that does not match "". Fills selectors.
-bool api_matchers(struct api *api);
+// Each match[] parsed and checked for a matcher that does not match "". Fills selectors. Errors
+// name the parameter only where Prometheus does.
+bool api_matchers(struct api *api, bool with_name);
 
 // The text of a time or duration parameter, as Prometheus reads them; false: neither form.
 bool api_parse_time(struct str text, int64_t *out_ms);
@@ -68,6 +70,7 @@ bool api_parse_time(struct str text, int64_t *out_ms);
 // Seconds with up to three decimals, a number: 1435781451.781
 void api_put_time(struct json *json, int64_t ms);
 void api_put_sample(struct json *json, int64_t ms, double v); // [1435781451.781,"1"]
+void api_put_scalar(struct json *json, int64_t ms, double v); // the same, never with an exponent
 void api_put_labels(struct json *json, struct str labels);    // {"__name__":"up",...}
 // RFC 3339 in UTC with nanoseconds as needed: 2026-11-22T15:00:00.123Z
 void api_put_date(struct json *json, int64_t ms);

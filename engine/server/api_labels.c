@@ -1,4 +1,5 @@
 // labels, label/<name>/values, series: what there is, without its samples.
+#include "engine/base/quote.h"
 #include "engine/model/labels.h"
 #include "engine/server/api.h"
 #include "engine/server/fan.h"
@@ -7,12 +8,12 @@
 #include "protocol/escape.h"
 
 // start, end, limit and match[] of all three; false: answered.
-static bool read_question(struct api *api, struct fan_question *q)
+static bool read_question(struct api *api, struct fan_question *q, enum fan_kind kind)
 {
     *q = (struct fan_question){
-        .storage = api->server->storage, .mint = INT64_MIN, .maxt = INT64_MAX};
+        .kind = kind, .storage = api->server->storage, .mint = INT64_MIN, .maxt = INT64_MAX};
     if (!api_limit(api, "limit", &q->limit) || !api_time(api, "start", &q->mint) ||
-        !api_time(api, "end", &q->maxt) || !api_matchers(api))
+        !api_time(api, "end", &q->maxt) || !api_matchers(api, kind == FAN_SERIES))
         return false;
     if (q->mint > INT64_MIN)
         q->mint--; // storage's ranges leave their start out
@@ -63,9 +64,8 @@ static void answer(struct api *api, const struct fan_question *q)
 void api_label_names(struct api *api)
 {
     struct fan_question q;
-    if (!read_question(api, &q))
+    if (!read_question(api, &q, FAN_NAMES))
         return;
-    q.kind = FAN_NAMES;
     answer(api, &q);
 }
 
@@ -76,12 +76,14 @@ void api_label_values(struct api *api, struct str name)
     if (str_has_prefix(name, STR("U__")))
         plain = escape_undo_values(name, api->x->arena);
     if (!name_is_utf8(plain)) {
-        api_error(api, API_BAD_DATA, "invalid label name: \"%.*s\"", STR_ARG(plain));
+        struct buf quoted = {0};
+        buf_put_quoted(&quoted, plain);
+        api_error(api, API_BAD_DATA, "invalid label name: %.*s", STR_ARG(buf_str(&quoted)));
+        buf_deinit(&quoted);
         return;
     }
-    if (!read_question(api, &q))
+    if (!read_question(api, &q, FAN_VALUES))
         return;
-    q.kind = FAN_VALUES;
     q.name = plain;
     answer(api, &q);
 }
@@ -93,8 +95,7 @@ void api_series(struct api *api)
         api_error(api, API_BAD_DATA, "no match[] parameter provided");
         return;
     }
-    if (!read_question(api, &q))
+    if (!read_question(api, &q, FAN_SERIES))
         return;
-    q.kind = FAN_SERIES;
     answer(api, &q);
 }

@@ -25,8 +25,12 @@ static bool read_common(struct api *api, struct query_options *o, uint64_t *limi
         int64_t asked_ms;
         if (!api_duration(api, "timeout", &asked_ms))
             return false;
+        if (asked_ms <= 0) {
+            api_bad_parameter(api, "query", "context deadline exceeded"); // as there
+            return false;
+        }
         if (asked_ms < timeout_ms)
-            timeout_ms = asked_ms > 0 ? asked_ms : 0;
+            timeout_ms = asked_ms;
     }
     if (api_get(api, "lookback_delta").n && !api_duration(api, "lookback_delta", &o->lookback_ms))
         return false;
@@ -44,7 +48,13 @@ static void answer_failure(struct api *api, err code, const struct errmsg *e)
                                 : code == ERR_IO || code == ERR_CORRUPT ? API_INTERNAL
                                                                         : API_EXECUTION;
     fiber_set_deadline(INT64_MAX);
-    api_error(api, kind, "%s", e->text);
+    const bool is_said = str_has_prefix(str_from_c(e->text), STR("query "));
+    if (code == ERR_TIMEOUT && !is_said) // it ended in storage
+        api_error(api, kind, "query timed out in expression evaluation");
+    else if (code == ERR_CANCELED && !is_said)
+        api_error(api, kind, "query was canceled in expression evaluation");
+    else
+        api_error(api, kind, "%s", e->text);
 }
 
 static void put_points(struct api *api, const struct query_result *r, const struct query_series *s)
@@ -89,7 +99,7 @@ static void put_value(struct api *api, const struct query_result *r)
 {
     switch (r->kind) {
     case QUERY_SCALAR:
-        api_put_sample(&api->json, r->steps.start_ms, r->scalar);
+        api_put_scalar(&api->json, r->steps.start_ms, r->scalar);
         return;
     case QUERY_STRING:
         json_array_begin(&api->json);
@@ -235,23 +245,25 @@ void api_query_range(struct api *api)
 {
     struct query_options o;
     uint64_t limit = 0;
-    int64_t start_ms, end_ms, step_ms;
+    int64_t start_ms, end_ms, step_ns;
     if (!api_required_time(api, "start", &start_ms) || !api_required_time(api, "end", &end_ms))
         return;
     if (end_ms < start_ms) {
         api_bad_parameter(api, "end", "end timestamp must not be before start time");
         return;
     }
-    if (!api_duration(api, "step", &step_ms))
+    if (!api_duration_ns(api, "step", &step_ns))
         return;
-    if (step_ms <= 0) {
+    if (step_ns <= 0) {
         api_bad_parameter(api, "step",
                           "zero or negative query resolution step widths are not accepted. Try a "
                           "positive integer");
         return;
     }
+    const int64_t step_ms = step_ns / MS_PER_NS;
     int64_t span;
-    if (__builtin_sub_overflow(end_ms, start_ms, &span) || span / step_ms > POINTS_MAX) {
+    if (__builtin_sub_overflow(end_ms, start_ms, &span) ||
+        (step_ms > 0 ? span / step_ms : span) > POINTS_MAX) {
         api_error(api, API_BAD_DATA,
                   "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the "
                   "query resolution (?step=XX)");
@@ -261,6 +273,6 @@ void api_query_range(struct api *api)
         return;
     o.start_ms = start_ms;
     o.end_ms = end_ms;
-    o.step_ms = step_ms;
+    o.step_ms = step_ms > 0 ? step_ms : 1; // times are whole milliseconds
     run_query(api, &o, true, limit);
 }

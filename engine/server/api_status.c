@@ -3,6 +3,8 @@
 #include <stdlib.h>
 
 #include "engine/base/duration.h"
+#include "engine/base/number.h"
+#include "engine/base/util.h"
 #include "engine/server/api.h"
 #include "engine/server/handlers.h"
 #include "engine/server/server.h"
@@ -138,8 +140,69 @@ static void answer_empty(struct api *api, const char *const *keys)
     api_end(api);
 }
 
+static bool is_bool(struct str s) // of Go's strconv.ParseBool
+{
+    static const char *const texts[] = {"1", "t", "T", "TRUE",  "true",  "True",
+                                        "0", "f", "F", "FALSE", "false", "False"};
+    for (size_t i = 0; i < countof(texts); i++)
+        if (str_eq(s, str_from_c(texts[i])))
+            return true;
+    return false;
+}
+
+// group_limit and group_next_token; false: answered. No group is there that a token could name.
+static bool check_pages(struct api *api)
+{
+    const struct str limit = api_get(api, "group_limit"), token = api_get(api, "group_next_token");
+    struct errmsg e;
+    int64_t n = 1;
+    const err code = limit.n ? number_parse_i64(limit, &n) : ERR_OK;
+    if (token.n && !limit.n) {
+        api_bad_parameter(api, "group_next_token",
+                          "group_limit needs to be present in order to paginate over the groups");
+    } else if (code) {
+        err_format(&e,
+                   "group_limit needs to be a valid number: strconv.ParseInt: parsing \"%.*s\": %s",
+                   STR_ARG(limit), code == ERR_LIMIT ? "value out of range" : "invalid syntax");
+        api_bad_parameter(api, "group_limit", e.text);
+    } else if (n <= 0) {
+        api_bad_parameter(api, "group_limit", "group_limit needs to be greater than 0");
+    } else if (token.n) {
+        err_format(&e, "invalid group_next_token '%.*s'. were rule groups changed?",
+                   STR_ARG(token));
+        api_bad_parameter(api, "group_next_token", e.text);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+static bool check_rules(struct api *api) // false: answered
+{
+    const struct str type = api_get(api, "type"), exclude = api_get(api, "exclude_alerts");
+    struct errmsg e;
+    if (!api_matchers(api, false))
+        return false;
+    if (type.n && !str_eq_nocase(type, STR("alert")) && !str_eq_nocase(type, STR("record"))) {
+        err_format(&e, "not supported value \"%.*s\"", STR_ARG(type));
+        api_bad_parameter(api, "type", e.text);
+        return false;
+    }
+    if (exclude.n && !is_bool(exclude)) {
+        err_format(&e,
+                   "error converting exclude_alerts: strconv.ParseBool: parsing \"%.*s\": invalid "
+                   "syntax",
+                   STR_ARG(exclude));
+        api_bad_parameter(api, "exclude_alerts", e.text);
+        return false;
+    }
+    return check_pages(api);
+}
+
 void api_rules(struct api *api)
 {
+    if (!check_rules(api))
+        return;
     static const char *const keys[] = {"groups", NULL};
     answer_empty(api, keys);
 }

@@ -14,7 +14,7 @@ enum { ACTIVE = 1, DROPPED = 2 };
 
 struct row { // a target, already JSON
     struct str pool, key, json;
-    bool is_dropped;
+    bool is_dropped, is_wanted;
 };
 
 struct part { // of one shard; its memory is made and freed there
@@ -100,16 +100,17 @@ static void take_view(void *arg, const struct scrape_target_view *v)
     struct part *p = arg;
     struct buf out = {0};
     struct json j;
-    if (p->pool_wanted.n && !str_eq(p->pool_wanted, v->pool))
-        return;
+    const bool is_wanted = !p->pool_wanted.n || str_eq(p->pool_wanted, v->pool);
     json_init(&j, &out);
-    put_view(p, v, &j, &p->arena);
+    if (is_wanted)
+        put_view(p, v, &j, &p->arena);
     p->rows = mem_grow(p->rows, &p->capacity, p->n + 1, sizeof *p->rows);
     p->rows[p->n++] = (struct row){
         .pool = arena_str(&p->arena, v->pool),
         .key = arena_str(&p->arena, v->is_dropped ? v->discovered : v->url),
         .json = arena_str(&p->arena, buf_str(&out)),
         .is_dropped = v->is_dropped,
+        .is_wanted = is_wanted, // others are only counted
     };
     buf_deinit(&out);
 }
@@ -141,7 +142,7 @@ static void put_rows(struct api *api, const char *key, const struct row *rows, s
     json_key(&api->json, key);
     json_array_begin(&api->json);
     for (size_t i = 0; wanted && i < n && api_flush_if_due(api); i++)
-        if (rows[i].is_dropped == dropped)
+        if (rows[i].is_wanted && rows[i].is_dropped == dropped)
             json_raw(&api->json, rows[i].json);
     json_array_end(&api->json);
 }

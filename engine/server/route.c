@@ -13,7 +13,7 @@ enum route_need {
     NEED_LIFECYCLE = 2, // 403 without --web.enable-lifecycle
 };
 
-enum { GET = 1, POST = 2, PUT = 4, HEAD = 8 };
+enum { GET = 1, POST = 2, PUT = 4, HEAD = 8, DELETE = 16 };
 
 struct route {
     const char *path; // "*" stands for one segment
@@ -22,23 +22,31 @@ struct route {
     page_fn *page;
 };
 
+static void answer_state(struct http_exchange *x, const char *text)
+{
+    if (str_eq(x->method, STR("HEAD")))
+        http_answer(x, 200, NULL, (struct str){0});
+    else
+        http_answer_text(x, 200, text);
+}
+
 static void page_healthy(struct server *s, struct http_exchange *x)
 {
     (void)s; // as long as this is answered, it is healthy
-    http_answer_text(x, 200, "Prometheus Server is Healthy.\n");
+    answer_state(x, "Prometheus Server is Healthy.\n");
 }
 
 static void page_ready(struct server *s, struct http_exchange *x)
 {
     (void)s; // the route needs it to be ready
-    http_answer_text(x, 200, "Prometheus Server is Ready.\n");
+    answer_state(x, "Prometheus Server is Ready.\n");
 }
 
 static void page_reload(struct server *s, struct http_exchange *x)
 {
     struct errmsg e;
     if (server_reload(s, &e) == ERR_OK) {
-        http_answer_text(x, 200, "");
+        http_answer(x, 200, NULL, (struct str){0});
         return;
     }
     const struct str text = arena_printf(x->arena, "failed to reload config: %s\n", e.text);
@@ -67,6 +75,11 @@ static void page_version(struct server *s, struct http_exchange *x)
     api_done(&api);
 }
 
+static void api_drop_series(struct api *api)
+{
+    api_error(api, API_INTERNAL, "not implemented");
+}
+
 static void api_values(struct api *api)
 {
     struct str rest = str_from(api->x->path, sizeof "/api/v1/label/" - 1), name;
@@ -86,6 +99,7 @@ static const struct route routes[] = {
     {"/api/v1/query_range", GET | POST, NEED_READY, api_query_range, NULL},
     {"/api/v1/query_exemplars", GET | POST, NEED_READY, api_query_exemplars, NULL},
     {"/api/v1/series", GET | POST, NEED_READY, api_series, NULL},
+    {"/api/v1/series", DELETE, NEED_READY, api_drop_series, NULL},
     {"/api/v1/labels", GET | POST, NEED_READY, api_label_names, NULL},
     {"/api/v1/label/*/values", GET, NEED_READY, api_values, NULL},
     {"/api/v1/metadata", GET, NEED_READY, api_metadata, NULL},
@@ -121,14 +135,6 @@ static bool path_matches(const char *pattern, struct str path)
     }
 }
 
-static size_t find(struct str path)
-{
-    for (size_t i = 0; i < countof(routes); i++)
-        if (path_matches(routes[i].path, path))
-            return i;
-    return NO_ROUTE;
-}
-
 static unsigned method_bit(struct str method)
 {
     if (str_eq(method, STR("GET")))
@@ -137,7 +143,43 @@ static unsigned method_bit(struct str method)
         return POST;
     if (str_eq(method, STR("PUT")))
         return PUT;
+    if (str_eq(method, STR("DELETE")))
+        return DELETE;
     return str_eq(method, STR("HEAD")) ? HEAD : 0;
+}
+
+// The route of path that takes method, or else any of path.
+static size_t find(struct str path, unsigned method)
+{
+    size_t found = NO_ROUTE;
+    for (size_t i = 0; i < countof(routes); i++)
+        if (path_matches(routes[i].path, path)) {
+            if (routes[i].methods & method)
+                return i;
+            found = found == NO_ROUTE ? i : found;
+        }
+    return found;
+}
+
+// The Allow header of a path.
+static struct str allowed(struct str path, struct arena *a)
+{
+    static const struct {
+        unsigned bit;
+        const char *name;
+    } names[] = {{DELETE, "DELETE, "}, {GET, "GET, "},   {HEAD, "HEAD, "},
+                 {0, "OPTIONS, "},     {POST, "POST, "}, {PUT, "PUT, "}};
+    unsigned methods = 0;
+    struct buf text = {0};
+    for (size_t i = 0; i < countof(routes); i++)
+        if (path_matches(routes[i].path, path))
+            methods |= routes[i].methods | (routes[i].needs & NEED_LIFECYCLE ? GET : 0);
+    for (size_t i = 0; i < countof(names); i++)
+        if (!names[i].bit || (methods & names[i].bit))
+            buf_put_str(&text, str_from_c(names[i].name));
+    const struct str out = arena_str(a, str_until(buf_str(&text), text.n - 2));
+    buf_deinit(&text);
+    return out;
 }
 
 static void add_cors(const struct server *s, struct http_exchange *x)
@@ -160,16 +202,21 @@ static void add_cors(const struct server *s, struct http_exchange *x)
 static bool may_run(struct server *s, const struct route *r, struct http_exchange *x)
 {
     const unsigned method = method_bit(x->method);
-    if ((r->needs & NEED_LIFECYCLE) && !(method & (POST | PUT))) {
-        http_answer_text(x, 405, "Only POST or PUT requests allowed");
-        return false;
-    }
-    if ((r->needs & NEED_LIFECYCLE) && !s->flags.prom.web.enable_lifecycle) {
-        http_answer_text(x, 403, "Lifecycle API is not enabled.");
+    const char *const plain = "text/plain; charset=utf-8";
+    if ((r->needs & NEED_LIFECYCLE) && method == GET) {
+        http_answer(x, 405, plain, STR("Only POST or PUT requests allowed"));
         return false;
     }
     if (!(method & r->methods)) {
-        http_answer_text(x, 405, "Method Not Allowed\n");
+        http_add_header(x, "Allow", allowed(x->path, x->arena));
+        if (str_eq(x->method, STR("OPTIONS")))
+            http_answer(x, 200, NULL, (struct str){0});
+        else
+            http_answer_text(x, 405, "Method Not Allowed\n");
+        return false;
+    }
+    if ((r->needs & NEED_LIFECYCLE) && !s->flags.prom.web.enable_lifecycle) {
+        http_answer(x, 403, plain, STR("Lifecycle API is not enabled."));
         return false;
     }
     if ((r->needs & NEED_READY) && server_state(s) != SERVER_READY) {
@@ -186,7 +233,9 @@ void route_handle(void *arg, struct http_exchange *x)
     struct server *s = arg;
     struct str path = x->path;
     if (s->prefix.n) { // --web.route-prefix
-        if (!str_has_prefix(path, s->prefix)) {
+        const struct str behind =
+            str_has_prefix(path, s->prefix) ? str_from(path, s->prefix.n) : STR("x");
+        if (behind.n && behind.p[0] != '/') {
             if (str_eq(path, STR("/"))) {
                 http_add_header(x, "Location", s->prefix);
                 http_answer_text(x, 302, "");
@@ -195,18 +244,18 @@ void route_handle(void *arg, struct http_exchange *x)
             }
             return;
         }
-        path = x->path = str_from(path, s->prefix.n);
-        if (!path.n)
-            path = x->path = STR("/");
+        path = x->path = behind.n ? behind : STR("/");
     }
     const bool is_api = str_has_prefix(path, STR("/api/v1/"));
-    if (is_api)
+    const unsigned method = method_bit(x->method);
+    const size_t at = find(path, method);
+    const bool is_asked = is_api && str_eq(x->method, STR("OPTIONS"));
+    if (is_asked || (is_api && at != NO_ROUTE && (routes[at].methods & method)))
         add_cors(s, x);
-    if (is_api && str_eq(x->method, STR("OPTIONS"))) {
+    if (is_asked) {
         http_answer(x, 204, NULL, (struct str){0});
         return;
     }
-    const size_t at = find(path);
     if (at == NO_ROUTE) {
         http_answer_text(x, 404, "404 page not found\n");
         return;
@@ -230,7 +279,7 @@ void route_observe(void *arg, const struct http_exchange *x, int64_t ns)
 {
     struct server *s = arg;
     struct route_stats *stats = &server_self(s)->routes;
-    const size_t at = find(x->path);
+    const size_t at = find(x->path, method_bit(x->method));
     const double seconds = (double)ns / 1e9;
     size_t bucket = 0;
     while (bucket < ROUTE_BUCKETS - 1 && seconds > bounds[bucket])
