@@ -57,7 +57,7 @@ static void echo(void *arg, struct http_exchange *x)
     if (api_time(&api, "time", &time) && api_limit(&api, "limit", &limit) &&
         (!api_get(&api, "step").p || api_duration(&api, "step", &step)) &&
         (!api_get(&api, "lookback_delta").p || api_duration(&api, "lookback_delta", &lookback)) &&
-        api_matchers(&api)) {
+        api_matchers(&api, true)) {
         api_begin(&api);
         json_array_begin(&api.json);
         json_i64(&api.json, time);
@@ -85,7 +85,8 @@ static void parameters(struct world *w)
         {"limit=12", "[-1,-1,12,0]", NULL},
         {"match[]=up&match%5B%5D=%7Ba%3D%22b%22%7D", "[-1,-1,7,2]", NULL},
         {"time=x%22y", NULL,
-         "invalid parameter \\\"time\\\": cannot parse \\\"x\\\\\\\"y\\\" to a valid timestamp"},
+         "invalid parameter \\\"time\\\": invalid time value for 'time': cannot parse "
+         "\\\"x\\\\\\\"y\\\" to a valid timestamp"},
         {"step=1x", NULL,
          "invalid parameter \\\"step\\\": cannot parse \\\"1x\\\" to a valid duration"},
         {"step=", NULL,
