@@ -149,8 +149,10 @@ static bool is_segment_full(const struct wal *wal)
     const uint64_t definitions =
         wal_encoder_stats(wal->encoder)->definition_bytes - wal->definition_bytes_before;
     const uint64_t normal = wal->options.segment_bytes;
+    if (bytes <= WAL_SEGMENT_HEADER_BYTES)
+        return false; // one without a record would look like one that lost them
     if (clock_turn_ns() - wal->segment_begun_ns >= wal->options.segment_age_ms * 1000000)
-        return bytes > WAL_SEGMENT_HEADER_BYTES;
+        return true;
     return bytes >= normal &&
            (bytes / DEFINITIONS_SHARE >= definitions || bytes / SEGMENT_GROWTH_MAX >= normal);
 }
