@@ -49,6 +49,9 @@ struct conn {
     bool body_ended, head_only, chunked_out, close_after, broken;
     bool awaits_continue;           // the peer holds its body back until it is told to go on
     struct deflate_stream *deflate; // of an answer in parts
+    stream_ready_fn *wake;          // of a watched exchange
+    void *wake_arg;
+    bool is_watched, peer_stirred;
 };
 
 struct http_server *http_server_create(const struct http_server_options *options)
@@ -398,6 +401,51 @@ void http_end(struct http_exchange *x)
     }
     if (c->chunked_out && !c->head_only)
         send_bytes(c, STR("0\r\n\r\n"));
+}
+
+// ---- watching the peer
+
+static void peer_stirs(void *arg)
+{
+    struct conn *c = arg;
+    c->is_watched = false;
+    c->peer_stirred = true;
+    c->wake(c->wake_arg);
+}
+
+void http_watch(struct http_exchange *x, stream_ready_fn *wake, void *arg)
+{
+    struct conn *c = x->conn;
+    assert(!c->is_watched && c->body_ended);
+    c->wake = wake;
+    c->wake_arg = arg;
+    c->peer_stirred = false;
+    c->is_watched = true;
+    stream_when_readable(c->stream, peer_stirs, c);
+}
+
+void http_unwatch(struct http_exchange *x)
+{
+    struct conn *c = x->conn;
+    if (c->is_watched)
+        stream_when_readable_cancel(c->stream);
+    c->is_watched = false;
+}
+
+bool http_is_gone(struct http_exchange *x)
+{
+    struct conn *c = x->conn;
+    if (c->broken || !c->peer_stirred)
+        return c->broken;
+    // What comes early is the next request's; a peer that sends on and on is not waited for.
+    set_deadline(c->server->options.read_timeout_ns);
+    const bool is_gone = c->in.n - c->at > HTTP_HEAD_BYTES_MAX || !read_more(c);
+    fiber_set_deadline(INT64_MAX);
+    if (is_gone)
+        c->close_after = true;
+    else
+        http_watch(x, c->wake, c->wake_arg);
+    return is_gone;
 }
 
 // ---- the life of a connection

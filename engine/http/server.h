@@ -79,4 +79,11 @@ void http_begin(struct http_exchange *x, int status, const char *content_type);
 err http_write(struct http_exchange *x, struct str part);
 void http_end(struct http_exchange *x);
 
+// For answers that wait for news: wake(arg) runs from the loop whenever the peer has sent more or
+// is gone; http_is_gone() then says which and watches on. Unwatch before the end. Nothing else of
+// the exchange may be read meanwhile.
+void http_watch(struct http_exchange *x, stream_ready_fn *wake, void *arg);
+void http_unwatch(struct http_exchange *x);
+bool http_is_gone(struct http_exchange *x); // Suspends.
+
 #endif

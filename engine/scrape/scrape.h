@@ -46,6 +46,7 @@ void scrape_each(struct scrape *s, scrape_view_fn *fn, void *arg);
 // What targets say about their metrics.
 struct scrape_metadata {
     struct str name, type, help, unit;
+    struct str target; // its labels, encoded
 };
 typedef void scrape_metadata_fn(void *arg, const struct scrape_metadata *m);
 void scrape_each_metadata(struct scrape *s, scrape_metadata_fn *fn, void *arg);

@@ -112,6 +112,7 @@ void target_each_metadata(const struct target *t, scrape_metadata_fn *fn, void *
             .type = str_from_c(exposition_type_name((enum exposition_type)m->type)),
             .help = str_make(m->text + m->name_n, m->help_n),
             .unit = str_make(m->text + m->name_n + m->help_n, m->unit_n),
+            .target = t->labels,
         };
         fn(arg, &view);
     }

@@ -219,6 +219,21 @@ void api_alertmanagers(struct api *api)
     answer_empty(api, keys);
 }
 
+// What changes storage from outside does not exist yet: the answer is the one of a server that does
+// not allow it, or says so.
+void api_admin(struct api *api)
+{
+    if (api->server->flags.prom.web.enable_admin_api)
+        api_error(api, API_UNAVAILABLE, "admin APIs are not supported by this version");
+    else
+        api_error(api, API_UNAVAILABLE, "admin APIs disabled");
+}
+
+void api_search(struct api *api)
+{
+    api_error(api, API_UNAVAILABLE, "search API disabled");
+}
+
 static bool has_selector(const struct promql_expr *e)
 {
     if (e->kind == PROMQL_VECTOR)

@@ -240,6 +240,13 @@ static void put_engine(const struct server *s, const struct part *p, struct buf 
             p->queries.running + p->queries.waiting);
     put_u64(b, "prometheus_engine_queries_concurrent_max", "gauge",
             "The max number of concurrent queries.", (uint64_t)s->flags.prom.query.max_concurrency);
+    put_u64(b, "prometheus_api_notification_active_subscribers", "gauge",
+            "The current number of active notification subscribers.",
+            (uint64_t)atomic_load(&s->notices.subscribers));
+    put_u64(b, "prometheus_api_notification_updates_sent_total", "counter",
+            "Total number of notification updates sent.", atomic_load(&s->notices.sent));
+    put_u64(b, "prometheus_api_notification_updates_dropped_total", "counter",
+            "Total number of notification updates dropped.", 0);
     put_u64(b, "ferula_queries_total", "counter", "Queries that were started.", p->queries.started);
     put_u64(b, "ferula_http_connections_total", "counter", "Connections that were taken.",
             p->web.connections);

@@ -71,7 +71,8 @@ static void page_version(struct server *s, struct http_exchange *x)
         return;
     json_init(&api.json, &api.out);
     api_put_build(&api.json);
-    http_answer(x, 200, "application/json", buf_str(&api.out));
+    buf_put_char(&api.out, '\n');
+    http_answer(x, 200, "text/plain; charset=utf-8", buf_str(&api.out)); // as Go guesses it
     api_done(&api);
 }
 
@@ -89,8 +90,8 @@ static void api_values(struct api *api)
 
 static const struct route routes[] = {
     {"/", GET | HEAD, NEED_NOTHING, NULL, page_index},
-    {"/metrics", GET | HEAD, NEED_NOTHING, NULL, page_metrics},
-    {"/version", GET | HEAD, NEED_NOTHING, NULL, page_version},
+    {"/metrics", GET, NEED_NOTHING, NULL, page_metrics},
+    {"/version", GET, NEED_NOTHING, NULL, page_version},
     {"/-/healthy", GET | HEAD, NEED_NOTHING, NULL, page_healthy},
     {"/-/ready", GET | HEAD, NEED_READY, NULL, page_ready},
     {"/-/reload", POST | PUT, NEED_LIFECYCLE, NULL, page_reload},
@@ -98,13 +99,27 @@ static const struct route routes[] = {
     {"/api/v1/query", GET | POST, NEED_READY, api_query, NULL},
     {"/api/v1/query_range", GET | POST, NEED_READY, api_query_range, NULL},
     {"/api/v1/query_exemplars", GET | POST, NEED_READY, api_query_exemplars, NULL},
+    {"/api/v1/format_query", GET | POST, NEED_READY, api_format_query, NULL},
+    {"/api/v1/parse_query", GET | POST, NEED_READY, api_parse_query, NULL},
     {"/api/v1/series", GET | POST, NEED_READY, api_series, NULL},
     {"/api/v1/series", DELETE, NEED_READY, api_drop_series, NULL},
     {"/api/v1/labels", GET | POST, NEED_READY, api_label_names, NULL},
     {"/api/v1/label/*/values", GET, NEED_READY, api_values, NULL},
     {"/api/v1/metadata", GET, NEED_READY, api_metadata, NULL},
     {"/api/v1/targets", GET, NEED_READY, api_targets, NULL},
+    {"/api/v1/targets/metadata", GET, NEED_READY, api_targets_metadata, NULL},
+    {"/api/v1/targets/relabel_steps", GET, NEED_READY, api_relabel_steps, NULL},
     {"/api/v1/scrape_pools", GET, NEED_READY, api_scrape_pools, NULL},
+    {"/api/v1/scrape_pools/config", GET, NEED_READY, api_scrape_pools_config, NULL},
+    {"/api/v1/features", GET, NEED_READY, api_features, NULL},
+    {"/api/v1/search/metric_names", GET | POST, NEED_READY, api_search, NULL},
+    {"/api/v1/search/label_names", GET | POST, NEED_READY, api_search, NULL},
+    {"/api/v1/search/label_values", GET | POST, NEED_READY, api_search, NULL},
+    {"/api/v1/notifications", GET, NEED_NOTHING, api_notifications, NULL},
+    {"/api/v1/notifications/live", GET, NEED_NOTHING, NULL, page_notifications_live},
+    {"/api/v1/admin/tsdb/delete_series", POST | PUT, NEED_READY, api_admin, NULL},
+    {"/api/v1/admin/tsdb/clean_tombstones", POST | PUT, NEED_READY, api_admin, NULL},
+    {"/api/v1/admin/tsdb/snapshot", POST | PUT, NEED_READY, api_admin, NULL},
     {"/api/v1/rules", GET, NEED_READY, api_rules, NULL},
     {"/api/v1/alerts", GET, NEED_READY, api_alerts, NULL},
     {"/api/v1/alertmanagers", GET, NEED_READY, api_alertmanagers, NULL},

@@ -7,7 +7,7 @@
 struct server;
 struct buf;
 
-enum { ROUTES_MAX = 48, ROUTE_CODES_MAX = 24, ROUTE_BUCKETS = 10 };
+enum { ROUTES_MAX = 64, ROUTE_CODES_MAX = 24, ROUTE_BUCKETS = 10 };
 
 struct route_stats { // of one shard, by route
     struct {

@@ -143,6 +143,7 @@ static void apply_everywhere(struct server *s, struct prom_config *config) // Su
     s->unsupported = config->warnings_n;
     s->reload_ok = true;
     s->reload_ms = clock_wall_ms();
+    notices_set(s, NOTICE_RELOAD_FAILED, false);
 }
 
 struct reload {
@@ -176,6 +177,7 @@ static void run_reload(void *arg) // on shard 0
                  log_str("filename", s->flags.prom.config_file));
     } else {
         s->reload_ok = false;
+        notices_set(s, NOTICE_RELOAD_FAILED, true);
         log_error(&s->lg, "Error reloading config", log_cstr("err", r->e.text));
     }
     s->reloading = false;
@@ -371,6 +373,7 @@ static void open_shard(void *arg) // on every shard
                                               .series_max = CACHE_SERIES / shards,
                                               .log = &s->log};
     list_init(&self->query_turns);
+    waiters_init(&self->notice_waiters);
     self->config = prom_config_ref(((const struct apply *)arg)->config);
     self->web = http_server_create(&web);
     self->scrape = scrape_create(&scrape);
@@ -480,6 +483,7 @@ static void shut_down(struct server *s) // Suspends.
     struct apply args[SHARD_MAX];
     struct errmsg e;
     atomic_store(&s->state, SERVER_STOPPING);
+    notices_set(s, NOTICE_STOPPING, true);
     for (size_t i = 0; i < s->listeners_count; i++)
         listener_close(s->listeners[i]);
     for (unsigned i = 0; i < shards_count(s->shards); i++)
@@ -506,6 +510,7 @@ static void log_ready(struct server *s) // Suspends.
     if (s->stop_asked)
         return;
     atomic_store(&s->state, SERVER_READY);
+    notices_set(s, NOTICE_STARTING, false);
     log_info(&s->lg, "Server is ready to receive web requests.",
              log_i64("ms", clock_wall_ms() - s->start_ms));
 }
@@ -516,6 +521,7 @@ static void run(void *arg) // a control fiber on shard 0
     struct errmsg e;
     waiters_init(&s->stop);
     waiters_init(&s->reloaded);
+    notices_set(s, NOTICE_STARTING, true);
     if (boot(s, &e) != ERR_OK) {
         log_error(&s->lg, "cannot start", log_cstr("err", e.text));
         fprintf(stderr, "ferula: %s\n", e.text);

@@ -18,6 +18,7 @@
 #include "engine/promql/query.h"
 #include "engine/remote/receive.h"
 #include "engine/scrape/scrape.h"
+#include "engine/server/notices.h"
 #include "engine/server/route.h"
 #include "engine/shard/shard.h"
 #include "engine/tsdb/tsdb.h"
@@ -43,7 +44,8 @@ struct server_shard { // what one shard has of the server; only its own loop tou
         uint64_t started, failed, samples, running, waiting;
         double seconds;
     } queries;
-    struct list query_turns; // who waits for a turn, the first first
+    struct list query_turns;       // who waits for a turn, the first first
+    struct waiters notice_waiters; // for a change of the notices
 };
 
 struct server {
@@ -76,6 +78,7 @@ struct server {
     _Atomic bool reload_ok;
     _Atomic int64_t reload_ms;    // of the last success
     _Atomic uint64_t unsupported; // parts of the configuration that were passed over
+    struct notices notices;
     int exit_code;
     struct shard_post signal_post[2]; // reload, stop
     _Atomic int signal_pending[2];

@@ -1,0 +1,43 @@
+// format_query, parse_query: what the parser makes of a query.
+#include "engine/promql/printer.h"
+#include "engine/server/api.h"
+#include "engine/server/handlers.h"
+#include "engine/server/server.h"
+
+static bool parse(struct api *api, struct promql_query *out) // false: answered
+{
+    struct errmsg e;
+    const struct str text = api_get(api, "query");
+    if (promql_parse(text, &api->server->promql, api->x->arena, out, &e) == ERR_OK)
+        return true;
+    api_bad_parameter(api, "query", e.text);
+    return false;
+}
+
+void api_format_query(struct api *api)
+{
+    struct promql_query q;
+    struct buf text = {0};
+    if (!parse(api, &q))
+        return;
+    promql_print_pretty(q.expr, &text);
+    api_begin(api);
+    json_str(&api->json, buf_str(&text));
+    api_end(api);
+    buf_deinit(&text);
+    promql_parse_done(&q);
+}
+
+void api_parse_query(struct api *api)
+{
+    struct promql_query q;
+    struct buf tree = {0};
+    if (!parse(api, &q))
+        return;
+    promql_print_json(q.expr, &tree);
+    api_begin(api);
+    json_raw(&api->json, buf_str(&tree));
+    api_end(api);
+    buf_deinit(&tree);
+    promql_parse_done(&q);
+}
