@@ -4,6 +4,7 @@
 #include "engine/base/number.h"
 #include "engine/base/quote.h"
 #include "engine/promql/grouped.h"
+#include "engine/promql/note.h"
 
 static struct str group_labels(struct query *q, const struct promql_expr *e, struct str labels)
 {
@@ -106,15 +107,26 @@ static err quantiles(struct query *q, struct grouped *g, struct vec *out)
     return ERR_OK;
 }
 
-static void note_quantile(struct query *q, const struct promql_expr *e, const struct grouped *g)
+struct params_range params_range(const double *params, size_t n)
 {
-    for (size_t k = 0; k < g->steps; k++)
-        if (!(g->param[k] >= 0 && g->param[k] <= 1)) {
-            char text[NUMBER_TEXT_MAX];
-            const size_t n = number_format_g(g->param[k], text);
-            query_note(q, true, expr_bare(e->aggregate.param),
-                       "quantile value should be between 0 and 1, got %.*s", (int)n, text);
-        }
+    struct params_range r = {INFINITY, -INFINITY, false};
+    for (size_t k = 0; k < n; k++) {
+        r.has_nan |= isnan(params[k]);
+        r.least = params[k] < r.least ? params[k] : r.least;
+        r.greatest = params[k] > r.greatest ? params[k] : r.greatest;
+    }
+    if (r.has_nan)
+        r.least = r.greatest = NAN;
+    return r;
+}
+
+// The extremes of all steps alone.
+static void note_quantiles(struct query *q, const struct promql_expr *e, const struct grouped *g)
+{
+    const struct params_range r = params_range(g->param, g->steps);
+    const struct promql_expr *at = expr_bare(e->aggregate.param);
+    query_note_quantiles(q, at, &r.greatest, NULL, r.greatest < 0 ? 0 : 1);
+    query_note_quantiles(q, at, &r.least, NULL, r.least > 1 ? 0 : 1);
 }
 
 // ---- count_values
@@ -190,7 +202,7 @@ err eval_aggregation(struct query *q, const struct plan_node *node, struct vec *
     TRY(group_series(q, e, &g));
     switch (e->aggregate.op) {
     case PROMQL_QUANTILE:
-        note_quantile(q, e, &g);
+        note_quantiles(q, e, &g);
         TRY(quantiles(q, &g, out));
         break;
     case PROMQL_TOPK:

@@ -7,12 +7,20 @@
 #include "engine/base/quote.h"
 #include "engine/base/util.h"
 #include "engine/model/value.h"
-#include "engine/promql/eval.h"
+#include "engine/promql/note.h"
 
 bool call_has_range(const struct promql_expr *e)
 {
     const enum promql_function_id id = e->call.function->id;
     return id == PROMQL_FN_ABSENT_OVER_TIME || range_function_find(id);
+}
+
+// Behind its parentheses, unless it alone is evaluated once for all steps.
+const struct promql_expr *param_position(const struct promql_expr *call, size_t index)
+{
+    const struct promql_expr *param = call->call.args[index], *bare = expr_bare(param);
+    const bool literal = bare->kind == PROMQL_NUMBER;
+    return !literal && expr_is_constant(param) && !expr_is_constant(call) ? param : bare;
 }
 
 // ---- functions of one number
@@ -415,6 +423,15 @@ err eval_call(struct query *q, const struct plan_node *node, struct vec *out)
     case PROMQL_FN_CLAMP_MIN:
     case PROMQL_FN_ROUND:
         return by_params(q, node, out);
+    case PROMQL_FN_HISTOGRAM_AVG:
+    case PROMQL_FN_HISTOGRAM_COUNT:
+    case PROMQL_FN_HISTOGRAM_FRACTION:
+    case PROMQL_FN_HISTOGRAM_QUANTILE:
+    case PROMQL_FN_HISTOGRAM_QUANTILES:
+    case PROMQL_FN_HISTOGRAM_STDDEV:
+    case PROMQL_FN_HISTOGRAM_STDVAR:
+    case PROMQL_FN_HISTOGRAM_SUM:
+        return eval_histogram(q, node, out);
     case PROMQL_FN_LABEL_JOIN:
         return label_join(q, node, out);
     case PROMQL_FN_LABEL_REPLACE:

@@ -6,6 +6,7 @@
 
 #include "engine/base/number.h"
 #include "engine/promql/grouped.h"
+#include "engine/promql/note.h"
 
 enum { INSERTION_MAX = 64 };
 
@@ -89,50 +90,53 @@ static int compare_candidates(const void *left, const void *right)
     return is_worse(left, right) - is_worse(right, left);
 }
 
-// ---- parameters
+// ---- parameters: they are judged over all steps, before any of them is looked at
 
-// How many of n at step k.
-static err param_count(struct query *q, const struct grouped *g, size_t k, size_t n, size_t *out)
+// False: nothing can be chosen at any step. Parameters that no int64 holds are an error then too.
+static err check_counts(struct query *q, const struct grouped *g, bool *out_any)
 {
-    const double param = g->param[k];
-    if (isnan(param))
+    const struct params_range r = params_range(g->param, g->steps);
+    *out_any = !(r.greatest < 1);
+    if (!*out_any)
+        return ERR_OK;
+    if (r.has_nan)
         return err_set(q->e, ERR_INVALID, "Parameter value is NaN");
-    if (!(param > -9223372036854775808.0 && param < 9223372036854775808.0)) {
-        char text[NUMBER_TEXT_MAX];
-        const size_t size = number_format_g(param, text);
-        return err_set(q->e, ERR_INVALID, "Scalar value %.*s %s int64", (int)size, text,
-                       param > 0 ? "overflows" : "underflows");
-    }
-    *out = param < 1 ? 0 : param >= (double)n ? n : (size_t)param;
+    const bool underflows = r.least <= -9223372036854775808.0;
+    if (!underflows && r.greatest < 9223372036854775808.0)
+        return ERR_OK;
+    char text[NUMBER_TEXT_MAX];
+    const size_t n = number_format_g(underflows ? r.least : r.greatest, text);
+    return err_set(q->e, ERR_INVALID, "Scalar value %.*s %s int64", (int)n, text,
+                   underflows ? "underflows" : "overflows");
+}
+
+static void note_ratio(struct query *q, const struct promql_expr *e, double ratio, int capped)
+{
+    char text[NUMBER_TEXT_MAX];
+    const size_t n = number_format_g(ratio, text);
+    query_note(q, true, expr_bare(e->aggregate.param),
+               "ratio value should be between -1 and 1, got %.*s, capping to %d", (int)n, text,
+               capped);
+}
+
+static err check_ratios(struct query *q, const struct promql_expr *e, const struct grouped *g,
+                        bool *out_any)
+{
+    const struct params_range r = params_range(g->param, g->steps);
+    *out_any = !(r.least == 0 && r.greatest == 0);
+    if (*out_any && r.has_nan)
+        return err_set(q->e, ERR_INVALID, "Ratio value is NaN");
+    if (r.greatest > 1)
+        note_ratio(q, e, r.greatest, 1);
+    if (r.least < -1)
+        note_ratio(q, e, r.least, -1);
     return ERR_OK;
 }
 
-static double ratio_of(struct query *q, const struct promql_expr *e, double ratio)
+// How many of n: param is not NaN and an int64 holds it.
+static size_t param_count(double param, size_t n)
 {
-    const double capped = ratio < -1 ? -1 : ratio > 1 ? 1 : ratio;
-    if (capped != ratio) {
-        char text[NUMBER_TEXT_MAX];
-        const size_t n = number_format_g(ratio, text);
-        query_note(q, true, expr_bare(e->aggregate.param),
-                   "ratio value should be between -1 and 1, got %.*s, capping to %d", (int)n, text,
-                   (int)capped);
-    }
-    return capped;
-}
-
-// They are checked also where there is nothing to choose from.
-static err check_params(struct query *q, const struct promql_expr *e, struct grouped *g)
-{
-    size_t ignored;
-    for (size_t k = 0; k < g->steps; k++) {
-        if (e->aggregate.op != PROMQL_LIMIT_RATIO)
-            TRY(param_count(q, g, k, 0, &ignored));
-        else if (isnan(g->param[k]))
-            return err_set(q->e, ERR_INVALID, "Ratio value is NaN");
-        else
-            g->param[k] = ratio_of(q, e, g->param[k]);
-    }
-    return ERR_OK;
+    return param < 1 ? 0 : param >= (double)n ? n : (size_t)param;
 }
 
 // ---- one group
@@ -143,7 +147,7 @@ static err begin_group(struct choice *c, const struct group *group, struct arena
     for (size_t k = 0; k < c->g->steps; k++) {
         struct chosen *at = &c->at[k];
         *at = (struct chosen){0};
-        TRY(param_count(c->q, c->g, k, group->n, &at->max));
+        at->max = param_count(c->g->param[k], group->n);
         if (!ranks)
             continue;
         at->heap = arena_try(scratch, at->max, sizeof *at->heap, _Alignof(struct candidate));
@@ -209,7 +213,7 @@ static void choose_by_ratio(struct choice *c)
         // Go's float64(math.MaxUint64) is 2^64.
         const double place = (double)labels_hash_prometheus(s->labels) / 18446744073709551616.0;
         for (size_t k = 0; k < c->g->steps; k++) {
-            const double ratio = c->g->param[k];
+            const double ratio = fmax(-1, fmin(1, c->g->param[k]));
             if (steps_has(s->column.present, k) &&
                 (ratio >= 0 ? place < ratio : place >= 1 + ratio))
                 steps_set(c->columns[i].present, k);
@@ -220,7 +224,13 @@ static void choose_by_ratio(struct choice *c)
 err aggregation_choose(struct query *q, const struct promql_expr *e, struct grouped *g,
                        struct vec *out)
 {
-    TRY(check_params(q, e, g));
+    bool any;
+    if (e->aggregate.op == PROMQL_LIMIT_RATIO)
+        TRY(check_ratios(q, e, g, &any));
+    else
+        TRY(check_counts(q, g, &any));
+    if (!any)
+        return ERR_OK;
     struct choice c = {
         .q = q,
         .e = e,

@@ -4,6 +4,7 @@
 
 #include "engine/base/number.h"
 #include "engine/base/util.h"
+#include "engine/promql/note.h"
 
 // ---- what was evaluated at one step, at all of them
 
@@ -93,24 +94,19 @@ static err over_subquery(struct query *q, const struct plan_node *node,
     return q->options->delayed_name_removal ? ERR_OK : vec_no_equal(q, out);
 }
 
-// Where Prometheus says the parameter of a call is: behind its parentheses, unless it alone is
-// evaluated once for all steps.
-static const struct promql_expr *param_position(const struct promql_expr *call, size_t index)
+// Of steps at which there is something to take the quantile of.
+static err note_quantiles(struct query *q, const struct plan_node *node, const double *param,
+                          const struct vec *v)
 {
-    const struct promql_expr *param = call->call.args[index], *bare = expr_bare(param);
-    const bool literal = bare->kind == PROMQL_NUMBER;
-    return !literal && expr_is_constant(param) && !expr_is_constant(call) ? param : bare;
-}
-
-static void note_quantiles(struct query *q, const struct plan_node *node, const double *param)
-{
-    for (size_t k = 0; k < node->steps.n; k++)
-        if (!(param[k] >= 0 && param[k] <= 1)) {
-            char text[NUMBER_TEXT_MAX];
-            const size_t n = number_format_g(param[k], text);
-            query_note(q, true, param_position(node->expr, 0),
-                       "quantile value should be between 0 and 1, got %.*s", (int)n, text);
-        }
+    const size_t words = steps_words(node->steps.n);
+    uint64_t *any = arena_array(q->a, words, uint64_t);
+    if (!any)
+        return query_too_many_samples(q->e);
+    for (size_t i = 0; i < v->n; i++)
+        for (size_t w = 0; w < words; w++)
+            any[w] |= v->series[i].column.present[w];
+    query_note_quantiles(q, param_position(node->expr, 0), param, any, node->steps.n);
+    return ERR_OK;
 }
 
 // Of node's own fragment, also when the aggregation above moved into it.
@@ -119,8 +115,8 @@ static err eval_range_fragment(struct query *q, const struct plan_node *node, st
     double *param = node->args[1] ? node_scalar(node->args[1]) : NULL;
     node->fragment->param = param;
     TRY(gather_vec(q, node, out));
-    if (node->expr->call.function->id == PROMQL_FN_QUANTILE_OVER_TIME && out->n)
-        note_quantiles(q, node, param);
+    if (node->expr->call.function->id == PROMQL_FN_QUANTILE_OVER_TIME)
+        return note_quantiles(q, node, param, out);
     return ERR_OK;
 }
 
@@ -134,8 +130,8 @@ static err eval_range_function(struct query *q, const struct plan_node *node, st
             id == PROMQL_FN_ABSENT_OVER_TIME ? PROMQL_FN_PRESENT_OVER_TIME : id);
         double *param = node->args[1] ? node_scalar(node->args[1]) : NULL;
         TRY(over_subquery(q, node, f, param, out));
-        if (id == PROMQL_FN_QUANTILE_OVER_TIME && out->n)
-            note_quantiles(q, node, param);
+        if (id == PROMQL_FN_QUANTILE_OVER_TIME)
+            TRY(note_quantiles(q, node, param, out));
     }
     if (id == PROMQL_FN_ABSENT_OVER_TIME)
         return eval_absent(q, node, expr_bare(node->expr->call.args[0]), out);

@@ -57,7 +57,8 @@ struct query {
     struct plan_node **leaves;  // with a fragment, in the order of the text
     struct query_part *results; // of leaves, parts_count each
     size_t leaves_count, leaves_capacity, parts_count;
-    uint64_t samples; // in memory, in vectors
+    uint64_t samples;       // in memory, in vectors
+    struct label_map notes; // their words, in out->notes
     size_t notes_capacity;
 };
 
@@ -127,15 +128,13 @@ bool call_has_range(const struct promql_expr *e); // a range function's
 // selector, asks for.
 err eval_absent(struct query *q, const struct plan_node *node, const struct promql_expr *of,
                 struct vec *v);
+// Where Prometheus says the argument of a call is.
+const struct promql_expr *param_position(const struct promql_expr *call, size_t index);
+
+// histogram.c: functions of histograms.
+err eval_histogram(struct query *q, const struct plan_node *node, struct vec *out);
 
 // sort.c
 err eval_sort(struct query *q, const struct plan_node *node, struct vec *out);
-
-// note.c: text ends with the position of at: "... (1:6)"; NULL is the start of the query.
-void query_note(struct query *q, bool is_warning, const struct promql_expr *at, const char *format,
-                ...) __attribute__((format(printf, 4, 5)));
-void query_note_odd_counter(struct query *q, const struct promql_expr *at, struct str name);
-err query_unsupported(struct query *q, const struct promql_expr *at, const char *what);
-err query_unsupported_function(struct query *q, const struct promql_expr *call);
 
 #endif

@@ -2,7 +2,7 @@
 #include <assert.h>
 
 #include "engine/base/mem.h"
-#include "engine/promql/eval.h"
+#include "engine/promql/note.h"
 #include "engine/shard/shard.h"
 
 // ---- running

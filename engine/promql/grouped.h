@@ -18,6 +18,13 @@ struct grouped {
     size_t steps;
 };
 
+// Of a parameter over all steps; with a NaN among them least and greatest are NaN.
+struct params_range {
+    double least, greatest;
+    bool has_nan;
+};
+struct params_range params_range(const double *params, size_t n);
+
 // topk, bottomk, limitk, limit_ratio: a choice among the series.
 err aggregation_choose(struct query *q, const struct promql_expr *e, struct grouped *g,
                        struct vec *out);

@@ -1,7 +1,10 @@
+#include "engine/promql/note.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "engine/promql/eval.h"
+#include "engine/base/number.h"
+#include "engine/base/quote.h"
 
 // Lines and columns count from 1, columns in bytes.
 static void position_of(struct str text, size_t at, size_t *out_line, size_t *out_column)
@@ -18,16 +21,13 @@ static void position_of(struct str text, size_t at, size_t *out_line, size_t *ou
 
 // The same words at another position are the same note, and the later position stays, as in
 // Prometheus: of operators the right side's, of nested expressions the outer one's.
-static void add_note(struct query *q, struct query_note note)
+static struct query_note *note_of(struct query *q, struct str words)
 {
     struct query_result *out = q->out;
-    for (size_t i = 0; i < out->notes_count; i++)
-        if (str_eq(str_until(out->notes[i].text, out->notes[i].words_size),
-                   str_until(note.text, note.words_size))) {
-            out->notes[i] = note;
-            return;
-        }
-    if (out->notes_count == q->notes_capacity) {
+    bool is_new;
+    q->notes.a = q->a;
+    const size_t at = label_map_add(&q->notes, words, true, &is_new);
+    if (at == q->notes_capacity) {
         q->notes_capacity = q->notes_capacity ? q->notes_capacity * 2 : 8;
         struct query_note *all =
             arena_zalloc(q->a, q->notes_capacity * sizeof *all, _Alignof(struct query_note));
@@ -35,7 +35,24 @@ static void add_note(struct query *q, struct query_note note)
             memcpy(all, out->notes, out->notes_count * sizeof *all);
         out->notes = all;
     }
-    out->notes[out->notes_count++] = note;
+    if (is_new)
+        out->notes_count++;
+    return &out->notes[at];
+}
+
+void query_note_detailed(struct query *q, bool is_warning, const struct promql_expr *at,
+                         struct str words, struct str detail)
+{
+    size_t line, column;
+    position_of(q->text, at ? at->start : 0, &line, &column);
+    struct buf text = {0};
+    buf_printf(&text, "PromQL %s: ", is_warning ? "warning" : "info");
+    buf_put_str(&text, words);
+    struct query_note *note = note_of(q, buf_str(&text));
+    buf_put_str(&text, detail);
+    buf_printf(&text, " (%zu:%zu)", line, column);
+    *note = (struct query_note){is_warning, arena_str(q->a, buf_str(&text))};
+    buf_deinit(&text);
 }
 
 void query_note(struct query *q, bool is_warning, const struct promql_expr *at, const char *format,
@@ -46,11 +63,7 @@ void query_note(struct query *q, bool is_warning, const struct promql_expr *at, 
     va_start(args, format);
     vsnprintf(said, sizeof said, format, args);
     va_end(args);
-    size_t line, column;
-    position_of(q->text, at ? at->start : 0, &line, &column);
-    const struct str text = arena_printf(q->a, "PromQL %s: %s (%zu:%zu)",
-                                         is_warning ? "warning" : "info", said, line, column);
-    add_note(q, (struct query_note){is_warning, text, (size_t)str_find_last(text, '(')});
+    query_note_detailed(q, is_warning, at, str_from_c(said), (struct str){0});
 }
 
 err query_unsupported(struct query *q, const struct promql_expr *at, const char *what)
@@ -69,8 +82,31 @@ err query_unsupported_function(struct query *q, const struct promql_expr *call)
 
 void query_note_odd_counter(struct query *q, const struct promql_expr *at, struct str name)
 {
-    query_note(q, false, at,
-               "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "
-               "\"%.*s\"",
-               STR_ARG(name));
+    struct buf words = {0};
+    buf_printf(&words, "metric might not be a counter, name does not end in "
+                       "_total/_sum/_count/_bucket: ");
+    buf_put_quoted(&words, name);
+    query_note_detailed(q, false, at, buf_str(&words), (struct str){0});
+    buf_deinit(&words);
+}
+
+void note_put_name(struct buf *words, struct str name)
+{
+    if (!name.n)
+        return;
+    buf_printf(words, " for metric name ");
+    buf_put_quoted(words, name);
+}
+
+void query_note_quantiles(struct query *q, const struct promql_expr *at, const double *values,
+                          const uint64_t *present, size_t n)
+{
+    for (size_t k = 0; k < n; k++) {
+        if ((values[k] >= 0 && values[k] <= 1) || (present && !steps_has(present, k)))
+            continue;
+        char text[NUMBER_TEXT_MAX];
+        const size_t size = number_format_g(values[k], text);
+        query_note(q, true, at, "quantile value should be between 0 and 1, got %.*s", (int)size,
+                   text);
+    }
 }

@@ -1,6 +1,6 @@
 #include <assert.h>
 
-#include "engine/promql/eval.h"
+#include "engine/promql/note.h"
 
 const struct promql_expr *expr_bare(const struct promql_expr *e)
 {

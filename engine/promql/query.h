@@ -43,7 +43,6 @@ struct query_series {
 struct query_note {
     bool is_warning;
     struct str text;
-    size_t words_size; // of text, without the position
 };
 
 struct query_result {

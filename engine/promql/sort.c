@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "engine/base/number.h"
-#include "engine/promql/eval.h"
+#include "engine/promql/note.h"
 
 static int compare_values(const void *left, const void *right)
 {
