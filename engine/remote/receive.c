@@ -2,7 +2,9 @@
 
 #include <assert.h>
 
+#include "engine/base/bits.h"
 #include "engine/base/mem.h"
+#include "engine/base/number.h"
 #include "engine/base/utf8.h"
 #include "engine/model/labels.h"
 #include "engine/remote/series_cache.h"
@@ -15,6 +17,8 @@ enum {
     BODY_MAX = 32 << 20,
     DECODED_MAX = 32 << 20,
     FUTURE_MS = 10 * 60 * 1000, // newer samples are out of bounds
+    JUDGED_MAX = 3,             // times, while series leave the head
+    WINDOW_MS = 60 * 60 * 1000, // and, Prometheus's way, those so much older than the newest of all
 };
 
 struct receiver {
@@ -65,13 +69,15 @@ struct part {
     struct item **items;
     size_t n, samples_count;
     uint64_t source; // of the sender: what it sends belongs together
+    enum tsdb_commit_kind kind;
     int64_t late_ms, max_t_ms;
     uint64_t counts[TSDB_OUTCOME_COUNT];
     uint64_t refused; // new series beyond the limit
 
     enum tsdb_outcome worst;
-    struct item *worst_item;
-    int64_t worst_ms;
+    struct item *worst_item; // the first of the request that was refused
+    struct tsdb_sample worst_sample;
+    uint64_t kept_bits; // a duplicate's other value, where all or nothing is kept
     err code;
     struct errmsg e;
 };
@@ -90,13 +96,7 @@ static size_t fill_samples(struct part *p, struct tsdb_sample *samples, struct i
             continue;
         }
         struct remote_write_samples walk = remote_write_samples(&item->series);
-        int64_t newest_ms = INT64_MIN;
         for (struct remote_write_sample s; remote_write_samples_next(&walk, &s);) {
-            // Prometheus compares with what was there before the request, and drops in silence what
-            // does not follow its neighbour within it.
-            if (p->late_ms == 0 && s.time_ms <= newest_ms)
-                continue;
-            newest_ms = s.time_ms;
             samples[n] = (struct tsdb_sample){item->ref, s.time_ms, s.bits};
             owners[n++] = item;
         }
@@ -104,18 +104,18 @@ static size_t fill_samples(struct part *p, struct tsdb_sample *samples, struct i
     return n;
 }
 
-static void judge(struct part *p, const struct tsdb_sample *samples, const uint8_t *outcomes,
-                  struct item **owners, size_t n)
+static void judge(struct part *p, const struct tsdb_commit *c, struct item **owners)
 {
-    for (size_t i = 0; i < n; i++) {
-        const enum tsdb_outcome outcome = outcomes[i];
+    for (size_t i = 0; i < c->n; i++) {
+        const enum tsdb_outcome outcome = c->outcomes[i];
         if (outcome == TSDB_GONE) {
             owners[i]->ref = 0;
             owners[i]->is_gone = true;
         } else if (outcome >= TSDB_DUPLICATE && !p->worst_item) {
             p->worst = outcome;
             p->worst_item = owners[i];
-            p->worst_ms = samples[i].t_ms;
+            p->worst_sample = c->samples[i];
+            p->kept_bits = c->kept_bits;
         }
     }
 }
@@ -129,14 +129,17 @@ static void keep_part(void *arg) // on the owner; Suspends.
     struct item **owners = mem_alloc_array(p->samples_count, sizeof *owners);
     uint8_t *outcomes = mem_alloc(p->samples_count);
     struct tsdb_commit c = {.samples = samples,
+                            .kind = p->kind,
                             .outcomes = outcomes,
                             .late_ms = p->late_ms,
                             .max_t_ms = p->max_t_ms,
-                            .all_or_nothing = p->late_ms == 0};
+                            .window_ms = p->late_ms ? 0 : WINDOW_MS};
     c.n = fill_samples(p, samples, owners);
+    if (p->kind == TSDB_COMMIT_STRICT && p->refused)
+        c.n = 0;
     p->code = tsdb_commit(p->db, &c, &p->e);
     if (!p->code) {
-        judge(p, samples, outcomes, owners, c.n);
+        judge(p, &c, owners);
         for (size_t i = 0; i < TSDB_OUTCOME_COUNT; i++)
             p->counts[i] += c.counts[i];
     }
@@ -181,8 +184,10 @@ struct request {
     struct arena *a;
     struct item *items;
     size_t n, capacity;
+    uint64_t source;
+    enum tsdb_commit_kind kind;
     struct part *parts;
-    unsigned parts_count;
+    unsigned parts_count, owners; // those that have something
 };
 
 static struct item *add_item(struct request *q)
@@ -237,7 +242,7 @@ static err walk(struct request *q, struct str body, struct errmsg *e)
 }
 
 // One list of items an owner, of those whose sample is not kept yet.
-static void make_parts(struct request *q, uint64_t source, const bool *again)
+static void make_parts(struct request *q, const bool *again)
 {
     struct receiver *r = q->r;
     const int64_t now_ms = clock_wall_ms();
@@ -246,15 +251,19 @@ static void make_parts(struct request *q, uint64_t source, const bool *again)
     struct item **slots = arena_alloc(q->a, q->n * sizeof *slots, _Alignof(struct item *));
     for (unsigned i = 0; i < q->parts_count; i++)
         q->parts[i] = (struct part){.db = r->options.db,
-                                    .source = source,
+                                    .source = q->source,
+                                    .kind = q->kind,
                                     .late_ms = r->options.late_ms,
                                     .max_t_ms = now_ms + FUTURE_MS};
     for (size_t i = 0; i < q->n; i++)
         q->parts[q->items[i].owner].n += !again || again[i];
+    q->owners = 0;
     for (unsigned i = 0; i < q->parts_count; slots += q->parts[i++].n)
         q->parts[i].items = slots;
-    for (unsigned i = 0; i < q->parts_count; i++)
+    for (unsigned i = 0; i < q->parts_count; i++) {
+        q->owners += q->parts[i].n > 0;
         q->parts[i].n = 0;
+    }
     for (size_t i = 0; i < q->n; i++) {
         struct part *p = &q->parts[q->items[i].owner];
         if (again && !again[i])
@@ -273,16 +282,6 @@ static void send_parts(struct request *q) // Suspends.
     shard_call_all(LOOP_RECEIVE, keep_part, q->parts, sizeof *q->parts, where);
 }
 
-// Whether an item must be sent again: its series left the head since it was remembered, or another
-// one of its part did and the part was all or nothing. Elsewhere the rest of the part is kept.
-static bool is_due_again(const struct request *q, const struct item *item)
-{
-    const struct part *p = &q->parts[item->owner];
-    if (p->code)
-        return false;
-    return item->is_gone || (q->r->options.late_ms == 0 && p->counts[TSDB_GONE] && !p->worst_item);
-}
-
 // One verdict of both rounds.
 static void merge_parts(struct part *parts, const struct part *first, unsigned count)
 {
@@ -294,7 +293,7 @@ static void merge_parts(struct part *parts, const struct part *first, unsigned c
         if (first[i].worst_item) {
             p->worst = first[i].worst;
             p->worst_item = first[i].worst_item;
-            p->worst_ms = first[i].worst_ms;
+            p->worst_sample = first[i].worst_sample;
         }
         if (first[i].code) {
             p->code = first[i].code;
@@ -303,23 +302,22 @@ static void merge_parts(struct part *parts, const struct part *first, unsigned c
     }
 }
 
-// Series that left the head since they were remembered: once more, by their labels. What is sent
-// although it is there already is the same sample again, which is success.
-static void send_gone(struct request *q, uint64_t source) // Suspends.
+// Series that left the head since they were remembered: once more, by their labels.
+static void send_gone(struct request *q) // Suspends.
 {
     bool *again = arena_alloc(q->a, q->n, 1);
     bool any = false;
     for (size_t i = 0; i < q->n; i++) {
         struct item *item = &q->items[i];
-        again[i] = is_due_again(q, item);
-        if (item->is_gone && again[i] && !item->labels.n)
+        again[i] = item->is_gone && !q->parts[item->owner].code;
+        if (again[i] && !item->labels.n)
             again[i] = resolve(q->r, item, q->a);
         item->is_gone = item->is_gone && !again[i];
         any |= again[i];
     }
     if (any) {
         const struct part *first = q->parts;
-        make_parts(q, source, again);
+        make_parts(q, again);
         send_parts(q);
         merge_parts(q->parts, first, q->parts_count);
     }
@@ -336,6 +334,70 @@ static void remember(struct request *q)
         if (q->items[i].ref && q->items[i].labels.n)
             series_cache_put(&q->r->cache, q->items[i].raw,
                              &(struct series_place){q->items[i].ref, q->items[i].owner});
+}
+
+static void keep_good(struct request *q) // Suspends.
+{
+    q->kind = TSDB_COMMIT;
+    make_parts(q, NULL);
+    send_parts(q);
+    remember(q);
+    send_gone(q);
+    remember(q);
+}
+
+// Whether a judged request is not to be kept, or not yet.
+static bool is_refused(const struct request *q)
+{
+    for (unsigned i = 0; i < q->parts_count; i++) {
+        const struct part *p = &q->parts[i];
+        if (p->code || p->worst_item || p->refused || p->counts[TSDB_GONE])
+            return true;
+    }
+    return false;
+}
+
+// Those of an earlier answer will be found by their labels. False: there are none.
+static bool forget_gone(struct request *q)
+{
+    bool any = false;
+    for (size_t i = 0; i < q->n; i++) {
+        struct item *item = &q->items[i];
+        if (!item->is_gone || (!item->labels.n && !resolve(q->r, item, q->a)))
+            continue;
+        item->is_gone = false;
+        any = true;
+    }
+    return any;
+}
+
+// Prometheus's way: a request is kept whole or not at all. Every owner judges its part before any
+// keeps one; where there is but one owner, both are one step. What another request changed in
+// between is treated as Prometheus does at its commit: what does not follow any more is dropped.
+static void keep_whole(struct request *q) // Suspends.
+{
+    for (int i = 0; i < JUDGED_MAX; i++) {
+        q->kind = TSDB_COMMIT_CHECK;
+        make_parts(q, NULL);
+        if (q->owners == 1) {
+            q->kind = TSDB_COMMIT_STRICT;
+            make_parts(q, NULL);
+        }
+        send_parts(q);
+        remember(q);
+        if (!forget_gone(q))
+            break;
+    }
+    for (unsigned i = 0; i < q->parts_count; i++)
+        if (q->parts[i].counts[TSDB_GONE] && !q->parts[i].code)
+            q->parts[i].code =
+                err_set(&q->parts[i].e, ERR_LIMIT, "a series left the head meanwhile");
+    if (q->kind == TSDB_COMMIT_STRICT || is_refused(q))
+        return;
+    q->kind = TSDB_COMMIT_CHECKED;
+    make_parts(q, NULL);
+    send_parts(q);
+    send_gone(q);
 }
 
 static const char *outcome_text(enum tsdb_outcome outcome)
@@ -359,18 +421,25 @@ static const char *outcome_text(enum tsdb_outcome outcome)
     return "not kept";
 }
 
+// In Prometheus's words, and where the good part was kept, with the series that was not.
 static void answer_rejected(struct request *q, const struct part *p, struct http_exchange *x)
 {
+    const bool is_whole = q->kind != TSDB_COMMIT;
+    const struct tsdb_sample *s = &p->worst_sample;
     struct buf text = {0};
     buf_put_str(&text, str_from_c(outcome_text(p->worst)));
-    if (p->worst == TSDB_OUT_OF_BOUNDS && p->worst_ms > p->max_t_ms)
+    if (p->worst == TSDB_OUT_OF_BOUNDS && s->t_ms > p->max_t_ms)
         buf_put_str(&text, STR(": timestamp is too far in the future"));
-    if (q->r->options.late_ms) { // ours: the good part was kept, so say which was not
-        struct item *item = p->worst_item;
-        if (item->labels.n || resolve(q->r, item, q->a)) {
-            buf_put_str(&text, STR(": "));
-            labels_format_metric(item->labels, &text);
-        }
+    if (p->worst == TSDB_DUPLICATE && is_whole && s->t_ms) {
+        buf_printf(&text, " %lld; overrides not allowed: existing ", (long long)s->t_ms);
+        buf_put_double_g(&text, double_from_bits(p->kept_bits));
+        buf_put_str(&text, STR(", new value "));
+        buf_put_double_g(&text, double_from_bits(s->bits));
+    }
+    struct item *item = p->worst_item;
+    if (!is_whole && (item->labels.n || resolve(q->r, item, q->a))) {
+        buf_put_str(&text, STR(": "));
+        labels_format_metric(item->labels, &text);
     }
     buf_put_str(&text, STR("\n"));
     http_answer(x, 400, "text/plain; charset=utf-8", buf_str(&text));
@@ -394,7 +463,8 @@ static void answer(struct request *q, bool had_histograms, struct http_exchange 
         const struct part *p = &q->parts[i];
         count(q->r, p);
         failed = p->code && !failed ? p : failed;
-        rejected = p->worst_item && !rejected ? p : rejected;
+        if (p->worst_item && (!rejected || p->worst_item < rejected->worst_item))
+            rejected = p;
         full = p->refused && !full ? p : full;
     }
     if (failed) { // not kept: the sender tries again
@@ -524,13 +594,12 @@ void receiver_handle(struct receiver *r, struct http_exchange *x)
             answer_line(x, 400, e.text);
         } else {
             const bool had_histograms = r->stats.histograms_refused != histograms;
-            const uint64_t source = hash64(x->peer->ip, sizeof x->peer->ip, x->peer->port);
+            q.source = hash64(x->peer->ip, sizeof x->peer->ip, x->peer->port);
             fiber_set_deadline(INT64_MAX); // what is under way is kept, and then answered
-            make_parts(&q, source, NULL);
-            send_parts(&q);
-            remember(&q);
-            send_gone(&q, source);
-            remember(&q);
+            if (r->options.late_ms)
+                keep_good(&q);
+            else
+                keep_whole(&q);
             answer(&q, had_histograms, x);
         }
     }

@@ -14,8 +14,7 @@ struct receiver; // of one shard
 struct receiver_options {
     struct tsdb *db;
     bool enabled; // --web.enable-remote-write-receiver; otherwise every request is a 404
-    // How late a sample may be. 0: Prometheus's answers, each owner's part of a request kept whole
-    // or not at all (with one shard that is the request).
+    // How late a sample may be. 0: Prometheus's answers, a request is kept whole or not at all.
     int64_t late_ms;
     size_t series_max; // that the cache remembers
     const struct log_sink *log;

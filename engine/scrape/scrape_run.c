@@ -18,7 +18,7 @@
 #include "io/clock.h"
 #include "protocol/exposition.h"
 
-enum { FUTURE_MS = 10 * 60 * 1000, NS_PER_MS = 1000000, SHOWN = 50 };
+enum { FUTURE_MS = 10 * 60 * 1000, WINDOW_MS = 60 * 60 * 1000, NS_PER_MS = 1000000, SHOWN = 50 };
 
 static const char *const report_names[REPORT_SERIES] = {
     "up",
@@ -425,8 +425,11 @@ static void keep_foreign(void *arg) // on the owner; Suspends.
         if (f->sample.ref)
             samples[n++] = f->sample;
     }
-    struct tsdb_commit c = {
-        .samples = samples, .n = n, .outcomes = outcomes, .max_t_ms = p->max_t_ms};
+    struct tsdb_commit c = {.samples = samples,
+                            .n = n,
+                            .outcomes = outcomes,
+                            .max_t_ms = p->max_t_ms,
+                            .window_ms = WINDOW_MS};
     p->code = tsdb_commit(p->db, &c, &p->e);
     memcpy(p->counts, c.counts, sizeof p->counts);
     n = 0;
@@ -507,7 +510,8 @@ static void commit_gone(struct pass *p, const uint8_t *outcomes) // Suspends.
         p->samples[n] = p->samples[i];
         p->samples[n++].ref = line->ref;
     }
-    struct tsdb_commit c = {.samples = p->samples, .n = n, .max_t_ms = p->ms + FUTURE_MS};
+    struct tsdb_commit c = {
+        .samples = p->samples, .n = n, .max_t_ms = p->ms + FUTURE_MS, .window_ms = WINDOW_MS};
     if (n && tsdb_commit(p->t->scrape->options.db, &c, NULL) == ERR_OK)
         count_outcomes(p->t->scrape, c.counts);
 }
@@ -516,8 +520,11 @@ static err commit(struct pass *p, struct errmsg *e) // Suspends.
 {
     struct scrape *s = p->t->scrape;
     uint8_t *outcomes = mem_alloc(p->n);
-    struct tsdb_commit c = {
-        .samples = p->samples, .n = p->n, .outcomes = outcomes, .max_t_ms = p->ms + FUTURE_MS};
+    struct tsdb_commit c = {.samples = p->samples,
+                            .n = p->n,
+                            .outcomes = outcomes,
+                            .max_t_ms = p->ms + FUTURE_MS,
+                            .window_ms = WINDOW_MS};
     // Series refused at their creation are looked up again: the limit may allow them now.
     for (size_t i = 0; i < p->n; i++)
         if (!p->samples[i].ref) {

@@ -14,7 +14,8 @@ void head_init(struct head *h, const struct placement *placement, uint64_t serie
                        .seed = placement->seed,
                        .series_max = series_max,
                        .retention_ms = retention_ms,
-                       .complete_t = INT64_MIN};
+                       .complete_t = INT64_MIN,
+                       .newest = INT64_MIN};
     label_store_init(&h->labels, h->seed);
     list_init(&h->snapshots);
     h->stage = stage_create();

@@ -86,6 +86,7 @@ struct head {
     struct list snapshots;             // of struct head_snapshot, oldest first
     unsigned selects;                  // running: no series may leave
     bool may_yield;                    // there are fibers to give way to
+    int64_t newest;                    // of all partitions
     int64_t newest_t[TSDB_PARTITIONS]; // INT64_MIN: nothing
     ptrdiff_t block_bytes;
     struct buf text; // scratch
@@ -111,6 +112,9 @@ static inline uint64_t head_ref(const struct head_series *s, uint32_t id)
 
 uint64_t head_find_or_make(struct head *h, struct str labels, struct hash128 hash, uint64_t source);
 void head_labels(const struct head *h, const struct head_series *s, struct buf *out); // appends
+// The series' sample at t_ms; false: memory has none.
+bool head_find_sample(const struct head *h, const struct head_series *s, int64_t t_ms,
+                      uint64_t *out_bits);
 
 // Takes the rows of a commit before anything has changed; an error refuses the commit.
 typedef err head_sink_fn(void *arg, const struct wal_row *rows, size_t n, struct errmsg *e);

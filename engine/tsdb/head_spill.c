@@ -8,14 +8,6 @@
 #include "engine/tsdb/head_cohorts.h"
 #include "io/fiber.h"
 
-int64_t head_newest_t(const struct head *h)
-{
-    int64_t newest = INT64_MIN;
-    for (size_t i = 0; i < TSDB_PARTITIONS; i++)
-        newest = h->newest_t[i] > newest ? h->newest_t[i] : newest;
-    return newest;
-}
-
 static int64_t range_start(int64_t t_ms, int64_t range_ms)
 {
     const int64_t into = t_ms % range_ms < 0 ? t_ms % range_ms + range_ms : t_ms % range_ms;

@@ -46,6 +46,5 @@ uint32_t head_collect(struct head *h, int64_t before_t, uint32_t from, uint32_t 
 // Takes back samples of a commit that could not be kept: their outcomes say which.
 void head_undo(struct head *h, const struct tsdb_sample *samples, const uint8_t *outcomes,
                size_t n);
-int64_t head_newest_t(const struct head *h); // INT64_MIN: nothing ever
 
 #endif

@@ -222,16 +222,9 @@ static void reset(struct head *h)
     st->n = st->buckets_n = st->deferred_n = st->repeats_n = 0;
 }
 
-// The series' sample at t_ms, staged or committed; false: there is none in memory.
-static bool find_sample(const struct head *h, const struct tsdb_commit *c,
-                        const struct head_series *s, int64_t t_ms, uint64_t *out_bits)
+bool head_find_sample(const struct head *h, const struct head_series *s, int64_t t_ms,
+                      uint64_t *out_bits)
 {
-    const struct stage *st = h->stage;
-    const struct tsdb_sample *staged = find_staged(st, c, s, t_ms);
-    if (staged) {
-        *out_bits = staged->bits;
-        return true;
-    }
     const struct late_sample *late = late_find(s->late, t_ms);
     if (late) {
         *out_bits = late->bits;
@@ -245,6 +238,32 @@ static bool find_sample(const struct head *h, const struct tsdb_commit *c,
         return false;
     const uint32_t slot = cohort_find(h->cohorts[s->cohort], t_ms);
     return slot != SLOT_NONE && series_values_at(&s->values, slot, out_bits);
+}
+
+// The series' sample at t_ms, staged or committed; false: there is none in memory.
+static bool find_sample(const struct head *h, const struct tsdb_commit *c,
+                        const struct head_series *s, int64_t t_ms, uint64_t *out_bits)
+{
+    const struct tsdb_sample *staged = find_staged(h->stage, c, s, t_ms);
+    if (!staged)
+        return head_find_sample(h, s, t_ms, out_bits);
+    *out_bits = staged->bits;
+    return true;
+}
+
+// Whether the time is one that is taken at all.
+static bool is_in_bounds(const struct tsdb_commit *c, int64_t t_ms)
+{
+    return t_ms <= c->max_t_ms && t_ms != INT64_MIN && // which stands for no time
+           !(c->window_ms > 0 && t_ms < c->min_t_ms);
+}
+
+static bool has_expired(const struct head *h, const struct head_series *s, int64_t t_ms)
+{
+    const int64_t newest = h->newest_t[s->partition];
+    int64_t oldest;
+    return h->retention_ms > 0 && newest != INT64_MIN &&
+           !__builtin_sub_overflow(newest, h->retention_ms, &oldest) && t_ms < oldest;
 }
 
 static enum tsdb_outcome judge_older(const struct head *h, const struct tsdb_commit *c,
@@ -268,19 +287,49 @@ static enum tsdb_outcome judge_older(const struct head *h, const struct tsdb_com
 static enum tsdb_outcome judge(const struct head *h, const struct tsdb_commit *c,
                                const struct head_series *s, const struct tsdb_sample *x)
 {
-    if (x->t_ms > c->max_t_ms || x->t_ms == INT64_MIN) // which stands for no time
+    if (!is_in_bounds(c, x->t_ms))
         return TSDB_OUT_OF_BOUNDS;
     const struct stage *st = h->stage;
     const uint32_t newest = s->staged ? st->entries[s->staged - 1].newest : 0;
     const int64_t newest_t = newest ? c->samples[st->entries[newest - 1].sample].t_ms : s->last_t;
     if (newest_t != INT64_MIN && x->t_ms <= newest_t)
         return judge_older(h, c, s, x, newest_t);
-    int64_t oldest;
-    if (h->retention_ms > 0 && h->newest_t[s->partition] != INT64_MIN &&
-        !__builtin_sub_overflow(h->newest_t[s->partition], h->retention_ms, &oldest) &&
-        x->t_ms < oldest)
+    return has_expired(h, s, x->t_ms) ? TSDB_OUT_OF_BOUNDS : TSDB_APPENDED;
+}
+
+// ---- Prometheus's way
+
+static enum tsdb_outcome judge_strictly(const struct head *h, struct tsdb_commit *c,
+                                        const struct head_series *s, const struct tsdb_sample *x)
+{
+    uint64_t bits;
+    if (!is_in_bounds(c, x->t_ms))
         return TSDB_OUT_OF_BOUNDS;
-    return TSDB_APPENDED;
+    if (s->last_t == INT64_MIN || x->t_ms > s->last_t)
+        return has_expired(h, s, x->t_ms) ? TSDB_OUT_OF_BOUNDS : TSDB_APPENDED;
+    if (x->t_ms < s->last_t || !head_find_sample(h, s, x->t_ms, &bits))
+        return TSDB_OUT_OF_ORDER; // not found: it was taken back, see head_undo
+    if (bits == x->bits)
+        return TSDB_SAME;
+    c->kept_bits = bits;
+    return TSDB_DUPLICATE;
+}
+
+// Judges up to the first that is refused; nothing changes. False: nothing of it may be kept.
+static bool check(const struct head *h, struct tsdb_commit *c)
+{
+    if (c->outcomes && c->n)
+        memset(c->outcomes, TSDB_SAME, c->n);
+    for (size_t i = 0; i < c->n && c->refused_at == c->n; i++) {
+        const struct head_series *s = head_resolve(h, c->samples[i].ref);
+        const enum tsdb_outcome outcome = s ? judge_strictly(h, c, s, &c->samples[i]) : TSDB_GONE;
+        if (outcome >= TSDB_DUPLICATE && outcome != TSDB_GONE)
+            c->refused_at = i;
+        c->counts[outcome]++;
+        if (c->outcomes)
+            c->outcomes[i] = (uint8_t)outcome;
+    }
+    return c->refused_at == c->n && !c->counts[TSDB_GONE];
 }
 
 static void stage_sample(struct head *h, const struct tsdb_commit *c, uint32_t at,
@@ -288,7 +337,9 @@ static void stage_sample(struct head *h, const struct tsdb_commit *c, uint32_t a
 {
     struct stage *st = h->stage;
     const struct tsdb_sample *x = &c->samples[at];
-    const enum tsdb_outcome outcome = judge(h, c, s, x);
+    enum tsdb_outcome outcome = judge(h, c, s, x);
+    if (outcome >= TSDB_DUPLICATE && c->kind != TSDB_COMMIT)
+        outcome = TSDB_SAME; // it was judged before: dropped in silence
     st->outcomes[at] = (uint8_t)outcome;
     if (outcome != TSDB_APPENDED && outcome != TSDB_LATE_KEPT)
         return;
@@ -461,33 +512,28 @@ static void apply_bucket(struct head *h, const struct bucket *b, uint64_t seq)
         if (b->t_ms > h->newest_t[s->partition])
             h->newest_t[s->partition] = b->t_ms;
     }
+    h->newest = b->t_ms > h->newest ? b->t_ms : h->newest;
 }
 
-static void count(struct head *h, struct tsdb_commit *c, bool kept)
+static void count_refused(struct head *h, const struct tsdb_commit *c)
 {
-    const struct stage *st = h->stage;
-    for (size_t i = 0; i < c->n; i++)
-        c->counts[st->outcomes[i]]++;
-    if (c->outcomes && c->n)
-        memcpy(c->outcomes, st->outcomes, c->n);
     struct tsdb_stats *stats = &h->stats;
-    if (kept) {
-        stats->samples_appended += c->counts[TSDB_APPENDED] + c->counts[TSDB_LATE_KEPT];
-        stats->samples_late += c->counts[TSDB_LATE_KEPT];
-    }
     stats->duplicates += c->counts[TSDB_DUPLICATE];
     stats->out_of_order += c->counts[TSDB_OUT_OF_ORDER];
     stats->too_old += c->counts[TSDB_TOO_OLD];
     stats->out_of_bounds += c->counts[TSDB_OUT_OF_BOUNDS];
 }
 
-static bool has_refused(const struct stage *st, size_t n)
+static void count(struct head *h, struct tsdb_commit *c)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (st->outcomes[i] >= TSDB_DUPLICATE)
-            return true;
-    }
-    return false;
+    const struct stage *st = h->stage;
+    for (size_t i = 0; i < c->n; i++)
+        c->counts[st->outcomes[i]]++;
+    if (c->outcomes && c->n)
+        memcpy(c->outcomes, st->outcomes, c->n);
+    h->stats.samples_appended += c->counts[TSDB_APPENDED] + c->counts[TSDB_LATE_KEPT];
+    h->stats.samples_late += c->counts[TSDB_LATE_KEPT];
+    count_refused(h, c);
 }
 
 err head_commit(struct head *h, struct tsdb_commit *c, head_sink_fn *sink, void *arg,
@@ -496,24 +542,30 @@ err head_commit(struct head *h, struct tsdb_commit *c, head_sink_fn *sink, void 
     struct stage *st = h->stage;
     assert(st->n == 0 && c->n < UINT32_MAX);
     memset(c->counts, 0, sizeof c->counts);
+    c->refused_at = c->n;
+    *out_seq = h->seq;
+    if (c->kind == TSDB_COMMIT_STRICT || c->kind == TSDB_COMMIT_CHECK) {
+        const bool is_good = check(h, c);
+        count_refused(h, c);
+        if (c->kind == TSDB_COMMIT_CHECK || !is_good)
+            return ERR_OK;
+        memset(c->counts, 0, sizeof c->counts);
+    }
     stage_all(h, c);
     err result = ERR_OK;
-    const bool keep = st->n > 0 && !(c->all_or_nothing && has_refused(st, c->n));
-    if (keep) {
+    if (st->n > 0) {
         order_buckets(h);
         make_rows(h, c);
         if (sink)
             result = sink(arg, st->rows, st->buckets_n, e);
         if (result == ERR_OK) {
-            const uint64_t seq = ++h->seq;
+            *out_seq = ++h->seq;
             for (size_t i = 0; i < st->buckets_n; i++)
-                apply_bucket(h, &st->buckets[st->order[i]], seq);
+                apply_bucket(h, &st->buckets[st->order[i]], *out_seq);
         }
     }
-    if (result == ERR_OK) {
-        count(h, c, keep);
-        *out_seq = h->seq;
-    }
+    if (result == ERR_OK)
+        count(h, c);
     reset(h);
     return result;
 }

@@ -123,8 +123,10 @@ static err commit_logged(struct part *p, struct tsdb_commit *c, struct errmsg *e
 {
     struct log_sink_call call = {.wal = p->wal};
     uint64_t seq;
-    TRY(part_recall(p, c->samples, c->n, e));
+    TRY(part_recall(p, c, e));
     TRY(head_commit(&p->head, c, append_rows, &call, &seq, e));
+    if (c->kind == TSDB_COMMIT_CHECK)
+        return ERR_OK;
     const uint64_t log_seq = call.seq ? call.seq : wal_next_seq(p->wal) - 1;
     const err result = log_seq ? wal_wait(p->wal, log_seq, e) : ERR_OK;
     if (result == ERR_OK)
@@ -134,13 +136,42 @@ static err commit_logged(struct part *p, struct tsdb_commit *c, struct errmsg *e
     return result;
 }
 
+void part_tell_newest(struct part *p, int64_t t_ms)
+{
+    if (t_ms > p->newest_t)
+        p->newest_t = t_ms;
+}
+
+int64_t tsdb_newest(const struct tsdb *db)
+{
+    int64_t newest = INT64_MIN;
+    for (unsigned i = 0; i < db->parts_n; i++) {
+        const int64_t t = db->parts[i]->newest_t;
+        newest = t > newest ? t : newest;
+    }
+    return newest;
+}
+
+// Where nothing is, the first sample is the newest.
+static void set_window(const struct tsdb *db, struct tsdb_commit *c)
+{
+    if (c->window_ms <= 0 || !c->n)
+        return;
+    int64_t newest = tsdb_newest(db);
+    newest = newest == INT64_MIN ? c->samples[0].t_ms : newest;
+    if (__builtin_sub_overflow(newest, c->window_ms, &c->min_t_ms))
+        c->min_t_ms = INT64_MIN;
+}
+
 err tsdb_commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e)
 {
     struct part *p = tsdb_part(db);
     if (!p->wal) {
         uint64_t seq;
+        set_window(db, c);
         TRY(head_commit(&p->head, c, NULL, NULL, &seq, e));
         head_publish(&p->head, seq);
+        part_tell_newest(p, p->head.newest);
         return ERR_OK;
     }
     while (!p->ready) {
@@ -151,7 +182,9 @@ err tsdb_commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e)
     uint8_t *own = c->outcomes ? NULL : mem_alloc(c->n);
     if (own)
         c->outcomes = own;
+    set_window(db, c);
     const err result = commit_logged(p, c, e);
+    part_tell_newest(p, p->head.newest);
     if (own) {
         c->outcomes = NULL;
         mem_free(own);
@@ -187,7 +220,7 @@ void tsdb_stats(struct tsdb *db, struct tsdb_stats *out)
     *out = h->stats;
     out->series = h->series_ids.n;
     out->label_pairs = h->labels.pair_ids.n;
-    out->max_time_ms = head_newest_t(h);
+    out->max_time_ms = h->newest;
     out->min_time_ms = INT64_MAX;
     for (size_t i = 0; i < h->cohorts_n; i++) {
         if (h->cohorts[i] && h->cohorts[i]->n && h->cohorts[i]->times[0] < out->min_time_ms)
@@ -218,6 +251,7 @@ static struct part *part_create(struct tsdb *db, unsigned index)
     p->index = index;
     p->partition_begin = (index * TSDB_PARTITIONS + db->parts_n - 1) / db->parts_n;
     p->partition_end = ((index + 1) * TSDB_PARTITIONS + db->parts_n - 1) / db->parts_n;
+    p->newest_t = INT64_MIN;
     const uint64_t max = db->options.series_max;
     head_init(&p->head, &db->placement, max ? (max + db->parts_n - 1) / db->parts_n : 0,
               db->options.retention_ms);
@@ -304,6 +338,7 @@ static err part_open(struct tsdb *db, unsigned index, struct errmsg *e)
         TRY(part_add_file(p, &files[i], e));
         if (files[i].max_t_ms >= p->head.complete_t)
             p->head.complete_t = files[i].max_t_ms + 1;
+        part_tell_newest(p, files[i].max_t_ms);
     }
     TRY(part_open_log(p, e));
     p->maintained = true;

@@ -79,15 +79,29 @@ enum tsdb_outcome {
     TSDB_OUTCOME_COUNT
 };
 
+enum tsdb_commit_kind {
+    TSDB_COMMIT, // each sample that can be kept is
+    // Prometheus's way: each sample is judged against what was there before the commit. Is one
+    // refused, or is a reference gone, nothing is kept; what passes, but does not follow its own
+    // series' samples of this commit, is dropped in silence.
+    TSDB_COMMIT_STRICT,
+    TSDB_COMMIT_CHECK,   // the judging of STRICT alone
+    TSDB_COMMIT_CHECKED, // the keeping of STRICT alone, what came between is dropped in silence
+};
+
 // One commit: all its samples become visible to queries together, once they are kept as
 // tsdb_options.wal_sync says.
 struct tsdb_commit {
     const struct tsdb_sample *samples;
     size_t n;
-    uint8_t *outcomes;                   // n of enum tsdb_outcome, or NULL
-    int64_t late_ms;                     // how old a sample may be, against its series' newest
-    int64_t max_t_ms;                    // the newest time to accept
-    bool all_or_nothing;                 // any outcome from TSDB_DUPLICATE on: nothing is kept
+    enum tsdb_commit_kind kind;
+    uint8_t *outcomes;  // n of enum tsdb_outcome, or NULL
+    int64_t late_ms;    // how old a sample may be, against its series' newest; 0: not older
+    int64_t max_t_ms;   // the newest time to accept
+    int64_t window_ms;  // how old against the newest of the whole database; 0: any age
+    int64_t min_t_ms;   // that as a time; set by tsdb_commit
+    size_t refused_at;  // STRICT, CHECK: the first that is refused, judging ends there; n: none
+    uint64_t kept_bits; // if that is a duplicate: what is there
     uint64_t counts[TSDB_OUTCOME_COUNT]; // set by tsdb_commit
 };
 // ERR_LIMIT: the disk is full or the WAL's queue is; nothing was kept. Suspends.

@@ -30,9 +30,10 @@ struct part {
     bool spilled;    // everything that replay brought is in files
     bool release_due;
     struct fiber *maintainer;
-    struct waiters changed; // ready, or the maintainer has ended
-    uint64_t release_epoch; // snapshots before it still look at what is to be released
-    uint64_t mark_seq;      // of the log, as the catalogue knows it
+    struct waiters changed;   // ready, or the maintainer has ended
+    uint64_t release_epoch;   // snapshots before it still look at what is to be released
+    uint64_t mark_seq;        // of the log, as the catalogue knows it
+    _Atomic int64_t newest_t; // of any sample; INT64_MIN: none. Written here, read by all
     uint64_t retention_deletions, corruptions;
     err closed; // how the last spill ended
     struct errmsg closed_why;
@@ -62,6 +63,8 @@ struct tsdb {
 };
 
 struct part *tsdb_part(const struct tsdb *db); // of the present shard
+void part_tell_newest(struct part *p, int64_t t_ms);
+int64_t tsdb_newest(const struct tsdb *db); // of all parts; INT64_MIN: nothing
 
 // Runs fn(arg) on the shard that has the catalogue. Suspends.
 void tsdb_at_home(struct tsdb *db, fiber_fn *fn, void *arg);
@@ -88,9 +91,8 @@ void tsdb_replay(void *db);
 // Nothing of them is needed any more, nor (own) of this run's, whose logs are closed. Suspends.
 void tsdb_streams_done(struct tsdb *db, bool own);
 
-// tsdb_known.c: makes the head know the newest samples of series that it may have forgotten.
-// Suspends.
-err part_recall(struct part *p, const struct tsdb_sample *samples, size_t n, struct errmsg *e);
+// tsdb_known.c: makes the head know what it may have forgotten and must judge by. Suspends.
+err part_recall(struct part *p, const struct tsdb_commit *c, struct errmsg *e);
 
 // tsdb_query.c
 extern const struct storage_ops tsdb_storage_ops;

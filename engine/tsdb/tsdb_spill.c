@@ -178,7 +178,7 @@ static err publish_files(struct spill *s, uint64_t log_seq, struct errmsg *e)
 static void let_go(struct part *p)
 {
     struct head *h = &p->head;
-    const int64_t keep = earlier(head_newest_t(h), KEEP_MS);
+    const int64_t keep = earlier(h->newest, KEEP_MS);
     if (keep > h->complete_t)
         h->complete_t = keep;
     p->release_epoch = ++h->epoch;
@@ -263,7 +263,7 @@ static size_t find_run(const struct part *p, int64_t range, struct part_file *ou
 static size_t find_range(const struct part *p, struct part_file *out, size_t max)
 {
     const int64_t range_ms = p->db->options.seal_ms;
-    const int64_t passed = earlier(head_newest_t(&p->head), GRACE_MS);
+    const int64_t passed = earlier(p->head.newest, GRACE_MS);
     for (size_t i = 0; i < p->files_n; i++) {
         const struct catalogue_file *f = &p->files[i].info;
         const int64_t range = range_of(f->min_t_ms, range_ms);
@@ -336,7 +336,7 @@ static err expire(struct part *p, struct errmsg *e)
         return ERR_OK;
     struct catalogue_file *infos = mem_alloc_array(p->files_n, sizeof *infos);
     uint64_t *ids = mem_alloc_array(p->files_n, sizeof *ids);
-    int64_t newest = head_newest_t(&p->head);
+    int64_t newest = p->head.newest;
     for (size_t i = 0; i < p->files_n; i++) {
         infos[i] = p->files[i].info;
         newest = infos[i].max_t_ms > newest ? infos[i].max_t_ms : newest;
@@ -378,7 +378,7 @@ static void release(struct part *p)
         at = head_release(h, h->complete_t, at, RELEASE_COHORTS);
         fiber_yield_if_due();
     } while (at);
-    const int64_t before = earlier(head_newest_t(h), LEAVE_MS);
+    const int64_t before = earlier(h->newest, LEAVE_MS);
     do {
         if (h->selects == 0)
             at = head_collect(h, before, at, COLLECT_SERIES);

@@ -184,17 +184,6 @@ static void judge_shown(struct truth *t, struct truth_series *s, const struct tr
     }
 }
 
-// A sample whose like was forgotten by memory is acknowledged; of two at one time the first one is
-// the one that is shown.
-static bool is_shown(const struct truth_series *s, int64_t t_ms)
-{
-    for (size_t i = place_of(s, t_ms); i < s->n && s->samples[i].t_ms == t_ms; i++) {
-        if (s->samples[i].is_found)
-            return true;
-    }
-    return false;
-}
-
 // All that is known about the time of a sample that is missing.
 static void describe(struct truth *t, const struct truth_series *s, const struct truth_sample *x,
                      const struct truth_answer *a)
@@ -218,9 +207,9 @@ static void judge_missing(struct truth *t, struct truth_series *s, const struct 
         if (x->t_ms > a->maxt)
             break;
         const bool is_due = x->state == TRUTH_KEPT && x->known_at <= a->began;
-        if (is_due && !is_shown(s, x->t_ms) && is_expired(t, x->t_ms)) {
+        if (is_due && !x->is_found && is_expired(t, x->t_ms)) {
             x->state = TRUTH_EXPIRED;
-        } else if (is_due && !is_shown(s, x->t_ms)) {
+        } else if (is_due && !x->is_found) {
             complain(t, "kept, but not shown", s->labels, a, x->t_ms, x->bits);
             describe(t, s, x, a);
         }

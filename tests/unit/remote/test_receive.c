@@ -32,6 +32,8 @@ struct world {
     int64_t now_ms;
 };
 
+enum { SPREAD = 24 }; // series of as many keys
+
 // ---- requests
 
 static void put_bytes(struct buf *out, unsigned field, struct str s)
@@ -206,8 +208,135 @@ static void late(struct world *w)
     buf_deinit(&request);
 }
 
+static void put_spread(struct buf *request, const char *name, int64_t ms, double v)
+{
+    for (int i = 0; i < SPREAD; i++) {
+        char labels[64];
+        snprintf(labels, sizeof labels, "__name__=%s,instance=i%d,job=x", name, i);
+        put_series(request, labels, ms, v);
+    }
+}
+
+static void want_spread(struct world *w, const char *name, const char *wanted)
+{
+    for (int i = 0; i < SPREAD; i++) {
+        char series[64];
+        snprintf(series, sizeof series, "%s{instance=\"i%d\", job=\"x\"}", name, i);
+        want_samples(w, series, wanted);
+    }
+}
+
+// Prometheus's answers, seen there with the same requests. What is refused, and where in the
+// request, and who owns it: nothing is kept.
+static void whole(struct world *w)
+{
+    static const struct {
+        int64_t ms;
+        double v;
+        const char *text;
+    } bad[] = {{-1000, 3, "out of order sample\n"},
+               {-3600001, 3, "out of bounds\n"},
+               {11 * 60 * 1000, 3, "out of bounds: timestamp is too far in the future\n"},
+               {0, 1, NULL}};
+    struct buf request = {0};
+    put_spread(&request, "a", w->now_ms, 3);
+    send_request(w, &request, 204, "");
+    for (size_t i = 0; i < countof(bad); i++) {
+        for (int at = 0; at < SPREAD; at += 7) {
+            char labels[64];
+            snprintf(labels, sizeof labels, "__name__=a,instance=i%d,job=x", at);
+            put_spread(&request, "b", w->now_ms, 1);
+            put_series(&request, labels, w->now_ms + bad[i].ms, bad[i].v);
+            put_spread(&request, "c", w->now_ms, 1);
+            send_request(w, &request, 400, bad[i].text);
+        }
+    }
+    dump_samples(w->db, false, &w->dump);
+    size_t lines = 0;
+    for (size_t i = 0; i < w->dump.n; i++)
+        lines += w->dump.p[i] == '\n';
+    want(&w->found, lines == SPREAD, "kept: %.*s", STR_ARG(buf_str(&w->dump)));
+    // Of several bad ones the first of the request is named, whoever owns it.
+    for (int i = 0; i < SPREAD; i++) {
+        char labels[64];
+        snprintf(labels, sizeof labels, "__name__=a,instance=i%d,job=x", i);
+        put_series(&request, labels, i ? w->now_ms - 1000 : w->now_ms - 3600001, 1);
+    }
+    send_request(w, &request, 400, "out of bounds\n");
+    // What does not follow its neighbours within the request is dropped in silence.
+    put_spread(&request, "d", w->now_ms, 1);
+    put_spread(&request, "d", w->now_ms, 2);
+    put_spread(&request, "d", w->now_ms - 1000, 3);
+    put_spread(&request, "d", w->now_ms + 1000, 4);
+    send_request(w, &request, 204, "");
+    want_spread(w, "d", "1 4");
+    buf_deinit(&request);
+}
+
+// At the limit of series nothing of a request is kept either.
+static void limit(struct world *w)
+{
+    struct buf request = {0};
+    put_spread(&request, "a", w->now_ms, 3);
+    send_request(w, &request, 204, "");
+    put_spread(&request, "a", w->now_ms + 1000, 4);
+    put_spread(&request, "b", w->now_ms, 1);
+    send_request(w, &request, 429, NULL);
+    put_spread(&request, "a", w->now_ms + 2000, 5);
+    send_request(w, &request, 204, "");
+    want_spread(w, "a", w->late_ms ? "3 4 5" : "3 5");
+    buf_deinit(&request);
+}
+
+struct look {
+    struct tsdb *db;
+    struct tsdb_stats stats;
+};
+
+static void look(void *arg)
+{
+    struct look *l = arg;
+    tsdb_stats(l->db, &l->stats);
+}
+
+static uint64_t series_removed(struct world *w)
+{
+    struct look looks[SHARD_MAX];
+    uint64_t n = 0;
+    for (unsigned i = 0; i < w->shards; i++)
+        looks[i].db = w->db;
+    shard_call_all(LOOP_CONTROL, look, looks, sizeof *looks, NULL);
+    for (unsigned i = 0; i < w->shards; i++)
+        n += looks[i].stats.series_removed;
+    return n;
+}
+
+// Series that left the head while the cache still refers to them come back by their labels.
+static void gone(struct world *w)
+{
+    struct buf request = {0};
+    put_spread(&request, "a", w->now_ms - 3 * 3600 * 1000, 1);
+    send_request(w, &request, 204, "");
+    for (int i = 0; i < 30000 && series_removed(w) < SPREAD; i++) {
+        put_spread(&request, "b", w->now_ms + i, i); // so that there is something to write
+        send_request(w, &request, 204, "");
+        (void)!fiber_sleep_ns(20000000);
+    }
+    want(&w->found, series_removed(w) >= SPREAD, "%llu left",
+         (unsigned long long)series_removed(w));
+    const uint64_t hits = receiver_stats(w->receiver)->cache_hits;
+    put_spread(&request, "a", w->now_ms, 2);
+    put_spread(&request, "c", w->now_ms, 7);
+    send_request(w, &request, 204, "");
+    want(&w->found, receiver_stats(w->receiver)->cache_hits == hits + SPREAD, "not remembered");
+    want_spread(w, "a", "1 2");
+    want_spread(w, "c", "7");
+    buf_deinit(&request);
+}
+
 static void strict(struct world *w)
 {
+    char text[128];
     struct buf request = {0};
     put_series(&request, "__name__=a,instance=i,job=x", w->now_ms, 3);
     send_request(w, &request, 204, "");
@@ -215,8 +344,12 @@ static void strict(struct world *w)
     put_series(&request, "__name__=b,instance=i,job=x", w->now_ms,
                1); // of the same owner: not kept either
     send_request(w, &request, 400, "out of order sample\n");
-    put_series(&request, "__name__=a,instance=i,job=x", w->now_ms, 2);
-    send_request(w, &request, 400, "duplicate sample for timestamp\n");
+    put_series(&request, "__name__=a,instance=i,job=x", w->now_ms, 2e21);
+    snprintf(text, sizeof text,
+             "duplicate sample for timestamp %lld; overrides not allowed: existing 3, new value "
+             "2e+21\n",
+             (long long)w->now_ms);
+    send_request(w, &request, 400, text);
     put_series(&request, "__name__=a,instance=i,job=x", w->now_ms, 3);
     send_request(w, &request, 204, "");
     dump_samples(w->db, false, &w->dump);
@@ -263,7 +396,9 @@ static void run(void *arg)
     struct world *w = arg;
     struct errmsg e = {0};
     const struct tsdb_options db = {.path = w->folder[0] ? w->folder : NULL,
-                                    .wal_sync = TSDB_WAL_SYNC_NONE};
+                                    .wal_sync = TSDB_WAL_SYNC_NONE,
+                                    .spill_ms = w->script == gone ? 1 : 0,
+                                    .series_max = w->script == limit ? SPREAD : 0};
     const struct http_server_options web = {.handler = handler,
                                             .arg = w,
                                             .read_timeout_ns = 5000000000,
@@ -302,11 +437,24 @@ static const struct flow {
     int64_t late_ms;
     size_t series_max;
 } flows[] = {
-    {"headers", headers, 1, 300000, 0},    {"samples", samples, 1, 300000, 0},
-    {"samples", samples, 2, 300000, 0},    {"late", late, 1, 300000, 0},
-    {"late", late, 2, 300000, 0},          {"strict", strict, 1, 0, 0},
-    {"strict", strict, 2, 0, 0},           {"eviction", eviction, 1, 300000, 30},
+    {"headers", headers, 1, 300000, 0},
+    {"samples", samples, 1, 300000, 0},
+    {"samples", samples, 2, 300000, 0},
+    {"late", late, 1, 300000, 0},
+    {"late", late, 2, 300000, 0},
+    {"strict", strict, 1, 0, 0},
+    {"strict", strict, 2, 0, 0},
+    {"eviction", eviction, 1, 300000, 30},
     {"eviction", eviction, 2, 300000, 30},
+    {"whole", whole, 1, 0, 0},
+    {"whole", whole, 2, 0, 0},
+    {"whole", whole, 3, 0, 0},
+    {"limit", limit, 1, 300000, 0},
+    {"limit", limit, 1, 0, 0},
+    {"gone", gone, 1, 300000, 0},
+    {"gone", gone, 1, 0, 0},
+    {"gone", gone, 3, 300000, 0},
+    {"gone", gone, 3, 0, 0},
 };
 
 ParameterizedTestParameters(receive, flow)
@@ -326,7 +474,7 @@ ParameterizedTest(size_t *row, receive, flow)
                        .shards = f->shards,
                        .late_ms = f->late_ms,
                        .series_max = f->series_max};
-    if (w.shards > 1) {
+    if (w.shards > 1 || w.script == gone) {
         snprintf(w.folder, sizeof w.folder, "/tmp/ferula-receive-XXXXXX");
         cr_assert(mkdtemp(w.folder) != NULL);
     }
