@@ -38,6 +38,8 @@ static void to_scheduler(struct fiber *f)
 {
     struct loop *loop = f->loop;
     const bool ends = f->state == FIBER_ENDED;
+    if (turn_watch_is_on(loop))
+        turn_watch_piece(loop, NULL, __builtin_frame_address(0));
     if (__sanitizer_start_switch_fiber)
         __sanitizer_start_switch_fiber(ends ? NULL : &f->asan_stack, loop->asan_bottom,
                                        loop->asan_size);
@@ -126,7 +128,12 @@ static err start(enum loop_class class, fiber_fn *fn, void *arg, struct fiber **
     char *top = bottom + stack_bytes() - sizeof(struct fiber);
     top -= (uintptr_t)top % CACHE_LINE;
     struct fiber *f = (void *)top;
-    *f = (struct fiber){.loop = loop, .stack_bottom = bottom, .fn = fn, .arg = arg, .class = class};
+    *f = (struct fiber){.loop = loop,
+                        .stack_bottom = bottom,
+                        .fn = fn,
+                        .arg = arg,
+                        .flow = (const void *)(uintptr_t)fn,
+                        .class = class};
     list_init(&f->link);
     timer_init(&f->deadline, deadline_passed);
     f->sp = fiber_prepare(f, f, fiber_main);
@@ -183,6 +190,12 @@ void fiber_set_local(void *local)
     self_of_turn()->local = local;
 }
 
+void fiber_set_flow(const void *fn)
+{
+    struct fiber *self = self_of_turn();
+    self->flow = self->loop->watch.now.fn = fn;
+}
+
 void fiber_yield(void)
 {
     struct fiber *self = self_of_turn();
@@ -194,7 +207,9 @@ void fiber_yield(void)
 
 bool fiber_is_due(void)
 {
-    const struct loop *loop = loop_in_turn;
+    struct loop *loop = loop_in_turn;
+    if (turn_watch_is_on(loop))
+        turn_watch_piece(loop, __builtin_return_address(0), __builtin_frame_address(0));
     return clock_mono_ns() - loop->turn_ns >= loop->options.quota_ns;
 }
 

@@ -49,6 +49,9 @@ bool fiber_is_shielded(void);
 void *fiber_local(void);
 void fiber_set_local(void *local);
 
+// What the running fiber does from now on, by the function that does it: for io/turn_watch.h.
+void fiber_set_flow(const void *fn);
+
 // Asserts that nothing between them suspends.
 void fiber_no_suspend_begin(void);
 void fiber_no_suspend_end(void);

@@ -29,6 +29,16 @@ static const int64_t floors[LOOP_CLASS_COUNT] = {
 
 _Thread_local struct loop *loop_in_turn;
 
+const char *loop_class_text(enum loop_class class)
+{
+    static const char *const texts[LOOP_CLASS_COUNT] = {
+        [LOOP_CONTROL] = "control", [LOOP_SCRAPE] = "scrape", [LOOP_RULES] = "rules",
+        [LOOP_RECEIVE] = "receive", [LOOP_QUERY] = "query",   [LOOP_EXPORT] = "export",
+        [LOOP_MERGE] = "merge",
+    };
+    return texts[class];
+}
+
 static int64_t mono_ns(const struct loop *loop)
 {
     return loop->backend->ops->mono_ns(loop->backend);
@@ -48,6 +58,7 @@ err loop_create(struct backend *backend, const struct loop_options *options, str
     if (loop->options.quota_ns == 0)
         loop->options.quota_ns = QUOTA_NS;
     rng_init(&loop->rng, options->seed);
+    turn_watch_init(loop);
     backend->loop = loop;
     loop->turn_ns = mono_ns(loop);
     *out = loop;
@@ -173,16 +184,19 @@ static bool run_fibers(struct loop *loop)
     const unsigned classes = loop->ready_mask;
     const int64_t begin = mono_ns(loop);
     int64_t now = begin;
+    turn_watch_ran(loop, begin - loop->turn_ns);
     for (int runs = 0; loop->ready_mask && runs < RUNS_MAX; runs++) {
         const enum loop_class class = pick_class(loop);
         struct list *link = list_pop(&loop->ready[class]);
         if (list_is_empty(&loop->ready[class]))
             loop->ready_mask &= ~(1u << class);
-        fiber_run(loop, container_of(link, struct fiber, link));
+        struct fiber *fiber = container_of(link, struct fiber, link);
+        turn_watch_enter(loop, fiber->flow, NULL, class);
+        fiber_run(loop, fiber);
         const int64_t before = now;
         now = mono_ns(loop);
         add_credit(loop, class, before - now);
-        loop->stats.turns_over_quota += now - before > 2 * loop->options.quota_ns;
+        turn_watch_ran(loop, now - before);
         if (now - loop->turn_ns >= loop->options.quota_ns)
             break;
     }
@@ -230,11 +244,13 @@ bool loop_turn(struct loop *loop, int64_t wait_ns)
     loop_in_turn = loop;
     bool any = poll_backend(loop, wait_ns);
     loop->turn_ns = mono_ns(loop);
+    turn_watch_begin(loop);
     any |= run_timers(loop);
     any |= run_finished(loop);
     any |= run_hook(loop);
     any |= run_fibers(loop);
     const int64_t took = mono_ns(loop) - loop->turn_ns;
+    turn_watch_end(loop, took);
     loop->stats.turns++;
     loop->stats.busy_ns += (uint64_t)took;
     if (took > loop->stats.turn_ns_max)

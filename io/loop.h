@@ -9,6 +9,7 @@
 #include "engine/base/err.h"
 #include "engine/base/heap.h"
 #include "io/op.h"
+#include "io/turn_watch.h"
 
 struct backend; // io/backend.h
 struct loop;
@@ -24,11 +25,14 @@ enum loop_class {
     LOOP_MERGE,
     LOOP_CLASS_COUNT
 };
+const char *loop_class_text(enum loop_class class); // "control"
 
 struct loop_options {
     size_t fibers_max; // --server.max-fibers; fiber_start() refuses beyond
     int64_t quota_ns;  // of a turn; 0: 500,000
     uint64_t seed;     // of loop_rng(); drawn from the kernel by who makes the loop
+    enum turn_watch_mode watch;
+    const struct log_sink *log; // of the watch; NULL: it only counts
 };
 
 // Takes the backend over, also on failure.
@@ -70,8 +74,9 @@ bool timer_is_set(const struct timer *timer);
 
 struct loop_stats {
     uint64_t turns, completions, fibers_started, fibers_refused;
-    uint64_t turns_over_quota; // fibers that ran twice the quota without a yield
+    uint64_t turns_over_quota; // those that took more than twice the quota
     int64_t turn_ns_max;
+    int64_t piece_ns_max; // CPU time between two questions whether a yield is due, where watched
     size_t fibers_alive, stacks_pooled, in_flight;
     uint64_t busy_ns;
 };

@@ -20,6 +20,7 @@ struct fiber {
     void *stack_bottom;
     fiber_fn *fn;
     void *arg;
+    const void *flow;      // what it does: fn, or what fn was asked to do
     struct op *awaiting;   // in flight for fiber_await()
     struct timer deadline; // key: when; not set: none
     enum loop_class class;
@@ -29,6 +30,28 @@ struct fiber {
     unsigned shields, no_suspends;
     void *local;
     void *asan_stack, *tsan_fiber; // the sanitizers'
+};
+
+enum { TURN_FRAMES_MAX = 6 };
+
+// See turn_watch.c. What runs now, since when, and the longest of this turn.
+struct turn_piece {
+    const void *fn;    // of the fiber; NULL: none
+    const char *phase; // where no fiber runs
+    enum loop_class class;
+    int64_t ns;
+    const void *from; // where a yield was asked for last; NULL: not since the fiber ran
+    const void *frames[TURN_FRAMES_MAX];
+    unsigned frames_count;
+};
+
+struct turn_watch {
+    enum turn_watch_mode mode;
+    struct logger lg;
+    struct turn_piece now, longest;
+    int64_t begin_cpu_ns, piece_cpu_ns;
+    struct turn_offender offenders[TURN_OFFENDERS_MAX];
+    size_t offenders_count;
 };
 
 enum loop_wake { LOOP_AWAKE, LOOP_WOKEN, LOOP_ASLEEP };
@@ -49,6 +72,7 @@ struct loop {
     size_t asan_size;
     void *tsan_fiber;
     struct stack_pool stacks;
+    struct turn_watch watch;
     loop_hook_fn *hook;
     void *hook_arg;
     bool stop;
@@ -63,5 +87,20 @@ extern _Thread_local struct loop *loop_in_turn;
 void fiber_make_ready(struct fiber *fiber);
 // Runs one until it suspends or ends.
 void fiber_run(struct loop *loop, struct fiber *fiber);
+
+void turn_watch_init(struct loop *loop);
+void turn_watch_begin(struct loop *loop); // a turn
+// Something runs from now on: a fiber, or a phase of the loop.
+void turn_watch_enter(struct loop *loop, const void *fn, const char *phase, enum loop_class class);
+// A piece of it has ended here: frame is the caller's, as a backtrace starts from it.
+void turn_watch_piece(struct loop *loop, const void *pc, void *const *frame);
+// What was entered ran for ns of the clock's time.
+void turn_watch_ran(struct loop *loop, int64_t ns);
+void turn_watch_end(struct loop *loop, int64_t took_ns); // the turn
+
+static inline bool turn_watch_is_on(const struct loop *loop)
+{
+    return __builtin_expect(loop->watch.mode != TURN_WATCH_OFF, 0);
+}
 
 #endif

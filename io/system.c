@@ -40,6 +40,13 @@ int64_t system_wall_ms(void)
     return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+int64_t system_thread_cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
 void system_random(void *p, size_t n)
 {
     char *at = p;

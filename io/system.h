@@ -9,6 +9,7 @@
 
 int64_t system_mono_ns(void);
 int64_t system_wall_ms(void);
+int64_t system_thread_cpu_ns(void); // of the calling thread
 void system_random(void *p, size_t n);
 // The same, as backends of the real world have them.
 int64_t system_backend_mono_ns(struct backend *b);

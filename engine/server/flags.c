@@ -4,6 +4,7 @@
 #include "engine/base/util.h"
 
 static const char *const syncs[] = {"always", "interval", "none", NULL};
+static const char *const watches[] = {"off", "log", "abort", NULL};
 static const char *const backends[] = {"auto", "io_uring", "poll", NULL};
 
 enum { MIB = 1 << 20 };
@@ -77,10 +78,21 @@ static void add_engine(struct rows *r, struct server_flags *f)
                          .help = "Flows at work at the same time, on each shard. Ferula's own."});
 }
 
+// How a turn of a shard that takes too long is noticed.
+static void add_debugging(struct rows *r, struct server_flags *f)
+{
+    add(r, (struct setting){"debug.turn-watch", .text = &f->turn_watch, .choices = watches,
+                            .default_text = turn_watch_default() == TURN_WATCH_OFF ? "off" : "log",
+                            .help = "Whether turns of a shard over twice the quota of CPU time are "
+                                    "logged with the place that took long, or end the process. "
+                                    "Ferula's own."});
+}
+
 size_t server_flag_rows(struct server_flags *f, struct setting rows[static SETTINGS_MAX])
 {
     struct rows r = {rows, prom_flags_rows(&f->prom, rows)};
     add_storage(&r, f);
     add_engine(&r, f);
+    add_debugging(&r, f);
     return r.n;
 }

@@ -51,8 +51,6 @@ struct part {
     struct scrape_stats scrape;
     struct receiver_stats receiver;
     struct tsdb_stats tsdb;
-    struct shard_stats shard;
-    struct loop_stats loop;
 };
 
 static void gather(void *arg) // on each shard
@@ -65,8 +63,6 @@ static void gather(void *arg) // on each shard
     p->scrape = *scrape_stats(self->scrape);
     p->receiver = *receiver_stats(self->receiver);
     tsdb_stats(p->server->db, &p->tsdb);
-    p->shard = *shard_stats(shard_self());
-    p->loop = *loop_stats(loop_current());
 }
 
 static void family(struct buf *b, const char *name, const char *type, const char *help)
@@ -256,16 +252,6 @@ static void put_engine(const struct server *s, const struct part *p, struct buf 
             p->web.bad_requests);
     put_u64(b, "ferula_http_bodies_refused_total", "counter",
             "Requests refused because too many undecoded bytes were held.", p->web.bodies_refused);
-    put_u64(b, "ferula_loop_turns_total", "counter", "Turns of all shards.", p->loop.turns);
-    put_u64(b, "ferula_loop_turns_over_quota_total", "counter",
-            "Turns that took more than twice the quota.", p->loop.turns_over_quota);
-    put_u64(b, "ferula_loop_fibers", "gauge", "Fibers alive.", p->loop.fibers_alive);
-    put_u64(b, "ferula_loop_fibers_refused_total", "counter",
-            "Fibers refused by --server.max-fibers.", p->loop.fibers_refused);
-    put_u64(b, "ferula_shard_messages_total", "counter", "Messages between shards.",
-            p->shard.messages_sent);
-    put_u64(b, "ferula_shard_silent_peers_total", "counter",
-            "Times a shard took over 100 ms to look at its messages.", p->shard.silent_peer_events);
 }
 
 // Adds every counter of from to to: structs of nothing but 64-bit counters. Their number is
@@ -309,12 +295,6 @@ static void add_part(struct part *to, const struct part *from, bool first)
     add_counters(&to->scrape, &from->scrape, sizeof to->scrape);
     add_counters(&to->receiver, &from->receiver, sizeof to->receiver);
     add_tsdb(&to->tsdb, &from->tsdb, first);
-    to->shard.messages_sent += from->shard.messages_sent;
-    to->shard.silent_peer_events += from->shard.silent_peer_events;
-    to->loop.turns += from->loop.turns;
-    to->loop.turns_over_quota += from->loop.turns_over_quota;
-    to->loop.fibers_alive += from->loop.fibers_alive;
-    to->loop.fibers_refused += from->loop.fibers_refused;
 }
 
 static struct part *gather_all(struct server *s) // Suspends. mem_free()
@@ -350,6 +330,7 @@ void page_metrics(struct server *s, struct http_exchange *x)
         put_receiver(&sum->receiver, &out);
         put_tsdb(&sum->tsdb, &out);
         mem_free(sum);
+        metrics_put_runtime(s, &out);
     }
     http_answer(x, 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
                 buf_str(&out));

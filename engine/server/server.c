@@ -642,6 +642,13 @@ static void set_features(struct server *s)
     }
 }
 
+static enum turn_watch_mode watch_of(struct str text)
+{
+    if (str_eq(text, STR("abort")))
+        return TURN_WATCH_ABORT;
+    return str_eq(text, STR("log")) ? TURN_WATCH_LOG : TURN_WATCH_OFF;
+}
+
 static int serve(struct server *s)
 {
     struct errmsg e;
@@ -672,7 +679,9 @@ static int serve(struct server *s)
         .backend = str_eq(s->flags.io_backend, STR("poll"))       ? SHARD_BACKEND_POLL
                    : str_eq(s->flags.io_backend, STR("io_uring")) ? SHARD_BACKEND_URING
                                                                   : SHARD_BACKEND_AUTO,
-        .loop = {.fibers_max = (size_t)s->flags.max_fibers},
+        .loop = {.fibers_max = (size_t)s->flags.max_fibers,
+                 .watch = watch_of(s->flags.turn_watch),
+                 .log = &s->log},
         .log = &s->log,
     };
     s->parts = mem_alloc_aligned(_Alignof(struct server_shard), SHARD_MAX * sizeof *s->parts);

@@ -26,7 +26,7 @@
 // What the command line says; flags.c has the rows of our own.
 struct server_flags {
     struct prom_flags prom;
-    struct str wal_sync, placement_labels, io_backend, cpu_mask;
+    struct str wal_sync, placement_labels, io_backend, cpu_mask, turn_watch;
     bool pin;
     int64_t shards, max_fibers, body_bytes_max;
     int64_t wal_sync_interval_ms, series_max, receiver_late_ms, spill_ms, query_max_bytes;

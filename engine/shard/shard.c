@@ -76,6 +76,7 @@ struct shard {
     _Alignas(CACHE_LINE) _Atomic uint64_t mail[MASK_WORDS]; // who left something for us
     _Atomic(struct shard_post *) posts;                     // newest first
     _Alignas(CACHE_LINE) _Atomic int64_t connections;       // also those on their way
+    _Atomic uint64_t silences;                              // others saw
 };
 
 struct shards {
@@ -125,6 +126,7 @@ static void watch_peers(struct timer *timer)
         if (peer->is_watched && head == peer->head_before) {
             s->stats.silent_peer_events++;
             s->stats.silent_peer = i;
+            atomic_fetch_add_explicit(&s->all->shards[i].silences, 1, memory_order_relaxed);
         }
         peer->head_before = head;
         again |= peer->is_watched;
@@ -143,6 +145,7 @@ static void serve(void *arg)
 {
     struct call *call = arg;
     fiber_set_local(call);
+    fiber_set_flow((const void *)(uintptr_t)call->fn);
     fiber_set_deadline(call->deadline_ns);
     call->fn(call->arg);
     call->fiber = NULL;
@@ -404,9 +407,11 @@ void shard_connection_closed(void)
     atomic_fetch_sub_explicit(&self->connections, 1, memory_order_relaxed);
 }
 
-const struct shard_stats *shard_stats(const struct shard *s)
+struct shard_stats shard_stats(const struct shard *s)
 {
-    return &s->stats;
+    struct shard_stats stats = s->stats;
+    stats.silences = atomic_load_explicit(&s->silences, memory_order_relaxed);
+    return stats;
 }
 
 static err create_backend(const struct shards *all, struct backend **out, struct errmsg *e)

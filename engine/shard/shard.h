@@ -71,8 +71,9 @@ struct shard_stats {
     uint64_t messages_sent, messages_received, wakes, ring_full;
     uint64_t silent_peer_events; // a peer took over 100 ms to look at its mail
     unsigned silent_peer;        // the last one that did
+    uint64_t silences;           // others found this shard to be such a peer
     int64_t connections;
 };
-const struct shard_stats *shard_stats(const struct shard *s); // of any shard: counters may be torn
+struct shard_stats shard_stats(const struct shard *s); // of any shard: may be torn
 
 #endif

@@ -366,7 +366,7 @@ void program_start(struct program *p, unsigned shards_n)
         backends[i] = world_backend_create(p->world);
     const struct shards_options options = {
         .count = shards_n,
-        .loop = {.fibers_max = 1000, .seed = rng_u64(&p->rng)},
+        .loop = world_loop_options(p->world, 1000, rng_u64(&p->rng)),
         .log = &p->log,
         .sim_backends = backends,
     };

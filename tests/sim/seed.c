@@ -240,6 +240,8 @@ static void report(const struct seed *s)
     r->turns = w->turns;
     r->simulated_ns = w->now_ns;
     r->turn_cpu_ns_max = w->turn_cpu_ns_max;
+    r->piece_ns_max = w->piece_ns_max;
+    memcpy(r->piece_text, w->piece_text, sizeof r->piece_text);
 }
 
 void seed_run(const struct seed_options *o, struct seed_result *out)
@@ -250,6 +252,7 @@ void seed_run(const struct seed_options *o, struct seed_result *out)
     s->result = out;
     s->world = world_create(o->seed);
     s->world->verbose = o->verbose;
+    s->world->watches_pieces = o->watches_pieces;
     rng_init(&s->rng, o->seed * 2 + 1);
     s->world->disk->loses_syncs = has_defect(s, DEFECT_LOST_SYNCS);
     s->world->disk->remembers = o->defect == DEFECT_OLD_RECORDS;

@@ -21,6 +21,7 @@ struct seed_options {
     bool is_control; // everything as with the defect, but without it
     bool verbose;
     int64_t turn_cpu_ns_max; // of the machine's time; 0: any
+    bool watches_pieces;     // of turns
 };
 
 struct seed_result {
@@ -29,7 +30,8 @@ struct seed_result {
     uint64_t kills, power_losses, fatal_syncs;
     uint64_t samples_judged, samples_gone, batches, commits, commit_errors, queries, query_errors;
     uint64_t opens, open_errors, files, deletions, segments, turns;
-    int64_t simulated_ns, turn_cpu_ns_max;
+    int64_t simulated_ns, turn_cpu_ns_max, piece_ns_max;
+    char piece_text[512]; // whose the longest one was
 };
 
 void seed_run(const struct seed_options *o, struct seed_result *out);

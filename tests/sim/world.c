@@ -324,7 +324,29 @@ int64_t world_judging_begin(void)
 
 void world_judging_end(struct world *w, int64_t begin)
 {
-    w->judging_ns += cpu_ns() - begin;
+    const int64_t took = cpu_ns() - begin;
+    w->judging_ns += took;
+    if (loop_current())
+        turn_watch_forgive(loop_current(), took);
+}
+
+struct loop_options world_loop_options(struct world *w, size_t fibers_max, uint64_t seed)
+{
+    return (struct loop_options){.fibers_max = fibers_max,
+                                 .seed = seed,
+                                 .watch = w->watches_pieces ? TURN_WATCH_PIECES : TURN_WATCH_OFF};
+}
+
+static void note_pieces(struct world *w, const struct loop *loop)
+{
+    const int64_t longest = loop_stats(loop)->piece_ns_max;
+    if (longest <= w->piece_ns_max)
+        return;
+    w->piece_ns_max = longest;
+    const struct turn_offender *o;
+    if (turn_offenders(loop, &o) > 0)
+        snprintf(w->piece_text, sizeof w->piece_text, "%s (%s) %s", o->flow,
+                 loop_class_text(o->class), o->place);
 }
 
 static bool turn_one(struct world *w, struct world_backend *wb)
@@ -334,6 +356,7 @@ static bool turn_one(struct world *w, struct world_backend *wb)
     const bool any = loop_turn(wb->backend.loop, 0);
     const int64_t took = cpu_ns() - before - w->judging_ns;
     w->turns++;
+    note_pieces(w, wb->backend.loop);
     if (took > w->turn_cpu_ns_max)
         w->turn_cpu_ns_max = took;
     if (w->verbose && took > 2 * MS)

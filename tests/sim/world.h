@@ -9,6 +9,7 @@
 
 #include "engine/base/list.h"
 #include "io/backend.h"
+#include "io/loop.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/network.h"
 
@@ -53,6 +54,9 @@ struct world {
     unsigned fds_open;
     struct world_violation violation;
     int64_t turn_cpu_ns_max; // of the machine's time
+    bool watches_pieces;     // of turns: see io/turn_watch.h; for loops that are made from now on
+    int64_t piece_ns_max;    // the longest, of the machine's time
+    char piece_text[512];    // whose it was
     int64_t judging_ns;      // of it, in the present turn: what the simulator itself took
     uint64_t turns;
     bool verbose;
@@ -74,6 +78,9 @@ bool world_is_quiet(const struct world *w);   // no operation in flight, no desc
 void world_crash(struct world *w, enum world_crash crash);
 void world_step_wall(struct world *w, int64_t ms);
 int64_t world_wall_ms(const struct world *w);
+
+// Options of the loops of a program that starts.
+struct loop_options world_loop_options(struct world *w, size_t fibers_max, uint64_t seed);
 
 void world_violate(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

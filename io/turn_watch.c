@@ -1,0 +1,182 @@
+#include "io/turn_watch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/loop_state.h"
+#include "io/stack.h"
+#include "io/symbol.h"
+#include "io/system.h"
+
+// A piece ends where a flow asks whether a yield is due, where it suspends and where it ends. The
+// place of a long one is told by both ends: the function that asked before, and the calls that led
+// to the end; what took long lies between.
+
+enum { GROWN_BY_PERCENT = 50 }; // a record worse by that much is told anew
+
+enum turn_watch_mode turn_watch_default(void)
+{
+    return WATCHES_TURNS ? TURN_WATCH_LOG : TURN_WATCH_OFF; // from meson.build
+}
+
+void turn_watch_init(struct loop *loop)
+{
+    loop->watch.mode = loop->options.watch;
+    loop->watch.lg = (struct logger){.component = "loop", .sink = loop->options.log};
+}
+
+void turn_watch_begin(struct loop *loop)
+{
+    struct turn_watch *w = &loop->watch;
+    w->longest = (struct turn_piece){0};
+    if (turn_watch_is_on(loop))
+        w->begin_cpu_ns = w->piece_cpu_ns = system_thread_cpu_ns();
+    w->now = (struct turn_piece){.phase = "timers, completions, messages"};
+}
+
+// The return addresses of the running fiber's frames, from frame on. The frame pointer of code that
+// keeps none may be anything: hence the bounds.
+__attribute__((no_sanitize("address"))) static void
+walk_frames(const struct fiber *f, void *const *frame, struct turn_piece *piece)
+{
+    const uintptr_t bottom = (uintptr_t)f->stack_bottom, top = (uintptr_t)f;
+    while (piece->frames_count < TURN_FRAMES_MAX && (uintptr_t)frame >= bottom &&
+           (uintptr_t)frame + 2 * sizeof *frame <= top && (uintptr_t)frame % sizeof *frame == 0) {
+        if (!frame[1])
+            return;
+        piece->frames[piece->frames_count++] = frame[1];
+        if ((uintptr_t)frame[0] <= (uintptr_t)frame)
+            return;
+        frame = frame[0];
+    }
+}
+
+void turn_watch_piece(struct loop *loop, const void *pc, void *const *frame)
+{
+    struct turn_watch *w = &loop->watch;
+    const int64_t now = system_thread_cpu_ns();
+    w->now.ns = now - w->piece_cpu_ns;
+    if (w->now.ns > w->longest.ns) {
+        w->longest = w->now;
+        if (loop->running && frame)
+            walk_frames(loop->running, frame, &w->longest);
+    }
+    w->now.from = pc;
+    w->piece_cpu_ns = now;
+}
+
+void turn_watch_enter(struct loop *loop, const void *fn, const char *phase, enum loop_class class)
+{
+    if (turn_watch_is_on(loop))
+        turn_watch_piece(loop, NULL, NULL);
+    loop->watch.now = (struct turn_piece){.fn = fn, .phase = phase, .class = class};
+}
+
+void turn_watch_ran(struct loop *loop, int64_t ns)
+{
+    struct turn_watch *w = &loop->watch;
+    if (turn_watch_is_on(loop) || ns <= w->longest.ns)
+        return;
+    w->longest = w->now;
+    w->longest.ns = ns;
+}
+
+static struct turn_offender *offender_of(struct turn_watch *w, const struct turn_piece *piece)
+{
+    for (size_t i = 0; i < w->offenders_count; i++) {
+        struct turn_offender *o = &w->offenders[i];
+        if (o->fn == piece->fn && o->class == piece->class &&
+            (o->fn || strcmp(o->flow, piece->phase) == 0))
+            return o;
+    }
+    if (w->offenders_count == TURN_OFFENDERS_MAX) // the mildest one makes room
+        w->offenders_count--;
+    struct turn_offender *o = &w->offenders[w->offenders_count++];
+    *o = (struct turn_offender){.fn = piece->fn, .class = (uint8_t)piece->class};
+    if (!piece->fn)
+        snprintf(o->flow, sizeof o->flow, "%s", piece->phase);
+    return o;
+}
+
+static void put_symbol(char *text, size_t size, const char *before, const void *pc)
+{
+    char name[SYMBOL_TEXT_MAX] = "start";
+    const size_t n = strlen(text);
+    if (pc)
+        symbol_text((const char *)pc - 1, name); // the call, not what follows it
+    snprintf(text + n, size - n, "%s%s", before, name);
+}
+
+static void describe(struct turn_offender *o, const struct turn_piece *piece)
+{
+    if (o->fn && !o->flow[0])
+        symbol_text(o->fn, o->flow);
+    o->place[0] = '\0';
+    if (!piece->frames_count)
+        return;
+    put_symbol(o->place, sizeof o->place, "from ", piece->from);
+    for (unsigned i = 0; i < piece->frames_count; i++)
+        put_symbol(o->place, sizeof o->place, i == 0 ? " to " : " < ", piece->frames[i]);
+}
+
+static void sort_in(struct turn_watch *w, struct turn_offender *o)
+{
+    for (; o > w->offenders && o[-1].ns_max < o->ns_max; o--) {
+        const struct turn_offender swap = o[-1];
+        o[-1] = *o;
+        *o = swap;
+    }
+}
+
+static void record(struct loop *loop, int64_t took_ns)
+{
+    struct turn_watch *w = &loop->watch;
+    const struct turn_piece *piece = &w->longest;
+    struct turn_offender *o = offender_of(w, piece);
+    const bool is_worse = o->count == 0 || piece->ns * 100 > o->ns_max * (100 + GROWN_BY_PERCENT);
+    o->count++;
+    if (is_worse)
+        describe(o, piece);
+    if (turn_watch_is_on(loop) && is_worse && w->lg.sink)
+        log_warn(&w->lg, "a turn took too long", log_i64("us", took_ns / 1000),
+                 log_i64("longest_us", piece->ns / 1000), log_cstr("flow", o->flow),
+                 log_cstr("class", loop_class_text(piece->class)), log_cstr("at", o->place),
+                 log_i64("count", (int64_t)o->count));
+    if (w->mode == TURN_WATCH_ABORT) {
+        fprintf(stderr, "a turn took %lld us, %lld of them %s: %s\n", (long long)took_ns / 1000,
+                (long long)piece->ns / 1000, o->flow, o->place);
+        abort();
+    }
+    if (piece->ns > o->ns_max)
+        o->ns_max = piece->ns;
+    sort_in(w, o);
+}
+
+void turn_watch_end(struct loop *loop, int64_t took_ns)
+{
+    struct turn_watch *w = &loop->watch;
+    const int64_t limit = 2 * loop->options.quota_ns;
+    if (turn_watch_is_on(loop)) {
+        turn_watch_piece(loop, NULL, NULL);
+        if (w->longest.ns > loop->stats.piece_ns_max)
+            loop->stats.piece_ns_max = w->longest.ns;
+        took_ns = w->mode == TURN_WATCH_PIECES ? w->longest.ns : w->piece_cpu_ns - w->begin_cpu_ns;
+    }
+    if (took_ns <= limit)
+        return;
+    loop->stats.turns_over_quota++;
+    record(loop, took_ns);
+}
+
+void turn_watch_forgive(struct loop *loop, int64_t ns)
+{
+    loop->watch.piece_cpu_ns += ns;
+    loop->watch.begin_cpu_ns += ns;
+}
+
+size_t turn_offenders(const struct loop *loop, const struct turn_offender **out)
+{
+    *out = loop->watch.offenders;
+    return loop->watch.offenders_count;
+}
