@@ -165,6 +165,10 @@ void turn_watch_end(struct loop *loop, int64_t took_ns)
     }
     if (took_ns <= limit)
         return;
+    if (!w->longest.fn && !w->longest.phase) { // no fiber ran
+        w->longest = w->now;
+        w->longest.ns = took_ns;
+    }
     loop->stats.turns_over_quota++;
     record(loop, took_ns);
 }
