@@ -1,7 +1,8 @@
 // Regular expressions with RE2's syntax and Go's error texts, matched in linear time.
 //
-// A compiled expression is immutable and may be used by any thread. Compiling a large one takes
-// milliseconds: callers bound the length of what they compile.
+// A compiled expression is immutable and may be used by any thread. Most matchers need no engine:
+// sets of texts are looked up, "a.*b" is compared; of others what must stand at the start, the end
+// and in between is looked for first. Compiling a large one takes milliseconds.
 #ifndef ENGINE_BASE_REGEX_H
 #define ENGINE_BASE_REGEX_H
 
@@ -11,14 +12,15 @@
 struct regex;
 
 enum regex_mode {
-    REGEX_ANCHORED, // ^(?s:...)$ as label matchers and relabelling have it
+    REGEX_ANCHORED, // ^(?s:...)$ as relabelling and label_replace() have it
+    REGEX_MATCHER,  // the same for label matchers: read alone first, and without groups
     REGEX_SEARCH,   // as written
 };
 
-enum { REGEX_PATTERN_MAX = 1 << 16, REGEX_GROUPS_MAX = 100 };
+enum { REGEX_PATTERN_MAX = 1 << 20, REGEX_GROUPS_MAX = 100 };
 
-// The error reads as Go's: `error parsing regexp: missing closing ): ...` with the anchored pattern
-// in it where Prometheus shows that. Refuses \C.
+// The error reads as Go's: `error parsing regexp: missing closing ): ...`, of REGEX_ANCHORED with
+// the anchors in it, as Prometheus shows it. ERR_INVALID also where RE2 would need too much memory.
 err regex_create(struct str pattern, enum regex_mode mode, struct regex **out, struct errmsg *e);
 void regex_destroy(struct regex *r);             // NULL is accepted
 struct str regex_pattern(const struct regex *r); // as given to regex_create

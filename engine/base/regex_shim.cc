@@ -3,7 +3,6 @@
 #include <cstring>
 #include <re2/re2.h>
 #include <string>
-#include <vector>
 
 struct re2_shim {
     re2::RE2 re;
@@ -13,22 +12,21 @@ struct re2_shim {
     }
 };
 
-struct re2_shim *re2_shim_create(const char *p, size_t n, bool literal_dot_all,
+struct re2_shim *re2_shim_create(const char *p, size_t n, size_t bytes_max,
                                  struct re2_shim_error *error)
 {
     re2::RE2::Options options;
     options.set_log_errors(false);
-    options.set_dot_nl(literal_dot_all);
-    options.set_max_mem(32 << 20);
+    options.set_max_mem(static_cast<int64_t>(bytes_max));
     options.set_encoding(re2::RE2::Options::EncodingUTF8);
     auto *r = new re2_shim(re2::StringPiece(p, n), options);
     if (r->re.ok())
         return r;
-    error->code = static_cast<int>(r->re.error_code());
-    const std::string &arg = r->re.error_arg();
-    const size_t size = arg.size() < sizeof error->arg - 1 ? arg.size() : sizeof error->arg - 1;
-    memcpy(error->arg, arg.data(), size);
-    error->arg[size] = '\0';
+    error->is_too_large = r->re.error_code() == re2::RE2::ErrorPatternTooLarge;
+    const std::string &text = r->re.error();
+    const size_t size = text.size() < sizeof error->text - 1 ? text.size() : sizeof error->text - 1;
+    memcpy(error->text, text.data(), size);
+    error->text[size] = '\0';
     delete r;
     return nullptr;
 }
@@ -36,18 +34,6 @@ struct re2_shim *re2_shim_create(const char *p, size_t n, bool literal_dot_all,
 void re2_shim_destroy(struct re2_shim *r)
 {
     delete r;
-}
-
-size_t re2_shim_groups_count(const struct re2_shim *r)
-{
-    return static_cast<size_t>(r->re.NumberOfCapturingGroups());
-}
-
-int re2_shim_group_index(const struct re2_shim *r, const char *name, size_t n)
-{
-    const auto &names = r->re.NamedCapturingGroups();
-    const auto at = names.find(std::string(name, n));
-    return at == names.end() ? -1 : at->second;
 }
 
 bool re2_shim_match(const struct re2_shim *r, const char *p, size_t n, bool anchored,
@@ -62,18 +48,5 @@ bool re2_shim_match(const struct re2_shim *r, const char *p, size_t n, bool anch
         return false;
     for (size_t i = 0; i < want; i++)
         groups[i] = {found[i].data(), found[i].size()};
-    return true;
-}
-
-bool re2_shim_range(const struct re2_shim *r, char *low, size_t *low_n, char *high, size_t *high_n,
-                    size_t max)
-{
-    std::string from, to;
-    if (!r->re.PossibleMatchRange(&from, &to, static_cast<int>(max)))
-        return false;
-    memcpy(low, from.data(), from.size());
-    memcpy(high, to.data(), to.size() < max ? to.size() : max);
-    *low_n = from.size();
-    *high_n = to.size() < max ? to.size() : max;
     return true;
 }

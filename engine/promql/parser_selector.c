@@ -25,39 +25,12 @@ static bool match_kind(enum token_kind kind, enum matcher_kind *out)
     return true;
 }
 
-// Whether a parenthesis closes what the pattern itself did not open, as in "a)(b", which anchors
-// with a group around them would make valid.
-static bool closes_too_much(struct str pattern)
-{
-    int depth = 0;
-    for (size_t i = 0; i < pattern.n; i++) {
-        if (pattern.p[i] == '\\')
-            i++;
-        else if (pattern.p[i] == '(')
-            depth++;
-        else if (pattern.p[i] == ')' && --depth < 0)
-            return true;
-    }
-    return false;
-}
-
-// Prometheus first reads the pattern alone, and its error shows it so.
 static err compile(struct parser *p, uint32_t pos, struct matcher *m)
 {
-    struct regex *regex = NULL;
+    struct regex *regex;
     struct errmsg reason;
-    const bool is_good = regex_create(m->value, REGEX_ANCHORED, &regex, &reason) == ERR_OK;
-    if (!is_good || closes_too_much(m->value)) {
-        struct regex *bare;
-        if (regex_create(m->value, REGEX_SEARCH, &bare, &reason) == ERR_OK)
-            regex_destroy(bare);
-        else if (is_good) {
-            regex_destroy(regex);
-            regex = NULL;
-        }
-        if (!regex)
-            return parser_fail(p, pos, "%s", reason.text);
-    }
+    if (regex_create(m->value, REGEX_MATCHER, &regex, &reason))
+        return parser_fail(p, pos, "%s", reason.text);
     struct promql_query *q = &p->query;
     if (q->regexes_count == q->regexes_capacity)
         q->regexes =

@@ -2,7 +2,10 @@
 
 #include <criterion/criterion.h>
 
+#include "engine/base/mem.h"
+#include "engine/base/rng.h"
 #include "engine/base/util.h"
+#include "tests/unit/base/regex_rows.h"
 
 static const struct {
     const char *pattern, *text;
@@ -40,6 +43,7 @@ static const struct {
     {"[a", "error parsing regexp: missing closing ]: `[a)$`"},
     {"*a", "error parsing regexp: missing argument to repetition operator: `*`"},
     {"a**", "error parsing regexp: invalid nested repetition operator: `**`"},
+    {"\\Qa", "error parsing regexp: missing closing ): `^(?s:\\Qa)$`"}, // the quote does not end
     {"\\C", "error parsing regexp: invalid escape sequence: `\\C`"},
     {"a{2000}", "error parsing regexp: invalid repeat count: `{2000}`"},
     {"[b-a]", "error parsing regexp: invalid character class range: `b-a`"},
@@ -83,5 +87,95 @@ Test(regex, knows_its_literals_and_prefix)
     regex_destroy(r);
     cr_assert_eq(regex_create(STR("node_c?.*"), REGEX_ANCHORED, &r, NULL), ERR_OK);
     cr_assert(str_eq(regex_prefix(r), STR("node_")));
+    regex_destroy(r);
+}
+
+Test(regex, matchers_answer_as_prometheus_s)
+{
+    for (size_t i = 0; i < regex_rows_count; i++) {
+        const struct regex_row *row = &regex_rows[i];
+        struct regex *r;
+        struct errmsg e = {0};
+        if (regex_create(str_from_c(row->pattern), REGEX_MATCHER, &r, &e)) {
+            cr_assert(row->wrong, "%s: %s", row->pattern, e.text);
+            cr_assert_str_eq(e.text + strlen("error parsing regexp: "), row->wrong);
+            continue;
+        }
+        cr_assert(!row->wrong, "%s is accepted", row->pattern);
+        for (size_t k = 0; k < REGEX_TEXTS_COUNT; k++)
+            cr_assert_eq(regex_matches(r, str_from_c(regex_texts[k])), row->matches >> k & 1,
+                         "%s on \"%s\"", row->pattern, regex_texts[k]);
+        regex_destroy(r);
+    }
+}
+
+// What is told without the engine is what the engine says: groups ask for it.
+Test(regex, shortcuts_say_what_the_engine_says)
+{
+    static const char *const parts[] = {
+        "a",    "b", "ab", ".*", ".+",    "(a|b)", "(ab|)",  "a?",       "[ab]",     "(.*)", "x|",
+        "|b.*", "^", "$",  "b*", "[^a]+", "a{2}",  "(?i:a)", "(?-s:.*)", "(?-s:.+)", "."};
+    const uint64_t seed = 4;
+    struct rng rng;
+    rng_init(&rng, seed);
+    for (unsigned i = 0; i < 4000; i++) {
+        struct buf pattern = {0};
+        for (uint64_t k = rng_below(&rng, 6); k < 6; k++)
+            buf_put_str(&pattern, str_from_c(parts[rng_below(&rng, countof(parts))]));
+        struct regex *quick = NULL, *engine = NULL;
+        struct buf grouped = {0};
+        buf_printf(&grouped, "(%.*s)", STR_ARG(buf_str(&pattern)));
+        if (regex_create(buf_str(&pattern), REGEX_MATCHER, &quick, NULL) == ERR_OK &&
+            regex_create(buf_str(&grouped), REGEX_ANCHORED, &engine, NULL) == ERR_OK)
+            for (unsigned t = 0; t < 40; t++) {
+                char text[8];
+                const size_t n = rng_below(&rng, sizeof text);
+                for (size_t k = 0; k < n; k++)
+                    text[k] = "abAx\n"[rng_below(&rng, 5)];
+                struct str groups[2];
+                cr_assert_eq(regex_matches(quick, str_make(text, n)),
+                             regex_match_groups(engine, str_make(text, n), groups, 2),
+                             "%.*s on %.*s", STR_ARG(buf_str(&pattern)), (int)n, text);
+            }
+        regex_destroy(quick);
+        regex_destroy(engine);
+        buf_deinit(&pattern);
+        buf_deinit(&grouped);
+    }
+}
+
+Test(regex, long_lists_are_sets)
+{
+    struct buf list = {0}, escaped = {0};
+    for (unsigned i = 0; i < 9000; i++) {
+        buf_printf(&list, "%snode%u", i ? "|" : "", i);
+        buf_printf(&escaped, "%snode\\.%u:9100", i ? "|" : "", i);
+    }
+    struct regex *r;
+    struct str *texts = mem_alloc_array(9000, sizeof *texts);
+    cr_assert_eq(regex_create(buf_str(&list), REGEX_MATCHER, &r, NULL), ERR_OK);
+    cr_assert_eq(regex_literals(r, texts, 9000), 9000);
+    cr_assert(regex_matches(r, STR("node8999")) && !regex_matches(r, STR("node9000")));
+    regex_destroy(r);
+    cr_assert_eq(regex_create(buf_str(&escaped), REGEX_MATCHER, &r, NULL), ERR_OK);
+    cr_assert_eq(regex_literals(r, texts, 9000), 9000);
+    cr_assert(regex_matches(r, STR("node.8999:9100")) && !regex_matches(r, STR("nodex1:9100")));
+    regex_destroy(r);
+    mem_free(texts);
+    buf_deinit(&list);
+    buf_deinit(&escaped);
+}
+
+// Names given twice: Go takes the first that took part.
+Test(regex, equal_names)
+{
+    struct regex *r;
+    struct str groups[3];
+    struct buf out = {0};
+    cr_assert_eq(regex_create(STR("(?P<n>a)|(?<n>b)"), REGEX_ANCHORED, &r, NULL), ERR_OK);
+    cr_assert(regex_match_groups(r, STR("b"), groups, 3));
+    regex_expand(r, STR("$n-${m}"), groups, 3, &out);
+    cr_assert(str_eq(buf_str(&out), STR("b-")));
+    buf_deinit(&out);
     regex_destroy(r);
 }
