@@ -37,3 +37,32 @@ struct promql_expr *promql_child(const struct promql_expr *e, size_t index)
     }
     return NULL;
 }
+
+void promql_set_size(struct promql_expr *e)
+{
+    uint32_t size = 1;
+    const struct promql_expr *child;
+    for (size_t i = 0; (child = promql_child(e, i)); i++)
+        size += child->size;
+    e->size = size;
+}
+
+const struct promql_expr **promql_list(const struct promql_expr *root, struct arena *a)
+{
+    const struct promql_expr **all =
+        arena_try(a, root->size, sizeof(const struct promql_expr *), _Alignof(void *));
+    if (!all)
+        return NULL;
+    // Children are written where they belong as soon as their parent is met.
+    all[0] = root;
+    for (size_t i = 0; i < root->size; i++) {
+        const struct promql_expr *child;
+        size_t at = i + 1;
+        for (size_t c = 0; (child = promql_child(all[i], c)); c++) {
+            all[at] = child;
+            at += child->size;
+        }
+        assert(at == i + all[i]->size);
+    }
+    return all;
+}

@@ -4,8 +4,8 @@
 // slices of the query itself, which must live as long. Compiled regular expressions are on the
 // heap: promql_parse_done() (parser.h) frees them.
 //
-// No path from the root is longer than PROMQL_DEPTH_MAX, so recursion over a tree needs no count of
-// its own, as long as a level stays small beside a fiber's stack.
+// A tree may be as deep as its text is long (100,000 parentheses): nothing walks one by recursion.
+// promql_list() is the walk for those who do not care about the order of visits.
 #ifndef ENGINE_PROMQL_AST_H
 #define ENGINE_PROMQL_AST_H
 
@@ -17,8 +17,6 @@
 #include "engine/promql/operator.h"
 
 struct promql_function; // function_table.h
-
-enum { PROMQL_DEPTH_MAX = 200 };
 
 enum promql_kind {
     PROMQL_AGGREGATE,
@@ -60,7 +58,7 @@ struct promql_expr {
     enum promql_kind kind;
     enum promql_type type; // of the result
     uint32_t start, end;   // bytes of the query, [start, end)
-    uint32_t depth;        // of the tree below, 1 for a leaf
+    uint32_t size;         // nodes of the tree: itself and its children's
     union {
         struct { // param: NULL where the aggregation has none
             enum promql_aggregate op;
@@ -118,5 +116,9 @@ static_assert(sizeof(struct promql_expr) <= 128, "two cache lines");
 
 // What stands below e (not the duration expressions), in the order of the text; NULL: no index-th.
 struct promql_expr *promql_child(const struct promql_expr *e, size_t index);
+void promql_set_size(struct promql_expr *e); // from its children's
+// All nodes of the tree, root->size of them: each before its children, whose trees stand one behind
+// the other. NULL: the arena's limit.
+const struct promql_expr **promql_list(const struct promql_expr *root, struct arena *a);
 
 #endif

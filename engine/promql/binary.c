@@ -107,17 +107,13 @@ static bool drops_name(const struct promql_expr *e)
     return !promql_op_is_comparison(e->binary.op) || e->binary.return_bool;
 }
 
-void eval_scalar_binary(const struct plan_node *node, double **out)
+void eval_scalar_binary(const struct plan_node *node, double *l)
 {
     const struct promql_expr *e = node->expr;
-    const size_t n = node->steps.n;
-    double *l, *r;
-    l = node_scalar(node->args[0]);
-    r = node_scalar(node->args[1]);
-    for (size_t k = 0; k < n; k++)
+    const double *r = node_scalar(node->args[1]);
+    for (size_t k = 0; k < node->steps.n; k++)
         l[k] = promql_op_is_comparison(e->binary.op) ? comparison(e->binary.op, l[k], r[k])
                                                      : arithmetic(e->binary.op, l[k], r[k]);
-    *out = l;
 }
 
 static err with_scalar(struct query *q, const struct plan_node *node, bool scalar_is_left,

@@ -16,11 +16,14 @@ bool call_has_range(const struct promql_expr *e)
 }
 
 // Behind its parentheses, unless it alone is evaluated once for all steps.
-const struct promql_expr *param_position(const struct promql_expr *call, size_t index)
+const struct promql_expr *param_position(const struct query *q, const struct plan_node *call,
+                                         size_t index)
 {
-    const struct promql_expr *param = call->call.args[index], *bare = expr_bare(param);
+    const struct promql_expr *param = call->expr->call.args[index], *bare = expr_bare(param);
     const bool literal = bare->kind == PROMQL_NUMBER;
-    return !literal && expr_is_constant(param) && !expr_is_constant(call) ? param : bare;
+    const size_t place = expr_child_place(call->expr, call->place, index);
+    const bool once = q->is_constant[place] && !q->is_constant[call->place];
+    return !literal && once ? param : bare;
 }
 
 // ---- functions of one number

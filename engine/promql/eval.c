@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "engine/base/bits.h"
 #include "engine/base/number.h"
 #include "engine/base/util.h"
 #include "engine/promql/note.h"
@@ -105,7 +106,7 @@ static err note_quantiles(struct query *q, const struct plan_node *node, const d
     for (size_t i = 0; i < v->n; i++)
         for (size_t w = 0; w < words; w++)
             any[w] |= v->series[i].column.present[w];
-    query_note_quantiles(q, param_position(node->expr, 0), param, any, node->steps.n);
+    query_note_quantiles(q, param_position(q, node, 0), param, any, node->steps.n);
     return ERR_OK;
 }
 
@@ -190,23 +191,58 @@ static err eval_node(struct query *q, const struct plan_node *node, struct vec *
     return ERR_INVALID;
 }
 
+// Equal numbers at as many steps are one array, which nobody changes.
+static err number_array(struct query *q, double value, size_t steps, double **out)
+{
+    const uint64_t key[] = {bits_from_double(value), steps};
+    bool is_new;
+    q->numbers.a = q->a;
+    const size_t at =
+        label_map_add(&q->numbers, str_make((const char *)key, sizeof key), true, &is_new);
+    if (at == q->numbers_capacity) {
+        const size_t capacity = at * 2 + 8;
+        double **all = arena_zalloc(q->a, capacity * sizeof(double *), _Alignof(double *));
+        for (size_t i = 0; i < at; i++)
+            all[i] = q->number_arrays[i];
+        q->number_arrays = all;
+        q->numbers_capacity = capacity;
+    }
+    if (is_new) {
+        TRY(make_scalar(q, steps, &q->number_arrays[at]));
+        for (size_t k = 0; k < steps; k++)
+            q->number_arrays[at][k] = value;
+    }
+    *out = q->number_arrays[at];
+    return ERR_OK;
+}
+
+// The array of an operand, to be overwritten with the result.
+static err own_scalar(struct query *q, const struct plan_node *operand, size_t steps, double **out)
+{
+    const double *from = node_scalar(operand);
+    *out = node_scalar(operand);
+    if (operand->expr->kind != PROMQL_NUMBER)
+        return ERR_OK;
+    TRY(make_scalar(q, steps, out));
+    memcpy(*out, from, steps * sizeof *from);
+    return ERR_OK;
+}
+
 static err eval_scalar_node(struct query *q, const struct plan_node *node, double **out)
 {
     const struct promql_expr *e = node->expr;
-    if (e->kind == PROMQL_NUMBER) {
-        TRY(make_scalar(q, node->steps.n, out));
-        for (size_t k = 0; k < node->steps.n; k++)
-            (*out)[k] = e->number.value;
-        return ERR_OK;
-    }
+    const size_t steps = node->steps.n;
+    if (e->kind == PROMQL_NUMBER)
+        return number_array(q, e->number.value, steps, out);
     if (e->kind == PROMQL_UNARY) {
-        *out = node_scalar(node->args[0]);
-        for (size_t k = 0; e->unary.op == PROMQL_SUB && k < node->steps.n; k++)
+        TRY(own_scalar(q, node->args[0], steps, out));
+        for (size_t k = 0; e->unary.op == PROMQL_SUB && k < steps; k++)
             (*out)[k] = -(*out)[k];
         return ERR_OK;
     }
     if (e->kind == PROMQL_BINARY) {
-        eval_scalar_binary(node, out);
+        TRY(own_scalar(q, node->args[0], steps, out));
+        eval_scalar_binary(node, *out);
         return ERR_OK;
     }
     assert(e->kind == PROMQL_CALL);

@@ -22,6 +22,7 @@ struct vec { // an instant vector at each of its steps; series without any value
 
 struct plan_node {
     const struct promql_expr *expr; // without parentheses around it
+    size_t place;                   // in the list of all expressions (promql_list())
     struct steps steps;             // at which it is evaluated
     size_t spread; // it does not depend on the step: evaluated at one, repeated this often
     struct fragment *fragment; // what of it runs on the shards: a selector and what is above
@@ -31,12 +32,13 @@ struct plan_node {
     bool is_empty;               // a subquery without a single step
     bool absorbed;               // into the fragment of the aggregation above: has no value
     struct vec vec;              // its value, once it was evaluated, at all steps it is wanted at;
-    double *scalar;              // whoever uses it may change it
+    double *scalar;              // whoever uses it may change it, unless expr is a number
 };
 
 // An expression that has no node yet.
 struct plan_work {
     const struct promql_expr *expr;
+    size_t place;
     struct steps steps;
     struct plan_node **out;
 };
@@ -52,6 +54,7 @@ struct query {
     struct steps steps;       // of the query as a whole
     struct plan_node **nodes; // each before those below it
     size_t nodes_count, nodes_capacity;
+    bool *is_constant; // of each expression, by place: it does not depend on the step
     struct plan_work *work;
     size_t work_count, work_capacity;
     struct plan_node **leaves;  // with a fragment, in the order of the text
@@ -60,6 +63,9 @@ struct query {
     uint64_t samples;       // in memory, in vectors
     struct label_map notes; // their words, in out->notes
     size_t notes_capacity;
+    struct label_map numbers; // value and steps of the arrays
+    double **number_arrays;
+    size_t numbers_capacity;
 };
 
 // What one part of the source answered to one fragment.
@@ -80,11 +86,13 @@ err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node 
 const struct promql_expr *expr_bare(const struct promql_expr *e); // without parentheses
 // Functions of the time of evaluation, also where their argument has an @.
 bool function_is_of_time(enum promql_function_id id);
-bool expr_is_constant(const struct promql_expr *e); // does not depend on the step
+// The place of e's child.
+size_t expr_child_place(const struct promql_expr *e, size_t place, size_t index);
 bool matchers_fix_name(const struct matcher *ms, size_t n);
 
-// duration_expr.c: the milliseconds of a range, step (or_zero false) or offset.
-err duration_of(struct query *q, const struct promql_expr *e, bool or_less, int64_t *out_ms);
+// duration_expr.c: the milliseconds of a range, step (or_less false) or offset.
+err duration_of(const struct query_options *o, const struct promql_expr *d, bool or_less,
+                struct arena *a, int64_t *out_ms, struct errmsg *e);
 
 // gather.c: fragments and their results.
 err gather_all(struct query *q); // runs every fragment that waits for no parameter
@@ -119,7 +127,8 @@ err vec_sort_by_labels(struct query *q, struct vec *v);
 
 // binary.c, aggregation.c, call.c
 err eval_binary(struct query *q, const struct plan_node *node, struct vec *out);
-void eval_scalar_binary(const struct plan_node *node, double **out);
+void eval_scalar_binary(const struct plan_node *node,
+                        double *l); // l: the left side, then the result
 err eval_aggregation(struct query *q, const struct plan_node *node, struct vec *out);
 err eval_call(struct query *q, const struct plan_node *node, struct vec *out);
 err eval_scalar_call(struct query *q, const struct plan_node *node, double **out);
@@ -129,7 +138,8 @@ bool call_has_range(const struct promql_expr *e); // a range function's
 err eval_absent(struct query *q, const struct plan_node *node, const struct promql_expr *of,
                 struct vec *v);
 // Where Prometheus says the argument of a call is.
-const struct promql_expr *param_position(const struct promql_expr *call, size_t index);
+const struct promql_expr *param_position(const struct query *q, const struct plan_node *call,
+                                         size_t index);
 
 // histogram.c: functions of histograms.
 err eval_histogram(struct query *q, const struct plan_node *node, struct vec *out);

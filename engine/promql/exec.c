@@ -96,12 +96,7 @@ static err result(struct query *q, const struct plan_node *root)
 static err exec(struct query *q, const struct promql_expr *expr)
 {
     struct plan_node *root;
-    const enum promql_type type = expr->type;
-    if (q->out->is_range && type != PROMQL_TYPE_SCALAR && type != PROMQL_TYPE_VECTOR)
-        return err_set(q->e, ERR_INVALID,
-                       "invalid expression type \"%s\" for range query, must be Scalar or "
-                       "instant Vector",
-                       promql_type_text(type));
+    TRY(promql_check(q->options, expr, q->a, q->e));
     TRY(plan_make(q, expr, &root));
     TRY(gather_all(q));
     TRY(eval_all(q));

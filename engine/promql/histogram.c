@@ -265,7 +265,7 @@ static err quantiles_of(struct histogram_call *call, const struct classic *h,
 
 static void note_bad_quantiles(struct query *q, const struct plan_node *node, size_t arg)
 {
-    query_note_quantiles(q, param_position(node->expr, arg), node_scalar(node->args[arg]), NULL,
+    query_note_quantiles(q, param_position(q, node, arg), node_scalar(node->args[arg]), NULL,
                          node->steps.n);
 }
 
@@ -277,14 +277,14 @@ static err histogram_call_begin(struct query *q, const struct plan_node *node, s
     call->fixed = arena_array(q->a, steps_words(node->steps.n), uint64_t);
     if (!call->fixed)
         return query_too_many_samples(q->e);
-    return classics_make(q, node_vec(node->args[vector_arg]),
-                         param_position(node->expr, vector_arg), &call->c);
+    return classics_make(q, node_vec(node->args[vector_arg]), param_position(q, node, vector_arg),
+                         &call->c);
 }
 
 static err histogram_call_end(struct histogram_call *call, size_t vector_arg)
 {
     struct query *q = call->q;
-    note_fixes(q, &call->fixes, param_position(call->node->expr, vector_arg));
+    note_fixes(q, &call->fixes, param_position(q, call->node, vector_arg));
     vec_drop_names(q, call->out);
     if (q->options->delayed_name_removal)
         return ERR_OK;

@@ -120,39 +120,19 @@ err parser_no_memory(struct parser *p)
     return err_set(p->e, ERR_LIMIT, "query is too large to parse within its memory limit");
 }
 
-static err too_deep(struct parser *p, uint32_t pos)
-{
-    const err code =
-        parser_fail(p, pos, "expression is nested more than %d levels deep", PROMQL_DEPTH_MAX);
-    return code == ERR_INVALID ? ERR_LIMIT : code;
-}
-
 err parser_node(struct parser *p, enum promql_kind kind, enum promql_type type, uint32_t start,
                 uint32_t end, struct promql_expr **out)
 {
     struct promql_expr *e = arena_array(p->arena, 1, struct promql_expr);
     if (!e)
         return parser_no_memory(p);
-    *e = (struct promql_expr){.kind = kind, .type = type, .start = start, .end = end, .depth = 1};
+    *e = (struct promql_expr){.kind = kind, .type = type, .start = start, .end = end, .size = 1};
     *out = e;
     return ERR_OK;
 }
 
-err parser_set_depth(struct parser *p, struct promql_expr *e)
-{
-    uint32_t depth = 0;
-    const struct promql_expr *child;
-    for (size_t i = 0; (child = promql_child(e, i)); i++)
-        if (child->depth > depth)
-            depth = child->depth;
-    e->depth = depth + 1;
-    return e->depth > PROMQL_DEPTH_MAX ? too_deep(p, e->start) : ERR_OK;
-}
-
 err parser_push(struct parser *p, enum frame_kind kind, struct token t, struct frame **out)
 {
-    if (p->frames_count == PROMQL_DEPTH_MAX)
-        return too_deep(p, t.pos);
     if (p->frames_count == p->frames_capacity) {
         const uint32_t capacity = p->frames_capacity ? 2 * p->frames_capacity : 8;
         struct frame *frames = arena_array(p->arena, capacity, struct frame);
@@ -190,7 +170,8 @@ static err finish_unary(struct parser *p, const struct frame *f, struct promql_e
     TRY(parser_node(p, PROMQL_UNARY, operand->type, f->token.pos, operand->end, e));
     (*e)->unary.op = negative ? PROMQL_SUB : PROMQL_ADD;
     (*e)->unary.expr = operand;
-    return parser_set_depth(p, *e);
+    promql_set_size(*e);
+    return ERR_OK;
 }
 
 static err finish_binary(struct parser *p, const struct frame *f, struct promql_expr **e)
@@ -208,7 +189,8 @@ static err finish_binary(struct parser *p, const struct frame *f, struct promql_
     (*e)->binary.lhs = f->lhs;
     (*e)->binary.rhs = rhs;
     (*e)->binary.matching = f->matching;
-    return parser_set_depth(p, *e);
+    promql_set_size(*e);
+    return ERR_OK;
 }
 
 // Finishes the operators on top of the stack that bind closer than one of this precedence.
@@ -253,7 +235,8 @@ static err finish_call(struct parser *p, const struct frame *f, uint32_t end,
     (*out)->call.function = function;
     (*out)->call.args = f->args;
     (*out)->call.args_count = f->args_count;
-    return parser_set_depth(p, *out);
+    promql_set_size(*out);
+    return ERR_OK;
 }
 
 static err finish_aggregate(struct parser *p, struct frame *f, uint32_t end,
@@ -291,7 +274,8 @@ static err finish_aggregate(struct parser *p, struct frame *f, uint32_t end,
     (*out)->aggregate.grouping_count = f->grouping_count;
     (*out)->aggregate.param = wanted == 2 ? f->args[0] : NULL;
     (*out)->aggregate.expr = f->args[wanted - 1];
-    return parser_set_depth(p, *out);
+    promql_set_size(*out);
+    return ERR_OK;
 }
 
 // The frame on top is a call or an aggregation, and its closing parenthesis is next.
@@ -394,7 +378,8 @@ static err parse_closing(struct parser *p, enum token_kind kind, struct promql_e
         TRY(parser_node(p, PROMQL_PAREN, inner->type, f->token.pos, paren.pos + paren.size, e));
         (*e)->paren = inner;
         p->frames_count--;
-        return parser_set_depth(p, *e);
+        promql_set_size(*e);
+        return ERR_OK;
     }
     if (f->kind == FRAME_PAREN || (kind != TOKEN_RIGHT_PAREN && kind != TOKEN_COMMA))
         return unexpected_in_expression(p);

@@ -1,5 +1,6 @@
 #include <assert.h>
 
+#include "engine/base/mem.h"
 #include "engine/base/quote.h"
 #include "engine/model/labels.h"
 #include "engine/promql/function_table.h"
@@ -221,26 +222,23 @@ static err check_at_end(struct parser *p, struct promql_expr *e)
     return ERR_OK;
 }
 
-err parser_check(struct parser *p, struct promql_expr *root)
+struct check_place {
+    struct promql_expr *e;
+    size_t next; // child
+};
+
+static err check_tree(struct parser *p, struct promql_expr *root, struct check_place **places)
 {
-    struct step {
-        struct promql_expr *e;
-        size_t next;
-    };
-    // Deeper than PROMQL_DEPTH_MAX no tree is.
-    struct step *steps = arena_array(p->arena, root->depth, struct step);
-    if (!steps)
-        return parser_no_memory(p);
-    size_t count = 0;
+    size_t count = 0, capacity = 0;
     struct promql_expr *entered = root;
     for (;;) {
         if (entered) {
-            assert(count < root->depth);
-            steps[count++] = (struct step){entered, 0};
+            *places = mem_grow(*places, &capacity, count + 1, sizeof **places);
+            (*places)[count++] = (struct check_place){entered, 0};
             if (entered->kind == PROMQL_CALL)
                 TRY(check_call(p, entered));
         }
-        struct step *top = &steps[count - 1];
+        struct check_place *top = &(*places)[count - 1];
         entered = child_of(top->e, top->next);
         if (entered) {
             top->next++;
@@ -249,6 +247,15 @@ err parser_check(struct parser *p, struct promql_expr *root)
         TRY(check_at_end(p, top->e));
         if (--count == 0)
             return ERR_OK;
-        TRY(check_behind_child(p, steps[count - 1].e, steps[count - 1].next - 1));
+        top = &(*places)[count - 1];
+        TRY(check_behind_child(p, top->e, top->next - 1));
     }
+}
+
+err parser_check(struct parser *p, struct promql_expr *root)
+{
+    struct check_place *places = NULL;
+    const err code = check_tree(p, root, &places);
+    mem_free(places);
+    return code;
 }

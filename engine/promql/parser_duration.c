@@ -27,7 +27,8 @@ static err make_node(struct parser *p, enum promql_op op, uint32_t start, uint32
     (*out)->duration.op = op;
     (*out)->duration.lhs = lhs;
     (*out)->duration.rhs = rhs;
-    return parser_set_depth(p, *out);
+    promql_set_size(*out);
+    return ERR_OK;
 }
 
 static err unexpected(struct parser *p, const struct context *c)

@@ -44,7 +44,8 @@ static err finish_matrix(struct parser *p, struct promql_expr *e, uint32_t brack
     TRY(parser_node(p, PROMQL_MATRIX, PROMQL_TYPE_MATRIX, e->start, close.pos + close.size, out));
     (*out)->matrix.vector = e;
     set_duration(range, &(*out)->matrix.range_ms, &(*out)->matrix.range_expr);
-    return parser_set_depth(p, *out);
+    promql_set_size(*out);
+    return ERR_OK;
 }
 
 static err finish_subquery(struct parser *p, struct promql_expr *e, struct promql_expr *range,
@@ -68,7 +69,8 @@ static err finish_subquery(struct parser *p, struct promql_expr *e, struct promq
     set_duration(range, &(*out)->subquery.range_ms, &(*out)->subquery.range_expr);
     if (step)
         set_duration(step, &(*out)->subquery.step_ms, &(*out)->subquery.step_expr);
-    return parser_set_depth(p, *out);
+    promql_set_size(*out);
+    return ERR_OK;
 }
 
 err parse_range(struct parser *p, struct promql_expr *e, struct promql_expr **out)

@@ -69,8 +69,6 @@ err parser_no_memory(struct parser *p); // the arena's limit
 
 err parser_node(struct parser *p, enum promql_kind kind, enum promql_type type, uint32_t start,
                 uint32_t end, struct promql_expr **out);
-// Sets e's depth from its children's; ERR_LIMIT beyond PROMQL_DEPTH_MAX.
-err parser_set_depth(struct parser *p, struct promql_expr *e);
 err parser_push(struct parser *p, enum frame_kind kind, struct token t, struct frame **out);
 
 // Literals and labels (parser_literal.c).

@@ -40,22 +40,18 @@ bool function_is_of_time(enum promql_function_id id)
     }
 }
 
-bool expr_is_constant(const struct promql_expr *e)
+static bool may_be_constant(const struct promql_expr *e) // as far as e itself goes
 {
     switch (e->kind) {
-    case PROMQL_NUMBER:
-    case PROMQL_STRING:
-        return true;
     case PROMQL_VECTOR:
         return e->vector.shift.at != PROMQL_AT_NONE;
-    case PROMQL_MATRIX:
-        return e->matrix.vector->vector.shift.at != PROMQL_AT_NONE;
-    case PROMQL_SUBQUERY:
-        return e->subquery.shift.at != PROMQL_AT_NONE;
     case PROMQL_CALL:
-        if (function_is_of_time(e->call.function->id))
-            return false;
-        break;
+        return !function_is_of_time(e->call.function->id);
+    case PROMQL_SUBQUERY: // whatever is in it
+        return e->subquery.shift.at != PROMQL_AT_NONE;
+    case PROMQL_MATRIX:
+    case PROMQL_NUMBER:
+    case PROMQL_STRING:
     case PROMQL_AGGREGATE:
     case PROMQL_BINARY:
     case PROMQL_PAREN:
@@ -63,11 +59,32 @@ bool expr_is_constant(const struct promql_expr *e)
     case PROMQL_DURATION:
         break;
     }
-    const struct promql_expr *child;
-    for (size_t i = 0; (child = promql_child(e, i)); i++)
-        if (!expr_is_constant(child))
-            return false;
     return true;
+}
+
+// Which expressions do not depend on the step, children before parents.
+static err find_constants(struct query *q, const struct promql_expr *root)
+{
+    const struct promql_expr **all = promql_list(root, q->a);
+    q->is_constant = arena_array(q->a, root->size, bool);
+    if (!all || !q->is_constant)
+        return query_too_many_samples(q->e);
+    for (size_t i = root->size; i-- > 0;) {
+        bool constant = may_be_constant(all[i]);
+        if (all[i]->kind != PROMQL_SUBQUERY)
+            for (size_t at = i + 1; at < i + all[i]->size && constant; at += all[at]->size)
+                constant = q->is_constant[at];
+        q->is_constant[i] = constant;
+    }
+    return ERR_OK;
+}
+
+size_t expr_child_place(const struct promql_expr *e, size_t place, size_t index)
+{
+    place++;
+    for (size_t i = 0; i < index; i++)
+        place += promql_child(e, i)->size;
+    return place;
 }
 
 // ---- selectors
@@ -77,7 +94,7 @@ static err leaf_times(struct query *q, const struct promql_shift *shift, const s
 {
     int64_t offset_ms = shift->original_offset_ms;
     if (shift->offset_expr)
-        TRY(duration_of(q, shift->offset_expr, true, &offset_ms));
+        TRY(duration_of(q->options, shift->offset_expr, true, q->a, &offset_ms, q->e));
     out->offset_ms = offset_ms;
     out->asked = out->at = *steps;
     switch (shift->at) {
@@ -135,14 +152,15 @@ static err matrix_range(struct query *q, const struct promql_expr *matrix, int64
 {
     *out_ms = matrix->matrix.range_ms;
     if (matrix->matrix.range_expr)
-        return duration_of(q, matrix->matrix.range_expr, false, out_ms);
+        return duration_of(q->options, matrix->matrix.range_expr, false, q->a, out_ms, q->e);
     return ERR_OK;
 }
 
 // ---- what is still to be planned: a list, because the depth of a tree is not for a fiber's stack
 
-static void plan_later(struct query *q, const struct promql_expr *expr, const struct steps *steps,
-                       struct plan_node **out)
+// place: expr's in the list of all expressions.
+static void plan_later(struct query *q, const struct promql_expr *expr, size_t place,
+                       const struct steps *steps, struct plan_node **out)
 {
     if (q->work_count == q->work_capacity) {
         q->work_capacity = q->work_capacity ? q->work_capacity * 2 : 16;
@@ -152,20 +170,30 @@ static void plan_later(struct query *q, const struct promql_expr *expr, const st
             memcpy(all, q->work, q->work_count * sizeof *all);
         q->work = all;
     }
-    q->work[q->work_count++] = (struct plan_work){expr, *steps, out};
+    for (; expr->kind == PROMQL_PAREN; expr = expr->paren)
+        place++;
+    q->work[q->work_count++] = (struct plan_work){expr, place, *steps, out};
+}
+
+static void plan_child(struct query *q, struct plan_node *node, size_t index,
+                       struct plan_node **out)
+{
+    plan_later(q, promql_child(node->expr, index), expr_child_place(node->expr, node->place, index),
+               &node->steps, out);
 }
 
 // ---- subqueries
 
 // The steps at which the inner expression is evaluated: multiples of the subquery's step that some
 // window of the outer steps holds.
-static err plan_subquery(struct query *q, struct plan_node *node, const struct promql_expr *e)
+static err plan_subquery(struct query *q, struct plan_node *node, const struct promql_expr *e,
+                         size_t place)
 {
     int64_t range_ms = e->subquery.range_ms, step_ms = e->subquery.step_ms;
     if (e->subquery.range_expr)
-        TRY(duration_of(q, e->subquery.range_expr, false, &range_ms));
+        TRY(duration_of(q->options, e->subquery.range_expr, false, q->a, &range_ms, q->e));
     if (e->subquery.step_expr)
-        TRY(duration_of(q, e->subquery.step_expr, false, &step_ms));
+        TRY(duration_of(q->options, e->subquery.step_expr, false, q->a, &step_ms, q->e));
     if (step_ms == 0)
         step_ms = q->options->subquery_step_ms;
     TRY(leaf_times(q, &e->subquery.shift, &node->steps, &node->windows));
@@ -179,7 +207,7 @@ static err plan_subquery(struct query *q, struct plan_node *node, const struct p
     inner.n = node->is_empty ? 1 : (size_t)((end - inner.start_ms) / step_ms) + 1;
     if (inner.n > STEPS_MAX)
         return query_too_many_samples(q->e);
-    plan_later(q, e->subquery.expr, &inner, &node->args[0]);
+    plan_later(q, e->subquery.expr, place + 1, &inner, &node->args[0]);
     return ERR_OK;
 }
 
@@ -188,14 +216,16 @@ static err plan_subquery(struct query *q, struct plan_node *node, const struct p
 static err plan_range_function(struct query *q, struct plan_node *node,
                                const struct range_function *f)
 {
-    const struct promql_expr *e = node->expr;
-    const struct promql_expr *arg = expr_bare(e->call.args[f->matrix_arg]);
+    const struct promql_expr *e = node->expr, *arg = e->call.args[f->matrix_arg];
+    size_t place = expr_child_place(e, node->place, (size_t)f->matrix_arg);
+    for (; arg->kind == PROMQL_PAREN; arg = arg->paren)
+        place++;
     node->args_count = 2; // the subquery's expression, the parameter
     node->args = arena_zalloc(q->a, 2 * sizeof(struct plan_node *), _Alignof(struct plan_node *));
     if (f->param_arg >= 0)
-        plan_later(q, e->call.args[f->param_arg], &node->steps, &node->args[1]);
+        plan_child(q, node, (size_t)f->param_arg, &node->args[1]);
     if (arg->kind == PROMQL_SUBQUERY)
-        return plan_subquery(q, node, arg);
+        return plan_subquery(q, node, arg, place);
     assert(arg->kind == PROMQL_MATRIX);
     int64_t range_ms;
     TRY(matrix_range(q, arg, &range_ms));
@@ -213,8 +243,12 @@ static err plan_children(struct query *q, struct plan_node *node)
         n++;
     node->args_count = n;
     node->args = arena_zalloc(q->a, n * sizeof(struct plan_node *), _Alignof(struct plan_node *));
-    for (size_t i = 0; i < n; i++)
-        plan_later(q, promql_child(node->expr, i), &node->steps, &node->args[i]);
+    size_t place = node->place + 1;
+    for (size_t i = 0; i < n; i++) {
+        const struct promql_expr *child = promql_child(node->expr, i);
+        plan_later(q, child, place, &node->steps, &node->args[i]);
+        place += child->size;
+    }
     return ERR_OK;
 }
 
@@ -243,9 +277,9 @@ static void plan_aggregation(struct query *q, struct plan_node *node)
     const struct promql_expr *e = node->expr;
     node->args_count = 2;
     node->args = arena_zalloc(q->a, 2 * sizeof(struct plan_node *), _Alignof(struct plan_node *));
-    plan_later(q, e->aggregate.expr, &node->steps, &node->args[0]);
+    plan_child(q, node, e->aggregate.param ? 1 : 0, &node->args[0]);
     if (e->aggregate.param)
-        plan_later(q, e->aggregate.param, &node->steps, &node->args[1]);
+        plan_child(q, node, 0, &node->args[1]);
 }
 
 // An aggregation moves into the fragment below it, where partial results can be merged, and where
@@ -301,7 +335,7 @@ static err plan_node(struct query *q, struct plan_node *node)
     const enum promql_kind kind = node->expr->kind;
     if (kind == PROMQL_NUMBER || kind == PROMQL_STRING)
         return ERR_OK;
-    if (steps->n > 1 && expr_is_constant(node->expr)) {
+    if (steps->n > 1 && q->is_constant[node->place]) {
         node->spread = steps->n;
         node->steps.n = 1;
     }
@@ -316,7 +350,7 @@ static err plan_node(struct query *q, struct plan_node *node)
     case PROMQL_SUBQUERY:
         node->args_count = 1;
         node->args = arena_zalloc(q->a, sizeof(struct plan_node *), _Alignof(struct plan_node *));
-        return plan_subquery(q, node, node->expr);
+        return plan_subquery(q, node, node->expr, node->place);
     case PROMQL_CALL:
         return plan_call(q, node);
     case PROMQL_AGGREGATE:
@@ -341,11 +375,13 @@ static err plan_node(struct query *q, struct plan_node *node)
 
 err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node **out)
 {
-    plan_later(q, expr, &q->steps, out);
+    TRY(find_constants(q, expr));
+    plan_later(q, expr, 0, &q->steps, out);
     while (q->work_count) {
         const struct plan_work work = q->work[--q->work_count];
         struct plan_node *node = arena_new(q->a, struct plan_node);
-        node->expr = expr_bare(work.expr);
+        node->expr = work.expr;
+        node->place = work.place;
         node->steps = work.steps;
         *work.out = node;
         add_node(q, node);

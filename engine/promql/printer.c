@@ -9,8 +9,7 @@
 #include "engine/base/quote.h"
 #include "engine/model/labels.h"
 #include "engine/promql/function_table.h"
-
-enum { LINE_MAX_BYTES = 100, INDENT = 2 };
+#include "engine/promql/printer_walk.h"
 
 static void put_number(double d, struct buf *out)
 {
@@ -43,7 +42,7 @@ static void put_names(const struct str *names, size_t count, struct buf *out)
     buf_put_char(out, ')');
 }
 
-static void put_aggregate_head(const struct promql_expr *e, struct buf *out)
+void printer_put_aggregate_head(const struct promql_expr *e, struct buf *out)
 {
     buf_put_str(out, str_from_c(promql_aggregate_text(e->aggregate.op)));
     if (!e->aggregate.without && !e->aggregate.grouping_count)
@@ -60,8 +59,7 @@ static void put_fill(const char *name, double value, struct buf *out)
     buf_put_char(out, ')');
 }
 
-// The operator with its modifiers.
-static void put_operator(const struct promql_expr *e, struct buf *out)
+void printer_put_operator(const struct promql_expr *e, struct buf *out)
 {
     const struct promql_matching *m = e->binary.matching;
     buf_put_str(out, str_from_c(promql_op_text(e->binary.op)));
@@ -89,37 +87,6 @@ static void put_operator(const struct promql_expr *e, struct buf *out)
         put_fill("fill_right", m->fill_right, out);
 }
 
-static void put_duration(const struct promql_expr *e, struct buf *out)
-{
-    if (e->kind == PROMQL_NUMBER) {
-        promql_print(e, out);
-        return;
-    }
-    const enum promql_op op = e->duration.op;
-    if (e->duration.wrapped)
-        buf_put_char(out, '(');
-    if (op >= PROMQL_STEP) {
-        buf_put_str(out, str_from_c(promql_op_text(op)));
-        buf_put_char(out, '(');
-        if (e->duration.lhs) {
-            put_duration(e->duration.lhs, out);
-            buf_put_str(out, STR(", "));
-            put_duration(e->duration.rhs, out);
-        }
-        buf_put_char(out, ')');
-    } else if (e->duration.lhs) {
-        put_duration(e->duration.lhs, out);
-        buf_printf(out, " %s ", promql_op_text(op));
-        put_duration(e->duration.rhs, out);
-    } else {
-        if (op == PROMQL_SUB)
-            buf_put_char(out, '-');
-        put_duration(e->duration.rhs, out);
-    }
-    if (e->duration.wrapped)
-        buf_put_char(out, ')');
-}
-
 static void put_at(const struct promql_shift *shift, struct buf *out)
 {
     if (shift->at == PROMQL_AT_TIME)
@@ -133,8 +100,7 @@ static void put_at(const struct promql_shift *shift, struct buf *out)
 static void put_offset(const struct promql_shift *shift, struct buf *out)
 {
     if (shift->offset_expr) {
-        buf_put_str(out, STR(" offset "));
-        put_duration(shift->offset_expr, out);
+        buf_put_str(out, STR(" offset ")); // it is the child behind
     } else if (shift->original_offset_ms) {
         buf_put_str(out, STR(" offset "));
         duration_format(shift->original_offset_ms, out);
@@ -147,14 +113,6 @@ static void put_extended(const struct promql_expr *vector, struct buf *out)
         buf_put_str(out, STR(" anchored"));
     else if (vector->vector.smoothed)
         buf_put_str(out, STR(" smoothed"));
-}
-
-static void put_length(int64_t ms, const struct promql_expr *e, struct buf *out)
-{
-    if (e)
-        put_duration(e, out);
-    else
-        duration_format(ms, out);
 }
 
 static int compare_texts(const void *a, const void *b)
@@ -196,191 +154,205 @@ static void put_selector(const struct promql_expr *e, struct buf *out)
     mem_free(ends);
 }
 
-static void put_subquery_tail(const struct promql_expr *e, struct buf *out)
-{
-    buf_put_char(out, '[');
-    put_length(e->subquery.range_ms, e->subquery.range_expr, out);
-    buf_put_char(out, ':');
-    if (e->subquery.step_expr || e->subquery.step_ms)
-        put_length(e->subquery.step_ms, e->subquery.step_expr, out);
-    buf_put_char(out, ']');
-    put_at(&e->subquery.shift, out);
-    put_offset(&e->subquery.shift, out);
-}
+// ---- kinds of nodes, by slots
 
-static void put_matrix(const struct promql_expr *e, struct buf *out)
+static bool matrix_slot(const struct promql_expr *e, size_t slot, struct buf *out,
+                        const struct promql_expr **out_child)
 {
     const struct promql_expr *vector = e->matrix.vector;
-    put_selector(vector, out);
-    buf_put_char(out, '[');
-    put_length(e->matrix.range_ms, e->matrix.range_expr, out);
+    if (slot == 0) {
+        put_selector(vector, out);
+        buf_put_char(out, '[');
+        *out_child = e->matrix.range_expr;
+        return true;
+    }
+    if (slot > 1)
+        return false;
+    if (!e->matrix.range_expr)
+        duration_format(e->matrix.range_ms, out);
     buf_put_char(out, ']');
     put_extended(vector, out);
     put_at(&vector->vector.shift, out);
     put_offset(&vector->vector.shift, out);
+    *out_child = vector->vector.shift.offset_expr;
+    return true;
 }
 
-static void put_aggregate(const struct promql_expr *e, struct buf *out)
+static bool vector_slot(const struct promql_expr *e, size_t slot, struct buf *out,
+                        const struct promql_expr **out_child)
 {
-    put_aggregate_head(e, out);
-    buf_put_char(out, '(');
-    if (e->aggregate.param) {
-        promql_print(e->aggregate.param, out);
-        buf_put_str(out, STR(", "));
+    if (slot > 0)
+        return false;
+    put_selector(e, out);
+    put_at(&e->vector.shift, out);
+    put_extended(e, out);
+    put_offset(&e->vector.shift, out);
+    *out_child = e->vector.shift.offset_expr;
+    return true;
+}
+
+static bool subquery_slot(const struct promql_expr *e, size_t slot, struct buf *out,
+                          const struct promql_expr **out_child)
+{
+    switch (slot) {
+    case 0:
+        *out_child = e->subquery.expr;
+        return true;
+    case 1:
+        buf_put_char(out, '[');
+        *out_child = e->subquery.range_expr;
+        return true;
+    case 2:
+        if (!e->subquery.range_expr)
+            duration_format(e->subquery.range_ms, out);
+        buf_put_char(out, ':');
+        *out_child = e->subquery.step_expr;
+        return true;
+    case 3:
+        if (!e->subquery.step_expr && e->subquery.step_ms)
+            duration_format(e->subquery.step_ms, out);
+        buf_put_char(out, ']');
+        put_at(&e->subquery.shift, out);
+        put_offset(&e->subquery.shift, out);
+        *out_child = e->subquery.shift.offset_expr;
+        return true;
+    default:
+        return false;
     }
-    promql_print(e->aggregate.expr, out);
-    buf_put_char(out, ')');
 }
 
-static void put_call(const struct promql_expr *e, struct buf *out)
+static bool duration_slot(const struct promql_expr *e, size_t slot, struct buf *out,
+                          const struct promql_expr **out_child)
 {
-    buf_put_str(out, e->call.function->name);
-    buf_put_char(out, '(');
-    for (size_t i = 0; i < e->call.args_count; i++) {
-        if (i)
+    const enum promql_op op = e->duration.op;
+    const bool is_call = op >= PROMQL_STEP;
+    if (slot == 0) {
+        if (e->duration.wrapped)
+            buf_put_char(out, '(');
+        if (is_call)
+            buf_printf(out, "%s(", promql_op_text(op));
+        else if (!e->duration.lhs && op == PROMQL_SUB)
+            buf_put_char(out, '-');
+        *out_child = e->duration.lhs;
+        return true;
+    }
+    if (slot == 1) {
+        if (e->duration.lhs && is_call)
             buf_put_str(out, STR(", "));
-        promql_print(e->call.args[i], out);
+        else if (e->duration.lhs)
+            buf_printf(out, " %s ", promql_op_text(op));
+        *out_child = e->duration.rhs;
+        return true;
     }
-    buf_put_char(out, ')');
+    if (slot > 2)
+        return false;
+    if (is_call)
+        buf_put_char(out, ')');
+    if (e->duration.wrapped)
+        buf_put_char(out, ')');
+    return true;
+}
+
+// Of what stands in parentheses with commas: the slot behind the last child closes.
+static bool list_slot(const struct promql_expr *e, size_t slot, struct buf *out,
+                      const struct promql_expr **out_child)
+{
+    *out_child = slot ? promql_child(e, slot - 1) : NULL; // the one before this slot
+    if (slot && !*out_child)
+        return false;
+    *out_child = promql_child(e, slot);
+    if (slot == 0)
+        buf_put_char(out, '(');
+    else if (*out_child)
+        buf_put_str(out, STR(", "));
+    if (!*out_child)
+        buf_put_char(out, ')');
+    return true;
+}
+
+static void put_literal(const struct promql_expr *e, struct buf *out)
+{
+    if (e->kind == PROMQL_STRING)
+        buf_put_quoted(out, e->string);
+    else if (e->number.is_duration)
+        put_seconds(e->number.value, out);
+    else
+        put_number(e->number.value, out);
+}
+
+static bool line_slot(const struct promql_expr *e, size_t slot, struct buf *out,
+                      const struct promql_expr **out_child)
+{
+    switch (e->kind) {
+    case PROMQL_AGGREGATE:
+        if (slot == 0)
+            printer_put_aggregate_head(e, out);
+        return list_slot(e, slot, out, out_child);
+    case PROMQL_BINARY:
+        if (slot == 1) {
+            buf_put_char(out, ' ');
+            printer_put_operator(e, out);
+            buf_put_char(out, ' ');
+        }
+        *out_child = slot == 0 ? e->binary.lhs : e->binary.rhs;
+        return slot < 2;
+    case PROMQL_CALL:
+        if (slot == 0)
+            buf_put_str(out, e->call.function->name);
+        return list_slot(e, slot, out, out_child);
+    case PROMQL_MATRIX:
+        return matrix_slot(e, slot, out, out_child);
+    case PROMQL_PAREN:
+        return list_slot(e, slot, out, out_child);
+    case PROMQL_NUMBER:
+    case PROMQL_STRING:
+        if (slot == 0)
+            put_literal(e, out);
+        return false;
+    case PROMQL_SUBQUERY:
+        return subquery_slot(e, slot, out, out_child);
+    case PROMQL_UNARY:
+        if (slot == 0)
+            buf_put_str(out, str_from_c(promql_op_text(e->unary.op)));
+        *out_child = e->unary.expr;
+        return slot == 0;
+    case PROMQL_VECTOR:
+        return vector_slot(e, slot, out, out_child);
+    case PROMQL_DURATION:
+        return duration_slot(e, slot, out, out_child);
+    }
+    return false;
+}
+
+const struct printer_slots printer_line = {line_slot};
+
+// ---- the walk
+
+void printer_walk(const struct printer_slots *slots, const struct promql_expr *e, size_t first,
+                  size_t limit, struct buf *out)
+{
+    struct place {
+        const struct promql_expr *e;
+        size_t slot;
+    } *stack = NULL;
+    size_t n = 0, capacity = 0;
+    const size_t from = out->n;
+    stack = mem_grow(stack, &capacity, 1, sizeof *stack);
+    stack[n++] = (struct place){e, first};
+    while (n && out->n - from <= limit) {
+        struct place *top = &stack[n - 1];
+        const struct promql_expr *child = NULL;
+        if (!slots->put(top->e, top->slot++, out, &child)) {
+            n--;
+        } else if (child) {
+            stack = mem_grow(stack, &capacity, n + 1, sizeof *stack);
+            stack[n++] = (struct place){child, 0};
+        }
+    }
+    mem_free(stack);
 }
 
 void promql_print(const struct promql_expr *e, struct buf *out)
 {
-    switch (e->kind) {
-    case PROMQL_AGGREGATE:
-        put_aggregate(e, out);
-        break;
-    case PROMQL_BINARY:
-        promql_print(e->binary.lhs, out);
-        buf_put_char(out, ' ');
-        put_operator(e, out);
-        buf_put_char(out, ' ');
-        promql_print(e->binary.rhs, out);
-        break;
-    case PROMQL_CALL:
-        put_call(e, out);
-        break;
-    case PROMQL_MATRIX:
-        put_matrix(e, out);
-        break;
-    case PROMQL_NUMBER:
-        if (e->number.is_duration)
-            put_seconds(e->number.value, out);
-        else
-            put_number(e->number.value, out);
-        break;
-    case PROMQL_PAREN:
-        buf_put_char(out, '(');
-        promql_print(e->paren, out);
-        buf_put_char(out, ')');
-        break;
-    case PROMQL_STRING:
-        buf_put_quoted(out, e->string);
-        break;
-    case PROMQL_SUBQUERY:
-        promql_print(e->subquery.expr, out);
-        put_subquery_tail(e, out);
-        break;
-    case PROMQL_UNARY:
-        buf_put_str(out, str_from_c(promql_op_text(e->unary.op)));
-        promql_print(e->unary.expr, out);
-        break;
-    case PROMQL_VECTOR:
-        put_selector(e, out);
-        put_at(&e->vector.shift, out);
-        put_extended(e, out);
-        put_offset(&e->vector.shift, out);
-        break;
-    case PROMQL_DURATION:
-        put_duration(e, out);
-        break;
-    }
-}
-
-static void put_indent(unsigned level, struct buf *out)
-{
-    for (unsigned i = 0; i < level * INDENT; i++)
-        buf_put_char(out, ' ');
-}
-
-static void put_pretty(const struct promql_expr *e, unsigned level, struct buf *out);
-
-// Children on lines of their own, one level in, and the closing parenthesis below.
-static void put_block(const struct promql_expr *const *children, size_t count, unsigned level,
-                      struct buf *out)
-{
-    for (size_t i = 0; i < count; i++) {
-        buf_put_str(out, i ? STR(",\n") : STR("(\n"));
-        put_pretty(children[i], level + 1, out);
-    }
-    buf_put_char(out, '\n');
-    put_indent(level, out);
-    buf_put_char(out, ')');
-}
-
-static void put_pretty_unary(const struct promql_expr *e, unsigned level, struct buf *out)
-{
-    struct buf inner = {0};
-    put_indent(level, out);
-    buf_put_str(out, str_from_c(promql_op_text(e->unary.op)));
-    put_pretty(e->unary.expr, level, &inner);
-    buf_put_str(out, str_trim(buf_str(&inner)));
-    buf_deinit(&inner);
-}
-
-// e is too long for a line.
-static void put_split(const struct promql_expr *e, unsigned level, struct buf *out)
-{
-    if (e->kind == PROMQL_BINARY) {
-        put_pretty(e->binary.lhs, level + 1, out);
-        buf_put_char(out, '\n');
-        put_indent(level, out);
-        put_operator(e, out);
-        buf_put_char(out, '\n');
-        put_pretty(e->binary.rhs, level + 1, out);
-        return;
-    }
-    if (e->kind == PROMQL_SUBQUERY) {
-        put_pretty(e->subquery.expr, level, out);
-        put_subquery_tail(e, out);
-        return;
-    }
-    put_indent(level, out);
-    if (e->kind == PROMQL_AGGREGATE) {
-        const struct promql_expr *children[] = {e->aggregate.param, e->aggregate.expr};
-        put_aggregate_head(e, out);
-        put_block(e->aggregate.param ? children : children + 1, e->aggregate.param ? 2 : 1, level,
-                  out);
-    } else if (e->kind == PROMQL_CALL) {
-        buf_put_str(out, e->call.function->name);
-        put_block((const struct promql_expr *const *)e->call.args, e->call.args_count, level, out);
-    } else {
-        assert(e->kind == PROMQL_PAREN);
-        put_block((const struct promql_expr *[]){e->paren}, 1, level, out);
-    }
-}
-
-static void put_pretty(const struct promql_expr *e, unsigned level, struct buf *out)
-{
-    const bool splits = e->kind == PROMQL_AGGREGATE || e->kind == PROMQL_BINARY ||
-                        e->kind == PROMQL_CALL || e->kind == PROMQL_PAREN ||
-                        e->kind == PROMQL_SUBQUERY;
-    if (e->kind == PROMQL_UNARY) {
-        put_pretty_unary(e, level, out);
-        return;
-    }
-    const size_t from = out->n;
-    if (e->kind != PROMQL_SUBQUERY) // as Prometheus has it
-        put_indent(level, out);
-    const size_t text = out->n;
-    promql_print(e, out);
-    if (splits && out->n - text > LINE_MAX_BYTES) {
-        out->n = from;
-        put_split(e, level, out);
-    }
-}
-
-void promql_print_pretty(const struct promql_expr *e, struct buf *out)
-{
-    put_pretty(e, 0, out);
+    printer_walk(&printer_line, e, 0, SIZE_MAX, out);
 }

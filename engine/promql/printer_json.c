@@ -3,10 +3,12 @@
 #include "engine/base/number.h"
 #include "engine/promql/function_table.h"
 #include "engine/promql/printer.h"
+#include "engine/promql/printer_walk.h"
 #include "protocol/json_write.h"
 
 // An object a node, as the API's parse_query answers. The keys of an object are sorted, because Go
-// writes maps so. Nesting is the tree's, deeper than struct json goes, hence the bare buffer.
+// writes maps so. Nesting is the tree's, deeper than struct json goes, hence the bare buffer. Text
+// is put slot by slot (printer_walk.h): up to the key of a child, or to the end.
 
 static void put_text(const char *text, struct buf *out)
 {
@@ -37,13 +39,14 @@ static void put_bool(char before, const char *key, bool value, struct buf *out)
     put_text(value ? "true" : "false", out);
 }
 
-static void put_child(char before, const char *key, const struct promql_expr *e, struct buf *out)
+// The key of a child, which the walk prints behind it.
+static void put_child(char before, const char *key, const struct promql_expr *e, struct buf *out,
+                      const struct promql_expr **out_child)
 {
     put_key(before, key, out);
-    if (e)
-        promql_print_json(e, out);
-    else
+    if (!e)
         put_text("null", out);
+    *out_child = e;
 }
 
 static void put_strings(char before, const char *key, const struct str *items, size_t count,
@@ -99,16 +102,9 @@ static void put_matching(const struct promql_matching *m, struct buf *out)
     buf_put_char(out, '}');
 }
 
-static void put_call(const struct promql_expr *e, struct buf *out)
+static void put_call_end(const struct promql_expr *e, struct buf *out)
 {
     const struct promql_function *f = e->call.function;
-    put_key('{', "args", out);
-    buf_put_char(out, '[');
-    for (size_t i = 0; i < e->call.args_count; i++) {
-        if (i)
-            buf_put_char(out, ',');
-        promql_print_json(e->call.args[i], out);
-    }
     buf_put_char(out, ']');
     put_key(',', "func", out);
     put_key('{', "argTypes", out);
@@ -121,6 +117,23 @@ static void put_call(const struct promql_expr *e, struct buf *out)
     put_i64(',', "variadic", f->variadic, out);
     buf_put_char(out, '}');
     put_type("call", out);
+    buf_put_char(out, '}');
+}
+
+static bool call_slot(const struct promql_expr *e, size_t slot, struct buf *out,
+                      const struct promql_expr **out_child)
+{
+    const size_t n = e->call.args_count;
+    if (slot == 0) {
+        put_key('{', "args", out);
+        buf_put_char(out, '[');
+    }
+    if (slot > 0 && slot < n)
+        buf_put_char(out, ',');
+    if (slot == n)
+        put_call_end(e, out);
+    *out_child = slot < n ? e->call.args[slot] : NULL;
+    return slot < n;
 }
 
 static void put_at(const struct promql_shift *shift, struct buf *out)
@@ -141,9 +154,8 @@ static void put_timestamp(const struct promql_shift *shift, struct buf *out)
         put_text("null", out);
 }
 
-// A selector, with the range of matrix or, when that is NULL, without.
-static void put_selector(const struct promql_expr *vector, const struct promql_expr *matrix,
-                         struct buf *out)
+static void put_selector_begin(const struct promql_expr *vector, struct buf *out,
+                               const struct promql_expr **out_child)
 {
     const struct promql_shift *shift = &vector->vector.shift;
     put_bool('{', "anchored", vector->vector.anchored, out);
@@ -161,92 +173,174 @@ static void put_selector(const struct promql_expr *vector, const struct promql_e
     buf_put_char(out, ']');
     put_string(',', "name", vector->vector.name, out);
     put_i64(',', "offset", shift->original_offset_ms, out);
-    put_child(',', "offsetExpr", shift->offset_expr, out);
-    if (matrix) {
+    put_child(',', "offsetExpr", shift->offset_expr, out, out_child);
+}
+
+// A selector, with the range of matrix or, when that is NULL, without.
+static bool selector_slot(const struct promql_expr *vector, const struct promql_expr *matrix,
+                          size_t slot, struct buf *out, const struct promql_expr **out_child)
+{
+    if (slot == 0) {
+        put_selector_begin(vector, out, out_child);
+        return true;
+    }
+    if (slot == 1 && matrix) {
         put_i64(',', "range", matrix->matrix.range_ms, out);
-        put_child(',', "rangeExpr", matrix->matrix.range_expr, out);
+        put_child(',', "rangeExpr", matrix->matrix.range_expr, out, out_child);
+        return true;
     }
     put_bool(',', "smoothed", vector->vector.smoothed, out);
-    put_at(shift, out);
-    put_timestamp(shift, out);
+    put_at(&vector->vector.shift, out);
+    put_timestamp(&vector->vector.shift, out);
     put_type(matrix ? "matrixSelector" : "vectorSelector", out);
+    buf_put_char(out, '}');
+    return false;
 }
 
-static void put_subquery(const struct promql_expr *e, struct buf *out)
+static bool subquery_slot(const struct promql_expr *e, size_t slot, struct buf *out,
+                          const struct promql_expr **out_child)
 {
-    put_child('{', "expr", e->subquery.expr, out);
-    put_i64(',', "offset", e->subquery.shift.original_offset_ms, out);
-    put_child(',', "offsetExpr", e->subquery.shift.offset_expr, out);
-    put_i64(',', "range", e->subquery.range_ms, out);
-    put_child(',', "rangeExpr", e->subquery.range_expr, out);
-    put_at(&e->subquery.shift, out);
-    put_i64(',', "step", e->subquery.step_ms, out);
-    put_child(',', "stepExpr", e->subquery.step_expr, out);
-    put_timestamp(&e->subquery.shift, out);
-    put_type("subquery", out);
+    switch (slot) {
+    case 0:
+        put_child('{', "expr", e->subquery.expr, out, out_child);
+        return true;
+    case 1:
+        put_i64(',', "offset", e->subquery.shift.original_offset_ms, out);
+        put_child(',', "offsetExpr", e->subquery.shift.offset_expr, out, out_child);
+        return true;
+    case 2:
+        put_i64(',', "range", e->subquery.range_ms, out);
+        put_child(',', "rangeExpr", e->subquery.range_expr, out, out_child);
+        return true;
+    case 3:
+        put_at(&e->subquery.shift, out);
+        put_i64(',', "step", e->subquery.step_ms, out);
+        put_child(',', "stepExpr", e->subquery.step_expr, out, out_child);
+        return true;
+    default:
+        put_timestamp(&e->subquery.shift, out);
+        put_type("subquery", out);
+        buf_put_char(out, '}');
+        return false;
+    }
 }
 
-static void put_number(double value, struct buf *out)
+static bool aggregate_slot(const struct promql_expr *e, size_t slot, struct buf *out,
+                           const struct promql_expr **out_child)
+{
+    if (slot == 0) {
+        put_child('{', "expr", e->aggregate.expr, out, out_child);
+        return true;
+    }
+    if (slot == 1) {
+        put_strings(',', "grouping", e->aggregate.grouping, e->aggregate.grouping_count, out);
+        put_string(',', "op", str_from_c(promql_aggregate_text(e->aggregate.op)), out);
+        put_child(',', "param", e->aggregate.param, out, out_child);
+        return true;
+    }
+    put_type("aggregation", out);
+    put_bool(',', "without", e->aggregate.without, out);
+    buf_put_char(out, '}');
+    return false;
+}
+
+static bool binary_slot(const struct promql_expr *e, size_t slot, struct buf *out,
+                        const struct promql_expr **out_child)
+{
+    if (slot == 0) {
+        put_bool('{', "bool", e->binary.return_bool, out);
+        put_child(',', "lhs", e->binary.lhs, out, out_child);
+        return true;
+    }
+    if (slot == 1) {
+        put_matching(e->binary.matching, out);
+        put_string(',', "op", str_from_c(promql_op_text(e->binary.op)), out);
+        put_child(',', "rhs", e->binary.rhs, out, out_child);
+        return true;
+    }
+    put_type("binaryExpr", out);
+    buf_put_char(out, '}');
+    return false;
+}
+
+static bool duration_slot(const struct promql_expr *e, size_t slot, struct buf *out,
+                          const struct promql_expr **out_child)
+{
+    if (slot == 0) {
+        put_child('{', "lhs", e->duration.lhs, out, out_child);
+        return true;
+    }
+    if (slot == 1) {
+        put_string(',', "op", str_from_c(promql_op_text(e->duration.op)), out);
+        put_child(',', "rhs", e->duration.rhs, out, out_child);
+        return true;
+    }
+    put_type("durationExpr", out);
+    put_bool(',', "wrapped", e->duration.wrapped, out);
+    buf_put_char(out, '}');
+    return false;
+}
+
+// Of a parenthesis or a sign.
+static bool operand_slot(const struct promql_expr *e, size_t slot, struct buf *out,
+                         const struct promql_expr **out_child)
+{
+    const bool is_unary = e->kind == PROMQL_UNARY;
+    if (slot == 0) {
+        put_child('{', "expr", is_unary ? e->unary.expr : e->paren, out, out_child);
+        return true;
+    }
+    if (is_unary)
+        put_string(',', "op", str_from_c(promql_op_text(e->unary.op)), out);
+    put_type(is_unary ? "unaryExpr" : "parenExpr", out);
+    buf_put_char(out, '}');
+    return false;
+}
+
+static void put_literal(const struct promql_expr *e, struct buf *out)
 {
     char text[NUMBER_TEXT_MAX];
-    put_text("{\"type\":\"numberLiteral\"", out);
-    put_string(',', "val", str_make(text, number_format_f(value, text)), out);
+    struct str value = e->string;
+    if (e->kind == PROMQL_NUMBER)
+        value = str_make(text, number_format_f(e->number.value, text));
+    put_text(e->kind == PROMQL_NUMBER ? "{\"type\":\"numberLiteral\""
+                                      : "{\"type\":\"stringLiteral\"",
+             out);
+    put_string(',', "val", value, out);
+    buf_put_char(out, '}');
+}
+
+static bool json_slot(const struct promql_expr *e, size_t slot, struct buf *out,
+                      const struct promql_expr **out_child)
+{
+    switch (e->kind) {
+    case PROMQL_AGGREGATE:
+        return aggregate_slot(e, slot, out, out_child);
+    case PROMQL_BINARY:
+        return binary_slot(e, slot, out, out_child);
+    case PROMQL_CALL:
+        return call_slot(e, slot, out, out_child);
+    case PROMQL_MATRIX:
+        return selector_slot(e->matrix.vector, e, slot, out, out_child);
+    case PROMQL_NUMBER:
+    case PROMQL_STRING:
+        put_literal(e, out);
+        return false;
+    case PROMQL_PAREN:
+    case PROMQL_UNARY:
+        return operand_slot(e, slot, out, out_child);
+    case PROMQL_SUBQUERY:
+        return subquery_slot(e, slot, out, out_child);
+    case PROMQL_VECTOR:
+        return selector_slot(e, NULL, slot, out, out_child);
+    case PROMQL_DURATION:
+        return duration_slot(e, slot, out, out_child);
+    }
+    return false;
 }
 
 void promql_print_json(const struct promql_expr *e, struct buf *out)
 {
-    switch (e->kind) {
-    case PROMQL_AGGREGATE:
-        put_child('{', "expr", e->aggregate.expr, out);
-        put_strings(',', "grouping", e->aggregate.grouping, e->aggregate.grouping_count, out);
-        put_string(',', "op", str_from_c(promql_aggregate_text(e->aggregate.op)), out);
-        put_child(',', "param", e->aggregate.param, out);
-        put_type("aggregation", out);
-        put_bool(',', "without", e->aggregate.without, out);
-        break;
-    case PROMQL_BINARY:
-        put_bool('{', "bool", e->binary.return_bool, out);
-        put_child(',', "lhs", e->binary.lhs, out);
-        put_matching(e->binary.matching, out);
-        put_string(',', "op", str_from_c(promql_op_text(e->binary.op)), out);
-        put_child(',', "rhs", e->binary.rhs, out);
-        put_type("binaryExpr", out);
-        break;
-    case PROMQL_CALL:
-        put_call(e, out);
-        break;
-    case PROMQL_MATRIX:
-        put_selector(e->matrix.vector, e, out);
-        break;
-    case PROMQL_NUMBER:
-        put_number(e->number.value, out);
-        break;
-    case PROMQL_PAREN:
-        put_child('{', "expr", e->paren, out);
-        put_type("parenExpr", out);
-        break;
-    case PROMQL_STRING:
-        put_text("{\"type\":\"stringLiteral\"", out);
-        put_string(',', "val", e->string, out);
-        break;
-    case PROMQL_SUBQUERY:
-        put_subquery(e, out);
-        break;
-    case PROMQL_UNARY:
-        put_child('{', "expr", e->unary.expr, out);
-        put_string(',', "op", str_from_c(promql_op_text(e->unary.op)), out);
-        put_type("unaryExpr", out);
-        break;
-    case PROMQL_VECTOR:
-        put_selector(e, NULL, out);
-        break;
-    case PROMQL_DURATION:
-        put_child('{', "lhs", e->duration.lhs, out);
-        put_string(',', "op", str_from_c(promql_op_text(e->duration.op)), out);
-        put_child(',', "rhs", e->duration.rhs, out);
-        put_type("durationExpr", out);
-        put_bool(',', "wrapped", e->duration.wrapped, out);
-        break;
-    }
-    buf_put_char(out, '}');
+    static const struct printer_slots json = {json_slot};
+    printer_walk(&json, e, 0, SIZE_MAX, out);
 }

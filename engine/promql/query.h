@@ -63,6 +63,11 @@ struct query_result {
     size_t fragments_count, parts_count;
 };
 
+// What can be wrong with a query before it is evaluated: computed durations, and a type that has no
+// steps in a range query. promql_exec() says the same.
+err promql_check(const struct query_options *options, const struct promql_expr *expr,
+                 struct arena *a, struct errmsg *e);
+
 // Evaluates query.expr, whose text is text. The result is in the arena and, until query_done(), in
 // memory of the shards. Errors in Prometheus's words: ERR_TIMEOUT, ERR_CANCELED; ERR_LIMIT (too
 // many samples) and ERR_INVALID are its execution errors. Suspends, when it runs on a fiber.

@@ -599,30 +599,37 @@ static err run_as_range(struct script *s, struct test_case *c, const struct prom
     return code ? err_wrap(e, code, "as a range query: ") : ERR_OK;
 }
 
-// Gives every selector and subquery without an @ the time at_ms, but below a subquery. False: the
-// expression has a function whose result depends on the time of evaluation anyway.
-static bool set_at(struct promql_expr *e, int64_t at_ms)
+static void set_shift(struct promql_shift *shift, int64_t at_ms)
 {
-    struct promql_shift *shift = NULL;
-    if (e->kind == PROMQL_MATRIX)
-        return set_at(e->matrix.vector, at_ms);
-    if (e->kind == PROMQL_VECTOR)
-        shift = &e->vector.shift;
-    if (e->kind == PROMQL_SUBQUERY)
-        shift = &e->subquery.shift;
-    if (shift && shift->at == PROMQL_AT_NONE) {
+    if (shift->at == PROMQL_AT_NONE) {
         shift->at = PROMQL_AT_TIME;
         shift->at_ms = at_ms;
     }
-    if (e->kind == PROMQL_SUBQUERY)
-        return true;
-    if (e->kind == PROMQL_CALL && function_is_of_time(e->call.function->id))
-        return false;
-    struct promql_expr *child;
-    for (size_t i = 0; (child = promql_child(e, i)); i++)
-        if (!set_at(child, at_ms))
-            return false;
-    return true;
+}
+
+// Gives every selector and subquery without an @ the time at_ms, but below a subquery. False: the
+// expression has a function whose result depends on the time of evaluation anyway.
+static bool set_at(struct promql_expr *root, int64_t at_ms)
+{
+    struct promql_expr **stack = NULL, *child;
+    size_t n = 0, capacity = 0;
+    bool ok = true;
+    stack = mem_grow(stack, &capacity, 1, sizeof root);
+    stack[n++] = root;
+    while (n && ok) {
+        struct promql_expr *e = stack[--n];
+        if (e->kind == PROMQL_VECTOR)
+            set_shift(&e->vector.shift, at_ms);
+        if (e->kind == PROMQL_SUBQUERY)
+            set_shift(&e->subquery.shift, at_ms);
+        ok = e->kind != PROMQL_CALL || !function_is_of_time(e->call.function->id);
+        for (size_t i = 0; e->kind != PROMQL_SUBQUERY && (child = promql_child(e, i)); i++) {
+            stack = mem_grow(stack, &capacity, n + 1, sizeof root);
+            stack[n++] = child;
+        }
+    }
+    mem_free(stack);
+    return ok;
 }
 
 static err run_with_at(struct script *s, struct test_case *c, struct promql_expr *expr,

@@ -20,10 +20,14 @@ void api_format_query(struct api *api)
     struct buf text = {0};
     if (!parse(api, &q))
         return;
-    promql_print_pretty(q.expr, &text);
-    api_begin(api);
-    json_str(&api->json, buf_str(&text));
-    api_end(api);
+    if (promql_print_pretty(q.expr, &text) == ERR_OK) {
+        api_begin(api);
+        json_str(&api->json, buf_str(&text));
+        api_end(api);
+    } else {
+        api_error(api, API_BAD_DATA, "query is nested too deeply to be formatted in %d MiB",
+                  PROMQL_PRETTY_MAX >> 20);
+    }
     buf_deinit(&text);
     promql_parse_done(&q);
 }

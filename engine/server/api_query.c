@@ -188,7 +188,7 @@ static void answer_result(struct api *api, struct query_result *r, uint64_t limi
 }
 
 // Parses, runs and answers, within the fiber's deadline.
-static void run_query(struct api *api, const struct query_options *o, bool is_range, uint64_t limit)
+static void run_query(struct api *api, const struct query_options *o, uint64_t limit)
 {
     struct server *server = api->server;
     const struct str text = api_get(api, "query");
@@ -201,11 +201,7 @@ static void run_query(struct api *api, const struct query_options *o, bool is_ra
         api_bad_parameter(api, "query", e.text);
         return;
     }
-    const enum promql_type type = query.expr->type;
-    if (is_range && type != PROMQL_TYPE_SCALAR && type != PROMQL_TYPE_VECTOR) {
-        err_format(
-            &e, "invalid expression type \"%s\" for range query, must be Scalar or instant Vector",
-            promql_type_text(type));
+    if (promql_check(o, query.expr, api->x->arena, &e) != ERR_OK) {
         api_bad_parameter(api, "query", e.text);
         promql_parse_done(&query);
         return;
@@ -238,7 +234,7 @@ void api_query(struct api *api)
     if (!read_common(api, &o, &limit) || !api_time(api, "time", &at_ms))
         return;
     o.start_ms = o.end_ms = at_ms;
-    run_query(api, &o, false, limit);
+    run_query(api, &o, limit);
 }
 
 void api_query_range(struct api *api)
@@ -274,5 +270,5 @@ void api_query_range(struct api *api)
     o.start_ms = start_ms;
     o.end_ms = end_ms;
     o.step_ms = step_ms > 0 ? step_ms : 1; // times are whole milliseconds
-    run_query(api, &o, true, limit);
+    run_query(api, &o, limit);
 }

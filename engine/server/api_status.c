@@ -234,13 +234,11 @@ void api_search(struct api *api)
     api_error(api, API_UNAVAILABLE, "search API disabled");
 }
 
-static bool has_selector(const struct promql_expr *e)
+static bool has_selector(const struct promql_expr *root, struct arena *a)
 {
-    if (e->kind == PROMQL_VECTOR)
-        return true;
-    const struct promql_expr *child;
-    for (size_t i = 0; (child = promql_child(e, i)); i++)
-        if (has_selector(child))
+    const struct promql_expr **all = promql_list(root, a);
+    for (size_t i = 0; all && i < root->size; i++)
+        if (all[i]->kind == PROMQL_VECTOR)
             return true;
     return false;
 }
@@ -261,7 +259,7 @@ void api_query_exemplars(struct api *api)
         api_error(api, API_BAD_DATA, "%s", e.text);
         return;
     }
-    const bool has_selectors = has_selector(query.expr);
+    const bool has_selectors = has_selector(query.expr, api->x->arena);
     promql_parse_done(&query);
     if (!has_selectors) {
         http_answer(api->x, 204, NULL, (struct str){0});

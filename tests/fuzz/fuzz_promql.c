@@ -18,12 +18,8 @@ static bool is_odd_offset(const struct promql_shift *shift)
 
 // What Prometheus too prints in a way that reads otherwise: selectors without matchers, durations
 // below a millisecond, offsets like --5m + 1, times beyond what a double holds to the millisecond.
-static bool is_odd(const struct promql_expr *e)
+static bool is_odd_node(const struct promql_expr *e)
 {
-    const struct promql_expr *child;
-    for (size_t i = 0; (child = promql_child(e, i)); i++)
-        if (is_odd(child))
-            return true;
     if (e->kind == PROMQL_MATRIX)
         return !e->matrix.range_expr && !e->matrix.range_ms;
     if (e->kind == PROMQL_SUBQUERY)
@@ -35,13 +31,27 @@ static bool is_odd(const struct promql_expr *e)
     return false;
 }
 
-static void check_tree(const struct promql_expr *e, size_t n)
+static bool is_odd(const struct promql_expr *root, struct arena *a)
 {
-    const struct promql_expr *child;
-    assert(e->start <= e->end && e->end <= n && e->depth <= PROMQL_DEPTH_MAX);
-    for (size_t i = 0; (child = promql_child(e, i)); i++) {
-        assert(child->depth < e->depth);
-        check_tree(child, n);
+    const struct promql_expr **all = promql_list(root, a);
+    assert(all);
+    for (size_t i = 0; i < root->size; i++)
+        if (is_odd_node(all[i]))
+            return true;
+    return false;
+}
+
+static void check_tree(const struct promql_expr *root, size_t n, struct arena *a)
+{
+    const struct promql_expr **all = promql_list(root, a);
+    assert(all);
+    for (size_t i = 0; i < root->size; i++) {
+        const struct promql_expr *child;
+        size_t size = 1;
+        for (size_t c = 0; (child = promql_child(all[i], c)); c++)
+            size += child->size;
+        assert(size == all[i]->size);
+        assert(all[i]->start <= all[i]->end && all[i]->end <= n);
     }
 }
 
@@ -54,9 +64,10 @@ static bool parse(struct str text, const struct promql_options *o, struct buf *o
     const bool good = promql_parse(text, o, &a, &q, &e) == ERR_OK;
     buf_reset(out);
     if (good) {
-        check_tree(q.expr, text.n);
-        *out_odd = is_odd(q.expr);
-        promql_print_pretty(q.expr, out);
+        check_tree(q.expr, text.n, &a);
+        *out_odd = is_odd(q.expr, &a);
+        const err pretty = promql_print_pretty(q.expr, out);
+        assert(pretty == ERR_OK || pretty == ERR_LIMIT);
         buf_reset(out);
         promql_print_json(q.expr, out);
         buf_reset(out);

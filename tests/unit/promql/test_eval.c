@@ -196,6 +196,48 @@ Test(promql_eval, same_bits_however_the_data_is_cut)
     oracle_destroy(o);
 }
 
+// ---- depth is the text's alone
+
+Test(promql_eval, queries_may_be_deep)
+{
+    static const struct {
+        const char *before, *middle, *behind;
+        unsigned count;
+        double want;
+    } rows[] = {
+        {"", "vector(1)", " + 1", 10000, 10001},
+        {"", "1", " + 1", 10000, 10001},
+        {"", "time()", " - 1", 10000, 1800 - 10000},
+        {"(", "vector(3)", ")", 20000, 3},
+        {"-(", "vector(3)", ")", 20001, -3},
+        {"sum(", "vector(3)", ")", 5000, 3},
+        {"2 ^ ", "1", "", 10000, 0},
+        {"scalar(vector(", "4", "))", 5000, 4},
+    };
+    static struct cut whole;
+    struct oracle *o = oracle_create(NULL);
+    cut_make(&whole, o, 1);
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct buf text = {0}, got = {0}, want = {0};
+        for (size_t n = 0; n < rows[i].count; n++)
+            buf_put_str(&text, str_from_c(rows[i].before));
+        buf_put_str(&text, str_from_c(rows[i].middle));
+        for (size_t n = 0; n < rows[i].count; n++)
+            buf_put_str(&text, str_from_c(rows[i].behind));
+        buf_put_char(&text, '\0');
+        const struct query_options options = options_of(false);
+        run_query(&whole.source, text.p, &options, &got);
+        const double wanted = rows[i].before[0] == '2' ? INFINITY : rows[i].want;
+        buf_printf(&want, "%016llx\n", (unsigned long long)bits_from_double(wanted));
+        cr_expect(str_has_suffix(buf_str(&got), buf_str(&want)), "%s: %.*s", rows[i].before,
+                  STR_ARG(buf_str(&got)));
+        buf_deinit(&text);
+        buf_deinit(&got);
+        buf_deinit(&want);
+    }
+    oracle_destroy(o);
+}
+
 // ---- a range query is an instant query at each step
 
 static void print_at(const struct query_result *r, int64_t at_ms, struct buf *out)

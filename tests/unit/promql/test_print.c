@@ -283,14 +283,14 @@ Test(print, pretty)
         cr_assert_eq(promql_parse(query, &(struct promql_options){0}, &a, &q, &e), ERR_OK, "%s",
                      e.text);
         buf_reset(&got);
-        promql_print_pretty(q.expr, &got);
+        cr_assert_eq(promql_print_pretty(q.expr, &got), ERR_OK);
         cr_expect(str_eq(buf_str(&got), want), "got\n%.*s\nwant\n%.*s", STR_ARG(buf_str(&got)),
                   STR_ARG(want));
         promql_parse_done(&q);
         cr_assert_eq(promql_parse(buf_str(&got), &(struct promql_options){0}, &a, &q, &e), ERR_OK,
                      "%s", e.text);
         buf_reset(&again);
-        promql_print_pretty(q.expr, &again);
+        cr_assert_eq(promql_print_pretty(q.expr, &again), ERR_OK);
         cr_expect(str_eq(buf_str(&again), want), "not stable: %s", rows[i].query);
         promql_parse_done(&q);
         arena_deinit(&a);

@@ -91,7 +91,7 @@ static void dump(const struct promql_expr *e, struct buf *out)
     buf_printf(out, "(%u-%u ", e->start, e->end);
     dump_own(e, out);
     for (size_t i = 0; (child = promql_child(e, i)); i++) {
-        cr_assert_lt(child->depth, e->depth);
+        cr_assert_lt(child->size, e->size);
         buf_put_char(out, ' ');
         dump(child, out);
     }
