@@ -30,7 +30,6 @@ static void init(void *object)
 {
     struct prom_config *const c = object;
     global_config_init(&c->global);
-    c->runtime.gogc = GOGC_DEFAULT;
     otlp_config_init(&c->otlp);
 }
 
@@ -74,8 +73,6 @@ static err check(struct yaml_decoder *d, const struct yaml_node *n, void *object
         global_config_init(&c->global);
     if (load->protobuf_first && !c->global.protocols.names.items)
         scrape_protocols_default(&c->global.protocols, true, d->arena);
-    if (!c->runtime.gogc)
-        c->runtime.gogc = GOGC_DEFAULT;
     const struct yaml_node *const rules = yaml_get(n, STR("rule_files"));
     const struct yaml_node *const scrapes = yaml_get(n, STR("scrape_config_files"));
     TRY(check_patterns(d, rules ? rules : n, &c->rule_files, "rule file"));
@@ -328,6 +325,26 @@ static void keep_warnings(struct prom_config *c, const struct yaml_decoder *d)
     }
 }
 
+// Where the file does not say it, as Go reads the variable.
+static int64_t default_gogc(const struct loader *l)
+{
+    int64_t percent;
+    const struct str text =
+        l->source->env ? l->source->env(l->source->arg, STR("GOGC")) : (struct str){0};
+    if (str_eq(text, STR("off")))
+        return -1;
+    return text.n && number_parse_i64(text, &percent) == ERR_OK ? percent : GOGC_DEFAULT;
+}
+
+static void note_web_config(struct loader *l)
+{
+    const struct yaml_node start = {.line = 1};
+    const struct str file = l->d.file;
+    l->d.file = l->options->web_config_file;
+    yaml_note_unsupported(&l->d, &start, "TLS and authentication (--web.config.file)");
+    l->d.file = file;
+}
+
 static err load_main(struct loader *l, struct errmsg *e)
 {
     struct prom_config *const c = l->c;
@@ -336,6 +353,8 @@ static err load_main(struct loader *l, struct errmsg *e)
         return code;
     if (code)
         return err_wrap(e, code, "parsing YAML file %.*s", STR_ARG(c->path));
+    if (!c->runtime.gogc)
+        c->runtime.gogc = default_gogc(l);
     finish_external_labels(l);
     if (l->options->agent)
         TRY(check_agent(c, e));
@@ -343,6 +362,8 @@ static err load_main(struct loader *l, struct errmsg *e)
     for (size_t i = 0; i < c->scrape_configs.n; i++)
         push_job(l, &c->scrape_configs.items[i]);
     TRY(add_scrape_files(l, e));
+    if (l->options->web_config_file.n)
+        note_web_config(l);
     if (l->d.unsupported_n && !l->options->ignore_unsupported)
         return refuse_unsupported(&l->d, e);
     keep_warnings(c, &l->d);

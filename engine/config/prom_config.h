@@ -92,6 +92,7 @@ struct prom_config_options {
     bool agent;              // rules, alerting and remote_read are refused
     bool ignore_unsupported; // what is not built becomes a warning instead of an error
     bool protobuf_first;     // a feature flag: the default of scrape_protocols begins with protobuf
+    struct str web_config_file; // one with content, which is not supported; empty: none
 };
 
 // Reads the file at path and what it includes. Errors as Prometheus's, with a line: "parsing YAML

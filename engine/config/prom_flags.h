@@ -47,7 +47,7 @@ struct prom_remote_flags {
 };
 
 struct prom_flags {
-    bool help, version, agent;
+    bool help, version, write_documentation, agent;
     struct str config_file, log_level, log_format;
     bool auto_reload, ignore_unsupported;
     int64_t auto_reload_interval_ms;

@@ -275,7 +275,9 @@ err settings_parse(struct settings *s, const struct setting *rows, size_t n, int
     *s = (struct settings){.rows = rows, .n = n};
     for (size_t i = 0; i < n; i++)
         TRY(set_default(&rows[i], e));
+    s->is_malformed = true;
     TRY(walk(s, argc, argv, false, e));
+    s->is_malformed = false;
     for (size_t i = 0; i < n; i++)
         if ((rows[i].traits & SETTING_REQUIRED) && !s->given[i])
             return err_set(e, ERR_INVALID, "required flag --%s not provided", rows[i].name);

@@ -53,6 +53,8 @@ struct settings {
     const struct setting *rows;
     size_t n;
     bool given[SETTINGS_MAX];
+    bool
+        is_malformed; // what failed is the line as such, not a value: Prometheus ends with 1, not 2
 };
 
 // Sets every row from its default, then from the arguments behind argv[0].
@@ -69,6 +71,8 @@ void settings_warn(const struct settings *s, const struct logger *lg);
 void setting_format(const struct setting *row, struct buf *out);
 void settings_format_help(const struct settings *s, const char *program, const char *about,
                           struct buf *out);
-void settings_format_markdown(const struct settings *s, struct buf *out); // a table of all rows
+// Headed by the program's name, a table of all rows that are not hidden.
+void settings_format_markdown(const struct settings *s, const char *program, const char *about,
+                              struct buf *out);
 
 #endif

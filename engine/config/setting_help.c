@@ -75,8 +75,10 @@ void settings_format_help(const struct settings *s, const char *program, const c
     buf_put_char(out, '\n');
 }
 
-void settings_format_markdown(const struct settings *s, struct buf *out)
+void settings_format_markdown(const struct settings *s, const char *program, const char *about,
+                              struct buf *out)
 {
+    buf_printf(out, "# %s\n\n%s\n\n## Flags\n\n", program, about);
     buf_put_str(out, STR("| Flag | Description | Default |\n| --- | --- | --- |\n"));
     for (size_t i = 0; i < s->n; i++) {
         const struct setting *const row = &s->rows[i];

@@ -17,7 +17,9 @@ enum {
     COMPRESS_FROM = 256,           // smaller answers are sent as they are
     WRITE_PART = 64 * 1024,
     RETRY_NS = 10 * 1000000,
-    LINGER_NS = 500 * 1000000, // a peer that still sends gets this long to read its answer
+    LINGER_NS = 500 * 1000000,     // a peer that still sends gets this long to read its answer
+    GUARD_AFTER_NS = 20 * 1000000, // work that is done sooner is not worth looking after
+    GUARD_INPUT_MAX = 64 * 1024,   // of further requests, while one is worked on
 };
 
 struct http_server {
@@ -52,6 +54,11 @@ struct conn {
     stream_ready_fn *wake;          // of a watched exchange
     void *wake_arg;
     bool is_watched, peer_stirred;
+    // Of a request that is worked on as long as its peer is there.
+    struct timer guard;
+    bool is_guarded, guard_ends;
+    struct fiber *guardian; // reads what comes
+    struct waiters guard_ended;
 };
 
 struct http_server *http_server_create(const struct http_server_options *options)
@@ -243,6 +250,54 @@ err http_read_body(struct http_exchange *x, size_t max, struct str *out, struct 
     return ERR_OK;
 }
 
+// ---- the peer that leaves
+
+// Reads on, to learn whether the peer is still there: its next requests wait in c->in. Like in
+// Prometheus, a peer that only ends its own half counts as gone.
+static void guard_request(void *arg)
+{
+    struct conn *c = arg;
+    bool is_there = true;
+    while (is_there && !c->guard_ends && c->in.n - c->at < GUARD_INPUT_MAX)
+        is_there = read_more(c);
+    if (!is_there && !c->guard_ends)
+        fiber_cancel(c->fiber);
+    c->guardian = NULL;
+    waiters_wake_all(&c->guard_ended);
+}
+
+static void guard_due(struct timer *timer)
+{
+    struct conn *c = container_of(timer, struct conn, guard);
+    if (fiber_start(LOOP_CONTROL, guard_request, c, &c->guardian) != ERR_OK)
+        c->guardian = NULL; // no fiber to be had: nobody looks
+}
+
+void http_end_with_peer(struct http_exchange *x)
+{
+    struct conn *c = x->conn;
+    if (!c->body_ended || c->is_guarded)
+        return;
+    c->is_guarded = true;
+    c->guard_ends = false;
+    timer_set(&c->guard, clock_mono_ns() + GUARD_AFTER_NS);
+}
+
+static void end_guard(struct conn *c) // Suspends.
+{
+    if (!c->is_guarded)
+        return;
+    c->is_guarded = false;
+    c->guard_ends = true;
+    timer_cancel(&c->guard);
+    if (c->guardian)
+        fiber_cancel(c->guardian);
+    fiber_shield_begin();
+    while (c->guardian)
+        (void)waiters_wait(&c->guard_ended); // behind a shield: cannot be told to end
+    fiber_shield_end();
+}
+
 // ---- answering
 
 void http_add_header(struct http_exchange *x, const char *name, struct str value)
@@ -280,10 +335,12 @@ static void put_date(struct buf *b)
 }
 
 // Status line and headers, without the ones that say the body's size.
-static void put_head(struct http_exchange *x, int status, const char *content_type, struct buf *b)
+static void put_head(struct http_exchange *x, int status, const char *content_type,
+                     struct buf *b) // Suspends.
 {
     struct conn *c = x->conn;
     assert(!x->is_answered);
+    end_guard(c);
     x->is_answered = true;
     x->status = status;
     buf_printf(b, "HTTP/1.1 %d %s\r\n", status, http_status_text(status));
@@ -664,6 +721,8 @@ void http_server_take(struct http_server *s, int fd, const struct address *peer)
     c->stream = stream_from_fd(fd, peer, s->options.tls);
     arena_init(&c->arena, ARENA_LIMIT);
     timer_init(&c->idle, conn_idle);
+    timer_init(&c->guard, guard_due);
+    waiters_init(&c->guard_ended);
     list_push(&s->conns, &c->link);
     s->conns_count++;
     s->stats.connections++;

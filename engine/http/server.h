@@ -68,6 +68,9 @@ const struct http_server_stats *http_server_stats(const struct http_server *s);
 // peer is gone or slow; ERR_CANCELED: the shard holds too much already and 503 has been answered.
 // Suspends.
 err http_read_body(struct http_exchange *x, size_t max, struct str *out, struct errmsg *e);
+// From here until the answer begins, a peer that leaves cancels the exchange's fiber. For work that
+// may take long; the body has been read.
+void http_end_with_peer(struct http_exchange *x);
 // The first value wins over nothing: the answer carries every header added. Bad values are
 // asserted.
 void http_add_header(struct http_exchange *x, const char *name, struct str value);

@@ -260,7 +260,7 @@ void scrape_each(struct scrape *s, scrape_view_fn *fn, void *arg)
         const struct scrape_target_view view = {
             .pool = t->job->job_name,
             .url = t->url,
-            .last_error = str_from_c(t->last_error),
+            .last_error = str_from_c(t->last_error ? t->last_error->text : ""),
             .discovered = t->discovered,
             .labels = t->labels,
             .last_scrape_ms = t->last_ms,

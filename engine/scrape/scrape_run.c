@@ -700,8 +700,7 @@ static void note_result(struct target *t, err code, const struct errmsg *e, int6
     const bool was_up = t->health == SCRAPE_UP;
     t->health = code ? SCRAPE_DOWN : SCRAPE_UP;
     t->last_duration_s = (double)(clock_mono_ns() - start_ns) / 1e9;
-    snprintf(t->last_error, sizeof t->last_error, "%.*s", (int)sizeof t->last_error - 1,
-             code ? e->text : "");
+    target_note_error(t, code ? e->text : "");
     s->stats.scrapes++;
     s->stats.failed += code != ERR_OK;
     if (code && was_up)

@@ -34,6 +34,7 @@ static void target_destroy(struct target *t) // Suspends.
     tls_unref(t->tls);
     scrape_cache_deinit(&t->cache);
     target_forget_metadata(t, true);
+    mem_free(t->last_error);
     for (size_t i = 0; i < REPORT_SERIES; i++)
         mem_free(t->reports[i]);
     prom_config_unref(t->config);
@@ -74,12 +75,21 @@ void target_configure(struct target *t, const struct target_spec *spec, struct p
         timer_set(&t->timer, t->due_ns);
 }
 
+void target_note_error(struct target *t, const char *text)
+{
+    if (!t->last_error && text[0])
+        t->last_error = mem_alloc(sizeof *t->last_error);
+    if (t->last_error)
+        err_format(t->last_error, "%s", text);
+}
+
 void target_inherit(struct target *t, const struct target *from)
 {
     t->health = from->health;
     t->last_ms = from->last_ms;
     t->last_duration_s = from->last_duration_s;
-    memcpy(t->last_error, from->last_error, sizeof t->last_error);
+    if (from->last_error)
+        target_note_error(t, from->last_error->text);
 }
 
 void target_start(struct target *t)

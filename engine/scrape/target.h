@@ -46,7 +46,7 @@ struct target {
     enum scrape_health health;
     int64_t last_ms; // 0: never
     double last_duration_s;
-    char last_error[512];
+    struct errmsg *last_error; // NULL until a scrape has failed
 
     struct target_metadata *metadata; // of its metrics, open addressing by name
     size_t metadata_n, metadata_size;
@@ -72,6 +72,7 @@ struct target *target_create(struct scrape *s, const struct target_spec *spec,
 // The same target under another configuration; a scrape under way ends under its own.
 void target_configure(struct target *t, const struct target_spec *spec, struct prom_config *config);
 // The state that is shown, of the target that t comes in place of.
+void target_note_error(struct target *t, const char *text); // "": none
 void target_inherit(struct target *t, const struct target *from);
 void target_start(struct target *t);
 void target_leave(struct target *t); // configured no more: destroys itself when it is done

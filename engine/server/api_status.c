@@ -1,5 +1,6 @@
 // status/*: what the server is and how it does; and the answers that are empty as long as the
 // configuration can hold nothing to say.
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "engine/base/duration.h"
@@ -74,11 +75,20 @@ void api_status_flags(struct api *api)
     buf_deinit(&value);
 }
 
+// As Prometheus tells what runtime.gogc says; it means nothing here.
+static struct str gogc_text(int64_t percent, char room[static 24])
+{
+    if (percent < 0)
+        return STR("off");
+    return str_make(room, (size_t)snprintf(room, 24, "%lld", (long long)percent));
+}
+
 void api_status_runtimeinfo(struct api *api)
 {
     struct server *s = api->server;
     struct json *j = &api->json;
     struct buf retention = {0};
+    char gogc[24];
     duration_format(server_retention_ms(s), &retention);
     api_begin(api);
     json_object_begin(j);
@@ -100,7 +110,7 @@ void api_status_runtimeinfo(struct api *api)
     json_u64(j, shards_count(s->shards));
     json_key(j, "GOMEMLIMIT");
     json_u64(j, process_memory_limit());
-    put_pair(j, "GOGC", STR(""));
+    put_pair(j, "GOGC", gogc_text(server_self(s)->config->runtime.gogc, gogc));
     put_pair(j, "GODEBUG", STR(""));
     put_pair(j, "storageRetention", buf_str(&retention));
     json_object_end(j);

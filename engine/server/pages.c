@@ -110,7 +110,7 @@ static void put_process(struct server *s, struct buf *b)
     put(b, "prometheus_config_last_reload_success_timestamp_seconds", "gauge",
         "Timestamp of the last successful configuration reload.", (double)s->reload_ms / 1000);
     put_u64(b, "ferula_config_unsupported", "gauge",
-            "Parts of the configuration that are passed over (--config.ignore-unsupported).",
+            "Parts of flags and configuration that are not supported and were passed over.",
             s->unsupported);
     family(b, "ferula_io_backend_info", "gauge", "How files and sockets are worked with.");
     buf_printf(b, "ferula_io_backend_info{backend=\"%s\"} 1\n", loop_backend_name(loop_current()));

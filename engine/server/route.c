@@ -283,6 +283,7 @@ void route_handle(void *arg, struct http_exchange *x)
     }
     struct api api;
     if (api_init(&api, s, x)) {
+        http_end_with_peer(x); // whose query is not wanted any more costs nobody
         routes[at].api(&api);
         api_done(&api);
     }

@@ -100,11 +100,26 @@ void server_query_end(struct server *s)
 
 // ---- configuration
 
+// A web configuration with content asks for TLS or authentication: what protects is not passed
+// over. out stays as it is without such content.
+static err check_web_config(const struct server *s, struct str *out, struct errmsg *e) // Suspends.
+{
+    const struct str path = s->flags.prom.web.config_file; // of argv: it ends in NUL
+    struct buf content = {0};
+    if (!path.n)
+        return ERR_OK;
+    const err code = path_read(path.p, CONFIG_FILE_MAX, &content, e);
+    if (!code && str_trim(buf_str(&content)).n)
+        *out = path;
+    buf_deinit(&content);
+    return code ? err_wrap(e, code, "--web.config.file") : ERR_OK;
+}
+
 static err load_config(struct server *s, struct prom_config **out, struct errmsg *e) // Suspends.
 {
-    const struct prom_config_options options = {.ignore_unsupported =
-                                                    s->flags.prom.ignore_unsupported};
+    struct prom_config_options options = {.ignore_unsupported = s->flags.prom.ignore_unsupported};
     char path[512];
+    TRY(check_web_config(s, &options.web_config_file, e));
     if (s->flags.prom.config_file.n >= sizeof path)
         return err_set(e, ERR_INVALID, "--config.file: the path is too long");
     memcpy(path, s->flags.prom.config_file.p, s->flags.prom.config_file.n);
@@ -140,7 +155,7 @@ static void apply_everywhere(struct server *s, struct prom_config *config) // Su
     for (unsigned i = 0; i < shards_count(s->shards); i++)
         args[i] = (struct apply){s, config};
     shard_call_all(LOOP_CONTROL, apply_config, args, sizeof *args, NULL);
-    s->unsupported = config->warnings_n;
+    s->unsupported = config->warnings_n + s->unsupported_flags;
     s->reload_ok = true;
     s->reload_ms = clock_wall_ms();
     notices_set(s, NOTICE_RELOAD_FAILED, false);
@@ -407,40 +422,11 @@ static err open_db(struct server *s, const struct prom_config *config,
     return ERR_OK;
 }
 
-// A web configuration with content asks for TLS or authentication: what protects is not passed
-// over.
-static err check_web_config(struct server *s, struct errmsg *e) // Suspends.
-{
-    const struct str path = s->flags.prom.web.config_file;
-    struct buf content = {0};
-    if (!path.n)
-        return ERR_OK;
-    const struct str terminated = arena_printf(&s->arena, "%.*s", STR_ARG(path));
-    err code = path_read(terminated.p, CONFIG_FILE_MAX, &content, e);
-    const bool is_empty = !code && !str_trim(buf_str(&content)).n;
-    buf_deinit(&content);
-    if (code)
-        return err_wrap(e, code, "--web.config.file");
-    if (is_empty)
-        return ERR_OK;
-    if (s->flags.prom.ignore_unsupported) {
-        log_warn(&s->lg, "TLS and authentication of the web server are not supported yet",
-                 log_str("file", path));
-        return ERR_OK;
-    }
-    return err_set(
-        e, ERR_INVALID,
-        "%s: line 1: TLS and authentication of the web server (--web.config.file) are not "
-        "supported yet; --config.ignore-unsupported passes them over, unprotected",
-        terminated.p);
-}
-
 // Everything in order; what was opened before an error is closed by shut_down().
 static err boot(struct server *s, struct errmsg *e) // Suspends.
 {
     struct prom_config *config;
     struct apply args[SHARD_MAX];
-    TRY(check_web_config(s, e));
     TRY(load_config(s, &config, e));
     err code = open_db(s, config, e);
     if (!code) {
@@ -524,7 +510,6 @@ static void run(void *arg) // a control fiber on shard 0
     notices_set(s, NOTICE_STARTING, true);
     if (boot(s, &e) != ERR_OK) {
         log_error(&s->lg, "cannot start", log_cstr("err", e.text));
-        fprintf(stderr, "ferula: %s\n", e.text);
         s->exit_code = 1;
     } else {
         log_info(&s->lg, "started", log_cstr("io", loop_backend_name(loop_current())),
@@ -576,8 +561,14 @@ static err prepare(struct server *s, struct errmsg *e)
     return server_set_urls(s, e);
 }
 
+static void pass_over_flag(struct server *s, const char *name)
+{
+    log_warn(&s->lg, "a flag asks for what is not supported yet", log_cstr("flag", name));
+    s->unsupported_flags++;
+}
+
 // What protects the disk or chooses what to accept is not passed over, unless it is to be.
-static err check_unsupported_flags(const struct server *s, struct errmsg *e)
+static err check_unsupported_flags(struct server *s, struct errmsg *e)
 {
     const struct prom_flags *f = &s->flags.prom;
     const struct setting_list *messages = &f->web.accepted_protobuf_messages;
@@ -605,12 +596,12 @@ static err check_unsupported_flags(const struct server *s, struct errmsg *e)
                        "--%s is not supported by this version; --config.ignore-unsupported starts "
                        "without it",
                        name);
-    log_warn(&s->lg, "a flag asks for what is not supported yet", log_cstr("flag", name));
+    pass_over_flag(s, name);
     return ERR_OK;
 }
 
 // Flags that ask for what is not built yet: a mode of its own is refused, a convenience is named.
-static err check_flags(const struct server *s, struct errmsg *e)
+static err check_flags(struct server *s, struct errmsg *e)
 {
     const struct prom_flags *f = &s->flags.prom;
     const struct {
@@ -623,8 +614,7 @@ static err check_flags(const struct server *s, struct errmsg *e)
         return err_set(e, ERR_INVALID, "--agent: agent mode is not supported yet");
     for (size_t i = 0; i < countof(unbuilt); i++)
         if (unbuilt[i].given)
-            log_warn(&s->lg, "a flag asks for what is not supported yet",
-                     log_cstr("flag", unbuilt[i].name));
+            pass_over_flag(s, unbuilt[i].name);
     return check_unsupported_flags(s, e);
 }
 
@@ -706,6 +696,7 @@ int server_run(int argc, const char *const *argv)
     struct server *s = mem_zalloc(sizeof *s);
     struct setting *rows = mem_zalloc(SETTINGS_MAX * sizeof *rows);
     struct errmsg e;
+    static const char about[] = "A monitoring server: scrapes, receives, keeps, answers PromQL.";
     int code = 0;
     arena_init(&s->arena, 0);
     const size_t n = server_flag_rows(&s->flags, rows);
@@ -714,16 +705,17 @@ int server_run(int argc, const char *const *argv)
     if (!parsed)
         prom_flags_finish(&s->flags.prom, &s->arena);
     if (s->flags.prom.help) {
-        settings_format_help(&s->settings, "ferula",
-                             "A monitoring server: scrapes, receives, keeps, answers PromQL.",
-                             &text);
+        settings_format_help(&s->settings, "ferula", about, &text);
+        fwrite(text.p, 1, text.n, stdout);
+    } else if (s->flags.prom.write_documentation) {
+        settings_format_markdown(&s->settings, "ferula", about, &text);
         fwrite(text.p, 1, text.n, stdout);
     } else if (s->flags.prom.version) {
         printf("ferula %s (in place of prometheus %s)\n", FERULA_VERSION, PROMETHEUS_VERSION);
     } else if (parsed) {
         fprintf(stderr, "Error parsing command line arguments: %s\nferula: error: %s; try --help\n",
                 e.text, e.text);
-        code = 2;
+        code = s->settings.is_malformed ? 1 : 2;
     } else {
         code = serve(s);
     }

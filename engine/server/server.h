@@ -77,7 +77,8 @@ struct server {
     struct waiters reloaded;
     _Atomic bool reload_ok;
     _Atomic int64_t reload_ms;    // of the last success
-    _Atomic uint64_t unsupported; // parts of the configuration that were passed over
+    _Atomic uint64_t unsupported; // parts of flags and configuration that were passed over
+    uint64_t unsupported_flags;   // of them, known at start
     struct notices notices;
     int exit_code;
     struct shard_post signal_post[2]; // reload, stop

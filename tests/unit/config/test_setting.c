@@ -175,8 +175,9 @@ Test(setting, documents_come_from_the_rows)
     cr_assert(strstr(b.p, "server mode only."));
     cr_assert_null(strstr(b.p, "compression"));
     buf_reset(&b);
-    settings_format_markdown(&s, &b);
+    settings_format_markdown(&s, "ferula", "The monitoring server", &b);
     buf_put_char(&b, '\0');
+    cr_assert(strstr(b.p, "# ferula\n\nThe monitoring server\n\n## Flags\n\n| Flag |"));
     cr_assert(strstr(b.p, "| <code>--query.timeout</code> | Time. | `2m` |\n"));
     cr_assert(strstr(b.p, "Enable shutdown \\| reload."));
     buf_deinit(&b);
