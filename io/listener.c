@@ -80,8 +80,11 @@ static err listen_on(const char *host, uint16_t port, struct op *op, struct errm
 {
     struct address a = {0};
     size_t n = 0;
-    if (host[0])
-        TRY(resolve_host(host, &a, 1, &n, e));
+    if (host[0]) {
+        const err resolved = resolve_host(host, &a, 1, &n, e);
+        if (resolved)
+            return err_wrap(e, resolved, "listen tcp");
+    }
     static const uint8_t zeros[16];
     const bool is_wildcard = !memcmp(a.ip, zeros, sizeof zeros);
     a.port = port;

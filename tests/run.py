@@ -118,9 +118,16 @@ def suite(*names, jobs=JOBS):
 
 
 def part_end_to_end(result):
-    """Against real programs, unpacked first; what cannot be had is skipped by the tests that need it."""
+    """Against real programs, unpacked first; what cannot be had is skipped by the tests that need it.
+
+    Then once more where io_uring is forbidden by seccomp as Docker and containerd forbid it: the same scenarios on the
+    poll backend, some of them fewer times."""
     print(run(["tools/dev/peers"]).stdout, end="", flush=True)
     run_tests(result, "build", ("e2e",), jobs=1)
+    before = result.passed
+    no_uring = os.path.join(TOP, "build", "tests", "lib", "no_uring")
+    run_tests(result, "build", ("e2e",), env={"FERULA_WRAP": no_uring, "KILLS": "8"}, jobs=1)
+    print(f"   of these {result.passed - before} without io_uring", flush=True)
 
 
 def sanitized(compiler, kinds, suites):

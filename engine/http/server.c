@@ -581,6 +581,7 @@ static void refuse_head(struct conn *c, err code, const struct errmsg *e) // Sus
 {
     struct buf b = {0};
     c->server->stats.bad_requests++;
+    c->body_ended = false; // whatever still comes belongs to this request
     buf_printf(&b,
                "HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
                "\r\n%s\n",

@@ -17,8 +17,9 @@ struct scrape_options {
     const struct log_sink *log;
     bool adjust_timestamps;
     int64_t tolerance_ms;
-    uint64_t offset_seed; // spreads this server's scrapes apart from another's
-    const char *version;  // of the User-Agent
+    uint64_t offset_seed;  // spreads this server's scrapes apart from another's
+    const char *version;   // of the User-Agent
+    size_t body_bytes_max; // of bodies, uncompressed, where body_size_limit says nothing
 };
 
 struct scrape *scrape_create(const struct scrape_options *options);

@@ -8,7 +8,7 @@
 #include "io/file.h"
 #include "protocol/gzip.h"
 
-enum { SECRET_MAX = 1 << 20, HEADERS_MAX = 64, RAW_MAX = 1 << 30 };
+enum { SECRET_MAX = 1 << 20, HEADERS_MAX = 64 };
 
 struct request {
     struct arena arena;
@@ -202,11 +202,22 @@ static err prepare_client(struct target *t, const struct scrape_config *job, str
 
 // ---- the answer
 
+static err too_large(struct target *t, const struct scrape_config *job, struct errmsg *e)
+{
+    t->scrape->stats.exceeded_body_size++;
+    if (job->limits.body_size_bytes)
+        return err_set(e, ERR_LIMIT, "body size limit exceeded");
+    return err_set(e, ERR_LIMIT,
+                   "body size limit exceeded: more than %zu bytes "
+                   "(--scrape.max-body-size)",
+                   t->scrape->options.body_bytes_max);
+}
+
 static err decode(struct target *t, const struct scrape_config *job, struct http_result *r,
                   struct buf *body, struct errmsg *e)
 {
     const int64_t limit = job->limits.body_size_bytes;
-    const size_t max = limit ? (size_t)limit : RAW_MAX;
+    const size_t max = limit ? (size_t)limit : t->scrape->options.body_bytes_max;
     const struct str encoding = http_header(&r->head, STR("Content-Encoding"));
     bool is_over = false;
     buf_reset(body);
@@ -220,11 +231,7 @@ static err decode(struct target *t, const struct scrape_config *job, struct http
             return code;
         is_over = code == ERR_LIMIT;
     }
-    if (is_over || (limit && body->n >= (size_t)limit)) {
-        t->scrape->stats.exceeded_body_size++;
-        return err_set(e, ERR_LIMIT, "body size limit exceeded");
-    }
-    return ERR_OK;
+    return is_over || (limit && body->n >= (size_t)limit) ? too_large(t, job, e) : ERR_OK;
 }
 
 err target_fetch(struct target *t, const struct scrape_config *job, struct buf *body,
@@ -245,12 +252,11 @@ err target_fetch(struct target *t, const struct scrape_config *job, struct buf *
                                          .headers_count = request.headers_n,
                                          .secrets = request.secrets,
                                          .secrets_count = request.secrets_n,
-                                         .body_max = limit ? (size_t)limit : RAW_MAX};
+                                         .body_max = limit ? (size_t)limit
+                                                           : t->scrape->options.body_bytes_max};
         code = http_fetch(t->client, &get, r, e);
-        if (code == ERR_LIMIT) {
-            t->scrape->stats.exceeded_body_size++;
-            code = err_set(e, ERR_LIMIT, "body size limit exceeded");
-        }
+        if (code == ERR_LIMIT)
+            code = too_large(t, job, e);
     }
     if (!code && r->status != 200)
         code = err_set(e, ERR_INVALID, "server returned HTTP status %d %.*s", r->status,

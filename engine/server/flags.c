@@ -56,6 +56,10 @@ static void add_engine(struct rows *r, struct server_flags *f)
                             .max = INT64_MAX, .default_text = "256MB",
                             .help = "Bytes of request bodies that a shard holds before it answers "
                                     "503 with Retry-After. Ferula's own."});
+    add(r, (struct setting){"scrape.max-body-size", .size_bytes = &f->scrape_body_max, .min = MIB,
+                            .max = 1 << 30, .default_text = "256MB",
+                            .help = "Size of a scraped body, uncompressed, at most where "
+                                    "body_size_limit sets no limit. Ferula's own."});
     add(r, (struct setting){"query.max-bytes", .size_bytes = &f->query_max_bytes, .min = MIB,
                             .max = INT64_MAX, .default_text = "2GB",
                             .help = "Memory a single query may take on each shard. Ferula's own."});

@@ -345,7 +345,7 @@ static err listen_all(struct server *s, struct errmsg *e) // Suspends.
                            "--web.listen-address",
                            STR_ARG(text), process_of_port(port, shown, sizeof shown));
         if (code)
-            return err_wrap(e, code, "listen tcp %.*s", STR_ARG(text));
+            return code;
         s->listeners_count++;
         snprintf(shown, sizeof shown, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host,
                  listener_port(s->listeners[i]));
@@ -381,6 +381,7 @@ static void open_shard(void *arg) // on every shard
         .tolerance_ms = f->prom.scrape_timestamp_tolerance_ms,
         .offset_seed = hash_fnv64a(hostname.p, hostname.n) ^ hash_fnv64a(external.p, external.n),
         .version = PROMETHEUS_VERSION,
+        .body_bytes_max = (size_t)f->scrape_body_max,
     };
     const struct receiver_options receiver = {.db = s->db,
                                               .enabled = f->prom.web.enable_remote_write_receiver,

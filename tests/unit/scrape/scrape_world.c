@@ -31,8 +31,11 @@ struct call {
 static void open_shard(void *arg)
 {
     struct scrape_world *w = ((struct call *)arg)->w;
-    const struct scrape_options options = {
-        .db = w->db, .adjust_timestamps = true, .tolerance_ms = 2, .version = "3.14.0"};
+    const struct scrape_options options = {.db = w->db,
+                                           .adjust_timestamps = true,
+                                           .tolerance_ms = 2,
+                                           .version = "3.14.0",
+                                           .body_bytes_max = 64 << 20};
     w->scrapes[shard_index(shard_self())] = scrape_create(&options);
 }
 

@@ -1,0 +1,1130 @@
+#!/usr/bin/env python3
+"""One process among others: its command line, configuration, signals, addresses, and what hostile peers cost it."""
+import gzip
+import http.client
+import json
+import os
+import random
+import re
+import resource
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.parse
+
+from harness import (FERULA, NO_URING, FakeTarget, Process, Raw, Reply, Skip, check, check_equal, ferula, free_port,
+                     main, peer, prometheus, remote_write, request, run_scenario, scenario, snappy_literal, temp_folder,
+                     varint, wait_for, write_file, write_series)
+
+LIFECYCLE = "--web.enable-lifecycle"
+RECEIVER = "--web.enable-remote-write-receiver"
+WRAP = os.environ.get("FERULA_WRAP", "").split()
+NOW = int(time.time() * 1000) // 1000 * 1000
+
+
+def run(*args, program=FERULA, wrap=None, timeout=60, env=None):
+    """A run that should end by itself: (exit code, stdout, stderr)."""
+    done = subprocess.run([*(WRAP if wrap is None else wrap), program, *args], capture_output=True, text=True,
+                          timeout=timeout, stdin=subprocess.DEVNULL, cwd=temp_folder(), env={**os.environ, **(env or {})})
+    return done.returncode, done.stdout, done.stderr
+
+
+def error_of(log):
+    """The value of err= in the line that says why."""
+    found = re.findall(r' err=("(?:[^"\\]|\\.)*"|\S+)', log)
+    check(found, "no error in", log)
+    return json.loads(found[-1]) if found[-1].startswith('"') else found[-1]
+
+
+def fails(config, *args, folder=None, data=None):
+    """Why a server does not start with this configuration; one line says it, once, and the code is 1."""
+    folder = folder or temp_folder()
+    path = write_file(os.path.join(folder, "prometheus.yml"), config)
+    code, out, log = run(f"--config.file={path}", f"--storage.tsdb.path={data or folder + '/data'}",
+                         *([] if "listen-address" in str(args) else ["--web.listen-address=127.0.0.1:0"]), *args)
+    check_equal((code, out), (1, ""), log)
+    text = error_of(log)
+    check_equal(sum("err=" in line for line in log.splitlines()), 1, log)
+    check_equal(log.count("level=error"), 1, log)
+    check(not [line for line in log.splitlines() if not line.startswith("time=")], log)
+    return text.replace(folder, "FOLDER")
+
+
+def metric(server, name):
+    found = re.search(rf"^{re.escape(name)} (\S+)$", server.get("/metrics").text(), re.M)
+    check(found, "no metric", name)
+    return float(found.group(1))
+
+
+def alive(server):
+    """Other clients are served as if nothing were."""
+    check_equal(server.get("/-/healthy").status, 200)
+    check_equal(server.query("vector(42)"), {(): "42"})
+
+
+# ---- the command line
+
+UNKNOWN = ["--nonsense", "--no-config.file", "--web.enable-lifecycle=yes", "word", "-x", "--config.file"]
+BAD_VALUES = ["--storage.tsdb.retention.time=abc", "--log.level=loud", "--log.format=xml", "--query.max-samples=many",
+              "--query.timeout=1x"]
+
+
+@scenario
+def help_teaches():
+    code, text, errors = run("--help")
+    check_equal((code, errors), (0, ""))
+    check(text.startswith("usage: ferula [<flags>]\n"), text[:100])
+    check(max(map(len, text.splitlines())) <= 100, "lines fit a terminal")
+    check_equal(run("-h"), (0, text, ""))
+    # Every flag that status/flags knows and --help shows has its default there and says what it is for.
+    shown = dict(re.findall(r"^ {2,6}(?:-\w, )?--(?:\[no-\])?([\w.-]+)[^\n]*?(?:\n {29}|  +)(\S[^\n]*)", text, re.M))
+    flags = ferula().api("status/flags")
+    missing = set(shown) - set(flags) - {"help", "version"}
+    check(not missing, "in --help but not in status/flags:", missing)
+    for name in ("config.file", "web.listen-address", "storage.tsdb.path", "query.timeout", "storage.wal-sync", "shards",
+                 "io-backend", "web.enable-lifecycle", "config.ignore-unsupported"):
+        check(name in shown and len(shown[name]) > 10, name, shown.get(name))
+    check_equal(run("--version")[0], 0)
+
+
+@scenario
+def help_knows_the_flags_of_prometheus():
+    """Every flag Prometheus shows is accepted, with its default."""
+    _, text, errors = run("--help", program=peer("prometheus"), wrap=[])
+    names = set(re.findall(r"^ {2,6}(?:-\w, )?--(?:\[no-\])?([\w.-]+)", text + errors, re.M))
+    names -= {"help", "version", "help-long", "help-man", "web.local-assets"}  # kingpin's, and Debian's
+    check(len(names) > 45, names)
+    flags = ferula().api("status/flags")
+    check_equal(sorted(names - set(flags)), [])
+
+
+@scenario
+def documentation_is_printed_from_the_rows():
+    code, text, errors = run("--write-documentation")
+    check_equal((code, errors), (0, ""))
+    check(text.startswith("# ferula\n"), text[:50])
+    listed = re.findall(r"^\| (?:<code>-\w</code>, )?<code>--(?:\[no-\])?([\w.-]+)</code> \| (.+?) \| (.*)\|$", text, re.M)
+    helped = re.findall(r"^ {2,6}(?:-\w, )?--(?:\[no-\])?([\w.-]+)", run("--help")[1], re.M)
+    check_equal([name for name, _, _ in listed], helped, "the same rows in the same order")
+    check_equal({n: d.strip() for n, _, d in listed}["query.timeout"], "`2m`")
+    check(all(len(h) > 8 for _, h, _ in listed), "each says what it is for")
+
+
+def compare_arguments(argument):
+    ours, theirs = run(argument), run(argument, program=peer("prometheus"), wrap=[])
+    check_equal(ours[0], theirs[0], "exit code")
+    check_equal(ours[2].splitlines()[0], theirs[2].splitlines()[0], "what is said")
+    check_equal(ours[1], "", "stdout")
+
+
+@scenario
+def bad_arguments_as_prometheus():
+    for argument in UNKNOWN + BAD_VALUES:
+        run_scenario(f"argument {argument}", compare_arguments, argument)
+
+
+@scenario
+def flags_without_meaning_warn():
+    server = ferula(args=["--storage.tsdb.wal-compression", "--web.console.templates=x", "--rules.alert.resend-delay=2m",
+                          "--no-auto-gomaxprocs", "--enable-feature=native-histograms,promql-experimental-functions"])
+    log = server.log()
+    for flag in ("storage.tsdb.wal-compression", "web.console.templates", "rules.alert.resend-delay", "auto-gomaxprocs"):
+        check(re.search(rf'level=warn .*"this flag is accepted but has no effect here" flag={re.escape(flag)}\n', log), flag, log)
+    check(re.search(r"level=warn .*feature=native-histograms\n", log), log)
+    check("feature=promql-experimental-functions" not in log, log)
+    check_equal(metric(server, "ferula_config_unsupported"), 0)
+
+
+# ---- configurations that are wrong
+
+# (name, configuration, what the error ends with, behind "parsing YAML file FILE: ")
+BAD_CONFIGS = [
+    ("unknown field", "global:\n  scrape_intervall: 1s\n",
+     "yaml: unmarshal errors:\n  line 2: field scrape_intervall not found in type config.plain"),
+    ("unknown field deep", "scrape_configs:\n- job_name: a\n  relabel_configs:\n  - actoin: keep\n",
+     "yaml: unmarshal errors:\n  line 4: field actoin not found in type relabel.plain"),
+    ("wrong type", "scrape_configs:\n- job_name: a\n  sample_limit: many\n",
+     "yaml: unmarshal errors:\n  line 3: cannot unmarshal !!str `many` into uint"),
+    ("two wrong types", "scrape_configs:\n- job_name: a\n  sample_limit: many\n  honor_labels: 3\n",
+     "yaml: unmarshal errors:\n  line 3: cannot unmarshal !!str `many` into uint\n"
+     "  line 4: cannot unmarshal !!int `3` into bool"),
+    ("bad duration", "global:\n\n\n  scrape_interval: soon\n", 'line 4: not a valid duration string: "soon"'),
+    ("duplicate job", "scrape_configs:\n- job_name: a\n- job_name: b\n- job_name: a\n",
+     'line 4: found multiple scrape configs with job name "a"'),
+    ("no job name", "scrape_configs:\n- scrape_interval: 1s\n", "line 2: job_name is empty"),
+    ("timeout", "scrape_configs:\n- job_name: a\n  scrape_interval: 1s\n  scrape_timeout: 2s\n",
+     'line 2: scrape timeout greater than scrape interval for scrape config with job name "a"'),
+    ("malformed", "global:\n  scrape_interval: 1s\n scrape_timeout: 1s\n", "yaml: line 2: did not find expected key"),
+    ("tab", "global:\n\tscrape_interval: 1s\n",
+     "yaml: line 2: found character that cannot start any token"),
+    ("duplicate key", "global: {}\nglobal: {}\n",
+     "yaml: unmarshal errors:\n  line 2: field global already set in type config.plain"),
+]
+
+
+def plain_error(text):
+    """Without what one says and the other does not: where in the file it stands."""
+    return re.sub(r"(?<=: )line \d+: ", "", text.replace("yaml: line", "yaml:line")).replace("yaml:line", "yaml: line")
+
+
+def compare_bad_config(name, config, wanted):
+    text = fails(config)
+    check_equal(text, 'couldn\'t load configuration (--config.file="FOLDER/prometheus.yml"): parsing YAML file '
+                      f"FOLDER/prometheus.yml: {wanted}")
+
+
+def compare_bad_config_with_prometheus(name, config, wanted):
+    folder = temp_folder()
+    path = write_file(os.path.join(folder, "prometheus.yml"), config)
+    _, _, log = run(f"--config.file={path}", program=peer("prometheus"), wrap=[])
+    theirs = error_of(log).replace(folder, "FOLDER")
+    check_equal(plain_error(theirs), plain_error(f"parsing YAML file FOLDER/prometheus.yml: {wanted}"), name)
+
+
+@scenario
+def bad_configurations_name_file_and_line():
+    for case in BAD_CONFIGS:
+        run_scenario(f"config {case[0]}", compare_bad_config, *case)
+        run_scenario(f"config {case[0]} as in Prometheus", compare_bad_config_with_prometheus, *case)
+
+
+@scenario
+def missing_configuration():
+    folder = temp_folder()
+    code, _, log = run(f"--config.file={folder}/none.yml", f"--storage.tsdb.path={folder}/data")
+    check_equal((code, error_of(log)), (1, f'couldn\'t load configuration (--config.file="{folder}/none.yml"): '
+                                           f"open {folder}/none.yml: no such file or directory"))
+    check(not os.path.exists(f"{folder}/data"), "nothing was made")
+
+
+UNSUPPORTED = """rule_files: ['rules/*.yml']
+alerting:
+  alertmanagers:
+  - static_configs: [{targets: ['localhost:9093']}]
+remote_write:
+- url: http://localhost:1/write
+scrape_configs:
+- job_name: k
+  kubernetes_sd_configs: [{role: pod}]
+- job_name: files
+  file_sd_configs: [{files: ['*.json']}]
+- job_name: names
+  dns_sd_configs: [{names: ['example.org']}]
+  static_configs: [{targets: []}]
+"""
+UNSUPPORTED_LINES = [(1, "rule_files"), (2, "alerting"), (5, "remote_write"), (9, "kubernetes_sd_configs"),
+                     (11, "file_sd_configs"), (13, "dns_sd_configs")]
+WEB_CONFIG = "basic_auth_users: {admin: '$2b$12$hNf2lSsxfm0.i4a.1kVpSOVyBCfIB51VRjgBUyv6kdnyTlgWj81Ay'}\n"
+
+
+def check_all_named(text):
+    for line, what in UNSUPPORTED_LINES:
+        check(re.search(rf"prometheus\.yml: .*line {line}: {what}\b", text), what, text)
+
+
+@scenario
+def what_is_not_built_is_refused_at_start():
+    folder = temp_folder()
+    web = write_file(os.path.join(folder, "web.yml"), WEB_CONFIG)
+    text = fails(UNSUPPORTED, folder=folder)
+    check_all_named(text)
+    check("not supported by this version (6)" in text, text)
+    text = fails(UNSUPPORTED, f"--web.config.file={web}", folder=folder)
+    check_all_named(text)
+    check("FOLDER/web.yml: line 1: TLS and authentication (--web.config.file)" in text, text)
+    text = fails("", f"--web.config.file={web}", folder=folder)
+    check("web.yml: line 1:" in text and "(1)" in text, text)
+    check("hNf2" not in text, "a secret", text)
+    text = fails("", "--web.config.file=/nonexistent/web.yml", folder=folder)
+    check("/nonexistent/web.yml" in text, text)
+
+
+@scenario
+def an_empty_web_configuration_is_none():
+    web = write_file(os.path.join(temp_folder(), "web.yml"), "\n")
+    server = ferula(args=[f"--web.config.file={web}"])
+    alive(server)
+
+
+@scenario
+def what_is_not_built_is_refused_at_reload():
+    folder = temp_folder()
+    web = write_file(os.path.join(folder, "web.yml"), "")
+    server = ferula("global: {scrape_interval: 7s}\n", args=[LIFECYCLE, f"--web.config.file={web}"])
+    before = server.api("status/config")
+    server.configure(UNSUPPORTED)
+    answer = server.reload()
+    check_equal(answer.status, 500)
+    check_all_named(answer.text())
+    server.configure("global: {scrape_interval: 7s}\n")
+    write_file(web, WEB_CONFIG)
+    answer = server.reload()
+    check(answer.status == 500 and f"{web}: line 1: " in answer.text(), answer.status, answer.text())
+    check_equal(server.api("status/config"), before, "nothing has changed")
+    write_file(web, "")
+    check_equal(server.reload().status, 200)
+
+
+@scenario
+def ignore_unsupported_warns_and_counts():
+    web = write_file(os.path.join(temp_folder(), "web.yml"), WEB_CONFIG)
+    server = ferula(UNSUPPORTED, args=["--config.ignore-unsupported", LIFECYCLE, f"--web.config.file={web}",
+                                       "--web.enable-admin-api", "--storage.tsdb.retention.size=1GB"])
+    log = server.log()
+    for line, what in UNSUPPORTED_LINES:
+        check(re.search(rf"level=warn .*prometheus\.yml: line {line}: {what} is not supported", log), what, log)
+    check(re.search(r"level=warn .*web\.yml: line 1: TLS and authentication", log), log)
+    check(re.search(r"level=warn .*flag=web.enable-admin-api", log), log)
+    check(re.search(r"level=warn .*flag=storage.tsdb.retention.size", log), log)
+    check_equal(metric(server, "ferula_config_unsupported"), len(UNSUPPORTED_LINES) + 1 + 2)
+    server.configure("")
+    check_equal(server.reload().status, 200)
+    check_equal(metric(server, "ferula_config_unsupported"), 3)
+    alive(server)
+
+
+# ---- what another process has
+
+
+@scenario
+def a_taken_port_names_its_holder():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        text = fails("", f"--web.listen-address=127.0.0.1:{port}")
+        check_equal(text, f"listen tcp 127.0.0.1:{port}: the port is taken by process {os.getpid()} "
+                          f"({open('/proc/self/comm').read().strip()}); choose another with --web.listen-address")
+    server = ferula()
+    text = fails("", f"--web.listen-address=127.0.0.1:{free_port()}", f"--web.listen-address=127.0.0.1:{server.port}")
+    check(f"is taken by process {server.popen.pid} (ferula)" in text, text)
+    alive(server)
+
+
+@scenario
+def a_held_data_folder_names_its_holder():
+    server = ferula()
+    text = fails("", data=server.data)
+    check(server.data in text and str(server.popen.pid) in text, text)
+    alive(server)
+    server.kill()  # no cleaning up: the lock goes with the process
+    check_equal(ferula(data=server.data).stop(), 0)
+
+
+@scenario
+def bad_addresses_are_named():
+    for address in ("127.0.0.1", "127.0.0.1:99999", "127.0.0.1:x"):
+        text = fails("", f"--web.listen-address={address}")
+        check(f'--web.listen-address: "{address}" is not host:port' in text, text)
+    text = fails("", "--web.listen-address=192.0.2.1:0")
+    check_equal(text, "listen tcp 192.0.2.1:0: bind: cannot assign requested address")
+
+
+@scenario
+def a_data_folder_that_cannot_be_made():
+    blocked = write_file(os.path.join(temp_folder(), "file"), "")
+    text = fails("", data=f"{blocked}/data")
+    check(f"mkdir {blocked}" in text and "not a directory" in text, text)
+
+
+# ---- signals
+
+
+@scenario
+def hangup_reloads_all_or_nothing():
+    server = ferula("global: {scrape_interval: 7s}\n")
+    server.configure("global: {scrape_interval: 8s}\n")
+    server.signal(signal.SIGHUP)
+    wait_for("reloaded", lambda: "scrape_interval: 8s" in server.api("status/config")["yaml"])
+    server.configure("global: {scrape_interval: 9s}\nrule_files: [a.yml]\n")
+    server.signal(signal.SIGHUP)
+    line = server.wait_log(r'level=error .*msg="Error reloading config" err=(.*)').group(0)
+    check("line 2: rule_files" in line and server.config_path in line, line)
+    check("scrape_interval: 8s" in server.api("status/config")["yaml"], "the old one stays")
+    check_equal(metric(server, "prometheus_config_last_reload_successful"), 0)
+    server.configure("global: {scrape_interval: 9s}\n")
+    server.signal(signal.SIGHUP)
+    wait_for("reloaded", lambda: "scrape_interval: 9s" in server.api("status/config")["yaml"])
+    wait_for("counted", lambda: metric(server, "prometheus_config_last_reload_successful") == 1)
+
+
+def reload_answers(make):
+    server, out = make("global: {scrape_interval: 7s}\n", args=[LIFECYCLE]), []
+    for config in ("global: {scrape_interval: 8s}\n", "global: {scrape_interval: 1x}\n", "global: [\n",
+                   "scrape_configs: [{job_name: ''}]\n", "global: {scrape_interval: 9s}\n"):
+        server.configure(config)
+        for method in ("POST", "PUT", "GET"):
+            answer = server.request(method, "/-/reload")
+            text = plain_error(answer.text().replace(server.config_path, "FILE"))
+            out.append((method, answer.status, text, answer.headers.get("Content-Type")))
+    out.append(server.api("status/runtimeinfo")["reloadConfigSuccess"])
+    server.stop()
+    return out
+
+
+@scenario
+def reload_answers_as_prometheus():
+    check_equal(reload_answers(ferula), reload_answers(prometheus))
+
+
+@scenario
+def many_reloads_at_once():
+    server = ferula("", args=[LIFECYCLE])
+    statuses = []
+
+    def reloader():
+        for _ in range(20):
+            statuses.append(server.reload().status)
+    threads = [threading.Thread(target=reloader) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for _ in range(20):
+        server.signal(signal.SIGHUP)
+    for t in threads:
+        t.join()
+    check_equal(len(statuses), 80)
+    check(200 in statuses and set(statuses) <= {200, 500}, statuses)
+    server.configure("global: {scrape_interval: 9s}\n")
+    wait_for("the last one counts", lambda: server.reload().status == 200)
+    check("scrape_interval: 9s" in server.api("status/config")["yaml"])
+
+
+def write_some(server, start, n, series=50):
+    """n times of samples for a number of series; their values tell series and time."""
+    rows = [({"__name__": "w", "job": "j", "i": str(i)}, [(start + k * 1000, float(i * 100000 + k)) for k in range(n)])
+            for i in range(series)]
+    answer = remote_write(server, rows)
+    check_equal((answer.status, answer.text()), (204, ""))
+
+
+def held(server):
+    return {int(dict(k)["i"]): [float(v) for _, v in s]
+            for k, s in server.samples('w{job="j"}', at=NOW / 1000 + 600, window="4h").items()}
+
+
+@scenario
+def termination_drains_and_seals():
+    server = ferula(args=[RECEIVER])
+    write_some(server, NOW - 300_000, 200)
+    # A request whose body is still coming is answered; what waits for the next one is closed.
+    body = urllib.parse.urlencode({"query": "count(w)", "time": NOW / 1000}).encode()
+    idle, busy = Raw(server), Raw(server)
+    idle.send("GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+    check_equal(idle.answer().status, 200)
+    busy.send(f"POST /api/v1/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+              f"Content-Length: {len(body)}\r\n\r\n")
+    busy.send(body[:5])
+    wait_for("the request is taken up", lambda: metric(server, "ferula_loop_fibers") > 0)
+    time.sleep(0.2)
+    server.signal(signal.SIGTERM)
+    server.wait_log("stopping")
+    check(idle.closed(), "an idle connection is closed")
+    busy.send(body[5:])
+    answer = busy.answer()
+    check(answer and answer.status in (200, 503), answer and answer.status)
+    check_equal(answer.headers.get("Connection"), "close")
+    check_equal(server.wait(30), 0, "exit code")
+    check("See you next time!" in server.log(), server.log())
+    check_equal(replayed(server.data), 0, "records that the next start has to replay")
+    server.restart()
+    check_equal(len(held(server)), 50)
+    check(all(len(v) == 200 for v in held(server).values()), "all samples are there")
+
+
+def replayed(data):
+    """Bytes of WAL segments that hold records."""
+    total = 0
+    for folder, _, names in os.walk(data):
+        if "wal" in os.path.basename(folder):
+            total += sum(os.path.getsize(os.path.join(folder, n)) for n in names)
+    return total
+
+
+@scenario
+def a_second_signal_corrupts_nothing():
+    server = ferula(args=[RECEIVER])
+    rng = random.Random(11)
+    data, n = server.data, 0
+    for signals in ([signal.SIGTERM, signal.SIGTERM], [signal.SIGINT, signal.SIGTERM, signal.SIGINT],
+                    [signal.SIGTERM, signal.SIGHUP, signal.SIGTERM], [signal.SIGHUP, signal.SIGTERM, signal.SIGHUP],
+                    [signal.SIGTERM] * 20):
+        write_some(server, NOW - 1000_000 + n * 1000, 40)
+        n += 40
+        for number in signals:
+            if server.running():
+                server.signal(number)
+            time.sleep(rng.random() * 0.01)
+        check_equal(server.wait(30), 0, f"exit code after {signals}")
+        server = ferula(data=data, args=[RECEIVER])
+        found = held(server)
+        check_equal(len(found), 50)
+        check(all(len(v) == n for v in found.values()), f"{n} samples each", {i: len(v) for i, v in found.items()})
+        check(not re.search(r"corrupt", server.log(), re.I), server.log())
+        check_equal(metric(server, "prometheus_tsdb_wal_corruptions_total"), 0)
+
+
+# ---- addresses, backends, logs, limits
+
+
+@scenario
+def several_addresses():
+    server = ferula(args=["--web.listen-address=127.0.0.1:0", "--web.listen-address=localhost:0"])
+    wait_for("three", lambda: server.log().count('msg="Listening on"') == 3)
+    found = re.findall(r'msg="Listening on" address="?([^\s"]+)', server.log())
+    check_equal(len(set(found)), 3)
+    for address in found:
+        host, _, port = address.rpartition(":")
+        check_equal(request(host, int(port), "GET", "/-/ready").status, 200, address)
+
+
+@scenario
+def ipv6_addresses():
+    try:
+        port = free_port("::1")
+    except OSError as why:
+        raise Skip(f"no IPv6 here: {why}")
+    target = FakeTarget(lambda r: Reply("a 1\n"), host="::1")
+    config = ("scrape_configs: [{job_name: j, scrape_interval: 200ms, static_configs: [{targets: ['[::1]:%d']}]}]\n"
+              % target.port)
+    server = ferula(config, listen=f"[::1]:{port}", args=["--web.listen-address=127.0.0.1:0"])
+    check_equal((server.host, server.port), ("::1", port))
+    wait_for("scraped", lambda: server.query("a"))
+    check_equal([dict(k)["instance"] for k in server.query("a")], [f"[::1]:{target.port}"])
+    taken = fails("", f"--web.listen-address=[::1]:{port}")
+    check(f"listen tcp [::1]:{port}: the port is taken by process {server.popen.pid} (ferula)" in taken, taken)
+
+
+def backend_of(server):
+    named = server.wait_log(r"msg=started io=(\w+)").group(1)
+    found = re.findall(r'^ferula_io_backend_info\{backend="(\w+)"\} 1$', server.get("/metrics").text(), re.M)
+    check_equal(found, [named], "metric and log")
+    return named
+
+
+def work_with(server):
+    write_some(server, NOW - 100_000, 50)
+    wait_for("scraped", lambda: server.query("up == 1"))
+    check_equal(len(held(server)), 50)
+
+
+def backend_config():
+    target = FakeTarget(lambda r: Reply("a 1\n"))
+    return f"scrape_configs: [{{job_name: s, scrape_interval: 200ms, static_configs: [{{targets: ['{target.address}']}}]}}]\n"
+
+
+@scenario
+def poll_can_be_forced():
+    server = ferula(backend_config(), args=[RECEIVER, "--io-backend=poll"])
+    check_equal(backend_of(server), "poll")
+    work_with(server)
+
+
+@scenario
+def io_uring_can_be_forced():
+    if subprocess.run([*WRAP, FERULA, "--io-backend=io_uring", "--config.file=/nonexistent"], capture_output=True,
+                      text=True).stderr.find("io_backend=io_uring") < 0:
+        raise Skip("no io_uring here")
+    server = ferula(backend_config(), args=[RECEIVER, "--io-backend=io_uring"])
+    check_equal(backend_of(server), "io_uring")
+    work_with(server)
+
+
+@scenario
+def poll_is_chosen_where_io_uring_is_forbidden():
+    """As Docker's default seccomp profile forbids it."""
+    server = ferula(backend_config(), args=[RECEIVER], wrap=[NO_URING])
+    check_equal(backend_of(server), "poll")
+    check(re.search(r"level=warn .*io_uring|level=info .*io_uring.*poll", server.log()) or "io_backend=poll" in server.log(),
+          server.log())
+    work_with(server)
+    code, _, log = run("--io-backend=io_uring", f"--storage.tsdb.path={temp_folder()}/d", wrap=[NO_URING])
+    check_equal(code, 1, log)
+    check("io_uring" in log and "not permitted" in log, log)
+
+
+@scenario
+def this_suite_runs_with_the_backend_it_says():
+    """Under FERULA_WRAP, which forbids io_uring, every scenario above and below runs with poll."""
+    server = ferula()
+    if any("no_uring" in part for part in WRAP):
+        check_equal(backend_of(server), "poll")
+    else:
+        check(backend_of(server) in ("io_uring", "poll"))
+
+
+@scenario
+def log_levels():
+    target = FakeTarget(lambda r: Reply("a 1\n", 500))
+    config = f"scrape_configs: [{{job_name: s, scrape_interval: 200ms, static_configs: [{{targets: ['{target.address}']}}]}}]\n"
+    logs = {}
+    for level in ("debug", "info", "warn", "error"):
+        port = free_port()
+        server = ferula(config, args=[f"--log.level={level}", LIFECYCLE, "--web.enable-admin-api"],
+                        listen=f"127.0.0.1:{port}", ready=False)
+        server.host, server.port = "127.0.0.1", port
+        wait_for("ready", lambda: server.get("/-/ready").status == 200)
+        server.configure("global: 1\n")
+        server.reload()
+        server.stop()
+        logs[level] = set(re.findall(r"^time=\S+ level=(\w+) ", server.log(), re.M))
+    check_equal({k: sorted(v - {"debug"}) for k, v in logs.items()},
+                {"debug": ["error", "info", "warn"], "info": ["error", "info", "warn"], "warn": ["error", "warn"], "error": ["error"]})
+
+
+@scenario
+def logs_as_json():
+    server = ferula("scrape_configs: []\n", args=["--log.format=json", "--log.level=debug", LIFECYCLE],
+                    listen=f"127.0.0.1:{free_port()}", ready=False)
+    server.host, server.port = "127.0.0.1", int(server.listen.rpartition(":")[2])
+    wait_for("ready", lambda: server.get("/-/ready").status == 200)
+    server.configure('global: {scrape_interval: "a\\n\\t\\x01\u00e4"}\n')
+    check_equal(server.reload().status, 500)
+    check_equal(server.stop(), 0)
+    lines = [json.loads(line) for line in server.log().splitlines()]
+    check(len(lines) > 5, server.log())
+    for line in lines:
+        check({"time", "level", "component", "msg"} <= set(line), line)
+        check(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"]), line)
+    check([x for x in lines if x["msg"] == "Error reloading config" and "a\n\t\x01\u00e4" in
+           x["err"].encode().decode("unicode_escape", "replace") or "\\x01" in x.get("err", "")], lines)
+
+
+@scenario
+def open_files_are_raised_to_the_hard_limit():
+    hard = min(4000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    server = ferula(wrap=["sh", "-c", f'ulimit -Sn 64 && ulimit -Hn {hard} && exec "$@"', "sh", *WRAP])
+    check_equal(metric(server, "process_max_fds"), hard)
+    connections = [Raw(server) for _ in range(150)]
+    for c in connections:
+        c.send("GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+    check_equal({c.answer().status for c in connections}, {200})
+
+
+# ---- secrets
+
+SECRET = "hunter-two"
+SECRET_CONFIGS = {
+    "both ways": "scrape_configs:\n- job_name: a\n  basic_auth: {username: u, password: SECRET}\n  authorization: {credentials: SECRET}\n",
+    "password is a map": "scrape_configs:\n- job_name: a\n  basic_auth: {username: u, password: {x: SECRET}}\n",
+    "password is a list": "scrape_configs:\n- job_name: a\n  basic_auth: {username: u, password: [SECRET]}\n",
+    "two passwords": "scrape_configs:\n- job_name: a\n  basic_auth: {username: u, password: SECRET, password_file: /x}\n",
+    "basic type": "scrape_configs:\n- job_name: a\n  authorization: {type: Basic, credentials: SECRET}\n",
+    "two bearers": "scrape_configs:\n- job_name: a\n  bearer_token: SECRET\n  authorization: {credentials: SECRET}\n",
+    "proxy": "scrape_configs:\n- job_name: a\n  proxy_url: http://u:SECRET@proxy:1/\n",
+    "oauth2": "scrape_configs:\n- job_name: a\n  oauth2: {client_id: c, client_secret: SECRET, token_url: 'http://x'}\n",
+    "remote write": "remote_write:\n- url: http://u:SECRET@x/write\n  basic_auth: {username: u, password: SECRET}\n",
+    "sd": "scrape_configs:\n- job_name: a\n  consul_sd_configs: [{server: x, token: SECRET}]\n",
+    "tls key": "scrape_configs:\n- job_name: a\n  tls_config: {key: SECRET, key_file: /x}\n",
+    "header": "scrape_configs:\n- job_name: a\n  http_headers: {X: {secrets: {x: SECRET}}}\n",
+    "reserved header": "scrape_configs:\n- job_name: a\n  http_headers: {Authorization: {secrets: [SECRET]}}\n",
+}
+
+
+def check_secret_config(config):
+    text = fails(config.replace("SECRET", SECRET))
+    check(SECRET not in text, text)
+
+
+@scenario
+def secrets_are_not_in_errors():
+    for name, config in SECRET_CONFIGS.items():
+        run_scenario(f"secret: {name}", check_secret_config, config)
+
+
+@scenario
+def secrets_are_not_in_answers_and_logs():
+    target = FakeTarget(lambda r: Reply("a 1\n", 401))
+    folder = temp_folder()
+    secret_file = write_file(os.path.join(folder, "secret"), SECRET)
+    jobs = {"basic": "basic_auth: {username: u, password: SECRET}",
+            "file": f"basic_auth: {{username: u, password_file: {secret_file}}}",
+            "bearer": "authorization: {credentials: SECRET}", "bearer_file": f"authorization: {{credentials_file: {secret_file}}}",
+            "token": "bearer_token: SECRET", "header": "http_headers: {X-Key: {secrets: [SECRET]}}",
+            "refused": "authorization: {credentials: SECRET}", "redirect": "authorization: {credentials: SECRET}"}
+    config = "scrape_configs:\n"
+    for name, auth in jobs.items():
+        address = "127.0.0.1:1" if name == "refused" else target.address
+        config += (f"- job_name: {name}\n  scrape_interval: 200ms\n  {auth.replace('SECRET', SECRET)}\n"
+                   f"  static_configs: [{{targets: ['{address}']}}]\n")
+    server = ferula(config, args=["--log.level=debug", LIFECYCLE])
+    wait_for("all scraped", lambda: len(server.query("up")) == len(jobs))
+    sent = [r for r in target.requests if SECRET in str(r.headers) or "Authorization" in r.headers]
+    check(len(sent) >= 6, "secrets are sent to the targets")
+    check_equal(server.reload().status, 200)
+    for path in ("/api/v1/status/config", "/api/v1/targets", "/metrics", "/api/v1/status/flags", "/",
+                 "/api/v1/status/runtimeinfo", "/api/v1/series?match[]=up"):
+        check(SECRET not in server.get(path).text(), path)
+    check_equal(server.stop(), 0)
+    check(SECRET not in server.log(), "the log")
+    found = subprocess.run(["grep", "-r", "-l", SECRET, server.data], capture_output=True, text=True).stdout
+    check_equal(found, "", "files of the data folder that hold a secret")
+
+
+# ---- peers that are slow, greedy or broken
+
+
+def many_labels(server):
+    """Enough label values that their answer does not fit into any socket's buffer."""
+    for part in range(4):
+        rows = [({"__name__": "big", "job": "j", "v": f"{part}-{i}-" + "x" * 500}, [(NOW, 1.0)]) for i in range(5000)]
+        check_equal(remote_write(server, rows).status, 204)
+
+
+@scenario
+def slow_clients_cost_nobody_else():
+    server = ferula(args=[RECEIVER])
+    many_labels(server)
+    stop, problems, answers = threading.Event(), [], []
+
+    def drip(data):
+        """Sends a byte at a time."""
+        try:
+            raw = Raw(server, 60)
+            raw.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for byte in data:
+                raw.send(bytes([byte]))
+                if stop.wait(0.002):
+                    break
+            raw.send(data[data.index(byte) if False else len(data):])
+            answers.append(raw.answer().status)
+        except Exception as why:
+            problems.append(why)
+
+    def sip():
+        """Reads a byte at a time."""
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.connect((server.host, server.port))
+        s.sendall(b"GET /api/v1/label/v/values HTTP/1.1\r\nHost: x\r\n\r\n")
+        got = 0
+        while not stop.wait(0.005):
+            got += len(s.recv(1))
+        answers.append("sip" if got else None)
+        s.close()
+    request_bytes = b"GET /api/v1/query?query=vector(1) HTTP/1.1\r\nHost: x\r\nX-Long: " + b"y" * 300 + b"\r\n\r\n"
+    threads = ([threading.Thread(target=drip, args=(request_bytes,)) for _ in range(30)] +
+               [threading.Thread(target=sip) for _ in range(30)])
+    for t in threads:
+        t.start()
+    start = time.monotonic()
+    for _ in range(100):
+        alive(server)
+        check_equal(remote_write(server, [({"__name__": "meanwhile"}, [(NOW, 1.0)])]).status, 204)
+    spent = time.monotonic() - start
+    for t in threads[:30]:
+        t.join(60)
+    stop.set()
+    for t in threads[30:]:
+        t.join(20)
+    check_equal(problems, [])
+    check_equal(answers.count(200), 30, "slow senders are answered")
+    check_equal(answers.count("sip"), 30, "slow readers are served")
+    check(spent < 30, f"300 other requests took {spent:.1f} s")
+
+
+@scenario
+def a_request_that_never_ends():
+    """Ended by --web.read-timeout, whatever was there of it."""
+    server = ferula(args=["--web.read-timeout=1s", RECEIVER])
+    heads = {"nothing": b"", "half a line": b"GET /-/hea", "half a head": b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n",
+             "half a body": b"POST /api/v1/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+                            b"Content-Length: 1000\r\n\r\nquery=1",
+             "half a chunk": b"POST /api/v1/write HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n100\r\nabc"}
+    open_ones = {name: Raw(server) for name in heads}
+    for name, raw in open_ones.items():
+        if heads[name]:
+            raw.send(heads[name])
+    endless = Raw(server)  # one that goes on and on
+    endless.send(b"GET / HTTP/1.1\r\nHost: x\r\n")
+    ended = False
+    for i in range(400):
+        try:
+            endless.send(b"X-%d: y\r\n" % i)
+        except OSError:
+            ended = True
+            break
+        time.sleep(0.05)
+    check(ended, "a head that goes on")
+    for name, raw in open_ones.items():
+        raw.socket.settimeout(20)
+        try:
+            rest = raw.file.read()
+        except ConnectionError:
+            rest = b""
+        check(rest == b"" or rest.startswith(b"HTTP/1.1 4"), name, rest)
+    alive(server)
+    wait_for("no connection is left", lambda: len(os.listdir(f"/proc/{server.popen.pid}/fd")) < 60)
+
+
+@scenario
+def pipelined_requests():
+    server = ferula()
+    raw = Raw(server)
+    raw.send("".join(f"GET /api/v1/query?query=vector({i}) HTTP/1.1\r\nHost: x\r\n\r\n" for i in range(300)))
+    for i in range(300):
+        answer = raw.answer()
+        check_equal((answer.status, answer.json()["data"]["result"][0]["value"][1]), (200, str(i)))
+    # With bodies, of both kinds, and cut at any place.
+    one = "POST /api/v1/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    stream = "".join(one + f"Content-Length: {len(q)}\r\n\r\n{q}" + one +
+                     f"Transfer-Encoding: chunked\r\n\r\n4\r\n{q[:4]}\r\n{len(q) - 4:x};x=y\r\n{q[4:]}\r\n0\r\nT: r\r\n\r\n"
+                     for q in (f"query=vector({i})" for i in range(50))).encode()
+    rng, at = random.Random(5), 0
+    while at < len(stream):
+        n = rng.randint(1, 200)
+        raw.send(stream[at:at + n])
+        at += n
+    for i in range(100):
+        check_equal(raw.answer().json()["data"]["result"][0]["value"][1], str(i // 2))
+
+
+@scenario
+def pipelined_behind_a_long_query():
+    """Requests that come while one is worked on are kept, in their order."""
+    server = slow_server()
+    raw = Raw(server, 120)
+    raw.send(f"GET /api/v1/query_range?{slow_query(300)} HTTP/1.1\r\nHost: x\r\n\r\n")
+    time.sleep(0.2)
+    for i in range(20):
+        raw.send(f"GET /api/v1/query?query=vector({i}) HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(0.01)
+    check_equal(raw.answer().status, 200)
+    for i in range(20):
+        check_equal(raw.answer().json()["data"]["result"][0]["value"][1], str(i))
+
+
+@scenario
+def huge_heads():
+    server = ferula()
+    large = "headers of more than 65536 bytes"
+    for head, wanted in ((b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", large),
+                         (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100_000 + b"\r\n\r\n", large),
+                         (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 50_000 + b"\r\n", "more than 128 headers")):
+        raw = Raw(server)
+        try:
+            raw.send(head)
+        except ConnectionError:
+            pass  # it may have been refused before all of it was sent
+        answer = raw.answer()
+        check_equal((answer.status, answer.text()), (431, wanted + "\n"))
+        check(raw.closed(), "and the connection is closed")
+        alive(server)
+
+
+@scenario
+def bodies_larger_than_the_limit():
+    server = ferula(args=[RECEIVER])
+    answer = server.request("POST", "/api/v1/query", b"query=" + b"1" * (11 << 20),
+                            {"Content-Type": "application/x-www-form-urlencoded"})
+    check_equal((answer.status, answer.json()["error"]), (400, "error parsing form values: http: request body too large"))
+    answer = remote_write(server, b"\x00" * (33 << 20))
+    check_equal((answer.status, answer.text()), (413, "http: request body too large\n"))
+    # In chunks nobody says the size beforehand.
+    raw = Raw(server)
+    raw.send("POST /api/v1/write HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n"
+             "Transfer-Encoding: chunked\r\n\r\n")
+    try:
+        for _ in range(40):
+            raw.send(b"100000\r\n" + b"\x00" * (1 << 20) + b"\r\n")
+    except ConnectionError:
+        pass
+    try:
+        check_equal(raw.answer().status, 413)
+    except ConnectionError:
+        pass  # closed while we still sent
+    alive(server)
+
+
+@scenario
+def undecoded_bodies_are_bounded():
+    """Beyond --web.max-undecoded-bytes the answer is 503 before the body is read."""
+    server = ferula(args=[RECEIVER, "--web.max-undecoded-bytes=8MB", "--shards=1"])
+    holders = []
+    for _ in range(2):
+        raw = Raw(server)
+        raw.send(f"POST /api/v1/write HTTP/1.1\r\nHost: x\r\nContent-Length: {4 << 20}\r\n\r\n")
+        raw.send(b"x")
+        holders.append(raw)
+    refused = lambda: remote_write(server, b"\x00" * 1000)
+    answer = wait_for("refused", lambda: (a := refused()).status == 503 and a)
+    check_equal((answer.headers["Retry-After"], answer.headers["Connection"]), ("1", "close"))
+    check(metric(server, "ferula_http_bodies_refused_total") >= 1)
+    alive(server)
+    for raw in holders:
+        raw.close()
+    wait_for("taken again", lambda: refused().status == 400)
+
+
+@scenario
+def chunked_bodies():
+    server = ferula()
+    for size in (1, 3, 1000):
+        connection = http.client.HTTPConnection(server.host, server.port, timeout=30)
+        body = b"query=vector(7)&time=1000"
+        connection.request("POST", "/api/v1/query", iter([body[i:i + size] for i in range(0, len(body), size)]),
+                           {"Content-Type": "application/x-www-form-urlencoded"}, encode_chunked=True)
+        check_equal(json.loads(connection.getresponse().read())["data"]["result"][0]["value"], [1000, "7"])
+        connection.close()
+    for bad in (b"zz\r\nabc\r\n0\r\n\r\n", b"ffffffffffffffffff\r\n", b"5\r\nabcdefgh\r\n0\r\n\r\n", b"-1\r\nabc\r\n"):
+        raw = Raw(server)
+        raw.send(b"POST /api/v1/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+                 b"Transfer-Encoding: chunked\r\n\r\n" + bad)
+        check_equal(raw.answer().status, 400)
+        check(raw.closed(), "nobody knows where the next request starts")
+    alive(server)
+
+
+@scenario
+def answers_in_gzip():
+    server = ferula(args=[RECEIVER])
+    many_labels(server)
+    path = "/api/v1/label/v/values"
+    plain = server.get(path)
+    packed = server.get(path, headers={"Accept-Encoding": "gzip"})
+    check_equal(packed.headers["Content-Encoding"], "gzip")
+    check_equal(plain.headers.get("Content-Encoding"), None)
+    check(len(packed.body) * 10 < len(plain.body), len(packed.body), len(plain.body))
+    check(gzip.decompress(packed.body) == plain.body, "the same bytes")
+
+
+# ---- hostile input
+
+
+def resident(server):
+    with open(f"/proc/{server.popen.pid}/status") as status:
+        return int(re.search(r"VmHWM:\s+(\d+)", status.read()).group(1)) << 10
+
+
+def snappy_bomb(size):
+    """A small block that unpacks to size bytes of the letter A."""
+    out = bytearray(varint(size) + b"\x00A")
+    left = size - 1
+    while left:
+        n = min(64, left)
+        out += bytes(((n - 1) << 2 | 2, 1, 0))  # a copy of n bytes from one byte before
+        left -= n
+    return bytes(out)
+
+
+@scenario
+def decompression_bomb_in_remote_write():
+    server = ferula(args=[RECEIVER])
+    alive(server)
+    before = resident(server)
+    claims = {"claimed 4 GiB": varint((4 << 30) - 1) + b"\x00A", "claimed too much": varint(1 << 62) + b"\x00A",
+              "1 GiB in 50 MB": None, "33 MiB": snappy_bomb((32 << 20) + 1)}
+    for name, body in claims.items():
+        if body is None:
+            continue
+        for _ in range(5):
+            answer = remote_write(server, body)
+            check_equal((answer.status, answer.headers["Content-Type"]), (400, "text/plain; charset=utf-8"), name)
+            check("snappy" in answer.text(), name, answer.text())
+    check(resident(server) - before < 100 << 20, "memory is not taken", resident(server) - before)
+    # Just under the limit it is unpacked, and is no protobuf.
+    check_equal(remote_write(server, snappy_bomb(16 << 20)).status, 400)
+    # Many empty series in few bytes: each costs something, all of them not much.
+    empties = snappy_literal(b"\x0a\x00" * 2_000_000)
+    check(remote_write(server, empties, timeout=60).status in (204, 400))
+    alive(server)
+    check(resident(server) - before < 600 << 20, resident(server) - before)
+
+
+def gzip_bomb(size):
+    import zlib
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    block, out = b"# " + b"x" * (1 << 20) + b"\n", []
+    for _ in range(size >> 20):
+        out.append(packer.compress(block))
+    return b"".join(out) + packer.flush()
+
+
+@scenario
+def decompression_bomb_in_a_scrape():
+    bomb = gzip_bomb(1 << 30)
+    check(len(bomb) < 2 << 20, len(bomb))
+    target = FakeTarget()
+    target.on("/limited", Reply(bomb, headers={"Content-Encoding": "gzip"}))
+    target.on("/unlimited", Reply(bomb, headers={"Content-Encoding": "gzip"}))
+    target.on("/good", Reply("good 1\n"))
+    config = "scrape_configs:\n"
+    for name, more in (("limited", "body_size_limit: 10MB"), ("unlimited", "scrape_timeout: 1s"), ("good", "sample_limit: 5")):
+        config += (f"- job_name: {name}\n  metrics_path: /{name}\n  scrape_interval: 1s\n  {more}\n"
+                   f"  static_configs: [{{targets: ['{target.address}']}}]\n")
+    server = ferula(config)
+    wait_for("three scrapes each", lambda: target.count("/limited") >= 3 and target.count("/unlimited") >= 3, 60)
+    targets = wait_for("all seen", lambda: (t := {t["scrapePool"]: t for t in server.api("targets")["activeTargets"]})
+                       and all(x["health"] != "unknown" for x in t.values()) and t, 60)
+    check_equal((targets["limited"]["health"], targets["limited"]["lastError"]), ("down", "body size limit exceeded"))
+    check_equal(targets["unlimited"]["health"], "down", targets["unlimited"])
+    check(targets["unlimited"]["lastError"], "says why")
+    check_equal(targets["good"]["health"], "up")
+    check(metric(server, "prometheus_target_scrapes_exceeded_body_size_limit_total") >= 1)
+    check(resident(server) < 900 << 20, resident(server))
+    check_equal(targets["unlimited"]["lastError"],
+                f"body size limit exceeded: more than {256 << 20} bytes (--scrape.max-body-size)")
+    alive(server)
+
+
+@scenario
+def scrapes_of_random_bytes():
+    rng = random.Random(3)
+    texts = [b'a{b="c"} 1 2 3\n', b'a{b="c\n', b"a 1\n\xff\xff", b'a{b="\xff\xfe"} 1\n', b"{} 1\n", b"a 1" + b"0" * 100_000 + b"\n"]
+
+    def random_bytes(r):
+        if r.number % 3 == 0:
+            return Reply(texts[rng.randrange(len(texts))])
+        # Not beginning with a NUL, which Prometheus takes for the end.
+        return Reply(b"{" + rng.randbytes(rng.randrange(1, 200_000)), content_type=rng.choice(
+            ["text/plain; version=0.0.4", "application/openmetrics-text; version=1.0.0", "text/plain; version=1.0.0"]))
+
+    def random_gzip(r):
+        return Reply(b"\x1f\x8b\x08" + rng.randbytes(2000), headers={"Content-Encoding": "gzip"})
+
+    def random_http(r):
+        return Reply(raw=rng.randbytes(3000), close=True)
+    target = FakeTarget()
+    for path, handler in (("/bytes", random_bytes), ("/gzip", random_gzip), ("/http", random_http)):
+        target.on(path, handler)
+    target.on("/good", lambda r: f"good {r.number}\n")
+    config = "scrape_configs:\n"
+    for name in ("bytes", "gzip", "http", "good"):
+        config += (f"- job_name: {name}\n  metrics_path: /{name}\n  scrape_interval: 50ms\n"
+                   f"  static_configs: [{{targets: ['{target.address}']}}]\n")
+    server = ferula(config)
+    wait_for("many scrapes", lambda: min(target.count("/" + n) for n in ("bytes", "gzip", "http", "good")) >= 40, 60)
+    for t in server.api("targets")["activeTargets"]:
+        good = t["scrapePool"] == "good"
+        check_equal(t["health"], "up" if good else "down", t)
+        check(bool(t["lastError"]) != good, t)
+    for labels, samples in server.samples("up").items():
+        wanted = "1" if dict(labels)["job"] == "good" else "0"
+        check_equal({v for _, v in samples}, {wanted}, labels)
+    values = [float(v) for _, v in list(server.samples("good").values())[0]]
+    check(len(values) >= 35 and values == sorted(values), values)
+    check_equal(sorted({dict(k)["job"] for k in server.query("{__name__=~'.+',__name__!~'up|scrape_.*'}")}), ["good"])
+
+
+@scenario
+def long_errors_are_whole():
+    line = 'broken{a="' + "v" * 700 + '"} not-a-number'
+    target = FakeTarget(lambda r: Reply(line + "\n"))
+    server = ferula(f"scrape_configs: [{{job_name: j, scrape_interval: 200ms, static_configs: [{{targets: ['{target.address}']}}]}}]\n")
+    found = wait_for("an error", lambda: server.api("targets")["activeTargets"][0]["lastError"])
+    check(found.endswith('"'), found)
+    check("v" * 700 in found, len(found), found)
+
+
+# ---- queries that cost too much
+
+
+@scenario
+def queries_that_explode():
+    target = FakeTarget(lambda r: f"good {r.number}\n")
+    config = f"scrape_configs: [{{job_name: j, scrape_interval: 100ms, static_configs: [{{targets: ['{target.address}']}}]}}]\n"
+    server = ferula(config, args=[RECEIVER, "--query.max-samples=5000", "--query.max-bytes=64MB"])
+    write_some(server, NOW - 300_000, 200)
+    at = NOW / 1000
+    many = "query processing would load too many samples into memory in query execution"
+    cases = [({"query": "w[1h]", "time": at}, 422, "execution", many),
+             ({"query": "sum(rate(w[1h]))", "time": at}, 422, "execution", many),
+             ({"query": "w", "start": at - 250, "end": at, "step": 1}, 422, "execution", many),
+             ({"query": "vector(1)", "time": at, "timeout": "0"}, 400, "bad_data", None),
+             ({"query": "w * on() w", "time": at}, 422, "execution", None),
+             ({"query": "w", "start": at - 20000, "end": at, "step": 1}, 400, "bad_data",
+              "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"),
+             ({"query": "(" * 100_000 + "1" + ")" * 100_000}, 400, "bad_data", None),
+             ({"query": "-" * 200_000 + "1"}, 400, "bad_data", None),
+             ({"query": 'w{i=~"' + "(a|b)*" * 5000 + '"}', "time": at}, None, None, None),
+             ({"query": 'label_replace(w, "x", "' + "$1" * 10000 + '", "i", "(.*)")', "time": at}, None, None, None)]
+    scrapes = target.count("/metrics")
+    for params, status, kind, text in cases:
+        answer = server.post("/api/v1/query_range" if "step" in params else "/api/v1/query", params)
+        name = params["query"][:50]
+        if status:
+            check_equal(answer.status, status, name + " " + answer.text()[:300])
+            check_equal(answer.json()["errorType"], kind, name)
+        if text:
+            check_equal(answer.json()["error"], text, name)
+        alive(server)
+    wait_for("scrapes go on", lambda: target.count("/metrics") > scrapes + 3)
+    check_equal({v for s in server.samples("up").values() for _, v in s}, {"1"})
+    check_equal(len(server.query("w{i='7'}", at)), 1)
+
+
+def slow_server():
+    server = ferula(args=[RECEIVER, "--query.max-samples=100000000000"])
+    for part in range(8):
+        rows = [({"__name__": "s", "job": f"j{i % 7}", "i": f"{part}-{i}"}, [(NOW - 600_000 + k * 1000, float(k * i)) for k in range(600)])
+                for i in range(100)]
+        check_equal(remote_write(server, rows).status, 204)
+    return server
+
+
+def slow_query(steps=11000, timeout=100):
+    """Takes long: most of the data, over and over, at each step."""
+    return urllib.parse.urlencode({"query": "sum(quantile_over_time(0.5, s[10m]) + stddev_over_time(s[9m]))", "start": NOW / 1000 - steps * 0.03,
+                                   "end": NOW / 1000, "step": 0.03, "timeout": timeout})
+
+
+def running(server):
+    return metric(server, "prometheus_engine_queries")
+
+
+@scenario
+def a_query_that_takes_too_long():
+    server = slow_server()
+    start = time.monotonic()
+    answer = server.get(f"/api/v1/query_range?{slow_query(timeout='300ms')}", timeout=60)
+    spent = time.monotonic() - start
+    check_equal((answer.status, answer.json()["errorType"], answer.json()["error"]),
+                (503, "timeout", "query timed out in expression evaluation"))
+    check(spent < 10, f"after {spent:.1f} s")
+    check_equal(running(server), 0)
+    alive(server)
+
+
+@scenario
+def a_client_that_leaves_cancels_its_query():
+    server = slow_server()
+    times = []
+    for _ in range(5):
+        raws = [Raw(server, 60) for _ in range(3)]
+        for raw in raws:
+            raw.send(f"GET /api/v1/query_range?{slow_query()} HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_for("the queries run", lambda: running(server) == 3)
+        time.sleep(0.3)
+        check_equal(running(server), 3, "they take long")
+        start = time.monotonic()
+        for raw in raws:
+            raw.close()
+        wait_for("the queries are gone", lambda: running(server) == 0, interval=0.005)
+        times.append(time.monotonic() - start)
+    # Asking for the number takes its time, too, where others use the machine.
+    check(min(times) < 2, "seconds until the queries were gone", times)
+    alive(server)
+
+
+@scenario
+def queries_do_not_hold_up_others():
+    server = slow_server()
+    stop, done = threading.Event(), []
+
+    def ask():
+        while not stop.is_set():
+            done.append(server.get(f"/api/v1/query_range?{slow_query(timeout='1s')}", timeout=60).status)
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for t in threads:
+        t.start()
+    wait_for("they run", lambda: running(server) >= 2)
+    for _ in range(30):
+        alive(server)
+        check_equal(remote_write(server, [({"__name__": "meanwhile"}, [(NOW, 1.0)])]).status, 204)
+    stop.set()
+    for t in threads:
+        t.join(60)
+    check(done and set(done) <= {503}, done)
+
+
+if __name__ == "__main__":
+    main()
