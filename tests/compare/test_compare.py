@@ -1,0 +1,264 @@
+#!/usr/bin/env python3
+"""Random queries, asked of Ferula and of Prometheus 3.5 over the same samples: equal answers.
+
+    tests/compare/test_compare.py [--seed N] [--count N] [--only I] [--metadata N] [--no-proof]
+
+Each query is one case; I of seed N is always the same query. A difference is made smaller and
+printed with the command that repeats it. Says what of the language was asked, and fails when
+something never was. Then the proof that the generator finds something: Prometheus 2.42, whose ranges
+and lookback include the sample at their left edge, in the place of 3.5.
+"""
+import argparse
+import collections
+import concurrent.futures
+import os
+import random
+import re
+import sys
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "e2e"))
+import answers  # noqa: E402
+import grammar  # noqa: E402
+import known  # noqa: E402
+import metadata  # noqa: E402
+import series  # noqa: E402
+import shrink  # noqa: E402
+from harness import BUILD, Skip, check, end_everything, ferula, peer, prometheus, remote_write, run_scenario, Counts  # noqa: E402
+
+SEED, COUNT, METADATA = 1, 2000, 300
+WORKERS = 3
+STEPS_MAX = 40
+DATA_SEED = 1
+RECEIVE = "--web.enable-remote-write-receiver"
+CONFIG = "global: {evaluation_interval: 1m}\n"
+
+
+# ---- requests
+
+class Case:
+    """The query of a number and how it is asked."""
+
+    def __init__(self, seed, index, utf8=True):
+        r = random.Random(f"{seed}/{index}")
+        self.index, g = index, grammar.Grammar(r, utf8)
+        self.query, self.used = g.query(), g.used
+        self.request = make_request(r, self.query)
+
+    @property
+    def ordered(self):
+        return self.query.ordered and self.request.path.endswith("query")
+
+
+def a_time(r):
+    """On the edges of samples, just beside them, and anywhere."""
+    on = series.START + r.choice([r.randrange(0, series.SECONDS + 400, 15), r.randrange(0, series.SECONDS + 1, 300), 1000, 1200, 1300, 1500])
+    return on + r.choice([0, 0, 0, 0.001, -0.001, 7.5, 14.999, r.randrange(15000) / 1000])
+
+
+def when(r, seconds):
+    if r.random() < .9:
+        return f"{seconds:.3f}".rstrip("0").rstrip(".")
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(int(seconds))) + f".{round(seconds % 1 * 1000) % 1000:03d}Z"
+
+
+def make_request(r, query):
+    params = [("query", query.text)]
+    ranged = query.shape not in ("matrix", "string") and r.random() < .5 or query.shape == "matrix" and r.random() < .05
+    if ranged:
+        start, step = a_time(r), r.choice([15, 15, 30, 60, 60, 300, 7, 61, 0.5, 13.333, 1])
+        end = start + step * r.randint(0, STEPS_MAX) + r.choice([0, 0, step / 2])
+        params += [("start", when(r, start)), ("end", when(r, end)),
+                   ("step", r.choice([f"{step:g}", f"{round(step * 1000)}ms" if step < 15 else f"{step}s"]))]
+    else:
+        params.append(("time", when(r, a_time(r))))
+    if r.random() < .06:
+        params.append(("lookback_delta", r.choice(["15s", "1m", "14.999", "10m", "1ms", "299"])))
+    if ranged and r.random() < .05:
+        params.append(("limit", r.choice(["1", "3", "0", "1000", "10"])))
+    return answers.Request(r.choice(["GET", "POST"]), "/api/v1/query_range" if ranged else "/api/v1/query", params)
+
+
+# ---- asking both
+
+class Pair:
+    """Connections of one thread to two servers."""
+
+    def __init__(self, theirs, ours):
+        self.theirs, self.ours = (answers.Server(s.host, s.port) for s in (theirs, ours))
+
+    def difference(self, request, exact=True, ordered=False):
+        return answers.difference(self.theirs.ask(request), self.ours.ask(request), exact, ordered)
+
+
+class Run:
+    def __init__(self, theirs, ours, entries):
+        self.servers, self.entries, self.local, self.lock = (theirs, ours), entries, threading.local(), threading.Lock()
+
+    def pair(self):
+        if not hasattr(self.local, "pair"):
+            self.local.pair = Pair(*self.servers)
+        return self.local.pair
+
+    def smaller(self, case, kind, accept=lambda found: True, asks=shrink.ASKS_MAX):
+        """(text, request, difference) of a smaller query with a difference of this kind."""
+        last = {}
+
+        def still(tree, request):
+            asked = request.having(query=tree.text())
+            found = self.pair().difference(asked, tree.exact and case.query.tree.exact, case.ordered)
+            if found and found.kind == kind and "unsupported: " not in found.ours and accept(found):
+                last.update(found=found, request=asked)
+                return True
+            return False
+        tree = shrink.copy(case.query.tree)
+        if not still(tree, case.request):
+            return None
+        shrink.Shrinker(still, asks).shrink(tree, case.request)
+        return last["request"].get("query"), last["request"], last["found"]
+
+    def one(self, case):
+        """None, or the difference in words."""
+        q = case.query
+        found = self.pair().difference(case.request, q.tree.exact, case.ordered)
+        waits = found and re.search(r'"unsupported: ([\w ]*)', found.ours)
+        if waits:
+            raise Skip(waits[1])
+        if not found or known.explain(self.entries, q.text, found):
+            return None
+        small = self.smaller(case, found.kind) or (q.text, case.request, found)
+        if known.explain(self.entries, small[0], small[2], minimal=True):
+            return None
+        return f"{small[0]}\n  {small[1]}\n  {small[2]}\n  as it was asked: {q.text!r}"
+
+
+def start_pair(version="prometheus", utf8=True):
+    theirs = prometheus(CONFIG, args=[RECEIVE], version=version)
+    ours = ferula(CONFIG, args=[RECEIVE])
+    for part in series.slices(series.of(DATA_SEED, utf8)):
+        for server in (theirs, ours):
+            answer = remote_write(server, part)
+            check(answer.status == 204, server.name, "refused samples:", answer.status, answer.text())
+    return theirs, ours
+
+
+def compare(options, entries):
+    run = Run(*start_pair(), entries)
+    used, sizes = {}, {"with data": 0, "empty": 0, "refused": 0}
+    indices = [options.only] if options.only is not None else range(options.count)
+
+    def one(index):
+        case = Case(options.seed, index)
+        status, text = run.pair().theirs.ask(case.request)
+        size = "refused" if status != 200 else "empty" if '"result":[]' in text else "with data"
+        with run.lock:
+            sizes[size] += 1
+            for key, n in case.used.items():
+                used[key] = used.get(key, 0) + n
+        try:
+            return index, run.one(case), None
+        except Skip as why:
+            return index, None, str(why)
+
+    printed, waiting = 0, collections.Counter()
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        for index, problem, waits in pool.map(one, indices):
+            if waits:
+                waiting[waits] += 1
+                Counts.skipped += 1
+            elif problem is None:
+                Counts.passed += 1
+            else:
+                Counts.failed += 1
+                printed += 1
+                if printed <= options.show:
+                    print(f"FAILED query {index}: {problem}\n  again: tests/compare/test_compare.py --seed {options.seed} --only {index}\n",
+                          flush=True)
+    for what, count in waiting.items():
+        print(f"skipped {count} queries that wait for: {what}")
+    print(f"queries: {sizes}")
+    if options.only is None:
+        metadata.compare(run.pair(), options.seed, options.metadata)
+        show_coverage(used, options.count)
+
+
+def show_coverage(used, count):
+    for table, items in grammar.LANGUAGE.items():
+        print(f"asked, {table}: " + ", ".join(f"{i} {used.get((table, i), 0)}" for i in items))
+    if count >= COUNT:
+        never = [f"{table} {i}" for table, items in grammar.LANGUAGE.items() for i in items if not used.get((table, i))]
+        run_scenario("the whole language was asked", lambda: check(not never, "never asked:", ", ".join(never)))
+
+
+# ---- the proof
+
+def is_left_edge(request, found):
+    """Whether theirs has, beyond ours, exactly a sample at the left edge of the range that was asked."""
+    a, b = answers.parse(found.theirs), answers.parse(found.ours)
+    if a.get("status") != "success" or b.get("status") != "success" or a["data"]["resultType"] != "matrix" or request.get("time") is None:
+        return False
+    return found.kind in ("times", "series")
+
+
+def proof(options):
+    """Prometheus 2.42 takes the sample at t - range into the range, 3.5 and Ferula do not."""
+    run = Run(*start_pair("prometheus-2.42", utf8=False), [])
+    for index in range(COUNT):
+        case = Case(options.seed, index, utf8=False)
+        if case.query.shape == "broken text" or not all(s.running() for s in run.servers):
+            continue
+        found = run.pair().difference(case.request, case.query.tree.exact)
+        if found is None or found.kind not in ("values", "times", "series"):
+            continue
+        small = run.smaller(case, found.kind, asks=150)
+        text = left_edge(run.pair(), small[1]) if small else None
+        if text:
+            print(f"the closed left edge of Prometheus 2.42 is found by query {index}: {text}")
+            return
+    check(False, f"not found within {COUNT} queries")
+
+
+def left_edge(pair, request):
+    """In words, if the query's difference is that the other counts a sample at the edge; else None."""
+    edge = metadata.edge_of(request)
+    if edge is None:
+        return None
+    raw, at = edge
+    theirs, ours = (answers.parse(s.ask(raw)[1]) for s in (pair.theirs, pair.ours))
+    if theirs.get("status") != "success" or ours.get("status") != "success":
+        return None
+    more = {str(t) for row in theirs["data"]["result"] for t, _ in row["values"]} - \
+           {str(t) for row in ours["data"]["result"] for t, _ in row["values"]}
+    return f"{request.get('query')}: {raw.get('query')} at {raw.get('time')} has the sample at {at}" if more == {at} else None
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--seed", type=int, default=SEED)
+    options.add_argument("--count", type=int, default=COUNT)
+    options.add_argument("--metadata", type=int, default=METADATA)
+    options.add_argument("--only", type=int)
+    options.add_argument("--show", type=int, default=25, help="how many differences to print")
+    options.add_argument("--no-proof", action="store_true")
+    options = options.parse_args()
+    start = time.monotonic()
+    try:
+        peer("prometheus")
+        compare(options, known.load())
+        end_everything()
+        if options.only is None and not options.no_proof:
+            run_scenario("the generator finds the closed left edge", proof, options)
+    except Skip as why:
+        print(f"skipped: {why}")
+        Counts.skipped += 1
+    finally:
+        end_everything()
+    print(f"{time.monotonic() - start:.1f} s")
+    print(f"{Counts.passed} passed, {Counts.failed} failed, {Counts.skipped} skipped", flush=True)
+    sys.exit(1 if Counts.failed else 0)
+
+
+if __name__ == "__main__":
+    main()
