@@ -139,7 +139,8 @@ static err count_value(struct query *q, struct grouped *g, struct labels_builder
     const size_t n = number_format_f(v, text);
     labels_builder_reset(b);
     labels_builder_load(b, g->map.keys[group]);
-    labels_builder_set(b, name, str_make(text, n));
+    if (name.n) // otherwise the grouping takes the label away again
+        labels_builder_set(b, name, str_make(text, n));
     struct buf key = {0};
     labels_builder_encode(b, &key);
     bool is_new;
@@ -170,7 +171,19 @@ static err count_all_values(struct query *q, struct grouped *g, struct labels_bu
     return ERR_OK;
 }
 
-static err count_values(struct query *q, struct grouped *g, struct str name, struct vec *out)
+// The label is set before the groups are made: one that without() names goes again.
+static bool is_grouped_away(const struct promql_expr *e, struct str name)
+{
+    if (!e->aggregate.without)
+        return false;
+    for (size_t i = 0; i < e->aggregate.grouping_count; i++)
+        if (str_eq(e->aggregate.grouping[i], name))
+            return true;
+    return str_eq(name, LABEL_NAME);
+}
+
+static err count_values(struct query *q, const struct promql_expr *e, struct grouped *g,
+                        struct str name, struct vec *out)
 {
     if (!name_is_utf8(name)) {
         struct buf quoted = {0};
@@ -180,6 +193,8 @@ static err count_values(struct query *q, struct grouped *g, struct str name, str
         return ERR_INVALID;
     }
     struct labels_builder b = {0};
+    if (is_grouped_away(e, name))
+        name = (struct str){0};
     const err code = count_all_values(q, g, &b, name, out);
     labels_builder_deinit(&b);
     return code;
@@ -212,7 +227,7 @@ err eval_aggregation(struct query *q, const struct plan_node *node, struct vec *
         TRY(aggregation_choose(q, e, &g, out));
         break;
     case PROMQL_COUNT_VALUES:
-        TRY(count_values(q, &g, eval_string(node->args[1]), out));
+        TRY(count_values(q, e, &g, eval_string(node->args[1]), out));
         break;
     case PROMQL_AVG:
     case PROMQL_COUNT:

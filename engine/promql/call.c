@@ -218,13 +218,18 @@ static err by_date(struct query *q, const struct plan_node *node, struct vec *ou
 }
 
 // Go's math.Max and math.Min: NaN wins.
+// As Go has them: what no number exceeds wins over NaN.
 static double greater_of(double a, double b)
 {
+    if (a == INFINITY || b == INFINITY)
+        return INFINITY;
     return isnan(a) || isnan(b) ? NAN : a > b ? a : b;
 }
 
 static double less_of(double a, double b)
 {
+    if (a == -INFINITY || b == -INFINITY)
+        return -INFINITY;
     return isnan(a) || isnan(b) ? NAN : a < b ? a : b;
 }
 
@@ -319,11 +324,7 @@ err eval_absent(struct query *q, const struct plan_node *node, const struct prom
 
 static err bad_name(struct query *q, const char *function, const char *which, struct str name)
 {
-    struct buf quoted = {0};
-    buf_put_quoted(&quoted, name);
-    err_format(q->e, "invalid %s label name in %s(): %.*s", which, function,
-               STR_ARG(buf_str(&quoted)));
-    buf_deinit(&quoted);
+    err_format(q->e, "invalid %s label name in %s(): %.*s", which, function, STR_ARG(name));
     return ERR_INVALID;
 }
 
@@ -357,23 +358,33 @@ static err replace_all(struct query *q, const struct plan_node *node, const stru
     return vec_merge_equal(q, out, node->steps.n);
 }
 
+// Of the texts that label_replace and label_join are given, before what they are applied to is
+// looked at.
+err call_check_labels(struct query *q, const struct promql_expr *e)
+{
+    struct promql_expr *const *args = e->call.args;
+    const struct str dst = expr_bare(args[1])->string;
+    if (e->call.function->id == PROMQL_FN_LABEL_REPLACE) {
+        const struct str pattern = expr_bare(args[4])->string;
+        struct regex *r;
+        if (regex_create(pattern, REGEX_ANCHORED, &r, NULL))
+            return err_set(q->e, ERR_INVALID, "invalid regular expression in label_replace(): %.*s",
+                           STR_ARG(pattern));
+        regex_destroy(r);
+        return name_is_utf8(dst) ? ERR_OK : bad_name(q, "label_replace", "destination", dst);
+    }
+    for (size_t i = 3; i < e->call.args_count; i++)
+        if (!name_is_utf8(expr_bare(args[i])->string))
+            return bad_name(q, "label_join", "source", expr_bare(args[i])->string);
+    return name_is_utf8(dst) ? ERR_OK : bad_name(q, "label_join", "destination", dst);
+}
+
 static err label_replace(struct query *q, const struct plan_node *node, struct vec *out)
 {
-    const struct str dst = eval_string(node->args[1]), pattern = eval_string(node->args[4]);
     struct regex *r = NULL;
-    struct errmsg why = {0};
-    if (regex_create(pattern, REGEX_ANCHORED, &r, &why)) {
-        struct buf quoted = {0};
-        buf_put_quoted(&quoted, pattern);
-        err_format(q->e, "invalid regular expression in label_replace(): %.*s", STR_ARG(pattern));
-        buf_deinit(&quoted);
-        return ERR_INVALID;
-    }
-    err code = name_is_utf8(dst) ? ERR_OK : bad_name(q, "label_replace", "destination", dst);
-    if (!code)
-        *out = node_vec(node->args[0]);
-    if (!code)
-        code = replace_all(q, node, r, out);
+    TRY(regex_create(eval_string(node->args[4]), REGEX_ANCHORED, &r, NULL));
+    *out = node_vec(node->args[0]);
+    const err code = replace_all(q, node, r, out);
     regex_destroy(r);
     return code;
 }
@@ -381,11 +392,6 @@ static err label_replace(struct query *q, const struct plan_node *node, struct v
 static err label_join(struct query *q, const struct plan_node *node, struct vec *out)
 {
     const struct str dst = eval_string(node->args[1]), separator = eval_string(node->args[2]);
-    if (!name_is_utf8(dst))
-        return bad_name(q, "label_join", "destination", dst);
-    for (size_t i = 3; i < node->args_count; i++)
-        if (!name_is_utf8(eval_string(node->args[i])))
-            return bad_name(q, "label_join", "source", eval_string(node->args[i]));
     *out = node_vec(node->args[0]);
     struct labels_builder b = {0};
     struct buf value = {0};

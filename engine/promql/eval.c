@@ -58,13 +58,12 @@ static err samples_of(struct query *q, const struct steps *inner, const int64_t 
 static err over_subquery(struct query *q, const struct plan_node *node,
                          const struct range_function *f, const double *param, struct vec *out)
 {
-    const struct steps *inner = &node->args[0]->steps;
-    struct steps grid = *inner;
+    if (node->is_empty)
+        return ERR_OK;
+    struct steps grid = node->args[0]->steps;
     if (node->args[0]->spread)
         grid.n = node->args[0]->spread;
-    struct vec in = {0};
-    if (!node->is_empty)
-        in = node_vec(node->args[0]);
+    const struct vec in = node_vec(node->args[0]);
     int64_t *times = arena_array(q->a, grid.n, int64_t);
     if (!times)
         return query_too_many_samples(q->e);
@@ -84,7 +83,7 @@ static err over_subquery(struct query *q, const struct plan_node *node,
         TRY(range_run(f, w, c.v, param, &made, q->e));
     }
     vec_drop_empty(out, node->steps.n);
-    if (f->keeps_name)
+    if (f->keeps_name || node->expr->call.function->id == PROMQL_FN_ABSENT_OVER_TIME)
         return ERR_OK;
     for (size_t i = 0; i < out->n && f->counts; i++) {
         const struct str name = labels_value(out->series[i].labels, LABEL_NAME);

@@ -59,11 +59,12 @@ static err result_subquery(struct query *q, const struct plan_node *root)
 {
     q->out->kind = QUERY_MATRIX;
     struct vec v = {0};
-    if (!root->is_empty)
+    if (!root->is_empty) {
         v = node_vec(root->args[0]);
-    q->steps = root->args[0]->steps;
-    if (root->args[0]->spread)
-        q->steps.n = root->args[0]->spread;
+        q->steps = root->args[0]->steps;
+        if (root->args[0]->spread)
+            q->steps.n = root->args[0]->spread;
+    }
     q->out->steps = q->steps;
     return take_vec(q, &v, false);
 }

@@ -132,8 +132,11 @@ err parse_string(struct parser *p, struct str *out)
     return ERR_OK;
 }
 
+// As Prometheus's grammar lists them: without is not among them.
 static bool is_label(enum token_kind kind)
 {
+    if (kind == TOKEN_WITHOUT)
+        return false;
     return kind == TOKEN_IDENTIFIER || kind == TOKEN_METRIC_IDENTIFIER || kind == TOKEN_AND ||
            kind == TOKEN_OR || kind == TOKEN_UNLESS || kind == TOKEN_ATAN2 || kind >= TOKEN_AVG;
 }

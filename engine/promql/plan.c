@@ -204,7 +204,9 @@ static err plan_subquery(struct query *q, struct plan_node *node, const struct p
     if (inner.start_ms <= after)
         inner.start_ms += step_ms;
     node->is_empty = inner.start_ms > end;
-    inner.n = node->is_empty ? 1 : (size_t)((end - inner.start_ms) / step_ms) + 1;
+    if (node->is_empty) // what is never evaluated has no errors and no notes
+        return ERR_OK;
+    inner.n = (size_t)((end - inner.start_ms) / step_ms) + 1;
     if (inner.n > STEPS_MAX)
         return query_too_many_samples(q->e);
     plan_later(q, e->subquery.expr, place + 1, &inner, &node->args[0]);
@@ -231,7 +233,8 @@ static err plan_range_function(struct query *q, struct plan_node *node,
     TRY(matrix_range(q, arg, &range_ms));
     TRY(plan_selector(q, node, arg->matrix.vector, FRAGMENT_FUNCTION, range_ms));
     node->fragment->function = f;
-    node->fragment->drops_name = !f->keeps_name;
+    node->fragment->drops_name =
+        !f->keeps_name && e->call.function->id != PROMQL_FN_ABSENT_OVER_TIME;
     node->fragment->wants_counters = f->counts;
     return ERR_OK;
 }
@@ -260,6 +263,8 @@ static err plan_call(struct query *q, struct plan_node *node)
         range_function_find(id == PROMQL_FN_ABSENT_OVER_TIME ? PROMQL_FN_PRESENT_OVER_TIME : id);
     if (f)
         return plan_range_function(q, node, f);
+    if (id == PROMQL_FN_LABEL_REPLACE || id == PROMQL_FN_LABEL_JOIN)
+        TRY(call_check_labels(q, e));
     for (size_t i = 0; i < e->call.args_count; i++)
         if (e->call.args[i]->type == PROMQL_TYPE_MATRIX)
             return query_unsupported_function(q, e);

@@ -314,11 +314,12 @@ bool api_matchers(struct api *api, bool with_name)
             return false;
         }
         api->selectors_count++;
-        if (!has_bound(q->expr)) {
+    }
+    for (size_t i = 0; i < api->selectors_count; i++)
+        if (!has_bound(api->selectors[i].expr)) {
             bad_matcher(api, with_name, "match[] must contain at least one non-empty matcher");
             return false;
         }
-    }
     return true;
 }
 
@@ -351,14 +352,21 @@ void api_put_sample(struct json *json, int64_t ms, double v)
     buf_put_str(out, STR("\"]"));
 }
 
+void api_put_float_time(struct json *json, int64_t ms)
+{
+    json_raw(json, (struct str){0});
+    json->out->n += number_format_f((double)ms / 1000, buf_reserve(json->out, NUMBER_TEXT_MAX));
+}
+
 void api_put_scalar(struct json *json, int64_t ms, double v)
 {
     struct buf *out = json->out;
-    json_raw(json, STR("["));
-    put_time(out, ms);
+    json_array_begin(json);
+    api_put_float_time(json, ms);
     buf_put_str(out, STR(",\""));
     out->n += number_format_f(v, buf_reserve(out, NUMBER_TEXT_MAX));
-    buf_put_str(out, STR("\"]"));
+    buf_put_str(out, STR("\""));
+    json_array_end(json);
 }
 
 void api_put_labels(struct json *json, struct str labels)

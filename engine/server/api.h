@@ -70,7 +70,9 @@ bool api_parse_time(struct str text, int64_t *out_ms);
 // Seconds with up to three decimals, a number: 1435781451.781
 void api_put_time(struct json *json, int64_t ms);
 void api_put_sample(struct json *json, int64_t ms, double v); // [1435781451.781,"1"]
-void api_put_scalar(struct json *json, int64_t ms, double v); // the same, never with an exponent
+// The same as scalars and strings have it, without trailing zeros: 1435781451.5
+void api_put_float_time(struct json *json, int64_t ms);
+void api_put_scalar(struct json *json, int64_t ms, double v); // never with an exponent
 void api_put_labels(struct json *json, struct str labels);    // {"__name__":"up",...}
 // RFC 3339 in UTC with nanoseconds as needed: 2026-11-22T15:00:00.123Z
 void api_put_date(struct json *json, int64_t ms);

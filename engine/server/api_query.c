@@ -103,7 +103,7 @@ static void put_value(struct api *api, const struct query_result *r)
         return;
     case QUERY_STRING:
         json_array_begin(&api->json);
-        api_put_time(&api->json, r->steps.start_ms);
+        api_put_float_time(&api->json, r->steps.start_ms);
         json_str(&api->json, r->string);
         json_array_end(&api->json);
         return;

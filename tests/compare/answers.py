@@ -85,10 +85,9 @@ def in_order(notes):
 
 
 def masked(error):
-    """Which two of several equal series are named depends on the order of storage."""
-    if error.startswith("found duplicate series for the match group"):
-        return re.sub(r" (on the (?:left|right) hand-side of the operation): \[.*\];", r" \1: [...];", error, flags=re.S)
-    return error
+    """Which of several groups with equal series is named, and which two of those, depends on the order of storage."""
+    return re.sub(r"^(found duplicate series for the match group) .* (on the (?:left|right) hand-side of the operation): \[.*\];",
+                  r"\1 {...} \2: [...];", error, flags=re.S)
 
 
 def difference(theirs, ours, exact=True, ordered=False):
@@ -96,7 +95,15 @@ def difference(theirs, ours, exact=True, ordered=False):
     if theirs == ours:
         return None
     made = compare(theirs, ours, exact, ordered)
-    return Difference(made[0], theirs[1], ours[1], made[1]) if made else None
+    return Difference(made[0], plain(theirs[1]), plain(ours[1]), made[1]) if made else None
+
+
+def plain(text):
+    """A body without JSON's escapes; an error's text where it is one."""
+    value = parse(text)
+    if isinstance(value, dict) and "error" in value:
+        return value["error"]
+    return text if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def compare(theirs, ours, exact, ordered):

@@ -267,8 +267,9 @@ class Grammar:
         inner = self.vector(depth - 1, exact)
         step = self.r.choice(STEPS) if kind == "subquery with step" else ""
         colon = self.r.choice([":", " : "]) if self.often(.1) else ":"
-        return Node("matrix", Node("plain", "(", inner, ")"), "[", self.r.choice(WINDOWS), colon, step, "]", self.modifier(),
-                    exact=inner.exact)
+        # Where its first step is the query's, Prometheus looks past an @ inside by what stands outside.
+        modifier = "" if "@" in inner.text() else self.modifier()
+        return Node("matrix", Node("plain", "(", inner, ")"), "[", self.r.choice(WINDOWS), colon, step, "]", modifier, exact=inner.exact)
 
     # ---- scalars
 
@@ -344,6 +345,8 @@ class Grammar:
     def aggregation(self, depth, exact):
         name = self.pick("aggregation", [a for a in AGGREGATIONS if not exact or a in ("min", "max", "count", "group")])
         inner = self.vector(depth, exact or name not in ("min", "max", "count", "group"))
+        if name.startswith("std") and "time" in inner.text():
+            name = "max"  # of large numbers close together the deviation has few digits
         before, after = self.grouping()
         keeps = inner.exact if name in ("min", "max") else name in ("count", "group")
         return Node("vector", self.word(name), before, "(", self.argument(inner), ")", after, exact=keeps)
@@ -359,7 +362,7 @@ class Grammar:
             inner, parameter = self.vector(depth, True), self.scalar(depth if self.often(.3) else 0, True)
         else:
             inner = self.vector(min(depth, 1), True)
-            parameter = Node("string", self.string(self.r.choice(["v", "job", "value", "label.x", "", "1x", "__name__"])))
+            parameter = self.text("v", "job", "value", "label.x", "", "1x", "__name__")
         return Node("vector", self.word(name), before, "(", self.argument(parameter), ",", self.space(), self.argument(inner), ")", after)
 
     def without_equals(self):
@@ -370,7 +373,7 @@ class Grammar:
         window = self.matrix(0, True, series.DISTINCT)
         if roll < .7:
             return self.call(self.r.choice(["avg_over_time", "sum_over_time"]), window)
-        return Node("vector", self.instant(series.DISTINCT), " * ", self.number())
+        return Node("vector", self.instant(series.DISTINCT), " * ", self.r.choice(["2", "-0.5", "1e3", "0x1F"]))
 
     def math(self, depth, exact):
         name = self.r.choice(EXACT_MATH + (INEXACT_MATH if not exact else []) + CALENDAR + ["round", "clamp", "clamp_min", "clamp_max"])
@@ -385,7 +388,8 @@ class Grammar:
         return self.call(name, inner, exact=inner.exact and name not in INEXACT_MATH)
 
     def text(self, *values):
-        return Node("string", self.string(self.r.choice(values)))
+        text = self.string(self.r.choice(values))
+        return Node("string", Node("opt", f"({text})", bare=text) if self.often(.05) else text)
 
     def labelled(self, depth, exact):
         inner = self.vector(depth, exact)
@@ -501,7 +505,7 @@ class Grammar:
 
     def query(self):
         shape = self.use("shape", self.r.choices(SHAPES, [78, 4, 1, 7, 10])[0])
-        depth = self.r.choice([0, 1, 1, 2, 2, 3, 4])
+        depth = self.r.choice([0, 1, 1, 2, 2, 3, 3, 4, 5])
         if shape == "scalar":
             return Query(self.scalar(depth), shape)
         if shape == "string":
@@ -509,14 +513,15 @@ class Grammar:
         if shape == "matrix":
             return Query(self.matrix(depth), shape)
         if shape == "broken text":
-            return Query(self.broken(self.vector(depth).text()), shape)
+            whole = self.vector(depth)
+            return Query(self.broken(whole.text(), whole.exact), shape)
         if self.often(.04):
             name = self.r.choice(["sort", "sort_desc", "topk", "bottomk"])
             return Query(self.call(name, self.without_equals()) if name[:4] == "sort" else
                          Node("vector", self.use("aggregation", name), "(3, ", self.without_equals(), ")"), shape, True)
         return Query(self.vector(depth), shape)
 
-    def broken(self, text):
+    def broken(self, text, exact=True):
         """Some tokens of a query lost, doubled, exchanged or foreign."""
         tokens = [t for t in _tokens(text)]
         for _ in range(self.r.choice([1, 1, 1, 2, 3])):
@@ -534,7 +539,7 @@ class Grammar:
                 tokens[at:at + 1] = [self.r.choice(TOKENS)]
             else:
                 tokens = tokens[:at]
-        return Node("list", *tokens)
+        return Node("list", *tokens, exact=exact)
 
 
 def _tokens(text):

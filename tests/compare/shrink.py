@@ -78,7 +78,8 @@ def changes(node):
             if len(plain) < size:
                 yield [plain]
         for below in node.below():
-            if (below.kind == node.kind or {below.kind, node.kind} <= {"vector", "scalar"}) and len(below.text()) < size:
+            alike = below.kind == node.kind or {below.kind, node.kind} <= {"vector", "scalar"}
+            if alike and below.exact >= node.exact and len(below.text()) < size:
                 yield [below]
 
 

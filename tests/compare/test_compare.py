@@ -14,6 +14,7 @@ import concurrent.futures
 import os
 import random
 import re
+import signal
 import sys
 import threading
 import time
@@ -109,7 +110,7 @@ class Run:
         def still(tree, request):
             asked = request.having(query=tree.text())
             found = self.pair().difference(asked, tree.exact and case.query.tree.exact, case.ordered)
-            if found and found.kind == kind and "unsupported: " not in found.ours and accept(found):
+            if found and found.kind == kind and not found.ours.startswith("unsupported: ") and accept(found):
                 last.update(found=found, request=asked)
                 return True
             return False
@@ -123,7 +124,7 @@ class Run:
         """None, or the difference in words."""
         q = case.query
         found = self.pair().difference(case.request, q.tree.exact, case.ordered)
-        waits = found and re.search(r'"unsupported: ([\w ]*)', found.ours)
+        waits = found and re.match(r"unsupported: ([\w ]*)", found.ours)
         if waits:
             raise Skip(waits[1])
         if not found or known.explain(self.entries, q.text, found):
@@ -180,7 +181,7 @@ def compare(options, entries):
         print(f"skipped {count} queries that wait for: {what}")
     print(f"queries: {sizes}")
     if options.only is None:
-        metadata.compare(run.pair(), options.seed, options.metadata)
+        metadata.compare(run.pair(), options.seed, options.metadata, entries)
         show_coverage(used, options.count)
 
 
@@ -194,12 +195,20 @@ def show_coverage(used, count):
 
 # ---- the proof
 
-def is_left_edge(request, found):
-    """Whether theirs has, beyond ours, exactly a sample at the left edge of the range that was asked."""
-    a, b = answers.parse(found.theirs), answers.parse(found.ours)
-    if a.get("status") != "success" or b.get("status") != "success" or a["data"]["resultType"] != "matrix" or request.get("time") is None:
-        return False
-    return found.kind in ("times", "series")
+EDGE = re.compile(r"(?:\w+ ?\()?([a-z_:0-9]+)(?:\[(\d+)(ms|s|m|h)?\])?\)?")
+UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, None: 1}
+
+
+def edge_of(request):
+    """(request for the samples that a smallest query looks at, the time of their left edge as it is written), or None."""
+    parts = EDGE.fullmatch(request.get("query"))
+    if not parts or request.get("start") != request.get("end"):
+        return None
+    window = int(parts[2]) * UNITS[parts[3]] if parts[2] else 300
+    at = shrink.seconds(request.get("time") or request.get("start"))
+    edge = f"{at - window:.3f}"
+    raw = answers.Request("GET", "/api/v1/query", [("query", f"{parts[1]}[{round(window * 1000)}ms]"), ("time", f"{at:.3f}")])
+    return raw, edge[:-4] if edge.endswith(".000") else edge
 
 
 def proof(options):
@@ -222,7 +231,7 @@ def proof(options):
 
 def left_edge(pair, request):
     """In words, if the query's difference is that the other counts a sample at the edge; else None."""
-    edge = metadata.edge_of(request)
+    edge = edge_of(request)
     if edge is None:
         return None
     raw, at = edge
@@ -242,10 +251,14 @@ def main():
     options.add_argument("--only", type=int)
     options.add_argument("--show", type=int, default=25, help="how many differences to print")
     options.add_argument("--no-proof", action="store_true")
+    options.add_argument("--serve", action="store_true", help="only start both with the samples, until interrupted")
     options = options.parse_args()
     start = time.monotonic()
     try:
         peer("prometheus")
+        if options.serve:
+            print(*(s.base for s in start_pair()), flush=True)
+            signal.pause()
         compare(options, known.load())
         end_everything()
         if options.only is None and not options.no_proof:

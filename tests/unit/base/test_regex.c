@@ -47,6 +47,7 @@ static const struct {
     {"\\C", "error parsing regexp: invalid escape sequence: `\\C`"},
     {"a{2000}", "error parsing regexp: invalid repeat count: `{2000}`"},
     {"[b-a]", "error parsing regexp: invalid character class range: `b-a`"},
+    {"a\xc3\xbc\xff.b", "error parsing regexp: invalid UTF-8: `\xff.b)$`"},
     {"(?z)", "error parsing regexp: invalid or unsupported Perl syntax: `(?z`"},
 };
 
