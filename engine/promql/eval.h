@@ -127,13 +127,12 @@ err vec_sort_by_labels(struct query *q, struct vec *v);
 
 // binary.c, aggregation.c, call.c
 err eval_binary(struct query *q, const struct plan_node *node, struct vec *out);
-void eval_scalar_binary(const struct plan_node *node,
-                        double *l); // l: the left side, then the result
+void eval_scalar_binary(const struct plan_node *node, double *l); // l: left side, then result
 err eval_aggregation(struct query *q, const struct plan_node *node, struct vec *out);
 err eval_call(struct query *q, const struct plan_node *node, struct vec *out);
 err eval_scalar_call(struct query *q, const struct plan_node *node, double **out);
 bool call_has_range(const struct promql_expr *e); // a range function's
-err call_check_labels(struct query *q, const struct promql_expr *e); // label_replace's, label_join's
+err call_check_labels(struct query *q, const struct promql_expr *e); // of label_*: their texts
 // What absent() makes of *v: at steps where no series is, one with the labels that of, if it is a
 // selector, asks for.
 err eval_absent(struct query *q, const struct plan_node *node, const struct promql_expr *of,
