@@ -152,7 +152,7 @@ void json_bool(struct json *j, bool v)
     buf_put_str(j->out, v ? STR("true") : STR("false"));
 }
 
-void json_null(struct json *j)
+void json_null_value(struct json *j)
 {
     separate(j);
     buf_put_str(j->out, STR("null"));

@@ -30,3 +30,31 @@ static struct str variable(void *arg, struct str name)
 }
 
 const struct prom_config_source config_files = {NULL, read_file, list_folder, variable};
+
+err config_files_http_client(const char *path, struct arena *a, struct http_client_config *out,
+                             struct errmsg *e)
+{
+    struct buf text = {0};
+    struct arena nodes;
+    arena_init(&nodes, 0);
+    struct config_load load = {0};
+    struct yaml_decoder d = {.arena = a, .user = &load, .e = e, .file = str_from_c(path)};
+    const struct yaml_node *root = NULL;
+    err code = path_read(path, CONFIG_FILE_MAX, &text, e);
+    if (!code)
+        code = yaml_parse(&nodes, buf_str(&text), &root, e);
+    http_client_config_init(out);
+    if (!code && root)
+        code = yaml_decode(&d, root, &http_client_config_type, out);
+    if (!code && root)
+        code = http_client_config_check(&d, root, out);
+    if (!code && d.unsupported_n)
+        code = err_set(e, ERR_INVALID, "line %u: %.*s is not supported by this version",
+                       d.unsupported[0].line, STR_ARG(d.unsupported[0].what));
+    if (!code)
+        http_client_config_set_dir(out, a, config_dir(a, str_from_c(path)));
+    yaml_decoder_deinit(&d);
+    arena_deinit(&nodes);
+    buf_deinit(&text);
+    return code;
+}

@@ -9,4 +9,9 @@ enum { CONFIG_FILE_MAX = 64 << 20 }; // bytes of one file
 // For prom_config_load, which then suspends while it reads.
 extern const struct prom_config_source config_files;
 
+// A file that is one http_client_config, as --http.config.file of tools names it. What this version
+// cannot do is an error. Texts are in the arena. Suspends.
+err config_files_http_client(const char *path, struct arena *a, struct http_client_config *out,
+                             struct errmsg *e);
+
 #endif

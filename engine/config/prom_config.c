@@ -361,7 +361,8 @@ static err load_main(struct loader *l, struct errmsg *e)
     set_dir(c, config_dir(&c->arena, c->path));
     for (size_t i = 0; i < c->scrape_configs.n; i++)
         push_job(l, &c->scrape_configs.items[i]);
-    TRY(add_scrape_files(l, e));
+    if (!l->options->main_file_only)
+        TRY(add_scrape_files(l, e));
     if (l->options->web_config_file.n)
         note_web_config(l);
     if (l->d.unsupported_n && !l->options->ignore_unsupported)

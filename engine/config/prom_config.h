@@ -93,6 +93,7 @@ struct prom_config_options {
     bool ignore_unsupported; // what is not built becomes a warning instead of an error
     bool protobuf_first;     // a feature flag: the default of scrape_protocols begins with protobuf
     struct str web_config_file; // one with content, which is not supported; empty: none
+    bool main_file_only;     // files of scrape_config_files are not read
 };
 
 // Reads the file at path and what it includes. Errors as Prometheus's, with a line: "parsing YAML

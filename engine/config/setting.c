@@ -280,7 +280,7 @@ err settings_parse(struct settings *s, const struct setting *rows, size_t n, int
     s->is_malformed = false;
     for (size_t i = 0; i < n; i++)
         if ((rows[i].traits & SETTING_REQUIRED) && !s->given[i])
-            return err_set(e, ERR_INVALID, "required flag --%s not provided", rows[i].name);
+            return err_set(e, ERR_INVALID, "required flag(s) '--%s' not provided", rows[i].name);
     memset(s->given, 0, sizeof s->given);
     return walk(s, argc, argv, true, e);
 }

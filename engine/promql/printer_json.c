@@ -75,7 +75,7 @@ static void put_fill(char before, const char *key, bool has, double value, struc
     if (has && isfinite(value))
         json_double(&j, value);
     else
-        json_null(&j);
+        json_null_value(&j);
 }
 
 static void put_matching(const struct promql_matching *m, struct buf *out)

@@ -171,7 +171,7 @@ static void answer_targets(struct api *api, const struct row *rows, size_t n, un
         put_dropped_counts(api, rows, n);
     } else {
         json_key(&api->json, "droppedTargetCounts");
-        json_null(&api->json);
+        json_null_value(&api->json);
     }
     json_object_end(&api->json);
     api_end(api);

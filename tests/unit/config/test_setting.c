@@ -145,7 +145,7 @@ Test(setting, what_was_given)
     struct errmsg e = {0};
     const char *const none[] = {"p"};
     cr_assert_neq(settings_parse(&s, all, n, 1, none, &e), ERR_OK);
-    cr_assert_str_eq(e.text, "required flag --config.file not provided");
+    cr_assert_str_eq(e.text, "required flag(s) '--config.file' not provided");
     const char *const some[] = {"p", "one", "--config.file", "x", "--compression=zstd", "--", "-y"};
     cr_assert_eq(settings_parse(&s, all, n, 7, some, &e), ERR_OK);
     cr_assert(settings_is_given(&s, STR("compression")));

@@ -14,7 +14,7 @@ Test(json_write, values)
     json_i64(&j, -5);
     json_u64(&j, UINT64_MAX);
     json_bool(&j, true);
-    json_null(&j);
+    json_null_value(&j);
     json_double(&j, 1.5);
     json_double(&j, 1e-7);
     json_double(&j, 1e21);

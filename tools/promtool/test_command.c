@@ -1,14 +1,14 @@
-// ferula-promtool: `test promql FILE...` runs scripts in Prometheus's PromQL test language over the
-// product's own database, in memory.
+// test promql: scripts in Prometheus's PromQL test language over the product's own database, in
+// memory.
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "engine/base/bits.h"
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
 #include "engine/tsdb/tsdb.h"
 #include "tools/promql_scripts.h"
+#include "tools/promtool/promtool.h"
 
 struct memory {
     struct tsdb *db;
@@ -68,7 +68,7 @@ static err append(void *self, struct str labels, const struct column *samples, s
     return result;
 }
 
-static int test_promql(char **paths, size_t n)
+int test_promql(const struct promtool *p)
 {
     struct memory m = {0};
     const struct test_script_storage storage = {
@@ -77,15 +77,12 @@ static int test_promql(char **paths, size_t n)
         .clear = clear,
         .append = append,
     };
-    const int code = promql_scripts(&storage, paths, n);
+    char **const paths = mem_alloc_array(p->args.n, sizeof *paths);
+    for (size_t i = 0; i < p->args.n; i++)
+        paths[i] =
+            (char *)(uintptr_t)p->args.items[i].p; // words of the command line: they end in NUL
+    const int code = promql_scripts(&storage, paths, p->args.n);
+    mem_free(paths);
     close_memory(&m);
     return code;
-}
-
-int main(int argc, char **argv)
-{
-    if (argc >= 4 && !strcmp(argv[1], "test") && !strcmp(argv[2], "promql"))
-        return test_promql(argv + 3, (size_t)argc - 3);
-    fprintf(stderr, "usage: ferula-promtool test promql FILE...\n");
-    return 2;
 }
