@@ -32,6 +32,7 @@ PEER_PROGRAMS = {
     "prometheus": "forky/usr/bin/prometheus",
     "prometheus-2.42": "bookworm/usr/bin/prometheus",
     "promtool": "bookworm/usr/bin/promtool",
+    "promtool-3.5": "forky/usr/bin/promtool",
     "vmagent": "forky/usr/bin/vmagent",
     "node_exporter": "forky/usr/bin/prometheus-node-exporter",
 }
@@ -386,8 +387,8 @@ class Raw:
 # ---- fake targets
 
 class Request:
-    def __init__(self, method, target, headers, connection, number, on_connection):
-        self.method, self.headers = method, headers
+    def __init__(self, method, target, headers, connection, number, on_connection, body=b""):
+        self.method, self.headers, self.body = method, headers, body
         self.path, _, self.query = target.partition("?")
         self.connection = connection  # number of the connection
         self.number = number  # of requests to this path, from 1
@@ -487,10 +488,9 @@ class FakeTarget:
             while line := file.readline():
                 method, target, _ = line.decode("latin-1").split(" ", 2)
                 headers = http.client.parse_headers(file)
-                if headers.get("Content-Length"):
-                    file.read(int(headers["Content-Length"]))
+                body = file.read(int(headers.get("Content-Length") or 0))
                 served += 1
-                if not self._answer(s, method, target, headers, number, served):
+                if not self._answer(s, method, target, headers, number, served, body):
                     break
         except (OSError, ValueError, ssl.SSLError, http.client.HTTPException):
             pass
@@ -499,11 +499,11 @@ class FakeTarget:
                 self.open.discard(s)
             s.close()
 
-    def _answer(self, s, method, target, headers, connection, served):
+    def _answer(self, s, method, target, headers, connection, served, body):
         with self.lock:
             path = target.partition("?")[0]
             self.counts[path] = self.counts.get(path, 0) + 1
-            request = Request(method, target, headers, connection, self.counts[path], served)
+            request = Request(method, target, headers, connection, self.counts[path], served, body)
             self.requests.append(request)
         handler = self.handlers.get(request.path, self.default)
         reply = handler(request) if handler else Reply("404 page not found\n", 404)

@@ -122,14 +122,30 @@ static err count_rule_files(const struct prom_config *c, struct arena *a, size_t
 static err check_content(struct checking *c, const struct prom_config *config, size_t *out_rules,
                          struct errmsg *e)
 {
-    if (c->p->syntax_only)
-        return ERR_OK;
-    TRY(count_rule_files(config, &c->arena, out_rules, e));
+    if (!c->p->syntax_only)
+        TRY(count_rule_files(config, &c->arena, out_rules, e));
     for (size_t i = 0; i < config->jobs_n; i++) {
-        TRY(check_http_files(&config->jobs[i]->http, &c->arena, e));
+        if (!c->p->syntax_only)
+            TRY(check_http_files(&config->jobs[i]->http, &c->arena, e));
         TRY(check_targets(config->jobs[i], &c->arena, e));
     }
     return ERR_OK;
+}
+
+// The file alone, then, unless its syntax is all that counts, with those it names. Suspends.
+static err load(const struct checking *c, const char *path, struct prom_config **out,
+                struct errmsg *e)
+{
+    struct prom_config_options options = {
+        .agent = c->p->agent, .main_file_only = true, .ignore_unsupported = true};
+    TRY(prom_config_load(path, &config_files, &options, out, e));
+    if (c->p->syntax_only || !(*out)->scrape_config_files.n)
+        return ERR_OK;
+    prom_config_unref(*out);
+    *out = NULL;
+    options.main_file_only = false;
+    const err code = prom_config_load(path, &config_files, &options, out, e);
+    return code ? err_wrap(e, code, "error loading scrape configs") : ERR_OK;
 }
 
 static void lint_intervals(struct checking *c, const struct prom_config *config)
@@ -154,13 +170,11 @@ static void lint_intervals(struct checking *c, const struct prom_config *config)
 
 static void check_one(struct checking *c, struct str path) // Suspends.
 {
-    const struct prom_config_options options = {
-        .agent = c->p->agent, .main_file_only = c->p->syntax_only, .ignore_unsupported = true};
     struct prom_config *config = NULL;
     struct errmsg e;
     size_t rules = 0;
     printf("Checking %.*s\n", STR_ARG(path));
-    err code = prom_config_load(path.p, &config_files, &options, &config, &e);
+    err code = load(c, path.p, &config, &e);
     if (!code)
         code = check_content(c, config, &rules, &e);
     if (code) {

@@ -26,8 +26,8 @@ static int check(const struct promtool *p, struct str path)
                                    .http_config_file = p->http_config_file};
     struct server_answer answer = {0};
     struct errmsg e;
-    if (server_ask_check(&ask, &e))
-        return promtool_refuse(p, "%s", e.text);
+    if (!server_ask_check(p, &ask))
+        return PROMTOOL_FAILED;
     int code = PROMTOOL_FAILED;
     if (server_ask_run(&ask, &answer, &e))
         fprintf(stderr, "%s\n", e.text);

@@ -18,6 +18,7 @@
 #include "engine/base/number.h"
 #include "engine/base/quote.h"
 #include "engine/base/utf8.h"
+#include "engine/model/labels.h"
 
 const struct str metric_type_names[METRIC_TYPES] = {
     {"counter", 7}, {"gauge", 5},     {"summary", 7},
@@ -301,27 +302,43 @@ static bool without(struct str name, struct str suffix, struct str *out)
 }
 
 // The family that lines of the token's name belong to; made if need be.
-static void find_family(struct parser *p)
+static bool find_family(struct parser *p)
 {
     const struct str name = token(p);
     struct str base = name;
     p->is_sum_or_count = false;
     p->family = ids_get(&p->families, hash_str(name));
     if (p->family)
-        return;
+        return true;
     const bool sum_or_count =
         without(name, STR("_count"), &base) || without(name, STR("_sum"), &base);
     if (sum_or_count || without(name, STR("_bucket"), &base)) {
         p->family = ids_get(&p->families, hash_str(base));
         p->is_sum_or_count = sum_or_count;
         if (has_type(p, METRIC_HISTOGRAM) || (sum_or_count && has_type(p, METRIC_SUMMARY)))
-            return;
+            return true;
     }
+    if (!metric_name_is_legacy(name))
+        return fail_quoted(p, "invalid metric name ", name, "");
     struct metric_families *const all = p->out;
     all->items = mem_grow(all->items, &all->capacity, all->n + 1, sizeof *all->items);
     all->items[all->n++] = (struct metric_family){.name = arena_str(&all->arena, name)};
     *ids_at(&p->families, hash_str(name)) = p->family = all->n;
     p->is_sum_or_count = false;
+    return true;
+}
+
+// The same for a sample, which makes the family's type untyped if no line gave one.
+static bool find_sample_family(struct parser *p)
+{
+    if (!find_family(p))
+        return false;
+    struct metric_family *const f = current(p);
+    if (!f->has_type) {
+        f->has_type = true;
+        f->type = METRIC_UNTYPED;
+    }
+    return true;
 }
 
 // ---- a sample's line
@@ -422,6 +439,8 @@ static bool read_label(struct parser *p)
     const struct str name = arena_str(&p->out->arena, token(p));
     const char *const special = part_label(p);
     const bool is_part = special && str_eq(name, str_from_c(special));
+    if (!label_name_is_legacy(name))
+        return fail_quoted(p, "invalid label name ", name, "");
     if (str_eq(name, STR("__name__")))
         return fail(p, "label name \"__name__\" is reserved");
     for (size_t i = 0; !is_part && i < p->labels_n; i++)
@@ -469,8 +488,7 @@ static bool read_word(struct parser *p)
         return fail_byte(p, "expected '=' after label name, found ");
     if (p->c != ',' && p->c != '}')
         return fail_byte(p, "unexpected end of metric value ");
-    find_family(p);
-    return true;
+    return find_sample_family(p);
 }
 
 // From the opening brace to the value.
@@ -501,12 +519,8 @@ static bool read_sample(struct parser *p)
             return false;
         if (!p->token.n)
             return fail(p, "invalid metric name");
-        find_family(p);
-        struct metric_family *const f = current(p);
-        if (!f->has_type) {
-            f->has_type = true;
-            f->type = METRIC_UNTYPED;
-        }
+        if (!find_sample_family(p))
+            return false;
         if (is_blank(p->c))
             skip_blanks(p);
         if (p->c < 0)
@@ -569,7 +583,8 @@ static bool read_comment(struct parser *p)
         return true;
     if (!is_blank(p->c))
         return fail(p, "invalid metric name in comment");
-    find_family(p);
+    if (!find_family(p))
+        return false;
     skip_blanks(p);
     if (p->c < 0)
         return fail_end(p);

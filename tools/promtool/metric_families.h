@@ -28,8 +28,8 @@ struct family_metric {
 
 struct metric_family {
     struct str name;
-    bool has_help, has_type;
-    enum metric_type type; // METRIC_COUNTER without a type, as protobuf reads absence
+    bool has_help, has_type; // has_type: a line gave one, or a sample came first
+    enum metric_type type;
     struct family_metric *metrics;
     size_t n, capacity;
 };

@@ -114,10 +114,9 @@ static void lint_suffixes(struct linter *l)
 
 static void lint_name(struct linter *l)
 {
-    for (int type = 0; type < METRIC_TYPES; type++)
-        if (type != METRIC_UNTYPED && has_word(l, metric_type_names[type]))
-            say(l, arena_printf(l->arena, "metric name should not include type '%.*s'",
-                                STR_ARG(metric_type_names[type])));
+    const struct str type = metric_type_names[l->family->type];
+    if (l->family->type != METRIC_UNTYPED && has_word(l, type))
+        say(l, arena_printf(l->arena, "metric name should not include type '%.*s'", STR_ARG(type)));
     if (str_find(l->family->name, ':', 0) != STR_NONE)
         say(l, STR("metric names should not contain ':'"));
     if (is_camel_case(l->family->name))

@@ -166,10 +166,9 @@ static int ask_and_print(const struct promtool *p, struct server_ask *ask, const
 int query_instant(const struct promtool *p)
 {
     struct server_ask ask = ask_of(p, STR("/api/v1/query"), true);
-    struct errmsg e;
     double time = now_s();
-    if (server_ask_check(&ask, &e))
-        return promtool_refuse(p, "%s", e.text);
+    if (!server_ask_check(p, &ask))
+        return PROMTOOL_FAILED;
     if (p->time.n && !parse_time(p->time, "evaluation", &time))
         return PROMTOOL_FAILED;
     struct buf params = {0};
@@ -186,8 +185,10 @@ int query_range(const struct promtool *p)
     struct errmsg e;
     int64_t step_ns = 0;
     double end = now_s();
-    if (server_ask_check(&ask, &e) || (p->step.n && go_duration_parse(p->step, &step_ns, &e)))
+    if (p->step.n && go_duration_parse(p->step, &step_ns, &e))
         return promtool_refuse(p, "%s", e.text);
+    if (!server_ask_check(p, &ask))
+        return PROMTOOL_FAILED;
     if (p->end.n && !parse_time(p->end, "end", &end))
         return PROMTOOL_FAILED;
     double start = end - RANGE_DEFAULT_S;
@@ -201,9 +202,9 @@ int query_range(const struct promtool *p)
     if (!step_ns)
         step = fmax(floor((end - start) / STEPS_DEFAULT), 1);
     struct buf params = {0};
+    put_number_param(&params, "end", end);
     put_param(&params, "query", p->args.items[1]);
     put_number_param(&params, "start", start);
-    put_number_param(&params, "end", end);
     put_number_param(&params, "step", step);
     const int code = ask_and_print(p, &ask, &params, QUERY_RESULT_VALUE);
     buf_deinit(&params);
@@ -214,19 +215,18 @@ int query_range(const struct promtool *p)
 static int ask_over_span(const struct promtool *p, struct server_ask *ask,
                          enum query_result_kind kind)
 {
-    struct errmsg e;
     const double now = now_s();
     double start = now - FAR_S, end = now + FAR_S;
-    if (server_ask_check(ask, &e))
-        return promtool_refuse(p, "%s", e.text);
+    if (!server_ask_check(p, ask))
+        return PROMTOOL_FAILED;
     if ((p->start.n && !parse_time(p->start, "start", &start)) ||
         (p->end.n && !parse_time(p->end, "end", &end)))
         return PROMTOOL_FAILED;
     struct buf params = {0};
+    put_number_param(&params, "end", end);
     for (size_t i = 0; i < p->matches.n; i++)
         put_param(&params, "match[]", p->matches.items[i]);
     put_number_param(&params, "start", start);
-    put_number_param(&params, "end", end);
     const int code = ask_and_print(p, ask, &params, kind);
     buf_deinit(&params);
     return code;

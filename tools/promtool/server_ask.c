@@ -1,5 +1,7 @@
 #include "tools/promtool/server_ask.h"
 
+#include <stdio.h>
+
 #include "engine/base/mem.h"
 #include "engine/base/number.h"
 #include "engine/config/config_files.h"
@@ -118,9 +120,6 @@ static err prepare(struct asking *a, struct errmsg *e)
     struct credentials *const c = &a->credentials;
     TRY(credentials_add(c, false, STR("User-Agent"), STR("ferula-promtool"), e));
     TRY(credentials_add(c, false, STR("Accept-Encoding"), STR("gzip"), e));
-    if (ask->is_post)
-        TRY(credentials_add(c, false, STR("Content-Type"), STR("application/x-www-form-urlencoded"),
-                            e));
     for (size_t i = 0; i < ask->headers_n; i++)
         TRY(add_header(a, ask->headers[i], e));
     struct str user = {0}, password = {0};
@@ -143,7 +142,9 @@ static err prepare(struct asking *a, struct errmsg *e)
     }
     a->client = http_client_create(&options);
     tls_unref(tls);
-    return ERR_OK;
+    // The last one: what a GET leaves out.
+    return credentials_add(c, false, STR("Content-Type"), STR("application/x-www-form-urlencoded"),
+                           e);
 }
 
 // Suspends.
@@ -153,7 +154,7 @@ static err fetch(struct asking *a, bool is_post, struct str url, struct errmsg *
         .method = is_post ? STR("POST") : STR("GET"),
         .url = url,
         .headers = a->credentials.headers,
-        .headers_count = a->credentials.headers_n,
+        .headers_count = a->credentials.headers_n - !is_post,
         .secrets = a->credentials.secrets,
         .secrets_count = a->credentials.secrets_n,
         .body = is_post ? a->ask->params : STR(""),
@@ -225,18 +226,18 @@ err server_ask_run(const struct server_ask *ask, struct server_answer *out, stru
 // ---- before anything is asked
 
 struct checking {
+    const struct promtool *p;
     const struct server_ask *ask;
-    struct errmsg *e;
-    err code;
+    bool is_good;
 };
 
 static void check_file(void *arg)
 {
     struct checking *const c = arg;
-    struct op_stat s;
     const char *const path = c->ask->http_config_file.p;
+    struct op_stat s;
     if (path_stat(path, &s, NULL)) {
-        c->code = err_set(c->e, ERR_NOTFOUND, "path '%s' does not exist", path);
+        promtool_refuse(c->p, "path '%s' does not exist", path);
         return;
     }
     struct arena arena;
@@ -244,33 +245,37 @@ static void check_file(void *arg)
     struct http_client_config config;
     struct str user = {0}, password = {0};
     bool has_user = false;
-    if (user_of(c->ask, &arena, &user, &password, &has_user) == ERR_OK && has_user && user.n)
-        c->code = err_set(c->e, ERR_INVALID,
-                          "Cannot set base auth in the server URL and use a http.config.file at "
-                          "the same time");
+    struct errmsg e;
+    if (user_of(c->ask, &arena, &user, &password, &has_user) == ERR_OK && user.n)
+        fprintf(stderr,
+                "%s: error: Cannot set base auth in the server URL and use a http.config.file at "
+                "the same time\n",
+                c->p->name);
+    else if (config_files_http_client(path, &arena, &config, &e))
+        fprintf(stderr, "%s: error: Failed to load HTTP config file: %s\n", c->p->name, e.text);
     else
-        c->code = config_files_http_client(path, &arena, &config, c->e);
-    if (c->code && !has_user)
-        c->code = err_wrap(c->e, c->code, "Failed to load HTTP config file");
+        c->is_good = true;
     arena_deinit(&arena);
 }
 
-err server_ask_check(const struct server_ask *ask, struct errmsg *e)
+bool server_ask_check(const struct promtool *p, const struct server_ask *ask)
 {
     bool bad;
     (void)scheme_of(ask->server, &bad);
     if (bad)
-        return err_set(
-            e, ERR_INVALID,
-            "invalid URL: parse \"%.*s\": first path segment in URL cannot contain colon",
+        promtool_refuse(
+            p, "invalid URL: parse \"%.*s\": first path segment in URL cannot contain colon",
             STR_ARG(ask->server));
-    for (size_t i = 0; i < ask->headers_n; i++)
-        if (str_find(ask->headers[i], '=', 0) == STR_NONE)
-            return err_set(e, ERR_INVALID, "expected KEY=VALUE got '%.*s'",
-                           STR_ARG(ask->headers[i]));
-    if (!ask->http_config_file.n)
-        return ERR_OK;
-    struct checking c = {ask, e, ERR_OK};
-    TRY(flow_run(check_file, &c, e));
-    return c.code;
+    for (size_t i = 0; i < ask->headers_n && !bad; i++) {
+        bad = str_find(ask->headers[i], '=', 0) == STR_NONE;
+        if (bad)
+            promtool_refuse(p, "expected KEY=VALUE got '%.*s'", STR_ARG(ask->headers[i]));
+    }
+    if (bad || !ask->http_config_file.n)
+        return !bad;
+    struct checking c = {.p = p, .ask = ask};
+    struct errmsg e;
+    if (flow_run(check_file, &c, &e))
+        promtool_refuse(p, "%s", e.text);
+    return c.is_good;
 }

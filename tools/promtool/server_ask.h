@@ -22,8 +22,9 @@ struct server_answer {
 };
 void server_answer_deinit(struct server_answer *a);
 
-// What can be wrong with the flags and arguments that say whom to ask and how, as promtool says it.
-err server_ask_check(const struct server_ask *ask, struct errmsg *e);
+// Looks at the flags and arguments that say whom to ask and how; false: one is wrong, which
+// standard error says.
+bool server_ask_check(const struct promtool *p, const struct server_ask *ask);
 // Asks. Any status is an answer; errors are Go's of the transport: Post "http://...": dial tcp ...
 err server_ask_run(const struct server_ask *ask, struct server_answer *out, struct errmsg *e);
 
