@@ -51,18 +51,22 @@ static void delete_matcher(struct promql_expr *e, struct str name)
     e->vector.matchers_count = kept;
 }
 
-// The tree is at most PROMQL_DEPTH_MAX deep.
-static void apply(struct promql_expr *e, const struct edit *edit, struct arena *a)
+static err apply(struct promql_expr *root, const struct edit *edit, struct arena *a,
+                 struct errmsg *e)
 {
-    if (e->kind == PROMQL_VECTOR) {
+    const struct promql_expr *const *const all = promql_list(root, a);
+    if (!all)
+        return err_set(e, ERR_LIMIT, "the query is too large");
+    for (size_t i = 0; i < root->size; i++) {
+        struct promql_expr *const one = (struct promql_expr *)(uintptr_t)all[i]; // of root
+        if (one->kind != PROMQL_VECTOR)
+            continue;
         if (edit->what == SET)
-            set_matcher(e, &edit->matcher, a);
+            set_matcher(one, &edit->matcher, a);
         else if (edit->what == DELETE)
-            delete_matcher(e, edit->matcher.name);
+            delete_matcher(one, edit->matcher.name);
     }
-    struct promql_expr *child;
-    for (size_t i = 0; (child = promql_child(e, i)); i++)
-        apply(child, edit, a);
+    return ERR_OK;
 }
 
 static int run(const struct promtool *p, struct edit edit)
@@ -77,18 +81,19 @@ static int run(const struct promtool *p, struct edit edit)
     struct promql_query query = {0};
     struct errmsg e;
     arena_init(&arena, 0);
-    const err code = promql_parse(p->args.items[0], &options, &arena, &query, &e);
-    if (code) {
-        fprintf(stderr, "%s\n", e.text);
-    } else {
-        struct buf text = {0};
-        apply(query.expr, &edit, &arena);
-        promql_print_pretty(query.expr, &text);
-        buf_put_char(&text, '\n');
-        fwrite(text.p, 1, text.n, stdout);
-        buf_deinit(&text);
+    err code = promql_parse(p->args.items[0], &options, &arena, &query, &e);
+    struct buf text = {0};
+    if (!code) {
+        code = apply(query.expr, &edit, &arena, &e);
+        if (!code && promql_print_pretty(query.expr, &text))
+            code = err_set(&e, ERR_LIMIT, "more than %d bytes of text", PROMQL_PRETTY_MAX);
         promql_parse_done(&query);
     }
+    if (code == ERR_OK)
+        printf("%.*s\n", STR_ARG(buf_str(&text)));
+    else
+        fprintf(stderr, "%s\n", e.text);
+    buf_deinit(&text);
     arena_deinit(&arena);
     return code ? PROMTOOL_FAILED : PROMTOOL_OK;
 }
