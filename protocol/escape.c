@@ -1,6 +1,7 @@
 #include "protocol/escape.h"
 
 #include "engine/base/utf8.h"
+#include "engine/base/util.h"
 
 static int hex_value(char c)
 {
@@ -50,4 +51,68 @@ struct str escape_undo_values(struct str name, struct arena *a)
         }
     }
     return str_make(p, n);
+}
+
+static bool is_legal_rune(uint32_t rune, bool first)
+{
+    return (rune >= 'a' && rune <= 'z') || (rune >= 'A' && rune <= 'Z') || rune == '_' ||
+           rune == ':' || (!first && rune >= '0' && rune <= '9');
+}
+
+bool escape_is_legal(struct str name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        if (!is_legal_rune((unsigned char)name.p[i], i == 0))
+            return false;
+    return name.n > 0;
+}
+
+static void escape_rune(uint32_t rune, bool legal, enum escape_scheme scheme, struct buf *out)
+{
+    if (rune == '_' && scheme != ESCAPE_UNDERSCORES)
+        buf_put_str(out, STR("__"));
+    else if (rune == '.' && scheme == ESCAPE_DOTS)
+        buf_put_str(out, STR("_dot_"));
+    else if (legal)
+        buf_put_char(out, (char)rune);
+    else if (scheme == ESCAPE_VALUES)
+        buf_printf(out, "_%x_", rune);
+    else
+        buf_put_str(out, scheme == ESCAPE_DOTS ? STR("__") : STR("_"));
+}
+
+void escape_name(struct str name, enum escape_scheme scheme, struct buf *out)
+{
+    if (scheme == ESCAPE_NONE || (scheme != ESCAPE_DOTS && escape_is_legal(name))) {
+        buf_put_str(out, name);
+        return;
+    }
+    if (scheme == ESCAPE_VALUES && name.n)
+        buf_put_str(out, STR("U__"));
+    for (size_t at = 0; at < name.n;) {
+        uint32_t rune;
+        const size_t size = utf8_decode(str_from(name, at), &rune);
+        escape_rune(rune, is_legal_rune(rune, at == 0), scheme, out);
+        at += size;
+    }
+}
+
+static const char *const scheme_texts[] = {[ESCAPE_UNDERSCORES] = "underscores",
+                                           [ESCAPE_DOTS] = "dots",
+                                           [ESCAPE_VALUES] = "values",
+                                           [ESCAPE_NONE] = "allow-utf-8"};
+
+const char *escape_scheme_text(enum escape_scheme scheme)
+{
+    return scheme_texts[scheme];
+}
+
+bool escape_scheme_parse(struct str text, enum escape_scheme *out)
+{
+    for (size_t i = 0; i < countof(scheme_texts); i++)
+        if (str_eq(text, str_from_c(scheme_texts[i]))) {
+            *out = (enum escape_scheme)i;
+            return true;
+        }
+    return false;
 }

@@ -14,7 +14,6 @@ enum {
     INPUT_START = 4096,
     ARENA_LIMIT = 256 << 20,
     DRAIN_UNREAD_MAX = 256 * 1024, // of a body nobody read; more: the connection is closed
-    COMPRESS_FROM = 256,           // smaller answers are sent as they are
     WRITE_PART = 64 * 1024,
     RETRY_NS = 10 * 1000000,
     LINGER_NS = 500 * 1000000,     // a peer that still sends gets this long to read its answer
@@ -362,7 +361,7 @@ void http_answer(struct http_exchange *x, int status, const char *content_type, 
 {
     struct conn *c = x->conn;
     struct buf head = {0}, packed = {0};
-    const struct str encoding = body.n >= COMPRESS_FROM ? choose_encoding(x) : (struct str){0};
+    const struct str encoding = content_type ? choose_encoding(x) : (struct str){0};
     if (encoding.n) {
         struct deflate_stream *deflate = open_deflate(encoding);
         deflate_stream_write(deflate, body, true, &packed);
@@ -458,6 +457,15 @@ void http_end(struct http_exchange *x)
     }
     if (c->chunked_out && !c->head_only)
         send_bytes(c, STR("0\r\n\r\n"));
+}
+
+void http_abort(struct http_exchange *x)
+{
+    struct conn *c = x->conn;
+    assert(x->is_answered);
+    deflate_stream_destroy(c->deflate);
+    c->deflate = NULL;
+    c->broken = c->close_after = true;
 }
 
 // ---- watching the peer

@@ -81,6 +81,8 @@ void http_answer_text(struct http_exchange *x, int status, const char *text); //
 void http_begin(struct http_exchange *x, int status, const char *content_type);
 err http_write(struct http_exchange *x, struct str part);
 void http_end(struct http_exchange *x);
+// Instead of http_end(): the connection is cut, so that the peer sees that parts are missing.
+void http_abort(struct http_exchange *x);
 
 // For answers that wait for news: wake(arg) runs from the loop whenever the peer has sent more or
 // is gone; http_is_gone() then says which and watches on. Unwatch before the end. Nothing else of

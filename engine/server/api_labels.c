@@ -28,37 +28,37 @@ static bool read_question(struct api *api, struct fan_question *q, enum fan_kind
     return true;
 }
 
-static void answer(struct api *api, const struct fan_question *q)
+// Answers leave as they are merged, so whether a limit cut them is known in time for the warning
+// that stands behind them.
+static void answer(struct api *api, struct fan_question *q)
 {
     static struct str truncated = {"results truncated due to limit", 30};
-    struct arena arena;
-    struct str *items;
-    size_t n;
+    struct fan fan;
+    struct str item;
     struct errmsg e;
-    arena_init(&arena, (size_t)api->server->flags.query_max_bytes);
-    const err code = fan_ask(q, &arena, &items, &n, &e);
+    q->bytes_max = (size_t)api->server->flags.query_max_bytes;
+    const err code = fan_open(q, &fan, &e);
     if (code) {
         api_error(api, code == ERR_LIMIT ? API_EXECUTION : API_INTERNAL, "%s", e.text);
-        arena_deinit(&arena);
         return;
-    }
-    if (q->limit && n > q->limit) {
-        n = q->limit;
-        api->warnings = &truncated;
-        api->warnings_count = 1;
     }
     api_begin(api);
     json_array_begin(&api->json);
-    for (size_t i = 0; i < n && api_flush_if_due(api); i++) {
+    for (uint64_t n = 0; fan_next(&fan, &item) && api_flush_if_due(api); n++) {
+        if (q->limit && n == q->limit) {
+            api->warnings = &truncated;
+            api->warnings_count = 1;
+            break;
+        }
         if (q->kind == FAN_SERIES)
-            api_put_labels(&api->json, items[i]);
+            api_put_labels(&api->json, item);
         else
-            json_str(&api->json, items[i]);
+            json_str(&api->json, item);
         fiber_yield_if_due();
     }
     json_array_end(&api->json);
     api_end(api);
-    arena_deinit(&arena);
+    fan_done(&fan);
 }
 
 void api_label_names(struct api *api)

@@ -1,18 +1,20 @@
 #include "engine/server/fan.h"
 
-#include <stdlib.h>
-
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
+#include "engine/server/turn_sort.h"
 #include "engine/shard/shard.h"
 
 enum { PART_BYTES_MAX = 1 << 30 };
 
-struct part { // of one shard; its memory is made and freed there
+static const char too_many[] = "too many series match: narrow the selector";
+
+struct fan_part { // of one shard; its memory is made and freed there
     const struct fan_question *q;
     struct arena arena;
     struct str *items;
     size_t n;
+    size_t at; // of the merge
     err code;
     struct errmsg e;
 };
@@ -28,35 +30,40 @@ static int compare_labels(const void *a, const void *b)
 }
 
 // Sorts and drops what is there twice; how many are left.
-static size_t sort_unique(struct str *items, size_t n, enum fan_kind kind)
+static size_t sort_unique(struct str *items, size_t n, enum fan_kind kind) // Suspends.
 {
     if (!n)
         return 0;
-    qsort(items, n, sizeof *items, kind == FAN_SERIES ? compare_labels : compare_bytes);
+    turn_sort(items, n, sizeof *items, kind == FAN_SERIES ? compare_labels : compare_bytes);
     size_t kept = 1;
-    for (size_t i = 1; i < n; i++)
+    for (size_t i = 1; i < n; i++) {
         if (!str_eq(items[i], items[kept - 1]))
             items[kept++] = items[i];
+        if (i % 1024 == 0)
+            fiber_yield_if_due();
+    }
     return kept;
 }
 
-static err series_of(struct part *p, const struct fan_selector *s, struct str **out, size_t *out_n)
+static err series_of(struct fan_part *p, const struct fan_selector *s, struct str **out,
+                     size_t *out_n)
 {
     const struct fan_question *q = p->q;
     struct storage_set set = {0};
     TRY(q->storage.ops->select(q->storage.self, s->ms, s->n, q->mint, q->maxt, 0, &p->arena, &set,
                                &p->e));
     struct str *items = arena_try(&p->arena, set.n, sizeof *items, _Alignof(struct str));
-    err code = items ? ERR_OK : err_set(&p->e, ERR_LIMIT, "too many series match");
+    const err code = items ? ERR_OK : err_set(&p->e, ERR_LIMIT, too_many);
     for (size_t i = 0; !code && i < set.n; i++)
-        items[i] = arena_str(&p->arena, set.series[i].labels);
+        items[i] = set.series[i].labels; // in our arena: the set may go
     *out = items;
     *out_n = set.n;
     q->storage.ops->release(q->storage.self, &set);
     return code;
 }
 
-static err ask_one(struct part *p, const struct fan_selector *s, struct str **out, size_t *out_n)
+static err ask_one(struct fan_part *p, const struct fan_selector *s, struct str **out,
+                   size_t *out_n)
 {
     const struct fan_question *q = p->q;
     const struct storage_ops *ops = q->storage.ops;
@@ -69,79 +76,122 @@ static err ask_one(struct part *p, const struct fan_selector *s, struct str **ou
                              out, out_n, &p->e);
 }
 
+static err add_answers(struct fan_part *p, struct str *items, size_t n)
+{
+    if (!p->n) {
+        p->items = items;
+        p->n = n;
+        return ERR_OK;
+    }
+    struct str *both = arena_try(&p->arena, p->n + n, sizeof *both, _Alignof(struct str));
+    if (!both)
+        return err_set(&p->e, ERR_LIMIT, too_many);
+    memcpy(both, p->items, p->n * sizeof *both);
+    memcpy(both + p->n, items, n * sizeof *both);
+    // What selectors have in common is kept once, so that many of them cost no more than one.
+    p->n = sort_unique(both, p->n + n, p->q->kind);
+    p->items = both;
+    return ERR_OK;
+}
+
 static void ask_shard(void *arg) // on each shard
 {
     static const struct fan_selector everything = {0};
-    struct part *p = arg;
-    const size_t count = p->q->selectors_count ? p->q->selectors_count : 1;
-    arena_init(&p->arena, PART_BYTES_MAX);
+    struct fan_part *p = arg;
+    const struct fan_question *q = p->q;
+    const size_t count = q->selectors_count ? q->selectors_count : 1;
+    arena_init(&p->arena, q->bytes_max ? q->bytes_max : PART_BYTES_MAX);
     for (size_t i = 0; i < count && !p->code; i++) {
         struct str *items;
         size_t n = 0;
-        p->code = ask_one(p, p->q->selectors_count ? &p->q->selectors[i] : &everything, &items, &n);
-        if (p->code || !n)
-            continue;
-        struct str *both = arena_try(&p->arena, p->n + n, sizeof *both, _Alignof(struct str));
-        if (!both) {
-            p->code = err_set(&p->e, ERR_LIMIT, "too many series match");
-            continue;
-        }
-        if (p->n)
-            memcpy(both, p->items, p->n * sizeof *both);
-        memcpy(both + p->n, items, n * sizeof *both);
-        p->items = both;
-        p->n += n;
+        p->code = ask_one(p, q->selectors_count ? &q->selectors[i] : &everything, &items, &n);
+        if (!p->code && n)
+            p->code = add_answers(p, items, n);
         fiber_yield_if_due();
     }
-    p->n = sort_unique(p->items, p->n, p->q->kind);
-    if (p->q->limit && p->n > p->q->limit + 1)
-        p->n = p->q->limit + 1;
+    if (!p->code)
+        p->n = sort_unique(p->items, p->n, q->kind);
+    if (q->limit && p->n > q->limit + 1)
+        p->n = q->limit + 1;
 }
 
 static void free_part(void *arg) // on each shard
 {
-    struct part *p = arg;
+    struct fan_part *p = arg;
     arena_deinit(&p->arena);
 }
 
-static err gather(const struct part *parts, unsigned count, const struct fan_question *q,
-                  struct arena *a, struct str **out, size_t *out_n, struct errmsg *e)
+err fan_open(const struct fan_question *q, struct fan *out, struct errmsg *e)
 {
-    size_t total = 0;
-    for (unsigned i = 0; i < count; i++) {
-        if (parts[i].code)
-            return err_set(e, parts[i].code, "%s", parts[i].e.text);
-        total += parts[i].n;
-    }
-    struct str *items = arena_try(a, total, sizeof *items, _Alignof(struct str));
-    if (!items)
-        return err_set(e, ERR_LIMIT, "too many series match: narrow the selector or give a limit");
-    size_t n = 0;
+    const unsigned count = shards_count(shard_all());
+    struct fan f = {
+        .parts = mem_zalloc(count * sizeof *f.parts), .parts_count = count, .kind = q->kind};
     for (unsigned i = 0; i < count; i++)
-        for (size_t k = 0; k < parts[i].n; k++) {
-            char *copy = arena_try(a, parts[i].items[k].n, 1, 1);
-            if (!copy)
-                return err_set(e, ERR_LIMIT, "too many series match: narrow the selector");
-            memcpy(copy, parts[i].items[k].p, parts[i].items[k].n);
-            items[n++] = str_make(copy, parts[i].items[k].n);
+        f.parts[i].q = q;
+    shard_call_all(LOOP_QUERY, ask_shard, f.parts, sizeof *f.parts, NULL);
+    err code = ERR_OK;
+    for (unsigned i = 0; i < count && !code; i++) {
+        code = f.parts[i].code;
+        if (code && e)
+            *e = f.parts[i].e;
+    }
+    if (code)
+        fan_done(&f);
+    else
+        *out = f;
+    return code;
+}
+
+bool fan_next(struct fan *f, struct str *out)
+{
+    turn_sort_fn *const compare = f->kind == FAN_SERIES ? compare_labels : compare_bytes;
+    for (;;) {
+        struct fan_part *next = NULL;
+        for (unsigned i = 0; i < f->parts_count; i++) {
+            struct fan_part *p = &f->parts[i];
+            if (p->at < p->n && (!next || compare(&p->items[p->at], &next->items[next->at]) < 0))
+                next = p;
         }
-    *out = items;
-    *out_n = sort_unique(items, n, q->kind);
-    return ERR_OK;
+        if (!next)
+            return false;
+        *out = next->items[next->at++];
+        if (f->last.p && str_eq(*out, f->last))
+            continue; // another shard has it too
+        f->last = *out;
+        return true;
+    }
+}
+
+void fan_done(struct fan *f)
+{
+    fiber_shield_begin();
+    shard_call_all(LOOP_QUERY, free_part, f->parts, sizeof *f->parts, NULL);
+    fiber_shield_end();
+    mem_free(f->parts);
 }
 
 err fan_ask(const struct fan_question *q, struct arena *a, struct str **out, size_t *out_n,
             struct errmsg *e)
 {
-    const unsigned count = shards_count(shard_all());
-    struct part *parts = mem_alloc_array(count, sizeof *parts);
-    for (unsigned i = 0; i < count; i++)
-        parts[i] = (struct part){.q = q};
-    shard_call_all(LOOP_QUERY, ask_shard, parts, sizeof *parts, NULL);
-    const err code = gather(parts, count, q, a, out, out_n, e);
-    fiber_shield_begin();
-    shard_call_all(LOOP_QUERY, free_part, parts, sizeof *parts, NULL);
-    fiber_shield_end();
-    mem_free(parts);
+    struct fan f;
+    TRY(fan_open(q, &f, e));
+    size_t most = 0, n = 0;
+    for (unsigned i = 0; i < f.parts_count; i++)
+        most += f.parts[i].n;
+    struct str *items = arena_try(a, most, sizeof *items, _Alignof(struct str)), item;
+    err code = items ? ERR_OK : err_set(e, ERR_LIMIT, too_many);
+    while (!code && fan_next(&f, &item)) {
+        char *copy = arena_try(a, item.n, 1, 1);
+        if (!copy) {
+            code = err_set(e, ERR_LIMIT, too_many);
+        } else {
+            memcpy(copy, item.p, item.n);
+            items[n++] = str_make(copy, item.n);
+            fiber_yield_if_due();
+        }
+    }
+    fan_done(&f);
+    *out = items;
+    *out_n = n;
     return code;
 }

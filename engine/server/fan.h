@@ -18,11 +18,26 @@ struct fan_question {
     const struct fan_selector *selectors; // ORed; none: all series (not of FAN_SERIES)
     size_t selectors_count;
     int64_t mint, maxt;
-    uint64_t limit; // 0: none; one more than that may come back, as a sign of truncation
+    uint64_t limit;   // 0: none; one more than that may come back, as a sign of truncation
+    size_t bytes_max; // of each shard's part; 0: a default
 };
 
-// Sorted answers, each once, in the arena: names or values as bytes, series as encoded labels
-// sorted as labels_cmp(). Suspends.
+// Answers in memory of the shards, until fan_done(). q must live as long.
+struct fan {
+    struct fan_part *parts;
+    unsigned parts_count;
+    enum fan_kind kind;
+    struct str last;
+};
+
+// After a failure nothing is left to be done. Suspends.
+err fan_open(const struct fan_question *q, struct fan *out, struct errmsg *e);
+// Sorted answers, each once: names or values as bytes, series as encoded labels sorted as
+// labels_cmp(). false: that was the last.
+bool fan_next(struct fan *f, struct str *out);
+void fan_done(struct fan *f); // Suspends.
+
+// All at once, in the arena. Suspends.
 err fan_ask(const struct fan_question *q, struct arena *a, struct str **out, size_t *out_n,
             struct errmsg *e);
 

@@ -36,6 +36,7 @@ void api_status_walreplay(struct api *api);
 void api_put_build(struct json *json); // what buildinfo says
 void page_index(struct server *s, struct http_exchange *x);
 void metrics_put_runtime(struct server *s, struct buf *b); // Suspends.
+void page_federate(struct server *s, struct http_exchange *x);
 void page_metrics(struct server *s, struct http_exchange *x);
 
 #endif

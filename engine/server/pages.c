@@ -51,6 +51,7 @@ struct part {
     struct scrape_stats scrape;
     struct receiver_stats receiver;
     struct tsdb_stats tsdb;
+    uint64_t federation_errors;
 };
 
 static void gather(void *arg) // on each shard
@@ -60,6 +61,7 @@ static void gather(void *arg) // on each shard
     p->routes = self->routes;
     p->web = *http_server_stats(self->web);
     p->queries = self->queries;
+    p->federation_errors = self->federation_errors;
     p->scrape = *scrape_stats(self->scrape);
     p->receiver = *receiver_stats(self->receiver);
     tsdb_stats(p->server->db, &p->tsdb);
@@ -236,6 +238,11 @@ static void put_engine(const struct server *s, const struct part *p, struct buf 
             p->queries.running + p->queries.waiting);
     put_u64(b, "prometheus_engine_queries_concurrent_max", "gauge",
             "The max number of concurrent queries.", (uint64_t)s->flags.prom.query.max_concurrency);
+    put_u64(b, "prometheus_web_federation_errors_total", "counter",
+            "Total number of errors that occurred while sending federation responses.",
+            p->federation_errors);
+    put_u64(b, "prometheus_web_federation_warnings_total", "counter",
+            "Total number of warnings that occurred while sending federation responses.", 0);
     put_u64(b, "prometheus_api_notification_active_subscribers", "gauge",
             "The current number of active notification subscribers.",
             (uint64_t)atomic_load(&s->notices.subscribers));
@@ -289,6 +296,7 @@ static void add_part(struct part *to, const struct part *from, bool first)
 {
     route_stats_add(&to->routes, &from->routes);
     add_counters(&to->web, &from->web, sizeof to->web);
+    to->federation_errors += from->federation_errors;
     to->queries.started += from->queries.started;
     to->queries.running += from->queries.running;
     to->queries.waiting += from->queries.waiting;

@@ -91,6 +91,7 @@ static void api_values(struct api *api)
 static const struct route routes[] = {
     {"/", GET | HEAD, NEED_NOTHING, NULL, page_index},
     {"/metrics", GET, NEED_NOTHING, NULL, page_metrics},
+    {"/federate", GET, NEED_READY, NULL, page_federate},
     {"/version", GET, NEED_NOTHING, NULL, page_version},
     {"/-/healthy", GET | HEAD, NEED_NOTHING, NULL, page_healthy},
     {"/-/ready", GET | HEAD, NEED_READY, NULL, page_ready},

@@ -45,6 +45,7 @@ struct server_shard { // what one shard has of the server; only its own loop tou
         uint64_t started, failed, samples, running, waiting;
         double seconds;
     } queries;
+    uint64_t federation_errors;
     struct list query_turns;       // who waits for a turn, the first first
     struct waiters notice_waiters; // for a change of the notices
 };

@@ -414,6 +414,78 @@ def features_of_this_server():
     check_equal((answer.status, answer.json()), (500, {"status": "error", "errorType": "unavailable", "error": "search API disabled"}))
 
 
+PROTOBUF = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding="
+
+
+def families(text):
+    """A text page as {TYPE line: sorted samples}, in its order: within a family Prometheus's order is of no sort."""
+    out = {}
+    for line in text.split("\n"):
+        if line.startswith("#"):
+            at = out.setdefault(line, [])
+        elif line:
+            at.append(line)
+    return [(k, sorted(v)) for k, v in out.items()]
+
+
+def fresh():
+    """Series with samples of now, of several shapes, for both."""
+    now = int(time.time() * 1000)
+    shapes = [("now_total", {"job": "api", "instance": f"host-{i}"}, float(i)) for i in range(5)]
+    shapes += [("no_instance", {"job": "api"}, v) for v in (1e6,)] + [("no_instance", {"job": f"v{i}"}, v) for i, v in enumerate(
+        (1e-7, 1e21, 123456.789, -1.0, float("inf"), -float("inf"), float("nan"), 0.0, -0.0, 1e5, 5e-324))]
+    shapes += [("now.with.dots", {"label.x": "ü", "_a_b": "c", "plain": "d"}, 1.0), ("now-ü", {}, 2.0), ("has_replica", {"replica": "own"}, 3.0),
+               ("odd_value", {"l": "a\"b\\c\n<é&>"}, 4.0), ("Z_first", {"A": "1", "z": "2"}, 5.0), ("ends", {"job": "x"}, 1.0), ("old", {"job": "x"}, 1.0),
+               ("with:colon", {"a": "b"}, 6.0)]
+    series = [({"__name__": n, **l}, [(now - 60000, v - 1), (now - 30000, v)]) for n, l, v in shapes if n not in ("ends", "old")]
+    series.append(({"__name__": "ends", "job": "x"}, [(now - 60000, 1.0), (now - 30000, 0x7FF0000000000002)]))
+    series.append(({"__name__": "old", "job": "x"}, [(now - 400000, 1.0)]))
+    series.append(({"__name__": "edge", "job": "x"}, [(now - 290000, 1.0)]))
+    return series
+
+
+def federate(server, matches, accept=None, **headers):
+    return server.get("/federate", {"match[]": matches}, {**({"Accept": accept} if accept else {}), **headers})
+
+
+@scenario
+def federation():
+    p = pair()
+    series = fresh()
+    for server in (p.ours, p.theirs):
+        check_equal(remote_write(server, series).status, 204, server.name)
+    everything = '{__name__!~"up|scrape_.*|scraped_total|plain|hist.*|sum.*"}'
+    for matches in ([everything], ["now_total"], ["now_total", '{job="api"}', "no_instance"], ['{__name__=~"now.*"}'], ["nothing"], [], ["ends"], ["old"],
+                    ["edge"], ['{l=~".+"}'], ['{instance=""}']):
+        def one(matches=matches):
+            ours, theirs = federate(p.ours, matches), federate(p.theirs, matches)
+            check_equal((ours.status, ours.headers["Content-Type"]), (theirs.status, theirs.headers["Content-Type"]))
+            check_equal(families(ours.text()), families(theirs.text()))
+        run_scenario(f"federate {matches}", one)
+    for matches in (["{}"], ['{a=""}']):
+        check_equal([f[0] for f in families(federate(p.ours, matches).text())], [f[0] for f in families(federate(p.theirs, matches).text())], matches)
+    few = ["now_total", '{__name__=~"now.with.dots|now-ü|odd_value|Z_first|with:colon"}']
+    for accept in ("text/plain", "text/plain;version=0.0.4;q=0.5,*/*;q=0.1", "*/*", "application/openmetrics-text;version=1.0.0", "text/html", "",
+                   *(f"text/plain;version=0.0.4;escaping={s}" for s in ("allow-utf-8", "underscores", "dots", "values", "nonsense")),
+                   "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+                   "text/plain;version=1.0.0;escaping=values", "text/plain;escaping=dots;q=0.1,text/plain;escaping=values;q=0.2",
+                   PROTOBUF + "delimited", PROTOBUF + "delimited;escaping=values;q=0.6,text/plain;q=0.5", PROTOBUF + "delimited;q=0.4,text/plain;q=0.5",
+                   PROTOBUF + "nonsense", PROTOBUF + "text", PROTOBUF + "compact-text"):
+        def one(accept=accept):
+            ours, theirs = federate(p.ours, few, accept), federate(p.theirs, few, accept)
+            check_equal((ours.status, ours.headers["Content-Type"]), (theirs.status, theirs.headers["Content-Type"]))
+            if "text" in ours.headers["Content-Type"].partition("encoding=")[2].partition(";")[0]:  # Go varies its spaces on purpose
+                check_equal(re.sub(r"[ \n]+", " ", ours.text()), re.sub(r"[ \n]+", " ", theirs.text()))
+            else:
+                check_equal(ours.body, theirs.body)
+        run_scenario(f"federate Accept: {accept}", one)
+    run_all([("GET", "/federate", params) for params in ({"match[]": "foo{"}, {"match[]": "sum(a)"}, {"match[]": ""},
+                                                         {"match[]": ["up", "foo["]}, {"x": "y"})] + [
+        ("POST", "/federate"), ("HEAD", "/federate"), ("OPTIONS", "/federate"), ("GET", "/federate?match[]=%zz"), ("GET", "/federate?a;b"),
+        ("GET", "/federate", {"match[]": "now_total"}, {"Origin": "http://example.org"}),
+        ("GET", "/federate", {"match[]": "now_total"}, {"Accept-Encoding": "gzip"}), ("GET", "/federate", {"match[]": "nothing"}, {"Accept-Encoding": "gzip"})])
+
+
 class Events:
     """Server-sent events of a connection, as they come."""
 

@@ -6,7 +6,7 @@
 
 #include "engine/base/util.h"
 #include "engine/model/labels.h"
-#include "engine/server/fan.h"
+#include "engine/server/newest.h"
 #include "engine/tsdb/tsdb.h"
 #include "tests/lib/in_shards.h"
 
@@ -93,6 +93,52 @@ static void questions(struct world *w, struct arena *a)
     want(&w->found, n == 0);
 }
 
+// ---- the newest samples
+
+struct heard {
+    struct world *w;
+    struct arena *a;
+    struct str last;
+    size_t n, enough;
+};
+
+static bool hear(void *arg, struct str name, struct str labels, int64_t t_ms, double v)
+{
+    struct heard *h = arg;
+    want(&h->w->found, str_eq(name, STR("m")) && t_ms == 1000000 && v > 0, "%.*s", STR_ARG(name));
+    want(&h->w->found, !h->n || labels_cmp(h->last, labels) < 0, "out of order at %zu", h->n);
+    h->last = arena_str(h->a, labels);
+    return ++h->n != h->enough;
+}
+
+// The same series in the same order, however few are held at a time.
+static void newest(struct world *w, struct arena *a)
+{
+    const struct matcher odd = {.kind = MATCHER_EQ, .name = STR("zone"), .value = STR("odd")};
+    const struct matcher m = {.kind = MATCHER_EQ, .name = LABEL_NAME, .value = STR("m")};
+    const struct fan_selector selectors[] = {{&m, 1}, {&odd, 1}};
+    struct newest_question q = {.storage = tsdb_storage(w->db), .mint = 0, .maxt = 1000000};
+    static const size_t units[] = {0, 1, 2, 7, 20, INSTANCES};
+    struct errmsg e = {0};
+    q.selectors = selectors;
+    for (size_t i = 0; i < countof(units); i++)
+        for (q.selectors_count = 1; q.selectors_count <= 2; q.selectors_count++) {
+            struct heard h = {.w = w, .a = a};
+            q.unit_max = units[i];
+            want(&w->found, newest_each(&q, &e, hear, &h) == ERR_OK, "%s", e.text);
+            want(&w->found, h.n == INSTANCES, "%zu of %d, %zu at a time", h.n, INSTANCES, units[i]);
+        }
+    for (size_t enough = 1; enough < INSTANCES; enough += 7) {
+        struct heard h = {.w = w, .a = a, .enough = enough};
+        q.unit_max = 3;
+        want(&w->found, newest_each(&q, &e, hear, &h) == ERR_OK && h.n == enough);
+    }
+    struct heard h = {.w = w, .a = a};
+    q.mint = 1000000; // left open: nothing is newer
+    q.maxt = 2000000;
+    want(&w->found, newest_each(&q, &e, hear, &h) == ERR_OK && !h.n);
+}
+
 static void run(void *arg)
 {
     struct world *w = arg;
@@ -106,6 +152,7 @@ static void run(void *arg)
     shard_call_all(LOOP_CONTROL, fill_shard, dbs, sizeof *dbs, NULL);
     arena_init(&a, 0);
     questions(w, &a);
+    newest(w, &a);
     arena_deinit(&a);
     want(&w->found, tsdb_close(w->db, &e) == ERR_OK, "%s", e.text);
 }
