@@ -7,7 +7,7 @@
 #include "engine/shard/shard.h"
 
 enum {
-    UNIT_MAX = 8192,            // series
+    UNIT_MAX = 4096,            // series
     UNIT_BYTES_MAX = 256 << 20, // of a shard's answer
     READ_AT_ONCE = 64,          // series
     VALUES_AT_ONCE = 256,       // of a label that narrows
@@ -63,17 +63,25 @@ static err read_some(struct part *p, const struct storage_set *set, size_t from,
     return ERR_OK;
 }
 
+// The matchers of s and what narrows them, the narrowest first: storage tries them in this order.
+static struct fan_selector narrowed(const struct walk *w, const struct fan_selector *s,
+                                    struct arena *a)
+{
+    struct matcher *ms =
+        arena_alloc(a, (s->n + w->narrow_n) * sizeof *ms, _Alignof(struct matcher));
+    for (size_t i = 0; i < w->narrow_n; i++)
+        ms[i] = w->narrow[w->narrow_n - 1 - i];
+    memcpy(ms + w->narrow_n, s->ms, s->n * sizeof *ms);
+    return (struct fan_selector){ms, s->n + w->narrow_n};
+}
+
 static err read_selector(struct part *p, const struct fan_selector *s, size_t max,
                          struct arena *scratch)
 {
     const struct newest_question *q = p->walk->q;
-    const size_t narrow_n = p->walk->narrow_n;
-    struct matcher *ms =
-        arena_alloc(&p->arena, (s->n + narrow_n) * sizeof *ms, _Alignof(struct matcher));
+    const struct fan_selector all = narrowed(p->walk, s, &p->arena);
     struct storage_set set = {0};
-    memcpy(ms, s->ms, s->n * sizeof *ms);
-    memcpy(ms + s->n, p->walk->narrow, narrow_n * sizeof *ms);
-    err code = q->storage.ops->select(q->storage.self, ms, s->n + narrow_n, q->mint, q->maxt, max,
+    err code = q->storage.ops->select(q->storage.self, all.ms, all.n, q->mint, q->maxt, max,
                                       &p->arena, &set, &p->e);
     if (code) {
         p->too_many = code == ERR_LIMIT;
@@ -175,13 +183,8 @@ static err ask_labels(const struct walk *w, enum fan_kind kind, struct str name,
 {
     const struct newest_question *q = w->q;
     struct fan_selector *selectors = arena_alloc(a, q->selectors_count * sizeof *selectors, 8);
-    for (size_t i = 0; i < q->selectors_count; i++) {
-        const struct fan_selector *s = &q->selectors[i];
-        struct matcher *ms = arena_alloc(a, (s->n + w->narrow_n) * sizeof *ms, 8);
-        memcpy(ms, s->ms, s->n * sizeof *ms);
-        memcpy(ms + s->n, w->narrow, w->narrow_n * sizeof *ms);
-        selectors[i] = (struct fan_selector){ms, s->n + w->narrow_n};
-    }
+    for (size_t i = 0; i < q->selectors_count; i++)
+        selectors[i] = narrowed(w, &q->selectors[i], a);
     const struct fan_question question = {.kind = kind,
                                           .storage = q->storage,
                                           .name = name,
