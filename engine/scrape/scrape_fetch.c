@@ -113,11 +113,19 @@ static err decode(struct target *t, const struct scrape_config *job, struct http
     return is_over || (limit && body->n >= (size_t)limit) ? too_large(t, job, e) : ERR_OK;
 }
 
+// A limit is one of the text: packed, a small one may be larger than it is.
+static size_t packed_max(size_t max)
+{
+    const size_t more = max / 64 + 1024;
+    return max < SIZE_MAX - more ? max + more : max;
+}
+
 err target_fetch(struct target *t, const struct scrape_config *job, struct buf *body,
                  struct str *out_content_type, struct http_result *r, struct errmsg *e)
 {
     struct credentials request;
     const int64_t limit = job->limits.body_size_bytes;
+    const size_t max = limit ? (size_t)limit : t->scrape->options.body_bytes_max;
     credentials_init(&request);
     err code = fill_request(&request, t, job, e);
     if (!code)
@@ -131,8 +139,7 @@ err target_fetch(struct target *t, const struct scrape_config *job, struct buf *
                                          .headers_count = request.headers_n,
                                          .secrets = request.secrets,
                                          .secrets_count = request.secrets_n,
-                                         .body_max = limit ? (size_t)limit
-                                                           : t->scrape->options.body_bytes_max};
+                                         .body_max = packed_max(max)};
         code = http_fetch(t->client, &get, r, e);
         if (code == ERR_LIMIT)
             code = too_large(t, job, e);
