@@ -489,11 +489,22 @@ static void shut_down(struct server *s) // Suspends.
     }
 }
 
+static void refuse_start(struct server *s, const struct errmsg *e)
+{
+    log_error(&s->lg, "cannot start", log_cstr("err", e->text));
+    s->exit_code = 1;
+    s->stop_asked = true;
+}
+
 static void log_ready(struct server *s) // Suspends.
 {
-    while (!s->stop_asked && server_state(s) == SERVER_STARTING)
-        if (fiber_sleep_ns(20 * NS_PER_MS) != ERR_OK)
+    struct errmsg e;
+    while (!s->stop_asked && server_state(s) == SERVER_STARTING) {
+        if (tsdb_start_result(s->db, &e) != ERR_OK)
+            refuse_start(s, &e);
+        else if (fiber_sleep_ns(20 * NS_PER_MS) != ERR_OK)
             return;
+    }
     if (s->stop_asked)
         return;
     atomic_store(&s->state, SERVER_READY);
@@ -510,8 +521,7 @@ static void run(void *arg) // a control fiber on shard 0
     waiters_init(&s->reloaded);
     notices_set(s, NOTICE_STARTING, true);
     if (boot(s, &e) != ERR_OK) {
-        log_error(&s->lg, "cannot start", log_cstr("err", e.text));
-        s->exit_code = 1;
+        refuse_start(s, &e);
     } else {
         log_info(&s->lg, "started", log_cstr("io", loop_backend_name(loop_current())),
                  log_i64("shards", shards_count(s->shards)));

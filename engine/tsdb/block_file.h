@@ -94,11 +94,11 @@ err block_file_label_values(struct block_file *f, struct str name, const struct 
 
 // ---- merging (block_merge.c)
 
-// Adds all samples of files[0..n) to a new file at path: of samples of one series with equal times
-// that of the first file in the array wins (give them by ascending generation). Memory is bounded
+// Adds all samples of files[0..n) of the range to a new file at path: of samples of one series with
+// equal times that of the first file wins (give them by ascending generation). Memory is bounded
 // by the metric with most series. Samples at or before drop_t (INT64_MIN: none) are left out.
 // Yields while it works. Suspends.
-err block_merge(struct block_file *const *files, size_t n, const char *path, int64_t drop_t,
-                struct block_summary *out, struct errmsg *e);
+err block_merge(struct block_file *const *files, size_t n, struct block_range range,
+                const char *path, int64_t drop_t, struct block_summary *out, struct errmsg *e);
 
 #endif

@@ -14,6 +14,7 @@ enum { BATCH_BYTES = 8 * 1024 * 1024, BATCH_SERIES_MAX = 1024 };
 struct merging {
     struct block_file *const *files;
     size_t files_n;
+    struct block_range range;
     struct block_writer *w;
     int64_t drop_t;
     struct arena names, text, columns; // of all; of one name; of one batch
@@ -107,7 +108,7 @@ static err collect_name(struct merging *m, struct str name, struct errmsg *e)
     for (size_t i = 0; i < m->files_n; i++) {
         struct block_keyed *keys;
         size_t n;
-        TRY(block_select_keys(m->files[i], &by_name, 1, &m->text, &keys, &n, e));
+        TRY(block_select_keys(m->files[i], &by_name, 1, m->range, &m->text, &keys, &n, e));
         for (size_t k = 0; k < n; k++) {
             uint32_t *id = &merged_ids(m, find_merged(m, &keys[k].key))[i];
             if (*id != ID_NONE)
@@ -214,11 +215,10 @@ struct name_list {
 
 static err merge_names(struct merging *m, struct name_list *lists, struct errmsg *e)
 {
-    const struct block_range all = {0, UINT32_MAX};
     const size_t batch = batch_size(m);
     struct str name = {0}; // series without a name come first
     for (size_t i = 0; i < m->files_n; i++)
-        TRY(block_file_label_values(m->files[i], LABEL_NAME, NULL, 0, all, &m->names,
+        TRY(block_file_label_values(m->files[i], LABEL_NAME, NULL, 0, m->range, &m->names,
                                     &lists[i].names, &lists[i].n, e));
     for (bool more = true; more;) {
         TRY(collect_name(m, name, e));
@@ -239,10 +239,10 @@ static err merge_names(struct merging *m, struct name_list *lists, struct errmsg
     return ERR_OK;
 }
 
-err block_merge(struct block_file *const *files, size_t n, const char *path, int64_t drop_t,
-                struct block_summary *out, struct errmsg *e)
+err block_merge(struct block_file *const *files, size_t n, struct block_range range,
+                const char *path, int64_t drop_t, struct block_summary *out, struct errmsg *e)
 {
-    struct merging m = {.files = files, .files_n = n, .drop_t = drop_t};
+    struct merging m = {.files = files, .files_n = n, .range = range, .drop_t = drop_t};
     const struct block_summary *first = n ? block_file_summary(files[0]) : NULL;
     TRY(block_writer_create(path, first ? first->tenant : 0, first ? first->tier : 0, &m.w, e));
     arena_init(&m.names, 0);

@@ -843,7 +843,7 @@ static err build_keys(struct building *b, const struct block_hit *hits, size_t n
 }
 
 err block_select_keys(struct block_file *f, const struct matcher *ms, size_t ms_count,
-                      struct arena *a, struct block_keyed **out, size_t *out_n, struct errmsg *e)
+                      struct block_range range, struct arena *a, struct block_keyed **out, size_t *out_n, struct errmsg *e)
 {
     struct arena scratch;
     struct block_hit *hits;
@@ -851,8 +851,7 @@ err block_select_keys(struct block_file *f, const struct matcher *ms, size_t ms_
     arena_init(&scratch, a->limit_bytes);
     struct building b = {.f = f, .a = a};
     struct block_keyed *keys = NULL;
-    const struct block_range all = {0, UINT32_MAX};
-    err code = block_hits(f, ms, ms_count, all, 0, &scratch, &hits, &n, e);
+    err code = block_hits(f, ms, ms_count, range, 0, &scratch, &hits, &n, e);
     if (code == ERR_OK) {
         keys = arena_array(a, n, struct block_keyed);
         code = keys ? build_keys(&b, hits, n, &scratch, keys, e) : err_set(e, ERR_LIMIT, too_much);

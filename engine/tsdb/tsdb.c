@@ -67,6 +67,11 @@ bool tsdb_is_ready(const struct tsdb *db)
     return db->ready;
 }
 
+err tsdb_start_result(const struct tsdb *db, struct errmsg *e)
+{
+    return db->start == ERR_OK ? ERR_OK : err_set(e, db->start, "%s", db->start_why.text);
+}
+
 void tsdb_replay_progress(const struct tsdb *db, struct tsdb_progress *out)
 {
     *out = (struct tsdb_progress){.segments_max = db->segments_max,
@@ -153,7 +158,7 @@ int64_t tsdb_newest(const struct tsdb *db)
 }
 
 // Where nothing is, the first sample is the newest.
-static void set_window(const struct tsdb *db, struct tsdb_commit *c)
+void tsdb_set_window(const struct tsdb *db, struct tsdb_commit *c)
 {
     if (c->window_ms <= 0 || !c->n)
         return;
@@ -168,13 +173,15 @@ err tsdb_commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e)
     struct part *p = tsdb_part(db);
     if (!p->wal) {
         uint64_t seq;
-        set_window(db, c);
+        tsdb_set_window(db, c);
         TRY(head_commit(&p->head, c, NULL, NULL, &seq, e));
         head_publish(&p->head, seq);
         part_tell_newest(p, p->head.newest);
         return ERR_OK;
     }
     while (!p->ready) {
+        if (p->refused)
+            return err_set(e, ERR_IO, "the log of the last run could not be read");
         const err code = waiters_wait(&p->changed);
         if (code != ERR_OK)
             return err_set(e, code, "the log of the last run is still being read");
@@ -182,7 +189,7 @@ err tsdb_commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e)
     uint8_t *own = c->outcomes ? NULL : mem_alloc(c->n);
     if (own)
         c->outcomes = own;
-    set_window(db, c);
+    tsdb_set_window(db, c);
     const err result = commit_logged(p, c, e);
     part_tell_newest(p, p->head.newest);
     if (own) {
@@ -201,6 +208,8 @@ static void file_stats(const struct part *p, struct tsdb_stats *out)
 {
     out->retention_deletions = p->retention_deletions;
     out->wal_corruptions = p->corruptions;
+    out->merges = p->merges;
+    out->divisions = p->divisions;
     for (size_t i = 0; i < p->files_n; i++) {
         const struct catalogue_file *f = &p->files[i].info;
         if (f->min_t_ms < out->lowest_time_ms)
@@ -335,7 +344,9 @@ static err part_open(struct tsdb *db, unsigned index, struct errmsg *e)
         if (files[i].partition_max < p->partition_begin ||
             files[i].partition_min >= p->partition_end)
             continue;
-        TRY(part_add_file(p, &files[i], e));
+        struct part_file file;
+        TRY(part_open_file(p, &files[i], &file, e));
+        part_put_file(p, file);
         if (files[i].max_t_ms >= p->head.complete_t)
             p->head.complete_t = files[i].max_t_ms + 1;
         part_tell_newest(p, files[i].max_t_ms);
@@ -502,10 +513,12 @@ err tsdb_close(struct tsdb *db, struct errmsg *e)
         db_free(db);
         return ERR_OK;
     }
-    while (!db->ready)
+    while (!db->ready && db->start == ERR_OK)
         (void)!waiters_wait(&db->replayed);
-    const err result = call_parts(db, part_close_call, e);
-    if (result == ERR_OK && !db->replay_failed)
+    err result = call_parts(db, part_close_call, e);
+    if (db->start != ERR_OK)
+        result = ERR_OK; // there was nothing to seal, and the logs stay
+    else if (result == ERR_OK)
         tsdb_streams_done(db, true);
     (void)!call_parts(db, part_destroy_call, NULL);
     catalogue_close(db->catalogue);

@@ -40,6 +40,10 @@ err tsdb_open(const struct tsdb_options *options, struct tsdb **out, struct errm
 // Seals the head, flushes, frees. No caller may be inside. Suspends.
 err tsdb_close(struct tsdb *db, struct errmsg *e);
 bool tsdb_is_ready(const struct tsdb *db); // replay is done: queries see everything
+// On the shard that opened: not ERR_OK once replay has failed, the database will then never be
+// ready; e says which file, why, and what to do. Nothing is lost, all is as before tsdb_open().
+// Damage that the log's checksums find is no failure: it is reported, counted and passed over.
+err tsdb_start_result(const struct tsdb *db, struct errmsg *e);
 void tsdb_replay_progress(const struct tsdb *db, struct tsdb_progress *out);
 uint64_t tsdb_hash_seed(const struct tsdb *db);
 // How long this shard keeps samples from now on; 0: for ever.
@@ -116,6 +120,7 @@ struct tsdb_stats { // of this shard
     uint64_t wal_bytes, wal_records, wal_syncs, wal_segment, wal_corruptions;
     uint64_t files, file_bytes, file_samples;
     uint64_t retention_deletions;
+    uint64_t merges, divisions;       // of files; divided is what several shards own
     int64_t min_time_ms, max_time_ms; // of the head; INT64_MAX / INT64_MIN: empty
     int64_t lowest_time_ms;           // of anything; INT64_MAX: nothing
 };

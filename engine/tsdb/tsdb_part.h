@@ -23,7 +23,8 @@ struct part {
     struct wal *wal;         // NULL: in memory only
     struct part_file *files; // by generation
     size_t files_n, files_capacity;
-    bool ready; // replay is done
+    bool ready;   // replay is done
+    bool refused; // it failed: nothing will be taken
     bool closing;
     bool maintained; // the maintaining fiber is alive
     bool sleeping;   // and can be cancelled
@@ -34,7 +35,7 @@ struct part {
     uint64_t release_epoch;   // snapshots before it still look at what is to be released
     uint64_t mark_seq;        // of the log, as the catalogue knows it
     _Atomic int64_t newest_t; // of any sample; INT64_MIN: none. Written here, read by all
-    uint64_t retention_deletions, corruptions;
+    uint64_t retention_deletions, corruptions, merges, divisions;
     err closed; // how the last spill ended
     struct errmsg closed_why;
 };
@@ -53,7 +54,8 @@ struct tsdb {
     struct part *parts[SHARD_MAX];
     struct wal_replay_stream *streams; // of runs before this one
     size_t streams_n;
-    bool replay_failed;            // the streams must stay
+    err start; // how replay ended, unless it goes on or went well; used at home
+    struct errmsg start_why;
     _Atomic unsigned replays_left; // parts that still read streams
     _Atomic unsigned spills_left;  // parts that have not written what replay brought
     _Atomic bool ready;
@@ -65,6 +67,7 @@ struct tsdb {
 struct part *tsdb_part(const struct tsdb *db); // of the present shard
 void part_tell_newest(struct part *p, int64_t t_ms);
 int64_t tsdb_newest(const struct tsdb *db); // of all parts; INT64_MIN: nothing
+void tsdb_set_window(const struct tsdb *db, struct tsdb_commit *c);
 
 // Runs fn(arg) on the shard that has the catalogue. Suspends.
 void tsdb_at_home(struct tsdb *db, fiber_fn *fn, void *arg);
@@ -83,8 +86,21 @@ err tsdb_new_file(struct tsdb_new_file *f, struct errmsg *e); // db is set. Susp
 // tsdb_spill.c: the fiber that writes, seals, expires and releases, and its steps.
 void part_maintain(void *part);
 err part_spill(struct part *p, struct errmsg *e);
-err part_add_file(struct part *p, const struct catalogue_file *info, struct errmsg *e);
+
+// tsdb_files.c. All but the last two suspend.
+err part_open_file(struct part *p, const struct catalogue_file *info, struct part_file *out,
+                   struct errmsg *e);
 void part_drop_file(struct part *p, uint64_t id, bool remove);
+err part_divide_files(struct part *p, struct errmsg *e);
+err part_merge_files(struct part *p, struct errmsg *e);
+err part_expire(struct part *p, struct errmsg *e);
+void part_put_file(struct part *p, struct part_file file);
+void tsdb_set_summary(struct catalogue_file *info, const struct block_summary *sum);
+
+static inline int64_t time_before(int64_t t_ms, int64_t by_ms)
+{
+    return t_ms < INT64_MIN + by_ms ? INT64_MIN : t_ms - by_ms;
+}
 
 // tsdb_replay.c: reads the streams of older runs, then lets everybody in. A fiber of the home.
 void tsdb_replay(void *db);

@@ -2,7 +2,8 @@
 //
 // Streams are shared out to the parts, epoch by epoch, older first. A part replays its streams on
 // its own shard and hands the rows of others to their owners in batches. When all are read,
-// everybody is let in; the streams are removed when all they brought is in files.
+// everybody is let in; the streams are removed when all they brought is in files. When one cannot
+// be read, nobody is: a database with holes would be taken for a whole one.
 #include <assert.h>
 
 #include "engine/base/mem.h"
@@ -52,13 +53,19 @@ static void define_at_owner(void *arg)
 static void commit_at_owner(void *arg)
 {
     struct owner_batch *b = arg;
-    struct head *h = &tsdb_part(b->db)->head;
-    struct tsdb_commit c = {
-        .samples = b->samples, .n = b->n, .late_ms = INT64_MAX, .max_t_ms = INT64_MAX};
+    struct part *p = tsdb_part(b->db);
+    struct head *h = &p->head;
+    struct tsdb_commit c = {.samples = b->samples,
+                            .n = b->n,
+                            .late_ms = INT64_MAX,
+                            .max_t_ms = INT64_MAX,
+                            .window_ms = h->retention_ms};
     uint64_t seq;
+    tsdb_set_window(b->db, &c); // what has expired does not come back
     b->result = head_commit(h, &c, NULL, NULL, &seq, &b->e);
     if (b->result == ERR_OK)
         head_publish(h, seq);
+    part_tell_newest(p, h->newest);
 }
 
 static void at_owner(struct reader *r, unsigned owner, fiber_fn *fn, void *arg)
@@ -173,7 +180,8 @@ struct task { // of one part, for one epoch
     struct tsdb *db;
     struct wal_mark *marks;
     size_t n;
-    bool failed;
+    err result;
+    struct errmsg e;
 };
 
 static void wake_home(void *arg)
@@ -187,13 +195,8 @@ static void run_task(void *arg)
     struct task *t = arg;
     struct tsdb *db = t->db;
     struct part *p = tsdb_part(db);
-    for (size_t i = 0; i < t->n; i++) {
-        struct errmsg e;
-        if (replay_patiently(p, &t->marks[i], &e) != ERR_OK) {
-            t->failed = true;
-            log_error(&db->log, "log of an earlier run not read", log_cstr("err", e.text));
-        }
-    }
+    for (size_t i = 0; i < t->n && t->result == ERR_OK; i++)
+        t->result = replay_patiently(p, &t->marks[i], &t->e);
     if (--db->replays_left > 0)
         return;
     if (!db->shards || shard_self() == db->home)
@@ -215,8 +218,9 @@ static struct wal_mark mark_of(const struct tsdb *db, const struct wal_replay_st
 }
 
 // Streams [from, to) are of one epoch: no series is in two of them.
-static void replay_epoch(struct tsdb *db, size_t from, size_t to)
+static err replay_epoch(struct tsdb *db, size_t from, size_t to, struct errmsg *e)
 {
+    err result = ERR_OK;
     struct task *tasks = mem_alloc_array(db->parts_n, sizeof *tasks);
     for (unsigned i = 0; i < db->parts_n; i++) {
         tasks[i] =
@@ -238,29 +242,46 @@ static void replay_epoch(struct tsdb *db, size_t from, size_t to)
     while (db->replays_left > 0)
         (void)!waiters_wait(&db->replayed);
     for (unsigned i = 0; i < db->parts_n; i++) {
-        db->replay_failed |= tasks[i].failed;
+        if (tasks[i].result != ERR_OK && result == ERR_OK)
+            result = err_set(e, tasks[i].result, "%s", tasks[i].e.text);
         mem_free(tasks[i].marks);
     }
     mem_free(tasks);
+    return result;
 }
 
 static void let_in(void *arg)
 {
     struct tsdb *const *db = arg;
     struct part *p = tsdb_part(*db);
-    p->ready = true;
+    p->ready = (*db)->start == ERR_OK;
+    p->refused = !p->ready;
     waiters_wake_all(&p->changed);
+}
+
+static void refuse(struct tsdb *db, err code, const struct errmsg *why)
+{
+    db->start = err_set(&db->start_why, code,
+                        "the write-ahead log of an earlier run cannot be read: %s; nothing is lost "
+                        "yet: start again when it can be read, or move the file out of %s to start "
+                        "without what only it holds",
+                        why->text, catalogue_wal_dir(db->catalogue));
+    log_error(&db->log, "log of an earlier run not read", log_cstr("err", why->text));
 }
 
 void tsdb_replay(void *arg)
 {
     struct tsdb *db = arg;
-    for (size_t from = 0, to; from < db->streams_n; from = to) {
+    struct errmsg e;
+    err result = ERR_OK;
+    for (size_t from = 0, to; from < db->streams_n && result == ERR_OK; from = to) {
         to = from + 1;
         while (to < db->streams_n && db->streams[to].stream.epoch == db->streams[from].stream.epoch)
             to++;
-        replay_epoch(db, from, to);
+        result = replay_epoch(db, from, to, &e);
     }
+    if (result != ERR_OK)
+        refuse(db, result, &e);
     struct tsdb **all = mem_alloc_array(db->parts_n, sizeof *all);
     for (unsigned i = 0; i < db->parts_n; i++)
         all[i] = db;
@@ -269,7 +290,7 @@ void tsdb_replay(void *arg)
     else
         let_in(all);
     mem_free(all);
-    db->ready = true;
+    db->ready = db->start == ERR_OK;
     waiters_wake_all(&db->replayed);
 }
 

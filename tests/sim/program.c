@@ -8,7 +8,7 @@
 #include "engine/model/labels.h"
 #include "io/clock.h"
 
-enum { OPEN_TRIES = 50 };
+enum { OPEN_TRIES = 50, STARTS = 8 };
 static const int64_t MS = 1000 * 1000;
 // After the interval: the sync's own time, also when another one is under way.
 static const int64_t sync_slack_ns = 2000 * MS;
@@ -261,6 +261,8 @@ static void look_at_stats(void *arg)
     p->corruptions += s.wal_corruptions;
     p->spilled_files += s.files;
     p->deletions += s.retention_deletions;
+    p->merges += s.merges;
+    p->divisions += s.divisions;
     if (s.wal_segment > p->segments_max)
         p->segments_max = s.wal_segment;
 }
@@ -273,10 +275,45 @@ static void look(struct program *p)
     shard_call_all(LOOP_CONTROL, look_at_stats, all, sizeof *all, NULL);
 }
 
+// False: the logs could not be read. Nothing may be lost by that.
+static bool is_started(struct program *p)
+{
+    struct errmsg e;
+    err result = ERR_OK;
+    while (!tsdb_is_ready(p->db) && !p->is_fatal && result == ERR_OK) {
+        (void)!fiber_sleep_ns(10 * MS);
+        result = tsdb_start_result(p->db, &e);
+    }
+    if (result == ERR_OK)
+        return true;
+    p->refused_starts++;
+    if (result != ERR_IO && result != ERR_LIMIT)
+        world_violate(p->world, "start: %s: %s", err_name(result), e.text);
+    if (tsdb_close(p->db, &e) != ERR_OK)
+        world_violate(p->world, "close after a refused start: %s", e.text);
+    p->db = NULL;
+    return false;
+}
+
+static bool start_database(struct program *p)
+{
+    const bool faults_on = p->world->faults.on;
+    bool is_good = false;
+    for (int i = 0; i < STARTS && !is_good; i++) {
+        if (i == STARTS / 2)
+            p->world->faults.on = p->world->disk->is_full = false;
+        if (!open_database(p))
+            break;
+        is_good = is_started(p);
+    }
+    p->world->faults.on = faults_on;
+    if (!is_good && !p->is_fatal)
+        world_violate(p->world, "no start");
+    return is_good;
+}
+
 static void recover(struct program *p)
 {
-    while (!tsdb_is_ready(p->db) && !p->is_fatal)
-        (void)!fiber_sleep_ns(10 * MS);
     bool is_answered = false;
     for (int i = 0; i < OPEN_TRIES && !is_answered && !p->is_fatal; i++)
         is_answered = program_check_all(p);
@@ -319,7 +356,7 @@ static void run_program(void *arg)
     struct program *p = arg;
     if (shard_index(shard_self()) != 0)
         return;
-    if (open_database(p)) {
+    if (start_database(p)) {
         recover(p);
         p->is_open = true;
         if (!p->is_fatal) {

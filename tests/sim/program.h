@@ -47,6 +47,8 @@ struct program {
     // Counts.
     uint64_t batches, commits, commit_errors, queries, query_errors, opens, open_errors;
     uint64_t logged_errors, spilled_files, corruptions, segments_max, deletions;
+    uint64_t merges, divisions; // of files
+    uint64_t refused_starts;
 };
 
 void program_init(struct program *p, struct world *w, const struct program_options *o,

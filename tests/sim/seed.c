@@ -236,6 +236,8 @@ static void report(const struct seed *s)
     r->open_errors = p->open_errors;
     r->files = p->spilled_files;
     r->deletions = p->deletions;
+    r->merges = p->merges;
+    r->divisions = p->divisions;
     r->segments = p->segments_max;
     r->turns = w->turns;
     r->simulated_ns = w->now_ns;
@@ -261,7 +263,6 @@ void seed_run(const struct seed_options *o, struct seed_result *out)
     draw_options(s, &options);
     draw_chances(s);
     program_init(&s->program, s->world, &options, rng_u64(&s->rng));
-    s->program.truth.expired_stay_away = o->defect == DEFECT_OLD_RECORDS;
     run_all(s);
     if (o->turn_cpu_ns_max && s->world->turn_cpu_ns_max > o->turn_cpu_ns_max)
         world_violate(s->world, "a turn took %lld ms of the machine's time",

@@ -107,6 +107,8 @@ static void add(struct seed_result *sum, const struct seed_result *r)
     sum->open_errors += r->open_errors;
     sum->files += r->files;
     sum->deletions += r->deletions;
+    sum->merges += r->merges;
+    sum->divisions += r->divisions;
     sum->segments += r->segments;
     sum->turns += r->turns;
     sum->simulated_ns += r->simulated_ns;
@@ -136,8 +138,11 @@ static void print_sum(const struct seed_result *s)
            "judged, %llu gone with crashes or retention\n",
            ull(s->batches), ull(s->commits), ull(s->commit_errors), ull(s->queries),
            ull(s->query_errors), ull(s->samples_judged), ull(s->samples_gone));
-    printf("%llu opens (%llu failed), %llu files, %llu files expired, %llu segments\n",
-           ull(s->opens), ull(s->open_errors), ull(s->files), ull(s->deletions), ull(s->segments));
+    printf(
+        "%llu opens (%llu failed), %llu files, %llu expired, %llu merges, %llu divided for other "
+        "shards, %llu segments\n",
+        ull(s->opens), ull(s->open_errors), ull(s->files), ull(s->deletions), ull(s->merges),
+        ull(s->divisions), ull(s->segments));
 }
 
 // How many kinds never came.

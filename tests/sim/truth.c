@@ -158,8 +158,6 @@ static void complain(struct truth *t, const char *what, struct str labels,
     buf_deinit(&text);
 }
 
-// What has expired may come back as long as a file of it is there, also as the second of two values
-// for one time when the file of the first has gone.
 static void judge_shown(struct truth *t, struct truth_series *s, const struct truth_answer *a,
                         const struct column *c)
 {
@@ -172,11 +170,11 @@ static void judge_shown(struct truth *t, struct truth_series *s, const struct tr
             complain(t, "times do not ascend or are outside", s->labels, a, c->t[i], bits);
         else if (c->t[i] > a->maxt)
             complain(t, "a time is outside", s->labels, a, c->t[i], bits);
-        else if (!x && (t->expired_stay_away || !is_expired(t, c->t[i])))
+        else if (!x)
             complain(t, "shown, but never sent or gone before", s->labels, a, c->t[i], bits);
-        else if (x && x->state == TRUTH_REFUSED)
+        else if (x->state == TRUTH_REFUSED)
             complain(t, "shown, but was refused", s->labels, a, c->t[i], bits);
-        else if (x && x->state == TRUTH_EXPIRED && t->expired_stay_away)
+        else if (x->state == TRUTH_EXPIRED)
             complain(t, "shown, but was gone before", s->labels, a, c->t[i], bits);
         before = c->t[i];
         if (x)
@@ -266,7 +264,7 @@ void truth_recovered(struct truth *t, bool power_lost, int64_t now_ns)
         for (size_t k = 0; k < s->n; k++) {
             struct truth_sample *x = &s->samples[k];
             if (!x->is_recovered && is_expired(t, x->t_ms)) {
-                x->state = TRUTH_EXPIRED; // in a file that one part still looks at, maybe
+                x->state = TRUTH_EXPIRED;
                 s->samples[kept++] = *x;
                 continue;
             }

@@ -41,7 +41,6 @@ struct truth {
     uint32_t *table; // open addressing: index + 1
     size_t table_size;
     uint64_t events;
-    bool expired_stay_away; // what was too old and gone must not come back
     int64_t newest_t;       // accepted, of all series; INT64_MIN: none
     int64_t retention_ms;
     uint64_t samples_judged;

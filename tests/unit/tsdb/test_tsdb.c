@@ -109,6 +109,98 @@ static void run(void *arg)
     map_world_deinit(&w);
 }
 
+// ---- the same folder with other numbers of shards
+
+struct life {
+    const struct traffic *traffic;
+    struct map_world world;
+    struct findings found;
+    char folder[64];
+    unsigned shards;
+    size_t from, to;         // batches that come in it
+    struct tsdb_stats stats; // of all shards, at its end
+};
+
+struct look {
+    struct tsdb *db;
+    struct tsdb_stats stats;
+};
+
+static void look_at(void *arg)
+{
+    struct look *l = arg;
+    tsdb_stats(l->db, &l->stats);
+}
+
+static void look(struct life *l, struct tsdb *db)
+{
+    struct look looks[SHARD_MAX];
+    for (unsigned i = 0; i < l->shards; i++)
+        looks[i].db = db;
+    shard_call_all(LOOP_CONTROL, look_at, looks, sizeof *looks, NULL);
+    l->stats = looks[0].stats;
+    for (unsigned i = 1; i < l->shards; i++) {
+        l->stats.divisions += looks[i].stats.divisions;
+        l->stats.merges += looks[i].stats.merges;
+        l->stats.files += looks[i].stats.files;
+    }
+}
+
+static void live(void *arg)
+{
+    struct life *l = arg;
+    struct map_world *w = &l->world;
+    struct scenario s = {.found = l->found};
+    w->db = open_folder(&s, l->folder);
+    w->shards = shard_all();
+    while (w->db && !tsdb_is_ready(w->db))
+        nap(1);
+    map_world_check_all(w);
+    for (size_t i = l->from; i < l->to && !w->found->text[0]; i++) {
+        map_world_apply(w, &l->traffic->batches[i]);
+        if (i % 16 == 0) {
+            nap(20); // so that several files come of each range
+            map_world_check(w, 2);
+        }
+    }
+    const uint64_t wanted = l->from ? 1 : 0; // what the first life wrote is divided
+    look(l, w->db);
+    for (int i = 0; i < 5000 && l->stats.divisions < wanted; i++) {
+        nap(10);
+        look(l, w->db);
+    }
+    want(w->found, l->stats.divisions >= wanted, "%u shards: nothing was divided", l->shards);
+    map_world_check(w, 6);
+    map_world_check_all(w);
+    close_folder(&s, w->db);
+    want(w->found, !s.found.text[0], "%s", s.found.text);
+}
+
+Test(tsdb, opens_with_any_number_of_shards)
+{
+    static const unsigned shards[] = {1, 3, 2};
+    struct traffic t;
+    struct life l = {.traffic = &t};
+    char command[128];
+    snprintf(l.folder, sizeof l.folder, "/tmp/ferula-tsdb-XXXXXX");
+    cr_assert(mkdtemp(l.folder) != NULL);
+    traffic_init(&t, TRAFFIC_FEDERATION, 3, START_MS, 240);
+    map_world_init(&l.world, NULL, "shards", 3, &l.found);
+    l.world.start_ms = START_MS;
+    l.world.any_outcome = true;
+    for (size_t i = 0; i < countof(shards) && !l.found.text[0]; i++) {
+        l.shards = shards[i];
+        l.from = i * t.n / countof(shards);
+        l.to = (i + 1) * t.n / countof(shards);
+        in_shards(l.shards, SHARD_BACKEND_AUTO, live, &l, &l.found);
+    }
+    map_world_deinit(&l.world);
+    traffic_deinit(&t);
+    snprintf(command, sizeof command, "rm -rf %s", l.folder);
+    cr_assert_eq(system(command), 0);
+    cr_assert(!l.found.text[0], "%s", l.found.text);
+}
+
 static void run_ending(enum ending ending, unsigned shards)
 {
     uint64_t files = 0;

@@ -1,0 +1,391 @@
+// The files of a part: those of a range that has passed are merged, those of several parts are
+// divided, those that are too old go.
+//
+// A file belongs to the part that has its first partition: that part alone divides it, merges it or
+// lets it go, in the catalogue first. Others that look at it are told afterwards, so that nothing
+// is missing before it is gone for good.
+#include <assert.h>
+#include <stdlib.h>
+
+#include "engine/base/mem.h"
+#include "engine/tsdb/tsdb_part.h"
+#include "io/file.h"
+
+enum {
+    GRACE_MS = 600000, // a range is merged when it ended so long ago
+    MERGE_MIN = 2,     // files of a range
+    MERGE_FILES_MAX = 64,
+};
+
+static int compare_files(const void *a, const void *b)
+{
+    const struct part_file *x = a, *y = b;
+    return (x->info.generation > y->info.generation) - (x->info.generation < y->info.generation);
+}
+
+err part_open_file(struct part *p, const struct catalogue_file *info, struct part_file *out,
+                   struct errmsg *e)
+{
+    char path[CATALOGUE_PATH_MAX];
+    TRY(catalogue_block_path(p->db->catalogue, info->id, path, sizeof path, e));
+    out->info = *info;
+    return block_file_open(path, BLOCK_CACHE_DEFAULT_BYTES, &out->file, e);
+}
+
+void part_put_file(struct part *p, struct part_file file)
+{
+    p->files = mem_grow(p->files, &p->files_capacity, p->files_n + 1, sizeof *p->files);
+    p->files[p->files_n++] = file;
+    qsort(p->files, p->files_n, sizeof *p->files, compare_files);
+}
+
+void part_drop_file(struct part *p, uint64_t id, bool remove)
+{
+    size_t at = 0;
+    while (at < p->files_n && p->files[at].info.id != id)
+        at++;
+    assert(at < p->files_n);
+    struct block_file *file = p->files[at].file;
+    p->files_n--;
+    memmove(p->files + at, p->files + at + 1, (p->files_n - at) * sizeof *p->files);
+    struct errmsg e;
+    if (remove && path_unlink(block_file_path(file), &e) != ERR_OK)
+        log_warn(&p->db->log, "file not removed", log_cstr("err", e.text));
+    block_file_unref(file);
+}
+
+void tsdb_set_summary(struct catalogue_file *info, const struct block_summary *sum)
+{
+    info->partition_min = sum->partition_min;
+    info->partition_max = sum->partition_max;
+    info->min_t_ms = sum->min_t;
+    info->max_t_ms = sum->max_t;
+    info->size_bytes = sum->bytes;
+    info->series = sum->series;
+    info->samples = sum->samples;
+}
+
+static void remove_written(struct part *p, uint64_t id)
+{
+    char path[CATALOGUE_PATH_MAX];
+    if (catalogue_block_path(p->db->catalogue, id, path, sizeof path, NULL) == ERR_OK)
+        (void)!path_unlink(path, NULL);
+}
+
+// ---- ranges
+
+static int64_t range_of(int64_t t_ms, int64_t range_ms)
+{
+    return t_ms / range_ms - (t_ms % range_ms < 0);
+}
+
+static bool is_own(const struct part *p, const struct catalogue_file *f)
+{
+    return f->partition_min >= p->partition_begin && f->partition_max < p->partition_end;
+}
+
+static bool is_first(const struct part *p, const struct catalogue_file *f)
+{
+    return tsdb_owner(p->db, f->partition_min) == p->index;
+}
+
+// Of the range's files those that can become one, by generation. One that cannot be merged with
+// them, having other ranges too, must not come to stand between: what is newer than
+// it would get the generation of what is older, and win.
+static size_t find_run(const struct part *p, int64_t range, struct part_file *out, size_t max)
+{
+    const int64_t range_ms = p->db->options.seal_ms;
+    size_t n = 0, spilled = 0;
+    for (size_t i = 0; i < p->files_n && n < max; i++) {
+        const struct catalogue_file *f = &p->files[i].info;
+        const int64_t first = range_of(f->min_t_ms, range_ms),
+                      last = range_of(f->max_t_ms, range_ms);
+        if (last < range || first > range)
+            continue;
+        if (is_own(p, f) && first == last) {
+            out[n++] = p->files[i];
+            spilled += f->kind == CATALOGUE_SPILLED;
+        } else if (spilled >= MERGE_MIN) {
+            break;
+        } else {
+            n = spilled = 0;
+        }
+    }
+    return spilled >= MERGE_MIN ? n : 0;
+}
+
+// ---- merging what was spilled of one range
+
+// The files, all this part's own, of a range that has passed and has several; how many.
+static size_t find_range(const struct part *p, struct part_file *out, size_t max)
+{
+    const int64_t range_ms = p->db->options.seal_ms;
+    const int64_t passed = time_before(p->head.newest, GRACE_MS);
+    for (size_t i = 0; i < p->files_n; i++) {
+        const struct catalogue_file *f = &p->files[i].info;
+        const int64_t range = range_of(f->min_t_ms, range_ms);
+        if (f->kind != CATALOGUE_SPILLED || !is_own(p, f) ||
+            range_of(f->max_t_ms, range_ms) != range || range_of(passed, range_ms) <= range)
+            continue;
+        const size_t n = find_run(p, range, out, max);
+        if (n)
+            return n;
+    }
+    return 0;
+}
+
+static err merge_files(struct part *p, const struct part_file *files, size_t n, struct errmsg *e)
+{
+    struct block_file *parts[MERGE_FILES_MAX];
+    uint64_t ids[MERGE_FILES_MAX];
+    struct tsdb_new_file file = {.db = p->db};
+    uint32_t level = 0;
+    for (size_t i = 0; i < n; i++) {
+        parts[i] = files[i].file;
+        ids[i] = files[i].info.id;
+        level = files[i].info.level > level ? files[i].info.level : level;
+    }
+    TRY(tsdb_new_file(&file, e));
+    const struct block_range all = {0, TSDB_PARTITIONS};
+    struct block_summary sum;
+    err result = block_merge(parts, n, all, file.path, INT64_MIN, &sum, e);
+    if (result != ERR_OK) {
+        (void)!path_unlink(file.path, NULL);
+        return result;
+    }
+    struct catalogue_file info = {.id = file.id,
+                                  .generation = files[0].info.generation,
+                                  .kind = CATALOGUE_SEALED,
+                                  .level = level + 1};
+    tsdb_set_summary(&info, &sum);
+    const struct catalogue_change change = {
+        .add = &info, .add_count = 1, .remove = ids, .remove_count = n};
+    struct part_file merged;
+    result = part_open_file(p, &info, &merged, e);
+    if (result == ERR_OK) {
+        result = tsdb_change(p->db, &change, e);
+        if (result != ERR_OK)
+            block_file_unref(merged.file);
+    }
+    if (result != ERR_OK) {
+        remove_written(p, file.id);
+        return result;
+    }
+    part_put_file(p, merged);
+    for (size_t i = 0; i < n; i++)
+        part_drop_file(p, ids[i], true);
+    p->merges++;
+    return ERR_OK;
+}
+
+err part_merge_files(struct part *p, struct errmsg *e)
+{
+    struct part_file files[MERGE_FILES_MAX];
+    size_t n;
+    while (!p->closing && (n = find_range(p, files, MERGE_FILES_MAX)) > 0)
+        TRY(merge_files(p, files, n, e));
+    return ERR_OK;
+}
+
+// ---- dividing what earlier runs with other shards wrote
+
+struct share { // of a divided file
+    struct tsdb *db;
+    uint64_t whole;             // its id
+    struct catalogue_file info; // series 0: this part has none
+    struct part_file opened;
+    err result;
+    struct errmsg e;
+};
+
+static void open_share(void *arg)
+{
+    struct share *s = arg;
+    struct part *p = tsdb_part(s->db);
+    s->result = s->info.series ? part_open_file(p, &s->info, &s->opened, &s->e) : ERR_OK;
+}
+
+static void close_share(void *arg)
+{
+    struct share *s = arg;
+    block_file_unref(s->opened.file);
+}
+
+static void take_share(void *arg)
+{
+    struct share *s = arg;
+    struct part *p = tsdb_part(s->db);
+    if (s->opened.file)
+        part_put_file(p, s->opened);
+    part_drop_file(p, s->whole, false);
+}
+
+// The shares of all parts that have something of the file, written and synced.
+static err write_shares(struct part *p, const struct part_file *f, struct share *shares,
+                        struct errmsg *e)
+{
+    struct block_file *const file = f->file;
+    for (unsigned i = 0; i < p->db->parts_n; i++) {
+        const struct part *of = p->db->parts[i];
+        const struct block_range range = {of->partition_begin, of->partition_end};
+        struct tsdb_new_file path = {.db = p->db};
+        struct block_summary sum;
+        shares[i] = (struct share){.db = p->db, .whole = f->info.id};
+        if (f->info.partition_max < range.begin || f->info.partition_min >= range.end)
+            continue;
+        TRY(tsdb_new_file(&path, e));
+        shares[i].info = f->info;
+        shares[i].info.id = path.id;
+        shares[i].info.series = 0;
+        const err result = block_merge(&file, 1, range, path.path, INT64_MIN, &sum, e);
+        if (result == ERR_OK && sum.series)
+            tsdb_set_summary(&shares[i].info, &sum);
+        else
+            (void)!path_unlink(path.path, NULL);
+        TRY(result);
+    }
+    return ERR_OK;
+}
+
+// Every part has opened its share before the catalogue changes: afterwards nothing can fail.
+static err replace_by_shares(struct part *p, const struct part_file *f, struct share *shares,
+                             struct errmsg *e)
+{
+    struct catalogue_file add[SHARD_MAX];
+    uint64_t where[(SHARD_MAX + 63) / 64] = {0};
+    struct catalogue_change change = {.add = add, .remove = &f->info.id, .remove_count = 1};
+    err result = ERR_OK;
+    for (unsigned i = 0; i < p->db->parts_n; i++) {
+        if (shares[i].info.id)
+            where[i / 64] |= 1ull << i % 64;
+        if (shares[i].info.series)
+            add[change.add_count++] = shares[i].info;
+    }
+    shard_call_all(LOOP_MERGE, open_share, shares, sizeof *shares, where);
+    for (unsigned i = 0; i < p->db->parts_n && result == ERR_OK; i++) {
+        if (shares[i].result != ERR_OK)
+            result = err_set(e, shares[i].result, "%s", shares[i].e.text);
+    }
+    if (result == ERR_OK)
+        result = tsdb_change(p->db, &change, e);
+    shard_call_all(LOOP_MERGE, result == ERR_OK ? take_share : close_share, shares, sizeof *shares,
+                   where);
+    if (result == ERR_OK) {
+        remove_written(p, f->info.id);
+        p->divisions++;
+    }
+    return result;
+}
+
+static err divide(struct part *p, const struct part_file *f, struct errmsg *e)
+{
+    struct share *shares = mem_zalloc(p->db->parts_n * sizeof *shares);
+    err result = write_shares(p, f, shares, e);
+    if (result == ERR_OK)
+        result = replace_by_shares(p, f, shares, e);
+    for (unsigned i = 0; i < p->db->parts_n && result != ERR_OK; i++) {
+        if (shares[i].info.series)
+            remove_written(p, shares[i].info.id);
+    }
+    mem_free(shares);
+    return result;
+}
+
+// Whether a merge of the file's range waits for it.
+static bool is_in_the_way(const struct part *p, const struct catalogue_file *f)
+{
+    const int64_t range_ms = p->db->options.seal_ms;
+    const int64_t range = range_of(f->min_t_ms, range_ms);
+    if (range_of(f->max_t_ms, range_ms) != range)
+        return false; // it would not be merged either
+    for (size_t i = 0; i < p->files_n; i++) {
+        const struct catalogue_file *other = &p->files[i].info;
+        if (other->kind == CATALOGUE_SPILLED && range_of(other->min_t_ms, range_ms) == range)
+            return true;
+    }
+    return false;
+}
+
+static const struct part_file *find_straddling(const struct part *p)
+{
+    const int64_t range_ms = p->db->options.seal_ms;
+    const int64_t passed = range_of(time_before(p->head.newest, GRACE_MS), range_ms);
+    for (size_t i = 0; i < p->files_n; i++) {
+        const struct catalogue_file *f = &p->files[i].info;
+        if (!is_own(p, f) && is_first(p, f) && range_of(f->max_t_ms, range_ms) < passed &&
+            is_in_the_way(p, f))
+            return &p->files[i];
+    }
+    return NULL;
+}
+
+err part_divide_files(struct part *p, struct errmsg *e)
+{
+    const struct part_file *f;
+    while (!p->closing && (f = find_straddling(p))) {
+        const struct part_file whole = *f;
+        TRY(divide(p, &whole, e));
+    }
+    return ERR_OK;
+}
+
+// ---- retention
+
+struct drop {
+    struct tsdb *db;
+    uint64_t id;
+};
+
+static void stop_looking(void *arg)
+{
+    const struct drop *d = arg;
+    part_drop_file(tsdb_part(d->db), d->id, false);
+}
+
+static err remove_file(struct part *p, const struct catalogue_file *f, struct errmsg *e)
+{
+    const struct catalogue_change change = {.remove = &f->id, .remove_count = 1};
+    TRY(tsdb_change(p->db, &change, e));
+    struct drop drops[SHARD_MAX];
+    uint64_t where[(SHARD_MAX + 63) / 64] = {0};
+    bool any = false;
+    for (unsigned i = 0; i < p->db->parts_n; i++) {
+        const struct part *other = p->db->parts[i];
+        drops[i] = (struct drop){p->db, f->id};
+        if (other == p || f->partition_max < other->partition_begin ||
+            f->partition_min >= other->partition_end)
+            continue;
+        where[i / 64] |= 1ull << i % 64;
+        any = true;
+    }
+    if (any)
+        shard_call_all(LOOP_MERGE, stop_looking, drops, sizeof *drops, where);
+    part_drop_file(p, f->id, true);
+    p->retention_deletions++;
+    return ERR_OK;
+}
+
+// What is too old is so against the newest sample of the whole database: all parts agree on it.
+err part_expire(struct part *p, struct errmsg *e)
+{
+    if (p->head.retention_ms <= 0 || !p->files_n)
+        return ERR_OK;
+    struct catalogue_file *own = mem_alloc_array(p->files_n, sizeof *own);
+    uint64_t *ids = mem_alloc_array(p->files_n, sizeof *ids);
+    size_t own_n = 0;
+    for (size_t i = 0; i < p->files_n; i++) {
+        if (is_first(p, &p->files[i].info))
+            own[own_n++] = p->files[i].info;
+    }
+    const size_t n = catalogue_expired(own, own_n, tsdb_newest(p->db), p->head.retention_ms, ids);
+    err result = ERR_OK;
+    for (size_t i = 0; i < n && result == ERR_OK; i++) {
+        size_t at = 0;
+        while (own[at].id != ids[i])
+            at++;
+        result = remove_file(p, &own[at], e);
+    }
+    mem_free(own);
+    mem_free(ids);
+    return result;
+}
