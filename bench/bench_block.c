@@ -296,7 +296,8 @@ static void measure_merge(struct bench *b)
     }
     snprintf(path, sizeof path, "%s/merged", b->dir);
     double spent = -now_ns();
-    must(block_merge(files, PARTS, (struct block_range){0, UINT32_MAX}, path, INT64_MIN, &s, &e), &e);
+    must(block_merge(files, PARTS, (struct block_range){0, UINT32_MAX}, path, INT64_MIN, &s, &e),
+         &e);
     spent += now_ns();
     printf(
         "{\"bench\": \"block_merge\", \"files\": %d, \"samples\": %llu, "

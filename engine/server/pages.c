@@ -199,6 +199,9 @@ static void put_tsdb(const struct tsdb_stats *t, struct buf *b)
         "Lowest timestamp value stored in the database.",
         t->lowest_time_ms == INT64_MAX ? 9.223372036854776e+15
                                        : floor((double)t->lowest_time_ms / 1000));
+    put_u64(b, "prometheus_tsdb_compactions_total", "counter",
+            "Total number of compactions that were executed for the partition.",
+            t->merges + t->divisions);
     put_u64(b, "prometheus_tsdb_time_retentions_total", "counter",
             "The number of times that blocks were deleted because the maximum time limit was "
             "exceeded.",
@@ -273,7 +276,7 @@ static void add_counters(void *to, const void *from, size_t size)
 static_assert(sizeof(struct scrape_stats) == 18 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct receiver_stats) == 17 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct http_server_stats) == 6 * sizeof(uint64_t), "counters only");
-static_assert(sizeof(struct tsdb_stats) == 24 * sizeof(uint64_t), "counters only");
+static_assert(sizeof(struct tsdb_stats) == 26 * sizeof(uint64_t), "counters only");
 
 static int64_t min_i64(int64_t a, int64_t b)
 {

@@ -97,6 +97,7 @@ struct block_keyed {
     uint32_t id;
 };
 err block_select_keys(struct block_file *f, const struct matcher *ms, size_t ms_count,
-                      struct block_range range, struct arena *a, struct block_keyed **out, size_t *out_n, struct errmsg *e);
+                      struct block_range range, struct arena *a, struct block_keyed **out,
+                      size_t *out_n, struct errmsg *e);
 
 #endif

@@ -843,7 +843,8 @@ static err build_keys(struct building *b, const struct block_hit *hits, size_t n
 }
 
 err block_select_keys(struct block_file *f, const struct matcher *ms, size_t ms_count,
-                      struct block_range range, struct arena *a, struct block_keyed **out, size_t *out_n, struct errmsg *e)
+                      struct block_range range, struct arena *a, struct block_keyed **out,
+                      size_t *out_n, struct errmsg *e)
 {
     struct arena scratch;
     struct block_hit *hits;

@@ -102,7 +102,8 @@ static void open_and_ask(void *arg)
         ask(f, ms, n);
     struct block_file *const both[] = {f, f};
     unlink(r->merged);
-    const err code = block_merge(both, 2, (struct block_range){0, UINT32_MAX}, r->merged, INT64_MIN, &summary, &e);
+    const err code = block_merge(both, 2, (struct block_range){0, UINT32_MAX}, r->merged, INT64_MIN,
+                                 &summary, &e);
     if (code != ERR_INVALID) // labels that no writer makes
         (void)is_good(code, &e);
     block_file_unref(f);

@@ -302,7 +302,10 @@ static void merge_files(void *arg)
     }
     block_world_path(w, "merged", path);
     if (!w->why[0])
-        expect(w, block_merge(files, FILES, (struct block_range){0, UINT32_MAX}, path, drop, &summary, &e), ERR_OK, &e);
+        expect(w,
+               block_merge(files, FILES, (struct block_range){0, UINT32_MAX}, path, drop, &summary,
+                           &e),
+               ERR_OK, &e);
     block_world_forget(w, drop);
     expect(w, block_file_open(path, BLOCK_CACHE_DEFAULT_BYTES, &f, &e), ERR_OK, &e);
     if (!w->why[0])
