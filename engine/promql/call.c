@@ -15,6 +15,12 @@ bool call_has_range(const struct promql_expr *e)
     return id == PROMQL_FN_ABSENT_OVER_TIME || range_function_find(id);
 }
 
+bool call_is_of_labels(const struct promql_expr *e)
+{
+    return e->call.function->id == PROMQL_FN_LABEL_REPLACE ||
+           e->call.function->id == PROMQL_FN_LABEL_JOIN;
+}
+
 // Behind its parentheses, unless it alone is evaluated once for all steps.
 const struct promql_expr *param_position(const struct query *q, const struct plan_node *call,
                                          size_t index)

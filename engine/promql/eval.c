@@ -6,6 +6,7 @@
 #include "engine/base/number.h"
 #include "engine/base/util.h"
 #include "engine/promql/note.h"
+#include "engine/promql/samples.h"
 
 // ---- what was evaluated at one step, at all of them
 
@@ -13,9 +14,7 @@ static err spread_vec(struct query *q, struct vec *v, size_t steps)
 {
     for (size_t i = 0; i < v->n; i++) {
         struct step_column all;
-        q->samples += steps;
-        if ((q->options->samples_max && q->samples > q->options->samples_max) ||
-            step_column_make(q->a, steps, &all))
+        if (step_column_make(q->a, steps, &all))
             return query_too_many_samples(q->e);
         step_column_fill(&all, steps, v->series[i].column.v[0]);
         v->series[i].column = all;
@@ -55,8 +54,8 @@ static err samples_of(struct query *q, const struct steps *inner, const int64_t 
     return ERR_OK;
 }
 
-static err over_subquery(struct query *q, const struct plan_node *node,
-                         const struct range_function *f, const double *param, struct vec *out)
+static err over_subquery(struct query *q, struct plan_node *node, const struct range_function *f,
+                         const double *param, struct vec *out)
 {
     if (node->is_empty)
         return ERR_OK;
@@ -81,6 +80,7 @@ static err over_subquery(struct query *q, const struct plan_node *node,
         struct step_column made;
         TRY(vec_add_new(q, out, in.series[i].labels, in.series[i].drop_name, node->steps.n, &made));
         TRY(range_run(f, w, c.v, param, &made, q->e));
+        TRY(samples_count_series(q, node, w, steps_count(made.present, node->steps.n)));
     }
     vec_drop_empty(out, node->steps.n);
     if (f->keeps_name || node->expr->call.function->id == PROMQL_FN_ABSENT_OVER_TIME)
@@ -110,7 +110,7 @@ static err note_quantiles(struct query *q, const struct plan_node *node, const d
 }
 
 // Of node's own fragment, also when the aggregation above moved into it.
-static err eval_range_fragment(struct query *q, const struct plan_node *node, struct vec *out)
+static err eval_range_fragment(struct query *q, struct plan_node *node, struct vec *out)
 {
     double *param = node->args[1] ? node_scalar(node->args[1]) : NULL;
     node->fragment->param = param;
@@ -120,7 +120,7 @@ static err eval_range_fragment(struct query *q, const struct plan_node *node, st
     return ERR_OK;
 }
 
-static err eval_range_function(struct query *q, const struct plan_node *node, struct vec *out)
+static err eval_range_function(struct query *q, struct plan_node *node, struct vec *out)
 {
     const enum promql_function_id id = node->expr->call.function->id;
     if (node->fragment) {
@@ -152,14 +152,14 @@ static err eval_unary(struct query *q, const struct plan_node *node, struct vec 
     return q->options->delayed_name_removal ? ERR_OK : vec_merge_equal(q, out, node->steps.n);
 }
 
-static err eval_absorbed(struct query *q, const struct plan_node *below, struct vec *out)
+static err eval_absorbed(struct query *q, struct plan_node *below, struct vec *out)
 {
     if (below->expr->kind == PROMQL_CALL && call_has_range(below->expr))
         return eval_range_fragment(q, below, out);
     return gather_vec(q, below, out);
 }
 
-static err eval_node(struct query *q, const struct plan_node *node, struct vec *out)
+static err eval_node(struct query *q, struct plan_node *node, struct vec *out)
 {
     switch (node->expr->kind) {
     case PROMQL_VECTOR:
@@ -257,19 +257,32 @@ static err spread_scalar(struct query *q, double **scalar, size_t steps)
     return ERR_OK;
 }
 
+static err eval_scalar(struct query *q, struct plan_node *node)
+{
+    TRY(eval_scalar_node(q, node, &node->scalar));
+    TRY(samples_count_node(q, node));
+    if (!node->spread)
+        return ERR_OK;
+    TRY(samples_count_spread(q, node));
+    return spread_scalar(q, &node->scalar, node->spread);
+}
+
 static err eval_one(struct query *q, struct plan_node *node)
 {
-    if (node->absorbed || node->expr->kind == PROMQL_STRING)
+    const enum promql_type type = node->expr->type;
+    if (node->absorbed || type == PROMQL_TYPE_STRING)
         return ERR_OK;
     TRY(query_breathe(q->e));
-    if (node->expr->type == PROMQL_TYPE_SCALAR) {
-        TRY(eval_scalar_node(q, node, &node->scalar));
-        return node->spread ? spread_scalar(q, &node->scalar, node->spread) : ERR_OK;
-    }
-    if (node->expr->type != PROMQL_TYPE_VECTOR)
+    if (type == PROMQL_TYPE_SCALAR)
+        return eval_scalar(q, node);
+    if (type != PROMQL_TYPE_VECTOR)
         return ERR_OK; // samples, only at the root
     TRY(eval_node(q, node, &node->vec));
-    return node->spread ? spread_vec(q, &node->vec, node->spread) : ERR_OK;
+    TRY(samples_count_node(q, node));
+    if (!node->spread)
+        return ERR_OK;
+    TRY(samples_count_spread(q, node));
+    return spread_vec(q, &node->vec, node->spread);
 }
 
 err eval_all(struct query *q)

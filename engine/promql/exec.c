@@ -36,7 +36,7 @@ static bool has_order(const struct promql_expr *e)
            id == PROMQL_FN_SORT_BY_LABEL_DESC;
 }
 
-static err result_scalar(struct query *q, const struct plan_node *root)
+static err result_scalar(struct query *q, struct plan_node *root)
 {
     double *scalar;
     scalar = node_scalar(root);
@@ -55,7 +55,7 @@ static err result_scalar(struct query *q, const struct plan_node *root)
 }
 
 // Of an instant query over a subquery: the inner expression at its steps.
-static err result_subquery(struct query *q, const struct plan_node *root)
+static err result_subquery(struct query *q, struct plan_node *root)
 {
     q->out->kind = QUERY_MATRIX;
     struct vec v = {0};
@@ -69,7 +69,7 @@ static err result_subquery(struct query *q, const struct plan_node *root)
     return take_vec(q, &v, false);
 }
 
-static err result(struct query *q, const struct plan_node *root)
+static err result(struct query *q, struct plan_node *root)
 {
     const struct promql_expr *e = root->expr;
     switch (e->type) {
@@ -101,10 +101,7 @@ static err exec(struct query *q, const struct promql_expr *expr)
     TRY(plan_make(q, expr, &root));
     TRY(gather_all(q));
     TRY(eval_all(q));
-    TRY(result(q, root));
-    if (q->samples > q->out->stats.samples_peak)
-        q->out->stats.samples_peak = q->samples;
-    return ERR_OK;
+    return result(q, root);
 }
 
 err promql_exec(const struct query_source *source, const struct query_options *options,

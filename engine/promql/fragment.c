@@ -20,7 +20,7 @@ struct run {
     struct label_map map;
     size_t first_group; // in out->series, of the partition
     uint32_t partition; // of the groups
-    uint64_t kept;      // values in the result
+    uint64_t made;      // points of all series so far
     struct step_column scratch;
     struct windows cache[WINDOW_CACHE]; // by the address of t; n 0: free
 };
@@ -31,13 +31,38 @@ err query_too_many_samples(struct errmsg *e)
                    "query processing would load too many samples into memory in query execution");
 }
 
-static err count_samples(struct run *r, uint64_t in_batch)
+static struct fragment_load *load_of(struct run *r, uint32_t partition)
 {
-    const uint64_t now = r->kept + in_batch;
-    if (now > r->out->samples_peak)
-        r->out->samples_peak = now;
-    if (r->f->samples_max && now > r->f->samples_max)
+    struct fragment_result *out = r->out;
+    if (out->loads_count && out->loads[out->loads_count - 1].partition == partition)
+        return &out->loads[out->loads_count - 1];
+    if (out->loads_count == out->loads_capacity) {
+        const size_t capacity = out->loads_capacity ? out->loads_capacity * 2 : 16;
+        struct fragment_load *all = arena_array(&out->arena, capacity, struct fragment_load);
+        if (!all)
+            return NULL;
+        if (out->loads_count)
+            memcpy(all, out->loads, out->loads_count * sizeof *all);
+        out->loads = all;
+        out->loads_capacity = capacity;
+    }
+    out->loads[out->loads_count++] = (struct fragment_load){.partition = partition};
+    return &out->loads[out->loads_count - 1];
+}
+
+// A series of the partition became made points; on the way load samples were held beside the
+// points of those before it.
+static err count_samples(struct run *r, uint32_t partition, uint64_t made, uint64_t load)
+{
+    struct fragment_load *l = load_of(r, partition);
+    if (!l)
+        return ERR_LIMIT;
+    const uint64_t peak = load > made ? load : made;
+    l->peak = l->made + peak > l->peak ? l->made + peak : l->peak;
+    if (r->f->samples_max && r->made + peak > r->f->samples_max)
         return query_too_many_samples(&r->out->e);
+    l->made += made;
+    r->made += made;
     return ERR_OK;
 }
 
@@ -165,16 +190,19 @@ err range_run(const struct range_function *f, const struct windows *w, const dou
     return ERR_OK;
 }
 
-// into is all absent.
-static err column_of(struct run *r, struct column c, struct step_column *into)
+// into is all absent. The windows that were used are the caller's to count; NULL: there is nothing.
+static err column_of(struct run *r, struct column c, struct step_column *into,
+                     const struct windows **out_windows)
 {
     const struct fragment *f = r->f;
     if (f->kind == FRAGMENT_FUNCTION && has_stale(&c))
         TRY(without_stale(&c, &r->batch, &c));
+    *out_windows = NULL;
     if (c.n == 0)
         return ERR_OK;
     const struct windows *w = NULL;
     TRY(windows_of(r, &c, &w));
+    *out_windows = w;
     if (f->kind == FRAGMENT_FUNCTION) {
         return range_run(f->function, w, c.v, f->param, into, &r->out->e);
     }
@@ -206,7 +234,6 @@ static err keep_series(struct run *r, const struct storage_series *s,
         .drop_name = r->f->drops_name && r->f->delayed_name_removal,
         .column = *column,
     };
-    r->kept += steps_count(column->present, r->f->times.at.n);
     return ERR_OK;
 }
 
@@ -239,7 +266,6 @@ static err add_to_group(struct run *r, const struct storage_series *s,
             return ERR_LIMIT;
         group->labels = arena_str(&r->out->arena, key);
         group->partition = s->partition;
-        r->kept += steps;
     }
     struct fragment_series *group = &r->out->series[at];
     group->drop_name |= f->drops_name && f->delayed_name_removal;
@@ -259,8 +285,9 @@ static err keep_raw(struct run *r, const struct storage_series *s, const struct 
     to->labels = arena_str(&r->out->arena, s->labels);
     to->partition = s->partition;
     to->raw = clean;
-    r->kept += clean.n;
-    return ERR_OK;
+    r->out->samples += clean.n;
+    r->out->samples_read += clean.n;
+    return count_samples(r, s->partition, clean.n, clean.n);
 }
 
 bool name_is_odd_counter(struct str name)
@@ -289,8 +316,16 @@ static err take_series(struct run *r, const struct storage_series *s, const stru
         return keep_raw(r, s, c);
     struct step_column *column = &r->scratch;
     memset(column->present, 0, steps_words(steps) * sizeof *column->present);
-    TRY(column_of(r, *c, column));
-    if (!steps_any(column->present, steps))
+    const struct windows *w;
+    TRY(column_of(r, *c, column, &w));
+    if (!w)
+        return ERR_OK;
+    const size_t made = steps_count(column->present, steps);
+    const bool is_function = f->kind == FRAGMENT_FUNCTION;
+    r->out->samples += is_function ? w->samples : made;
+    r->out->samples_read += is_function ? w->samples_new : made;
+    TRY(count_samples(r, s->partition, made, is_function ? windows_load(w, made) : 0));
+    if (!made)
         return ERR_OK;
     if (f->wants_counters)
         note_odd_counter(r, s->labels);
@@ -316,12 +351,9 @@ static err run_batch(struct run *r, const struct storage *storage, const struct 
     size_t samples = 0;
     for (size_t i = 0; i < n; i++)
         samples += columns[i].n;
-    r->out->samples += samples;
-    TRY(count_samples(r, samples));
     for (size_t i = 0; i < n; i++) {
         TRY(query_breathe(&r->out->e));
         TRY(take_series(r, &series[i], &columns[i]));
-        TRY(count_samples(r, samples));
     }
     *out_samples = samples;
     return ERR_OK;

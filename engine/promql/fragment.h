@@ -32,7 +32,7 @@ struct fragment {
     enum promql_aggregate op;
     bool without;
     struct label_names grouping; // of without: __name__ is among them
-    uint64_t samples_max;        // in memory at a time; 0: no limit
+    uint64_t samples_max;        // held at a time; 0: no limit
     size_t bytes_max;            // of the result's arena; 0: no limit
 };
 
@@ -45,13 +45,21 @@ struct fragment_series { // or, when the fragment aggregates, a group within one
     struct column raw;
 };
 
+// What Prometheus would hold while it goes over the series of a partition.
+struct fragment_load {
+    uint32_t partition;
+    uint64_t made; // points, of all series
+    uint64_t peak; // points of the series so far and samples of a window
+};
+
 struct fragment_result {
     struct arena arena;
     struct fragment_series *series; // by partition, ascending; without those that are empty
     size_t n, capacity;
-    struct label_map odd_counters; // metric names
-    uint64_t samples;              // read
-    uint64_t samples_peak;         // in memory at a time
+    struct label_map odd_counters;  // metric names
+    uint64_t samples, samples_read; // as struct query_stats has them
+    struct fragment_load *loads;    // by partition, ascending
+    size_t loads_count, loads_capacity;
     err code;
     struct errmsg e;
 };

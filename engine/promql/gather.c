@@ -3,6 +3,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/promql/note.h"
+#include "engine/promql/samples.h"
 #include "engine/shard/shard.h"
 
 // ---- running
@@ -11,10 +12,10 @@
 struct part_job {
     struct query *q;
     size_t part;
-    struct plan_node *only; // this leaf alone; NULL: all that wait for nothing
+    struct plan_leaf *only; // this one alone; NULL: all that wait for nothing
 };
 
-static bool waits_for_param(const struct plan_node *leaf)
+static bool waits_for_param(const struct plan_leaf *leaf)
 {
     const struct range_function *f = leaf->fragment->function;
     return f && f->param_arg >= 0;
@@ -24,10 +25,11 @@ static void run_part(const struct part_job *job, const struct storage *storage)
 {
     struct query *q = job->q;
     for (size_t i = 0; i < q->leaves_count; i++) {
-        if (job->only ? q->leaves[i] != job->only : waits_for_param(q->leaves[i]))
+        struct plan_leaf *leaf = &q->leaves[i];
+        if (job->only ? leaf != job->only : waits_for_param(leaf))
             continue;
-        struct query_part *part = &q->results[i * q->parts_count + job->part];
-        fragment_run(q->leaves[i]->fragment, storage, &part->result);
+        struct query_part *part = &leaf->parts[job->part];
+        fragment_run(leaf->fragment, storage, &part->result);
         part->is_done = true;
         if (part->result.code)
             return;
@@ -40,7 +42,7 @@ static void run_on_shard(void *arg)
     run_part(job, &job->q->source->parts[0]);
 }
 
-static err run(struct query *q, struct plan_node *only)
+static err run(struct query *q, struct plan_leaf *only)
 {
     struct part_job *jobs =
         arena_alloc(q->a, q->parts_count * sizeof *jobs, _Alignof(struct part_job));
@@ -51,7 +53,7 @@ static err run(struct query *q, struct plan_node *only)
     for (size_t p = 0; p < q->parts_count && !q->source->on_shards; p++)
         run_part(&jobs[p], &q->source->parts[p]);
     for (size_t i = 0; i < q->leaves_count * q->parts_count; i++) {
-        const struct fragment_result *r = &q->results[i].result;
+        const struct fragment_result *r = &q->out->parts[i].result;
         if (r->code) {
             *q->e = r->e;
             return r->code;
@@ -63,9 +65,10 @@ static err run(struct query *q, struct plan_node *only)
 err gather_all(struct query *q)
 {
     q->parts_count = q->source->on_shards ? shards_count(shard_all()) : q->source->parts_count;
-    q->results = arena_zalloc(q->a, q->leaves_count * q->parts_count * sizeof *q->results,
-                              _Alignof(struct query_part));
-    q->out->parts = q->results;
+    q->out->parts = arena_zalloc(q->a, q->leaves_count * q->parts_count * sizeof *q->out->parts,
+                                 _Alignof(struct query_part));
+    for (size_t i = 0; i < q->leaves_count; i++)
+        q->leaves[i].parts = &q->out->parts[i * q->parts_count];
     q->out->fragments_count = q->leaves_count;
     q->out->parts_count = q->parts_count;
     return run(q, NULL);
@@ -109,15 +112,6 @@ void query_done(const struct query_source *source, struct query_result *result)
 
 // ---- results in the order of partitions
 
-static size_t leaf_index(const struct query *q, const struct plan_node *node)
-{
-    size_t i = 0;
-    while (i < q->leaves_count && q->leaves[i]->fragment != node->fragment)
-        i++;
-    assert(i < q->leaves_count);
-    return i;
-}
-
 // Takes from the parts, each of which ascends, the lowest partition next.
 static err merge_parts(struct query *q, const struct query_part *parts,
                        struct fragment_series **out)
@@ -144,26 +138,16 @@ static err merge_parts(struct query *q, const struct query_part *parts,
     }
 }
 
-static err collect(struct query *q, const struct plan_node *node, struct fragment_series ***out,
+static err collect(struct query *q, const struct plan_leaf *leaf, struct fragment_series ***out,
                    size_t *out_n)
 {
-    const size_t leaf = leaf_index(q, node);
-    struct query_part *parts = &q->results[leaf * q->parts_count];
-    if (!parts[0].is_done)
-        TRY(run(q, q->leaves[leaf]));
     size_t n = 0;
     for (size_t p = 0; p < q->parts_count; p++)
-        n += parts[p].result.n;
+        n += leaf->parts[p].result.n;
     struct fragment_series **all = arena_try(q->a, n, sizeof *all, _Alignof(void *));
     if (!all)
         return query_too_many_samples(q->e);
-    TRY(merge_parts(q, parts, all));
-    for (size_t p = 0; p < q->parts_count; p++) {
-        const struct fragment_result *r = &parts[p].result;
-        q->out->stats.samples += r->samples;
-        if (q->samples + r->samples_peak > q->out->stats.samples_peak)
-            q->out->stats.samples_peak = q->samples + r->samples_peak;
-    }
+    TRY(merge_parts(q, leaf->parts, all));
     *out = all;
     *out_n = n;
     return ERR_OK;
@@ -171,12 +155,10 @@ static err collect(struct query *q, const struct plan_node *node, struct fragmen
 
 static void note_odd_counters(struct query *q, const struct plan_node *node)
 {
-    const size_t leaf = leaf_index(q, node);
-    const struct promql_expr *call = q->leaves[leaf]->expr;
     for (size_t p = 0; p < q->parts_count; p++) {
-        const struct fragment_result *r = &q->results[leaf * q->parts_count + p].result;
+        const struct fragment_result *r = &node->leaf->parts[p].result;
         for (size_t i = 0; i < r->odd_counters.n; i++)
-            query_note_odd_counter(q, expr_bare(call->call.args[0]), r->odd_counters.keys[i]);
+            query_note_odd_counter(q, expr_bare(node->expr->call.args[0]), r->odd_counters.keys[i]);
     }
 }
 
@@ -221,19 +203,14 @@ static err merge_groups(struct query *q, const struct fragment *f, struct fragme
     return vec_sort_by_labels(q, out);
 }
 
-err gather_vec(struct query *q, const struct plan_node *node, struct vec *out)
+static err make_vec(struct query *q, const struct plan_leaf *leaf, struct vec *out)
 {
-    const struct fragment *f = node->fragment;
+    const struct fragment *f = leaf->fragment;
     struct fragment_series **all;
     size_t n;
-    TRY(collect(q, node, &all, &n));
-    if (f->wants_counters)
-        note_odd_counters(q, node);
+    TRY(collect(q, leaf, &all, &n));
     if (f->aggregates)
         return merge_groups(q, f, all, n, out);
-    q->samples += n * f->times.at.n;
-    if (f->samples_max && q->samples > f->samples_max)
-        return query_too_many_samples(q->e);
     for (size_t i = 0; i < n; i++)
         TRY(vec_add(q, out, all[i]->labels, all[i]->drop_name, all[i]->column));
     if (f->drops_name && !f->delayed_name_removal &&
@@ -242,11 +219,30 @@ err gather_vec(struct query *q, const struct plan_node *node, struct vec *out)
     return ERR_OK;
 }
 
-err gather_raw(struct query *q, const struct plan_node *node)
+err gather_vec(struct query *q, struct plan_node *node, struct vec *out)
+{
+    struct plan_leaf *leaf = node->leaf;
+    if (!leaf->parts[0].is_done)
+        TRY(run(q, leaf));
+    TRY(samples_count_fragment(q, node));
+    if (leaf->fragment->wants_counters)
+        note_odd_counters(q, node);
+    if (!leaf->is_gathered)
+        TRY(make_vec(q, leaf, &leaf->vec));
+    leaf->is_gathered = true;
+    assert(leaf->uses > 0);
+    if (--leaf->uses > 0) // whoever gets a vector changes it
+        return vec_copy(q, &leaf->vec, leaf->fragment->times.at.n, out);
+    *out = leaf->vec;
+    return ERR_OK;
+}
+
+err gather_raw(struct query *q, struct plan_node *node)
 {
     struct fragment_series **all;
     size_t n;
-    TRY(collect(q, node, &all, &n));
+    TRY(samples_count_fragment(q, node));
+    TRY(collect(q, node->leaf, &all, &n));
     struct query_series *series = arena_array(q->a, n, struct query_series);
     struct label_index *order = arena_array(q->a, n, struct label_index);
     if (!series || !order)

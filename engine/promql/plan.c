@@ -1,5 +1,8 @@
+#include "engine/promql/plan.h"
+
 #include <assert.h>
 
+#include "engine/base/util.h"
 #include "engine/promql/note.h"
 
 const struct promql_expr *expr_bare(const struct promql_expr *e)
@@ -113,17 +116,17 @@ static err leaf_times(struct query *q, const struct promql_shift *shift, const s
     return ERR_OK;
 }
 
-static void add_leaf(struct query *q, struct plan_node *node)
+static void add_leaf_node(struct query *q, struct plan_node *node)
 {
-    if (q->leaves_count == q->leaves_capacity) {
-        q->leaves_capacity = q->leaves_capacity ? q->leaves_capacity * 2 : 8;
-        struct plan_node **all = arena_zalloc(q->a, q->leaves_capacity * sizeof(struct plan_node *),
-                                              _Alignof(struct plan_node *));
-        for (size_t i = 0; i < q->leaves_count; i++)
-            all[i] = q->leaves[i];
-        q->leaves = all;
+    if (q->leaf_nodes_count == q->leaf_nodes_capacity) {
+        q->leaf_nodes_capacity = q->leaf_nodes_capacity ? q->leaf_nodes_capacity * 2 : 8;
+        struct plan_node **all = arena_zalloc(
+            q->a, q->leaf_nodes_capacity * sizeof(struct plan_node *), _Alignof(void *));
+        for (size_t i = 0; i < q->leaf_nodes_count; i++)
+            all[i] = q->leaf_nodes[i];
+        q->leaf_nodes = all;
     }
-    q->leaves[q->leaves_count++] = node;
+    q->leaf_nodes[q->leaf_nodes_count++] = node;
 }
 
 static err plan_selector(struct query *q, struct plan_node *node,
@@ -144,7 +147,7 @@ static err plan_selector(struct query *q, struct plan_node *node,
     TRY(leaf_times(q, &selector->vector.shift, &node->steps, &f->times));
     f->times.range_ms = range_ms;
     node->fragment = f;
-    add_leaf(q, node);
+    add_leaf_node(q, node);
     return ERR_OK;
 }
 
@@ -158,9 +161,7 @@ static err matrix_range(struct query *q, const struct promql_expr *matrix, int64
 
 // ---- what is still to be planned: a list, because the depth of a tree is not for a fiber's stack
 
-// place: expr's in the list of all expressions.
-static void plan_later(struct query *q, const struct promql_expr *expr, size_t place,
-                       const struct steps *steps, struct plan_node **out)
+static void plan_later(struct query *q, struct plan_work work)
 {
     if (q->work_count == q->work_capacity) {
         q->work_capacity = q->work_capacity ? q->work_capacity * 2 : 16;
@@ -170,24 +171,26 @@ static void plan_later(struct query *q, const struct promql_expr *expr, size_t p
             memcpy(all, q->work, q->work_count * sizeof *all);
         q->work = all;
     }
-    for (; expr->kind == PROMQL_PAREN; expr = expr->paren)
-        place++;
-    q->work[q->work_count++] = (struct plan_work){expr, place, *steps, out};
+    for (; work.expr->kind == PROMQL_PAREN; work.expr = work.expr->paren)
+        work.place++;
+    q->work[q->work_count++] = work;
 }
 
 static void plan_child(struct query *q, struct plan_node *node, size_t index,
                        struct plan_node **out)
 {
-    plan_later(q, promql_child(node->expr, index), expr_child_place(node->expr, node->place, index),
-               &node->steps, out);
+    const size_t place = expr_child_place(node->expr, node->place, index);
+    plan_later(q, (struct plan_work){promql_child(node->expr, index), place, node->steps,
+                                     node->weight, out});
 }
 
 // ---- subqueries
 
 // The steps at which the inner expression is evaluated: multiples of the subquery's step that some
 // window of the outer steps holds.
+// weight: of what the inner expression reads. A function over the subquery counts that itself.
 static err plan_subquery(struct query *q, struct plan_node *node, const struct promql_expr *e,
-                         size_t place)
+                         size_t place, uint64_t weight)
 {
     int64_t range_ms = e->subquery.range_ms, step_ms = e->subquery.step_ms;
     if (e->subquery.range_expr)
@@ -209,7 +212,7 @@ static err plan_subquery(struct query *q, struct plan_node *node, const struct p
     inner.n = (size_t)((end - inner.start_ms) / step_ms) + 1;
     if (inner.n > STEPS_MAX)
         return query_too_many_samples(q->e);
-    plan_later(q, e->subquery.expr, place + 1, &inner, &node->args[0]);
+    plan_later(q, (struct plan_work){e->subquery.expr, place + 1, inner, weight, &node->args[0]});
     return ERR_OK;
 }
 
@@ -224,10 +227,12 @@ static err plan_range_function(struct query *q, struct plan_node *node,
         place++;
     node->args_count = 2; // the subquery's expression, the parameter
     node->args = arena_zalloc(q->a, 2 * sizeof(struct plan_node *), _Alignof(struct plan_node *));
+    if (arg->kind == PROMQL_SUBQUERY) // first, as everything that is planned first
+        TRY(plan_subquery(q, node, arg, place, 0));
     if (f->param_arg >= 0)
         plan_child(q, node, (size_t)f->param_arg, &node->args[1]);
     if (arg->kind == PROMQL_SUBQUERY)
-        return plan_subquery(q, node, arg, place);
+        return ERR_OK;
     assert(arg->kind == PROMQL_MATRIX);
     int64_t range_ms;
     TRY(matrix_range(q, arg, &range_ms));
@@ -249,7 +254,7 @@ static err plan_children(struct query *q, struct plan_node *node)
     size_t place = node->place + 1;
     for (size_t i = 0; i < n; i++) {
         const struct promql_expr *child = promql_child(node->expr, i);
-        plan_later(q, child, place, &node->steps, &node->args[i]);
+        plan_later(q, (struct plan_work){child, place, node->steps, node->weight, &node->args[i]});
         place += child->size;
     }
     return ERR_OK;
@@ -282,9 +287,9 @@ static void plan_aggregation(struct query *q, struct plan_node *node)
     const struct promql_expr *e = node->expr;
     node->args_count = 2;
     node->args = arena_zalloc(q->a, 2 * sizeof(struct plan_node *), _Alignof(struct plan_node *));
-    plan_child(q, node, e->aggregate.param ? 1 : 0, &node->args[0]);
     if (e->aggregate.param)
         plan_child(q, node, 0, &node->args[1]);
+    plan_child(q, node, e->aggregate.param ? 1 : 0, &node->args[0]);
 }
 
 // An aggregation moves into the fragment below it, where partial results can be merged, and where
@@ -303,6 +308,8 @@ static void absorb_aggregation(struct query *q, struct plan_node *node)
     if (may_clash && !matchers_fix_name(f->matchers, f->matchers_count))
         return;
     assert(!below->spread && !f->aggregates);
+    if (f->kind == FRAGMENT_TIMESTAMP)
+        return; // its points are counted step by step
     below->absorbed = true;
     f->aggregates = true;
     f->op = e->aggregate.op;
@@ -343,6 +350,7 @@ static err plan_node(struct query *q, struct plan_node *node)
     if (steps->n > 1 && q->is_constant[node->place]) {
         node->spread = steps->n;
         node->steps.n = 1;
+        node->weight *= node->spread;
     }
     switch (kind) {
     case PROMQL_VECTOR:
@@ -355,7 +363,7 @@ static err plan_node(struct query *q, struct plan_node *node)
     case PROMQL_SUBQUERY:
         node->args_count = 1;
         node->args = arena_zalloc(q->a, sizeof(struct plan_node *), _Alignof(struct plan_node *));
-        return plan_subquery(q, node, node->expr, node->place);
+        return plan_subquery(q, node, node->expr, node->place, node->weight);
     case PROMQL_CALL:
         return plan_call(q, node);
     case PROMQL_AGGREGATE:
@@ -378,21 +386,85 @@ static err plan_node(struct query *q, struct plan_node *node)
     return ERR_INVALID;
 }
 
+// ---- equal fragments
+
+static void put_str(struct buf *key, struct str s)
+{
+    buf_put_varint(key, s.n);
+    buf_put_str(key, s);
+}
+
+static void put_steps(struct buf *key, const struct steps *s)
+{
+    buf_put_le64(key, (uint64_t)s->start_ms);
+    buf_put_le64(key, (uint64_t)s->step_ms);
+    buf_put_le64(key, s->n);
+}
+
+// All that decides the result. Parameters are known later: who has one stays alone.
+static void put_key(struct buf *key, const struct plan_node *node)
+{
+    const struct fragment *f = node->fragment;
+    const bool is_alone = f->function && f->function->param_arg >= 0;
+    const uint64_t what[] = {
+        f->kind,   f->drops_name, f->wants_counters, f->aggregates, f->aggregates ? f->op : 0,
+        f->without};
+    for (size_t i = 0; i < countof(what); i++)
+        buf_put_varint(key, what[i]);
+    buf_put_le64(key, (uintptr_t)f->function);
+    buf_put_le64(key, is_alone ? (uintptr_t)node : 0);
+    put_steps(key, &f->times.asked);
+    put_steps(key, &f->times.at);
+    buf_put_le64(key, (uint64_t)f->times.offset_ms);
+    buf_put_le64(key, (uint64_t)f->times.range_ms);
+    buf_put_varint(key, f->grouping.n);
+    for (size_t i = 0; i < f->grouping.n; i++)
+        put_str(key, f->grouping.names[i]);
+    for (size_t i = 0; i < f->matchers_count; i++) {
+        buf_put_varint(key, f->matchers[i].kind);
+        put_str(key, f->matchers[i].name);
+        put_str(key, f->matchers[i].value);
+    }
+}
+
+static void share_leaves(struct query *q)
+{
+    struct label_map map = {.a = q->a};
+    struct buf key = {0};
+    q->leaves =
+        arena_zalloc(q->a, q->leaf_nodes_count * sizeof *q->leaves, _Alignof(struct plan_leaf));
+    for (size_t i = 0; i < q->leaf_nodes_count; i++) {
+        struct plan_node *node = q->leaf_nodes[i];
+        bool is_new;
+        buf_reset(&key);
+        put_key(&key, node);
+        node->leaf = &q->leaves[label_map_add(&map, buf_str(&key), true, &is_new)];
+        if (is_new)
+            node->leaf->fragment = node->fragment;
+        node->fragment = node->leaf->fragment;
+        node->leaf->uses++;
+    }
+    q->leaves_count = map.n;
+    buf_deinit(&key);
+}
+
 err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node **out)
 {
     TRY(find_constants(q, expr));
-    plan_later(q, expr, 0, &q->steps, out);
+    plan_later(q, (struct plan_work){expr, 0, q->steps, 1, out});
     while (q->work_count) {
         const struct plan_work work = q->work[--q->work_count];
         struct plan_node *node = arena_new(q->a, struct plan_node);
         node->expr = work.expr;
         node->place = work.place;
         node->steps = work.steps;
+        node->weight = work.weight;
         *work.out = node;
         add_node(q, node);
         TRY(plan_node(q, node));
     }
     for (size_t i = 0; i < q->nodes_count; i++)
         absorb_aggregation(q, q->nodes[i]);
+    share_leaves(q);
     return ERR_OK;
 }

@@ -18,7 +18,7 @@ struct query_options {
     int64_t step_ms;          // 0: an instant query
     int64_t lookback_ms;      // > 0; Prometheus's default is 5 minutes
     int64_t subquery_step_ms; // > 0; of subqueries without a step: global.evaluation_interval
-    uint64_t samples_max;     // values in memory at a time; 0: no limit
+    uint64_t samples_max;     // held at a time, as Prometheus counts; 0: no limit
     size_t bytes_max;         // of each shard's part; 0: no limit
     bool delayed_name_removal;
 };
@@ -55,9 +55,10 @@ struct query_result {
     size_t series_count;
     struct query_note *notes;
     size_t notes_count;
-    struct query_stats {
-        uint64_t samples;      // read and made
-        uint64_t samples_peak; // at a time
+    struct query_stats {       // as Prometheus counts
+        uint64_t samples;      // in the windows of all steps
+        uint64_t samples_read; // the same without what the step before had already
+        uint64_t samples_peak; // held at a time
     } stats;
     struct query_part *parts; // what query_done() gives back: of each fragment, from each part
     size_t fragments_count, parts_count;

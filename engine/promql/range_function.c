@@ -54,6 +54,7 @@ err windows_make(const struct window_times *times, const int64_t *t, size_t n,
     TRY(windows_alloc(times->at.n, extrapolation, a, &w));
     size_t from = 0, to = 0;
     for (size_t k = 0; k < times->at.n; k++) {
+        const size_t to_before = to;
         const int64_t end = steps_time(&times->at, k) - times->offset_ms;
         const int64_t start = end - times->range_ms;
         while (to < n && t[to] <= end)
@@ -66,6 +67,8 @@ err windows_make(const struct window_times *times, const int64_t *t, size_t n,
         w.last[k] = (uint32_t)(to - 1);
         w.count[k] = (uint32_t)(to - from);
         w.samples += to - from;
+        w.samples_new += to - (from > to_before ? from : to_before);
+        w.most = w.count[k] > w.most ? w.count[k] : w.most;
         steps_set(w.any, k);
         if (to - from < 2)
             continue;

@@ -22,8 +22,10 @@ struct windows {
     size_t n;
     uint32_t *first, *last; // inclusive; both 0 where count is 0
     uint32_t *count;
-    uint64_t samples;    // the sum of counts
-    uint64_t *any, *two; // windows with one sample or more, with two or more
+    uint64_t samples;     // the sum of counts
+    uint64_t samples_new; // the same without those that the window before had
+    uint32_t most;        // of counts
+    uint64_t *any, *two;  // windows with one sample or more, with two or more
     // For extrapolation, of windows with two or more, in seconds: from the window's start to the
     // first sample and from the last to its end, cut where that is longer than 1.1 mean gaps.
     double *sampled, *to_start, *to_end;
@@ -39,6 +41,14 @@ enum window_extrapolation {
 // Fills *out for the column (t, n), n < UINT32_MAX. ERR_LIMIT: the arena's.
 err windows_make(const struct window_times *times, const int64_t *t, size_t n,
                  enum window_extrapolation extrapolation, struct arena *a, struct windows *out);
+
+// How many samples are held at most while a function goes over the windows, one after the other,
+// and makes values of made of them (they are held together at the end).
+static inline uint64_t windows_load(const struct windows *w, size_t made)
+{
+    const uint64_t at_end = w->n ? w->count[w->times->at.n - 1] + (uint64_t)made : 0;
+    return at_end > w->most ? at_end : w->most;
+}
 
 // Values v (of w's column) to a value for each step where there is one. param: the function's
 // scalar for each step, or NULL.

@@ -30,11 +30,27 @@ err vec_add(struct query *q, struct vec *v, struct str labels, bool drop_name,
 err vec_add_new(struct query *q, struct vec *v, struct str labels, bool drop_name, size_t steps,
                 struct step_column *out)
 {
-    q->samples += steps;
-    const uint64_t max = q->options->samples_max;
-    if ((max && q->samples > max) || step_column_make(q->a, steps, out))
+    if (step_column_make(q->a, steps, out))
         return query_too_many_samples(q->e);
     return vec_add(q, v, labels, drop_name, *out);
+}
+
+err vec_copy(struct query *q, const struct vec *v, size_t steps, struct vec *out)
+{
+    struct vec_series *series = arena_array(q->a, v->n, struct vec_series);
+    if (!series)
+        return query_too_many_samples(q->e);
+    for (size_t i = 0; i < v->n; i++) {
+        TRY(query_breathe_at(i, q->e));
+        series[i] = v->series[i];
+        if (step_column_make(q->a, steps, &series[i].column))
+            return query_too_many_samples(q->e);
+        memcpy(series[i].column.v, v->series[i].column.v, steps * sizeof(double));
+        memcpy(series[i].column.present, v->series[i].column.present,
+               steps_words(steps) * sizeof(uint64_t));
+    }
+    *out = (struct vec){series, v->n, v->n};
+    return ERR_OK;
 }
 
 void vec_drop_empty(struct vec *v, size_t steps)

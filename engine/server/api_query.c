@@ -142,7 +142,7 @@ static void put_stats(struct api *api, const struct query_result *r, int64_t pre
     json_key(j, "totalQueryableSamples");
     json_u64(j, r->stats.samples);
     json_key(j, "samplesRead");
-    json_u64(j, r->stats.samples);
+    json_u64(j, r->stats.samples_read);
     json_key(j, "peakSamples");
     json_u64(j, r->stats.samples_peak);
     json_object_end(j);
