@@ -88,7 +88,7 @@ static struct tally parse_beside(const struct capture *c)
             const size_t n = exposition_diff_run(&d, &x, now, changes, CHANGES_MAX);
             for (size_t k = 0; k < n; k++)
                 t.sink += changes[k].sample.bits;
-            if (n == CHANGES_MAX)
+            if (d.is_cut)
                 continue;
             must(exposition_next(&x, &event, NULL) == ERR_OK);
             if (event != EXPOSITION_END)

@@ -6,6 +6,8 @@
 #include "protocol/exposition_parse.h"
 #include "simd/simd.h"
 
+enum { LINES_MAX = 4096 }; // in one run: what follows it is for the caller's turn to say
+
 void exposition_lines_deinit(struct exposition_lines *l)
 {
     mem_free(l->items);
@@ -42,10 +44,12 @@ size_t exposition_diff_run(struct exposition_diff *d, struct exposition *x,
     const struct exposition_lines *const old = d->lines;
     const char *const body = x->lex.p, *const end = body + x->lex.n;
     size_t changes = 0, at = x->lex.at;
+    const size_t stop = old->n - d->at > LINES_MAX ? d->at + LINES_MAX : old->n;
     size_t same = 0; // so many bytes from here on are known to be equal
+    d->is_cut = false;
     if (!exposition_is_at_line(x))
         return 0;
-    while (d->at < old->n && changes < max) {
+    while (d->at < stop && changes < max) {
         const struct exposition_line line = old->items[d->at];
         const size_t line_end = d->at + 1 < old->n ? old->items[d->at + 1].start : old->end;
         const size_t size = line_end - line.start, to_value = line.value - line.start;
@@ -82,5 +86,6 @@ size_t exposition_diff_run(struct exposition_diff *d, struct exposition *x,
         d->at++;
     }
     x->lex.at = at;
+    d->is_cut = d->at < old->n && (d->at == stop || changes == max);
     return changes;
 }

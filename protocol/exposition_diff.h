@@ -37,12 +37,13 @@ struct exposition_change {
 struct exposition_diff {
     struct str body; // the previous one
     const struct exposition_lines *lines;
-    size_t at; // the line of it that should come next; lines->n: none is left
+    size_t at;   // the line of it that should come next; lines->n: none is left
+    bool is_cut; // the last run ended for its length, not for what comes next: run again
 };
 
-// Takes lines from x and d as long as they go together; all that are taken and are not in out, at
-// most max, are as they were. Their places are added to lines. How many changed: max means that
-// more may follow.
+// Takes lines from x and d as long as they go together, some thousands at most; all that are taken
+// and are not in out, at most max, are as they were. Their places are added to lines. How many
+// changed.
 size_t exposition_diff_run(struct exposition_diff *d, struct exposition *x,
                            struct exposition_lines *lines, struct exposition_change *out,
                            size_t max);

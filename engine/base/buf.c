@@ -22,6 +22,14 @@ char *buf_reserve(struct buf *b, size_t more)
     return b->p + b->n;
 }
 
+void buf_trim(struct buf *b)
+{
+    if (b->capacity - b->n <= b->n / 8)
+        return;
+    b->p = mem_realloc(b->p, b->n);
+    b->capacity = b->n;
+}
+
 void buf_put(struct buf *b, const void *bytes, size_t n)
 {
     char *at = buf_reserve(b, n);

@@ -25,6 +25,7 @@ static inline struct str buf_str(const struct buf *b)
 
 // Room for at least more bytes at the end; the caller writes there and adds to n.
 char *buf_reserve(struct buf *b, size_t more) __attribute__((returns_nonnull));
+void buf_trim(struct buf *b); // gives back memory that it does not need, when that is worth it
 void buf_put(struct buf *b, const void *bytes, size_t n);
 void buf_put_str(struct buf *b, struct str s);
 void buf_put_char(struct buf *b, char c);

@@ -28,6 +28,12 @@ void scrape_destroy(struct scrape *s)
         return;
     assert(!s->targets_n);
     gzip_reader_destroy(s->gzip);
+    while (s->walks) {
+        struct scrape_walk *w = s->walks;
+        s->walks = w->next_free;
+        scrape_walk_deinit(w);
+        mem_free(w);
+    }
     labels_builder_deinit(s->builder);
     mem_free(s->builder);
     mem_free(s->dropped);
@@ -35,6 +41,26 @@ void scrape_destroy(struct scrape *s)
     buf_deinit(&s->scratch);
     prom_config_unref(s->config);
     mem_free(s);
+}
+
+struct scrape_walk *scrape_take_walk(struct scrape *s)
+{
+    struct scrape_walk *w = s->walks;
+    if (!w)
+        return mem_zalloc(sizeof *w);
+    s->walks = w->next_free;
+    return w;
+}
+
+void scrape_give_walk(struct scrape *s, struct scrape_walk *w)
+{
+    enum { LINES_KEPT = 20000 };
+    if (w->now.capacity > LINES_KEPT) { // a giant's: most bodies do with less
+        scrape_walk_deinit(w);
+        *w = (struct scrape_walk){0};
+    }
+    w->next_free = s->walks;
+    s->walks = w;
 }
 
 void scrape_target_gone(struct scrape *s)

@@ -1,8 +1,8 @@
 // What a target says about its metrics: the last TYPE, HELP and UNIT of each, kept for ten scrapes
-// after it was last said.
+// after it was last said. What the page says is read from the page when somebody asks.
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
-#include "engine/scrape/target.h"
+#include "engine/scrape/scrape_pass.h"
 #include "protocol/exposition.h"
 
 enum { KEPT_SCRAPES = 10, TABLE_MIN = 32 };
@@ -19,27 +19,46 @@ static struct str name_of(const struct target_metadata *m)
     return str_make(m->text, m->name_n);
 }
 
-static struct target_metadata *slot_of(const struct target *t, struct str name)
+static struct str help_of(const struct target_metadata *m)
 {
-    const size_t mask = t->metadata_size - 1;
-    size_t at = hash64(name.p, name.n, 0) & mask;
-    while (t->metadata[at].text && !str_eq(name_of(&t->metadata[at]), name))
-        at = (at + 1) & mask;
-    return &t->metadata[at];
+    return str_make(m->text + m->name_n, m->help_n);
 }
 
-static void resize(struct target *t, size_t size)
+static struct str unit_of(const struct target_metadata *m)
 {
-    struct target_metadata *old = t->metadata;
-    const size_t old_size = t->metadata_size;
-    t->metadata_size = size;
-    t->metadata = mem_zalloc(size * sizeof *t->metadata);
+    return str_make(m->text + m->name_n + m->help_n, m->unit_n);
+}
+
+static struct target_metadata *slot_of(const struct metadata_table *t, struct str name)
+{
+    const size_t mask = t->size - 1;
+    size_t at = hash64(name.p, name.n, 0) & mask;
+    while (t->items[at].text && !str_eq(name_of(&t->items[at]), name))
+        at = (at + 1) & mask;
+    return &t->items[at];
+}
+
+static void resize(struct metadata_table *t, size_t size)
+{
+    struct target_metadata *old = t->items;
+    const size_t old_size = t->size;
+    t->size = size;
+    t->items = mem_zalloc(size * sizeof *t->items);
     for (size_t i = 0; i < old_size; i++)
         if (old[i].text)
             *slot_of(t, name_of(&old[i])) = old[i];
     mem_free(old);
 }
 
+static void table_deinit(struct metadata_table *t)
+{
+    for (size_t i = 0; i < t->size; i++)
+        mem_free(t->items[i].text);
+    mem_free(t->items);
+    *t = (struct metadata_table){0};
+}
+
+// name, help and unit may be slices of what the entry has.
 static void set_texts(struct target_metadata *m, struct str name, struct str help, struct str unit)
 {
     char *text = mem_alloc(name.n + help.n + unit.n);
@@ -55,65 +74,113 @@ static void set_texts(struct target_metadata *m, struct str name, struct str hel
     m->unit_n = (uint32_t)unit.n;
 }
 
-void target_note_metadata(struct target *t, const struct exposition *x, int event)
+static struct target_metadata *entry_for(struct metadata_table *t, struct str name)
 {
-    if (2 * (t->metadata_n + 1) > t->metadata_size)
-        resize(t, t->metadata_size ? 2 * t->metadata_size : TABLE_MIN);
-    struct target_metadata *m = slot_of(t, x->name);
-    t->metadata_n += m->text == NULL;
-    const bool is_new = !m->text;
-    const struct str help = str_make(is_new ? NULL : m->text + m->name_n, m->help_n);
-    const struct str unit = str_make(is_new ? NULL : m->text + m->name_n + m->help_n, m->unit_n);
-    if (event == EXPOSITION_TYPE) {
-        m->type = (uint8_t)x->type;
-        if (is_new)
-            set_texts(m, x->name, help, unit);
-    } else if (event == EXPOSITION_HELP) {
-        struct buf scratch = {0};
-        const struct str said = exposition_help(x, &scratch);
-        if (is_new || !str_eq(said, help))
-            set_texts(m, x->name, said, unit);
-        buf_deinit(&scratch);
-    } else if (is_new || !str_eq(x->text, unit)) {
-        set_texts(m, x->name, help, x->text);
+    if (2 * (t->n + 1) > t->size)
+        resize(t, t->size ? 2 * t->size : TABLE_MIN);
+    struct target_metadata *m = slot_of(t, name);
+    if (!m->text) {
+        *m = (struct target_metadata){0};
+        set_texts(m, name, (struct str){0}, (struct str){0});
+        t->n++;
     }
-    m->seen = t->cache.scrape;
+    return m;
 }
 
-void target_forget_metadata(struct target *t, bool all)
+// A line of the body, if it is one of metadata.
+static void note(struct metadata_table *t, enum exposition_format format, struct str line,
+                 uint32_t scrape)
+{
+    struct exposition x;
+    enum exposition_event event;
+    exposition_init(&x, format, line);
+    if (exposition_next(&x, &event, NULL) != ERR_OK ||
+        (event != EXPOSITION_TYPE && event != EXPOSITION_HELP && event != EXPOSITION_UNIT))
+        return;
+    struct target_metadata *m = entry_for(t, x.name);
+    if (event == EXPOSITION_TYPE) {
+        m->type = (uint8_t)x.type;
+    } else if (event == EXPOSITION_HELP) {
+        struct buf scratch = {0};
+        set_texts(m, x.name, exposition_help(&x, &scratch), unit_of(m));
+        buf_deinit(&scratch);
+    } else {
+        set_texts(m, x.name, help_of(m), x.text);
+    }
+    m->seen = scrape;
+}
+
+static void note_line(struct metadata_table *t, const struct scrape_page *page, struct str body,
+                      size_t line, uint32_t scrape)
+{
+    if (!page->lines.items[line].value)
+        note(t, page->format, scrape_line_text(body, &page->lines, line), scrape);
+}
+
+static void forget_old(struct metadata_table *t, uint32_t scrape)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < t->metadata_size; i++) {
-        struct target_metadata *m = &t->metadata[i];
-        if (m->text && (all || t->cache.scrape - m->seen > KEPT_SCRAPES)) {
+    for (size_t i = 0; i < t->size; i++) {
+        struct target_metadata *m = &t->items[i];
+        if (m->text && scrape - m->seen > KEPT_SCRAPES) {
             mem_free(m->text);
             m->text = NULL;
         }
         kept += m->text != NULL;
     }
-    if (all) {
-        mem_free(t->metadata);
-        t->metadata = NULL;
-        t->metadata_size = t->metadata_n = 0;
-    } else if (kept != t->metadata_n) { // places must be found without what is gone
-        t->metadata_n = kept;
-        resize(t, t->metadata_size);
+    if (kept == t->n)
+        return;
+    t->n = kept;
+    resize(t, t->size); // places must be found without what is gone
+}
+
+void target_note_metadata(struct pass *p, bool succeeded)
+{
+    struct target *t = p->t;
+    const struct scrape_page *page = &t->memory.page;
+    if (!p->walk)
+        return;
+    for (size_t i = 0; succeeded && i < page->lines.n; i++) {
+        if (!scrape_walk_saw(p->walk, i))
+            note_line(&t->past, page, buf_str(&page->body), i, t->scrapes - 1);
     }
+    for (size_t i = 0; !succeeded && i < p->walk->now.lines.n; i++)
+        note_line(&t->past, &p->walk->now, buf_str(&p->body), i, t->scrapes);
+    if (succeeded && t->past.n)
+        forget_old(&t->past, t->scrapes);
+}
+
+void target_forget_metadata(struct target *t)
+{
+    table_deinit(&t->past);
 }
 
 void target_each_metadata(const struct target *t, scrape_metadata_fn *fn, void *arg)
 {
-    for (size_t i = 0; i < t->metadata_size; i++) {
-        const struct target_metadata *m = &t->metadata[i];
+    const struct scrape_page *page = &t->memory.page;
+    struct metadata_table all = {0};
+    for (size_t i = 0; i < t->past.size; i++) {
+        const struct target_metadata *m = &t->past.items[i];
+        if (!m->text)
+            continue;
+        struct target_metadata *copy = entry_for(&all, name_of(m));
+        set_texts(copy, name_of(m), help_of(m), unit_of(m));
+        copy->type = m->type;
+    }
+    for (size_t i = 0; i < page->lines.n; i++)
+        note_line(&all, page, buf_str(&page->body), i, 0);
+    for (size_t i = 0; i < all.size; i++) {
+        const struct target_metadata *m = &all.items[i];
         if (!m->text)
             continue;
         const struct scrape_metadata view = {
             .name = name_of(m),
             .type = str_from_c(exposition_type_name((enum exposition_type)m->type)),
-            .help = str_make(m->text + m->name_n, m->help_n),
-            .unit = str_make(m->text + m->name_n + m->help_n, m->unit_n),
+            .help = help_of(m),
+            .unit = unit_of(m),
             .target = t->labels,
         };
         fn(arg, &view);
     }
+    table_deinit(&all);
 }

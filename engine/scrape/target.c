@@ -19,7 +19,6 @@ struct target *target_create(struct scrape *s, const struct target_spec *spec,
     arena_init(&t->arena, 0);
     t->labels = arena_str(&t->arena, spec->labels);
     t->url = arena_str(&t->arena, spec->url);
-    scrape_cache_init(&t->cache);
     timer_init(&t->timer, target_timer);
     list_init(&t->link);
     target_configure(t, spec, config);
@@ -32,11 +31,10 @@ static void target_destroy(struct target *t) // Suspends.
     timer_cancel(&t->timer);
     http_client_destroy(t->client);
     tls_unref(t->tls);
-    scrape_cache_deinit(&t->cache);
-    target_forget_metadata(t, true);
+    t->scrape->stats.cache_bytes -= t->memory_bytes;
+    scrape_memory_deinit(&t->memory);
+    target_forget_metadata(t);
     mem_free(t->last_error);
-    for (size_t i = 0; i < REPORT_SERIES; i++)
-        mem_free(t->reports[i]);
     prom_config_unref(t->config);
     mem_free((void *)(uintptr_t)t->discovered.p);
     arena_deinit(&t->arena);

@@ -10,10 +10,15 @@
 #include "engine/base/list.h"
 #include "engine/http/client.h"
 #include "engine/scrape/scrape.h"
-#include "engine/scrape/scrape_cache.h"
+#include "engine/scrape/scrape_page.h"
 #include "io/fiber.h"
 
 enum { REPORT_SERIES = 8 };
+
+struct metadata_table { // of a target's metrics, open addressing by name
+    struct target_metadata *items;
+    size_t n, size;
+};
 
 struct target {
     struct list link;
@@ -39,17 +44,17 @@ struct target {
     bool client_is_old; // made for an earlier configuration
     struct tls *tls;
     uint64_t tls_hash; // of the PEM texts it was made of
-    struct scrape_cache cache;
-    struct scrape_line *reports[REPORT_SERIES];
-    size_t lines_max; // the cache is cleaned beyond, also when scrapes fail; 0: not known yet
+    struct scrape_memory memory;
+    size_t memory_bytes; // of it, as counted
+    struct scrape_entry reports[REPORT_SERIES];
+    uint32_t scrapes; // how many there were
 
     enum scrape_health health;
     int64_t last_ms; // 0: never
     double last_duration_s;
     struct errmsg *last_error; // NULL until a scrape has failed
 
-    struct target_metadata *metadata; // of its metrics, open addressing by name
-    size_t metadata_n, metadata_size;
+    struct metadata_table past; // said in earlier scrapes, no longer on the page
 };
 
 // An address as configured, before it is a target.
@@ -90,14 +95,17 @@ err target_fetch(struct target *t, const struct scrape_config *job, struct buf *
                  struct str *out_content_type, struct http_result *r, struct errmsg *e);
 
 // scrape_metadata.c
-struct exposition;
-void target_note_metadata(struct target *t, const struct exposition *x, int event);
-void target_forget_metadata(struct target *t, bool all); // not seen for 10 scrapes, or all
+struct pass;
+// Before the body becomes the page or is dropped: what would be forgotten with either is kept.
+void target_note_metadata(struct pass *p, bool succeeded);
+void target_forget_metadata(struct target *t);
 void target_each_metadata(const struct target *t, scrape_metadata_fn *fn, void *arg);
 
 // scrape.c
 void scrape_target_gone(struct scrape *s); // a target of it has ended
 bool scrape_has_successor(const struct scrape *s, const struct target *t);
+struct scrape_walk *scrape_take_walk(struct scrape *s);
+void scrape_give_walk(struct scrape *s, struct scrape_walk *w);
 
 struct scrape {
     struct scrape_options options;
@@ -113,6 +121,7 @@ struct scrape {
     bool is_stopping;
     size_t targets_n;
     struct gzip_reader *gzip;
+    struct scrape_walk *walks;      // not in use
     struct labels_builder *builder; // scratch, within one turn
     struct buf scratch;
     struct scrape_stats stats;

@@ -273,7 +273,7 @@ static void add_counters(void *to, const void *from, size_t size)
     for (size_t i = 0; i < size / sizeof *sum; i++)
         sum[i] += more[i];
 }
-static_assert(sizeof(struct scrape_stats) == 18 * sizeof(uint64_t), "counters only");
+static_assert(sizeof(struct scrape_stats) == 17 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct receiver_stats) == 17 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct http_server_stats) == 6 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct tsdb_stats) == 26 * sizeof(uint64_t), "counters only");

@@ -229,7 +229,7 @@ void exposition_check_beside(enum exposition_format format, struct str old_body,
             fuzz_must(lines.items[k].type == now.lines.items[k].type);
             c += is_changed;
         }
-        if (n == MAX)
+        if (d.is_cut)
             continue;
         ok = exposition_next(&x, &event, NULL) == ERR_OK;
         if (ok && event != EXPOSITION_END) {

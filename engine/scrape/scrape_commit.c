@@ -1,0 +1,283 @@
+// A scrape becomes samples, and these one commit on the target's shard; series that relabelling
+// moved elsewhere are committed by their owners, after the rest.
+#include <assert.h>
+
+#include "engine/base/mem.h"
+#include "engine/model/labels.h"
+#include "engine/model/value.h"
+#include "engine/scrape/scrape_pass.h"
+#include "engine/shard/shard.h"
+
+enum { WINDOW_MS = 60 * 60 * 1000 };
+
+const char *const scrape_report_names[REPORT_SERIES] = {
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_series_added",
+    "scrape_timeout_seconds",
+    "scrape_sample_limit",
+    "scrape_body_size_bytes",
+};
+
+void pass_init(struct pass *p, struct target *t, int64_t ms)
+{
+    *p = (struct pass){.t = t, .config = prom_config_ref(t->config), .job = t->job, .ms = ms};
+    arena_init(&p->arena, 0);
+}
+
+void pass_deinit(struct pass *p)
+{
+    mem_free(p->samples);
+    mem_free(p->origins);
+    mem_free(p->foreign);
+    buf_deinit(&p->body);
+    arena_deinit(&p->arena);
+    prom_config_unref(p->config);
+}
+
+struct scrape_entry *pass_entry(struct pass *p, uint32_t origin)
+{
+    const size_t index = origin & ((1u << ORIGIN_SHIFT) - 1);
+    switch ((enum scrape_origin)(origin >> ORIGIN_SHIFT)) {
+    case ORIGIN_NOW:
+        return &p->walk->now.entries[index];
+    case ORIGIN_PAGE:
+        return &p->t->memory.page.entries[index];
+    case ORIGIN_AWAY:
+        return &p->t->memory.away[index].entry;
+    case ORIGIN_REPORT:
+        break;
+    }
+    return &p->t->reports[index];
+}
+
+static void push_foreign(struct pass *p, uint32_t origin, struct tsdb_sample sample)
+{
+    p->foreign = mem_grow(p->foreign, &p->foreign_capacity, p->foreign_n + 1, sizeof *p->foreign);
+    p->foreign[p->foreign_n++] = (struct foreign){.origin = origin, .sample = sample};
+}
+
+void pass_push(struct pass *p, enum scrape_origin what, size_t index, int64_t ms, uint64_t bits)
+{
+    const uint32_t origin = (uint32_t)what << ORIGIN_SHIFT | (uint32_t)index;
+    const struct scrape_entry *entry = pass_entry(p, origin);
+    const struct tsdb_sample sample = {entry->ref, ms, bits};
+    assert(index < 1u << ORIGIN_SHIFT);
+    if (entry->owner != shard_index(shard_self())) {
+        push_foreign(p, origin, sample);
+        return;
+    }
+    p->samples = mem_grow(p->samples, &p->capacity, p->n + 1, sizeof *p->samples);
+    p->origins = mem_grow(p->origins, &p->origins_capacity, p->n + 1, sizeof *p->origins);
+    p->samples[p->n] = sample;
+    p->origins[p->n++] = origin;
+}
+
+void pass_push_lines(struct pass *p)
+{
+    enum { TURN = 4096 };
+    struct scrape_page *now = &p->walk->now;
+    const size_t lines = now->lines.n;
+    const unsigned self = shard_index(shard_self());
+    assert(lines < 1u << ORIGIN_SHIFT);
+    p->samples = mem_grow(p->samples, &p->capacity, p->n + lines, sizeof *p->samples);
+    p->origins = mem_grow(p->origins, &p->origins_capacity, p->n + lines, sizeof *p->origins);
+    for (size_t i = 0; i < lines; i++) {
+        struct scrape_entry *entry = &now->entries[i];
+        if (i % TURN == TURN - 1)
+            fiber_yield_if_due();
+        if ((entry->flags & (SCRAPE_SAMPLE | SCRAPE_DROPPED)) != SCRAPE_SAMPLE)
+            continue;
+        const bool own_time = entry->flags & SCRAPE_TIMED && p->job->honor_timestamps;
+        if (entry->flags & SCRAPE_REPEAT && !own_time)
+            continue;
+        if (!(entry->flags & SCRAPE_REPEAT) && (!own_time || p->job->track_timestamps_staleness))
+            entry->flags |= SCRAPE_TRACK;
+        const struct tsdb_sample sample = {entry->ref, own_time ? now->times[i] : p->ms,
+                                           entry->bits};
+        if (entry->owner != self) {
+            push_foreign(p, (uint32_t)i, sample);
+            continue;
+        }
+        p->samples[p->n] = sample;
+        p->origins[p->n++] = (uint32_t)i;
+    }
+}
+
+void pass_push_missing(struct pass *p, bool all)
+{
+    const struct scrape_memory *m = &p->t->memory;
+    const unsigned wanted = SCRAPE_TRACKED | SCRAPE_SAMPLE;
+    for (size_t i = 0; i < m->page.lines.n; i++) {
+        const unsigned flags = m->page.entries[i].flags;
+        if ((flags & (wanted | SCRAPE_REPEAT)) == wanted && (all || !scrape_walk_saw(p->walk, i)))
+            pass_push(p, ORIGIN_PAGE, i, p->ms, VALUE_STALE_BITS);
+    }
+    for (size_t i = 0; i < m->away_n; i++)
+        if (m->away[i].entry.flags & SCRAPE_TRACKED && (all || !scrape_walk_saw_away(p->walk, i)))
+            pass_push(p, ORIGIN_AWAY, i, p->ms, VALUE_STALE_BITS);
+}
+
+void pass_push_report(struct pass *p, size_t which, uint64_t bits)
+{
+    struct scrape_entry *entry = &p->t->reports[which];
+    if (!entry->ref)
+        pass_place(p, entry,
+                   pass_labels_again(p, (uint32_t)ORIGIN_REPORT << ORIGIN_SHIFT | (uint32_t)which));
+    pass_push(p, ORIGIN_REPORT, which, p->ms, bits);
+}
+
+// ---- what other shards own
+
+struct foreign_part { // what one other shard gets
+    struct tsdb *db;
+    struct foreign **items;
+    size_t n;
+    uint64_t source;
+    uint64_t seed;
+    int64_t max_t_ms;
+    uint64_t counts[TSDB_OUTCOME_COUNT];
+    err code;
+    struct errmsg e;
+};
+
+static void keep_foreign(void *arg) // on the owner; Suspends.
+{
+    struct foreign_part *p = arg;
+    struct tsdb_sample *samples = mem_alloc_array(p->n, sizeof *samples);
+    uint8_t *outcomes = mem_alloc(p->n);
+    size_t n = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        struct foreign *f = p->items[i];
+        if (!f->sample.ref && f->labels.n)
+            f->sample.ref =
+                tsdb_series(p->db, f->labels, labels_hash(f->labels, p->seed), p->source);
+        if (f->sample.ref)
+            samples[n++] = f->sample;
+    }
+    struct tsdb_commit c = {.samples = samples,
+                            .n = n,
+                            .outcomes = outcomes,
+                            .max_t_ms = p->max_t_ms,
+                            .window_ms = WINDOW_MS};
+    p->code = tsdb_commit(p->db, &c, &p->e);
+    memcpy(p->counts, c.counts, sizeof p->counts);
+    n = 0;
+    for (size_t i = 0; i < p->n; i++)
+        if (p->items[i]->sample.ref)
+            p->items[i]->outcome = p->code ? TSDB_OUT_OF_ORDER : outcomes[n++];
+    mem_free(samples);
+    mem_free(outcomes);
+}
+
+static void count_outcomes(struct scrape *s, const uint64_t counts[TSDB_OUTCOME_COUNT])
+{
+    s->stats.duplicate_timestamp += counts[TSDB_DUPLICATE];
+    s->stats.out_of_order += counts[TSDB_OUT_OF_ORDER] + counts[TSDB_TOO_OLD];
+    s->stats.out_of_bounds += counts[TSDB_OUT_OF_BOUNDS];
+}
+
+// Sends what other shards own. Those whose reference is gone are tried once more by their labels.
+static void commit_foreign(struct pass *p, bool again) // Suspends.
+{
+    const unsigned shards = shards_count(shard_all());
+    struct foreign_part *parts = mem_alloc_array(shards, sizeof *parts);
+    struct foreign **slots = mem_alloc_array(p->foreign_n, sizeof *slots);
+    uint64_t where[(SHARD_MAX + 63) / 64] = {0};
+    size_t at = 0;
+    bool any_gone = false;
+    for (unsigned i = 0; i < shards; i++) {
+        parts[i] = (struct foreign_part){.db = p->t->scrape->options.db,
+                                         .items = slots + at,
+                                         .source = p->t->hash,
+                                         .max_t_ms = p->ms + SCRAPE_FUTURE_MS,
+                                         .seed = tsdb_hash_seed(p->t->scrape->options.db)};
+        for (size_t k = 0; k < p->foreign_n; k++) {
+            struct foreign *f = &p->foreign[k];
+            if (pass_entry(p, f->origin)->owner != i || (again && f->outcome != TSDB_GONE))
+                continue;
+            if (!f->sample.ref || again) {
+                f->sample.ref = 0;
+                f->labels = pass_labels_again(p, f->origin);
+            }
+            slots[at++] = f;
+            parts[i].n++;
+        }
+        if (parts[i].n)
+            where[i / 64] |= 1ull << (i % 64);
+    }
+    shard_call_all(LOOP_SCRAPE, keep_foreign, parts, sizeof *parts, where);
+    for (unsigned i = 0; i < shards; i++) {
+        count_outcomes(p->t->scrape, parts[i].counts);
+        if (parts[i].code)
+            log_warn(&p->t->scrape->lg, "a part of a scrape was not kept",
+                     log_str("target", p->t->url), log_cstr("err", parts[i].e.text));
+    }
+    for (size_t k = 0; k < p->foreign_n; k++) {
+        pass_entry(p, p->foreign[k].origin)->ref = p->foreign[k].sample.ref;
+        any_gone |= p->foreign[k].outcome == TSDB_GONE;
+    }
+    mem_free(parts);
+    mem_free(slots);
+    if (any_gone && !again)
+        commit_foreign(p, true);
+}
+
+// ---- the commit
+
+// Looks the series of a sample up anew; false: there is none to be had.
+static bool find_again(struct pass *p, size_t sample)
+{
+    struct scrape_entry *entry = pass_entry(p, p->origins[sample]);
+    const struct str labels = pass_labels_again(p, p->origins[sample]);
+    entry->ref = 0;
+    if (labels.n)
+        pass_place(p, entry, labels);
+    p->samples[sample].ref = entry->ref;
+    return entry->ref != 0;
+}
+
+// Series of this shard whose references are no longer good: found again, then committed.
+static void commit_gone(struct pass *p, const uint8_t *outcomes) // Suspends.
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        if (outcomes[i] == TSDB_GONE && find_again(p, i))
+            p->samples[n++] = p->samples[i];
+    }
+    struct tsdb_commit c = {.samples = p->samples,
+                            .n = n,
+                            .max_t_ms = p->ms + SCRAPE_FUTURE_MS,
+                            .window_ms = WINDOW_MS};
+    if (n && tsdb_commit(p->t->scrape->options.db, &c, NULL) == ERR_OK)
+        count_outcomes(p->t->scrape, c.counts);
+}
+
+err pass_commit(struct pass *p, struct errmsg *e)
+{
+    struct scrape *s = p->t->scrape;
+    uint8_t *outcomes = mem_alloc(p->n);
+    struct tsdb_commit c = {.samples = p->samples,
+                            .n = p->n,
+                            .outcomes = outcomes,
+                            .max_t_ms = p->ms + SCRAPE_FUTURE_MS,
+                            .window_ms = WINDOW_MS};
+    // Series refused at their creation are looked up again: the limit may allow them now.
+    for (size_t i = 0; i < p->n; i++) {
+        if (!p->samples[i].ref)
+            find_again(p, i);
+    }
+    const err code = tsdb_commit(s->options.db, &c, e);
+    if (!code) {
+        count_outcomes(s, c.counts);
+        s->stats.samples += p->n + p->foreign_n;
+        if (c.counts[TSDB_GONE])
+            commit_gone(p, outcomes);
+        if (p->foreign_n)
+            commit_foreign(p, false);
+    }
+    mem_free(outcomes);
+    return code;
+}

@@ -1,0 +1,324 @@
+#include "engine/scrape/scrape_page.h"
+
+#include <assert.h>
+
+#include "engine/base/hash.h"
+#include "engine/base/mem.h"
+
+enum { TABLE_MIN = 64, NOTHING = UINT32_MAX };
+
+static_assert(sizeof(struct scrape_entry) == 24, "an entry a line, of every target");
+
+static void page_deinit(struct scrape_page *p)
+{
+    buf_deinit(&p->body);
+    exposition_lines_deinit(&p->lines);
+    mem_free(p->entries);
+    mem_free(p->times);
+    *p = (struct scrape_page){0};
+}
+
+void scrape_memory_deinit(struct scrape_memory *m)
+{
+    page_deinit(&m->page);
+    for (size_t i = 0; i < m->away_n; i++)
+        mem_free(m->away[i].prefix);
+    mem_free(m->away);
+    *m = (struct scrape_memory){0};
+}
+
+size_t scrape_memory_bytes(const struct scrape_memory *m)
+{
+    const struct scrape_page *p = &m->page;
+    size_t bytes = p->body.capacity + p->lines.capacity * sizeof *p->lines.items +
+                   p->capacity * sizeof *p->entries + p->times_capacity * sizeof *p->times +
+                   m->away_capacity * sizeof *m->away;
+    for (size_t i = 0; i < m->away_n; i++)
+        bytes += m->away[i].prefix_n;
+    return bytes;
+}
+
+void scrape_memory_keep(struct scrape_memory *m, struct str prefix, struct scrape_entry entry)
+{
+    m->away = mem_grow(m->away, &m->away_capacity, m->away_n + 1, sizeof *m->away);
+    char *copy = mem_alloc(prefix.n);
+    memcpy(copy, prefix.p, prefix.n);
+    m->away[m->away_n++] = (struct scrape_away){copy, prefix.n, entry};
+}
+
+struct str scrape_line_text(struct str body, const struct exposition_lines *lines, size_t line)
+{
+    const uint32_t start = lines->items[line].start;
+    const uint32_t end = line + 1 < lines->n ? lines->items[line + 1].start : lines->end;
+    return str_make(body.p + start, end - start);
+}
+
+struct str scrape_line_prefix(struct str body, const struct exposition_lines *lines, size_t line)
+{
+    const struct exposition_line l = lines->items[line];
+    return str_make(body.p + l.start, l.value - l.start);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+struct str scrape_prefix_series(struct str prefix)
+{
+    while (prefix.n && is_blank(prefix.p[prefix.n - 1]))
+        prefix.n--;
+    return prefix;
+}
+
+// ---- the walk
+
+void scrape_walk_deinit(struct scrape_walk *w)
+{
+    page_deinit(&w->now);
+    mem_free(w->seen);
+    mem_free(w->table);
+}
+
+void scrape_walk_begin(struct scrape_walk *w, const struct scrape_memory *m,
+                       enum exposition_format format)
+{
+    const size_t old = m->page.lines.n + m->away_n;
+    w->memory = m;
+    w->diff = (struct exposition_diff){.body = buf_str(&m->page.body), .lines = &m->page.lines};
+    w->now.format = format;
+    if (format != m->page.format) // the same bytes could mean something else
+        w->diff.at = m->page.lines.n;
+    exposition_lines_reset(&w->now.lines);
+    w->seen = mem_grow(w->seen, &w->seen_capacity, old + 1, sizeof *w->seen);
+    memset(w->seen, 0, old * sizeof *w->seen);
+    w->table_mask = w->table_n = 0;
+}
+
+// Room for entries beside all of now's lines.
+static void reserve(struct scrape_walk *w)
+{
+    struct scrape_page *now = &w->now;
+    now->entries = mem_grow(now->entries, &now->capacity, now->lines.n, sizeof *now->entries);
+    now->times = mem_grow(now->times, &now->times_capacity, now->lines.n, sizeof *now->times);
+}
+
+// ---- series by their bytes. An id is an index of the page's lines, of away behind them, or of
+// now's lines behind those.
+
+static const struct scrape_entry *entry_of(const struct scrape_walk *w, size_t id)
+{
+    const struct scrape_memory *m = w->memory;
+    if (id < m->page.lines.n)
+        return &m->page.entries[id];
+    id -= m->page.lines.n;
+    return id < m->away_n ? &m->away[id].entry : &w->now.entries[id - m->away_n];
+}
+
+static struct str series_of(const struct scrape_walk *w, struct str body, size_t id)
+{
+    const struct scrape_memory *m = w->memory;
+    struct str prefix;
+    if (id < m->page.lines.n) {
+        prefix = scrape_line_prefix(buf_str(&m->page.body), &m->page.lines, id);
+    } else if (id - m->page.lines.n < m->away_n) {
+        const struct scrape_away *a = &m->away[id - m->page.lines.n];
+        prefix = str_make(a->prefix, a->prefix_n);
+    } else {
+        prefix = scrape_line_prefix(body, &w->now.lines, id - m->page.lines.n - m->away_n);
+    }
+    return scrape_prefix_series(prefix);
+}
+
+static void put(struct scrape_walk *w, size_t id)
+{
+    size_t at = entry_of(w, id)->hash & w->table_mask;
+    while (w->table[at])
+        at = (at + 1) & w->table_mask;
+    w->table[at] = (uint32_t)id + 1;
+    w->table_n++;
+}
+
+// Builds the table anew, of size slots at least.
+static void build(struct scrape_walk *w, size_t size)
+{
+    const struct scrape_memory *m = w->memory;
+    const size_t old = m->page.lines.n + m->away_n, all = old + w->now.lines.n;
+    size_t slots = TABLE_MIN;
+    while (slots < size)
+        slots *= 2;
+    if (slots > w->table_capacity) {
+        mem_free(w->table);
+        w->table = mem_alloc_array(slots, sizeof *w->table);
+        w->table_capacity = slots;
+    }
+    memset(w->table, 0, slots * sizeof *w->table);
+    w->table_mask = slots - 1;
+    w->table_n = 0;
+    for (size_t id = 0; id < all; id++) {
+        const unsigned flags = entry_of(w, id)->flags;
+        if (flags & SCRAPE_SAMPLE && !(flags & SCRAPE_REPEAT) && (id < old || flags & SCRAPE_NEW))
+            put(w, id);
+    }
+}
+
+static size_t find(struct scrape_walk *w, struct str body, struct str series, uint32_t hash)
+{
+    if (!w->table_mask)
+        build(w, 2 * (w->memory->page.lines.n + w->memory->away_n + 1));
+    for (size_t at = hash & w->table_mask; w->table[at]; at = (at + 1) & w->table_mask) {
+        const size_t id = w->table[at] - 1;
+        if (entry_of(w, id)->hash == hash && str_eq(series_of(w, body, id), series))
+            return id;
+    }
+    return NOTHING;
+}
+
+// ---- lines
+
+// Marks the series of id as seen in this body; false: it was already.
+static bool see(struct scrape_walk *w, size_t id)
+{
+    const size_t old = w->memory->page.lines.n + w->memory->away_n;
+    if (id >= old || w->seen[id])
+        return false;
+    w->seen[id] = true;
+    return true;
+}
+
+// The entry of the page's line, which stands again in the body.
+static struct scrape_entry again(struct scrape_walk *w, const struct exposition *x, size_t line)
+{
+    const struct scrape_page *page = &w->memory->page;
+    struct scrape_entry entry = page->entries[line];
+    size_t id = line;
+    if (entry.flags & SCRAPE_REPEAT) { // of which line: that one may be missing now
+        w->seen[line] = true;
+        id = find(w, str_make(x->lex.p, x->lex.n), series_of(w, (struct str){0}, line), entry.hash);
+        assert(id != NOTHING && id < page->lines.n);
+        entry = page->entries[id];
+        entry.bits = page->entries[line].bits;
+        entry.flags &= (uint16_t)~SCRAPE_TIMED;
+        entry.flags |= page->entries[line].flags & SCRAPE_TIMED;
+    }
+    entry.flags &= (uint16_t) ~(SCRAPE_REPEAT | SCRAPE_NEW | SCRAPE_TRACK);
+    if (!see(w, id))
+        entry.flags |= SCRAPE_REPEAT;
+    return entry;
+}
+
+static void set_sample(struct scrape_walk *w, size_t line, const struct exposition_sample *s)
+{
+    struct scrape_entry *entry = &w->now.entries[line];
+    entry->bits = s->bits;
+    entry->flags &= (uint16_t)~SCRAPE_TIMED;
+    if (s->has_time)
+        entry->flags |= SCRAPE_TIMED;
+    w->now.times[line] = s->time_ms;
+}
+
+bool scrape_walk_run(struct scrape_walk *w, struct exposition *x, size_t *out_from)
+{
+    const struct scrape_page *page = &w->memory->page;
+    const size_t first = w->diff.at, from = w->now.lines.n;
+    const size_t n = exposition_diff_run(&w->diff, x, &w->now.lines, w->changes, SCRAPE_CHANGES);
+    const size_t taken = w->diff.at - first;
+    *out_from = from;
+    if (!taken)
+        return false;
+    reserve(w);
+    for (size_t i = 0; i < taken; i++) {
+        const struct scrape_entry *old = &page->entries[first + i];
+        struct scrape_entry *entry = &w->now.entries[from + i];
+        if (old->flags & SCRAPE_REPEAT || (old->flags & SCRAPE_SAMPLE && w->seen[first + i])) {
+            *entry = again(w, x, first + i);
+        } else {
+            *entry = *old;
+            entry->flags &= (uint16_t)~SCRAPE_TRACK;
+            w->seen[first + i] = true;
+        }
+    }
+    if (page->times)
+        memcpy(w->now.times + from, page->times + first, taken * sizeof *page->times);
+    for (size_t i = 0; i < n; i++)
+        set_sample(w, from + (w->changes[i].line - first), &w->changes[i].sample);
+    return w->diff.is_cut;
+}
+
+void scrape_walk_line(struct scrape_walk *w, const struct exposition *x, struct str body,
+                      bool *out_new)
+{
+    const struct scrape_memory *m = w->memory;
+    const size_t line = w->now.lines.n;
+    *out_new = false;
+    exposition_lines_push(&w->now.lines, x);
+    reserve(w);
+    struct scrape_entry *entry = &w->now.entries[line];
+    *entry = (struct scrape_entry){0};
+    if (x->event != EXPOSITION_SERIES)
+        return;
+    const uint32_t hash = (uint32_t)hash64(x->series.p, x->series.n, 0);
+    const size_t id = find(w, body, x->series, hash);
+    if (id != NOTHING) {
+        *entry = *entry_of(w, id);
+        entry->flags &= (uint16_t) ~(SCRAPE_REPEAT | SCRAPE_NEW | SCRAPE_TRACK);
+        if (!see(w, id))
+            entry->flags |= SCRAPE_REPEAT;
+        const bool leads = id < m->page.lines.n && m->page.format == x->format;
+        if (leads && !(entry->flags & SCRAPE_REPEAT))
+            w->diff.at = id + 1; // what stood behind it is likely to follow
+    } else {
+        *out_new = true;
+        *entry = (struct scrape_entry){
+            .hash = hash,
+            .type = (uint8_t)x->type,
+            .flags = SCRAPE_SAMPLE | SCRAPE_NEW,
+        };
+        if (x->format == EXPOSITION_OPENMETRICS)
+            entry->flags |= SCRAPE_OPENMETRICS;
+        if (2 * (w->table_n + 1) > w->table_mask)
+            build(w, 2 * (w->table_mask + 1)); // finds the new line among now's
+        else
+            put(w, m->page.lines.n + m->away_n + line);
+    }
+    set_sample(w, line, &x->sample);
+}
+
+// Arrays of the right size: what a page keeps, it keeps between scrapes.
+static void *copy_exactly(void *to, size_t *capacity, const void *from, size_t n, size_t size)
+{
+    if (*capacity != n) {
+        mem_free(to);
+        to = n ? mem_alloc_array(n, size) : NULL;
+        *capacity = n;
+    }
+    if (n)
+        memcpy(to, from, n * size);
+    return to;
+}
+
+void scrape_walk_store(struct scrape_walk *w, struct scrape_memory *m, struct buf *body)
+{
+    struct scrape_page *page = &m->page;
+    const struct scrape_page *now = &w->now;
+    const size_t n = now->lines.n;
+    bool is_timed = false;
+    assert(w->memory == m);
+    page->format = now->format;
+    for (size_t i = 0; i < n; i++) {
+        is_timed |= (now->entries[i].flags & SCRAPE_TIMED) != 0;
+        now->entries[i].flags &= (uint16_t)~SCRAPE_NEW;
+    }
+    page->lines.items = copy_exactly(page->lines.items, &page->lines.capacity, now->lines.items, n,
+                                     sizeof *now->lines.items);
+    page->lines.n = n;
+    page->lines.end = now->lines.end;
+    page->entries =
+        copy_exactly(page->entries, &page->capacity, now->entries, n, sizeof *now->entries);
+    page->times = copy_exactly(page->times, &page->times_capacity, now->times, is_timed ? n : 0,
+                               sizeof *now->times);
+    buf_deinit(&page->body);
+    page->body = *body;
+    *body = (struct buf){0};
+    buf_trim(&page->body);
+}

@@ -1,0 +1,64 @@
+// One scrape under way: what it gathers before it is committed. Internal to the scrape engine.
+#ifndef ENGINE_SCRAPE_SCRAPE_PASS_H
+#define ENGINE_SCRAPE_SCRAPE_PASS_H
+
+#include "engine/scrape/target.h"
+
+enum { SCRAPE_FUTURE_MS = 10 * 60 * 1000 }; // how far ahead a sample may be
+
+// Where a sample's series is remembered: an index, and in the upper bits of what.
+enum scrape_origin {
+    ORIGIN_NOW,    // the lines of this body
+    ORIGIN_PAGE,   // those of the one before
+    ORIGIN_AWAY,   // what is away
+    ORIGIN_REPORT, // the series about the scrape
+};
+enum { ORIGIN_SHIFT = 30 };
+
+struct pass {
+    struct target *t;
+    struct prom_config *config; // a reference: the target may be configured anew meanwhile
+    const struct scrape_config *job;
+    struct arena arena;
+    struct scrape_walk *walk;
+    struct buf body;
+    struct tsdb_sample *samples; // of series of this shard
+    uint32_t *origins;           // beside them
+    size_t n, capacity, origins_capacity;
+    struct foreign { // of series of other shards
+        uint32_t origin;
+        uint8_t outcome;
+        struct str labels; // empty: the reference is enough
+        struct tsdb_sample sample;
+    } * foreign;
+    size_t foreign_n, foreign_capacity;
+    int64_t ms;
+    uint64_t scraped, kept, added; // lines, samples behind relabelling, new series
+    uint64_t limited;              // samples that count for sample_limit: no repeated ones
+    int64_t body_bytes;            // uncompressed; -1: more than its limit, 0: nothing came
+    bool over_sample_limit;
+};
+
+void pass_init(struct pass *p, struct target *t, int64_t ms);
+void pass_deinit(struct pass *p);
+
+// scrape_labels.c: the final labels of x's sample in out, in the pass's arena; empty: relabelling
+// dropped it. ERR_LIMIT, ERR_INVALID: the scrape fails.
+err pass_labels(struct pass *p, const struct exposition *x, struct str *out, struct errmsg *e);
+// The same of one that was accepted before.
+struct str pass_labels_again(struct pass *p, uint32_t origin);
+// Where labels live; a series of this shard is looked up at once.
+void pass_place(struct pass *p, struct scrape_entry *entry, struct str labels);
+
+// scrape_commit.c
+struct scrape_entry *pass_entry(struct pass *p, uint32_t origin);
+void pass_push(struct pass *p, enum scrape_origin what, size_t index, int64_t ms, uint64_t bits);
+void pass_push_lines(struct pass *p); // the samples of this body
+// Stale markers for the lines of last time that this body did not have; all: for every one.
+void pass_push_missing(struct pass *p, bool all);
+void pass_push_report(struct pass *p, size_t which, uint64_t bits);
+err pass_commit(struct pass *p, struct errmsg *e); // Suspends.
+
+extern const char *const scrape_report_names[REPORT_SERIES];
+
+#endif
