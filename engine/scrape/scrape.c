@@ -69,17 +69,6 @@ void scrape_target_gone(struct scrape *s)
     waiters_wake_all(&s->gone);
 }
 
-// Whether the target at hand would be the same series again.
-bool scrape_has_successor(const struct scrape *s, const struct target *t)
-{
-    for (struct list *l = s->targets.next; l != &s->targets; l = l->next) {
-        const struct target *other = container_of(l, struct target, link);
-        if (other != t && !other->is_leaving && str_eq(other->labels, t->labels))
-            return true;
-    }
-    return false;
-}
-
 // ---- applying a configuration
 
 struct apply {
@@ -100,6 +89,19 @@ static bool same_series(const struct scrape_config *a, const struct scrape_confi
            a->limits.labels == b->limits.labels &&
            a->limits.label_name_length == b->limits.label_name_length &&
            a->limits.label_value_length == b->limits.label_value_length;
+}
+
+// Whether another target goes on with the series of t: one that has not been scraped yet may end
+// before it is, and one with other rules has other series.
+bool scrape_has_successor(const struct scrape *s, const struct target *t)
+{
+    for (struct list *l = s->targets.next; l != &s->targets; l = l->next) {
+        const struct target *other = container_of(l, struct target, link);
+        if (other != t && !other->is_leaving && other->scrapes > 0 &&
+            str_eq(other->labels, t->labels) && same_series(other->job, t->job))
+            return true;
+    }
+    return false;
 }
 
 static void index_target(struct apply *p, struct target *t)
