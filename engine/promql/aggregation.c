@@ -185,13 +185,6 @@ static bool is_grouped_away(const struct promql_expr *e, struct str name)
 static err count_values(struct query *q, const struct promql_expr *e, struct grouped *g,
                         struct str name, struct vec *out)
 {
-    if (!name_is_utf8(name)) {
-        struct buf quoted = {0};
-        buf_put_quoted(&quoted, name);
-        err_format(q->e, "invalid label name %.*s", STR_ARG(buf_str(&quoted)));
-        buf_deinit(&quoted);
-        return ERR_INVALID;
-    }
     struct labels_builder b = {0};
     if (is_grouped_away(e, name))
         name = (struct str){0};

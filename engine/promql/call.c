@@ -300,11 +300,12 @@ static struct str absent_labels(struct query *q, const struct promql_expr *of)
     struct labels_builder b = {0};
     const struct matcher *ms = of->vector.matchers;
     for (size_t i = 0; i < of->vector.matchers_count; i++) {
-        bool once = ms[i].kind == MATCHER_EQ && !str_eq(ms[i].name, LABEL_NAME);
-        for (size_t j = 0; j < of->vector.matchers_count && once; j++)
-            once = j == i || !str_eq(ms[i].name, ms[j].name);
-        if (once)
-            labels_builder_set(&b, ms[i].name, ms[i].value);
+        if (str_eq(ms[i].name, LABEL_NAME))
+            continue;
+        bool is_first = ms[i].kind == MATCHER_EQ; // of =; any other matcher takes away what was set
+        for (size_t j = 0; j < i && is_first; j++)
+            is_first = ms[j].kind != MATCHER_EQ || !str_eq(ms[i].name, ms[j].name);
+        labels_builder_set(&b, ms[i].name, is_first ? ms[i].value : (struct str){0});
     }
     const struct str labels = labels_builder_finish(&b, q->a);
     labels_builder_deinit(&b);
@@ -364,10 +365,21 @@ static err replace_all(struct query *q, const struct plan_node *node, const stru
     return vec_merge_equal(q, out, node->steps.n);
 }
 
-// Of the texts that label_replace and label_join are given, before what they are applied to is
-// looked at.
-err call_check_labels(struct query *q, const struct promql_expr *e)
+static err check_value_label(struct query *q, struct str name)
 {
+    if (name_is_utf8(name))
+        return ERR_OK;
+    struct buf quoted = {0};
+    buf_put_quoted(&quoted, name);
+    err_format(q->e, "invalid label name %.*s", STR_ARG(buf_str(&quoted)));
+    buf_deinit(&quoted);
+    return ERR_INVALID;
+}
+
+err check_label_texts(struct query *q, const struct promql_expr *e)
+{
+    if (e->kind == PROMQL_AGGREGATE)
+        return check_value_label(q, expr_bare(e->aggregate.param)->string);
     struct promql_expr *const *args = e->call.args;
     const struct str dst = expr_bare(args[1])->string;
     if (e->call.function->id == PROMQL_FN_LABEL_REPLACE) {

@@ -48,7 +48,7 @@ err eval_call(struct query *q, const struct plan_node *node, struct vec *out);
 err eval_scalar_call(struct query *q, const struct plan_node *node, double **out);
 bool call_has_range(const struct promql_expr *e);                    // a range function's
 bool call_is_of_labels(const struct promql_expr *e);                 // label_replace, label_join
-err call_check_labels(struct query *q, const struct promql_expr *e); // of label_*: their texts
+err check_label_texts(struct query *q, const struct promql_expr *e); // label_*'s, count_values's
 // What absent() makes of *v: at steps where no series is, one with the labels that of, if it is a
 // selector, asks for.
 err eval_absent(struct query *q, const struct plan_node *node, const struct promql_expr *of,

@@ -260,6 +260,18 @@ static err plan_children(struct query *q, struct plan_node *node)
     return ERR_OK;
 }
 
+// With @, Prometheus looks for the newest sample before that time itself, whatever the offset,
+// among those that the selector with its offset reads.
+static void forget_offset(struct window_times *times, const struct promql_expr *selector)
+{
+    if (selector->vector.shift.at == PROMQL_AT_NONE)
+        return;
+    const int64_t offset_ms = times->offset_ms;
+    const int64_t apart_ms = offset_ms < 0 ? -offset_ms : offset_ms;
+    times->range_ms = times->range_ms > apart_ms ? times->range_ms - apart_ms : 0;
+    times->offset_ms = offset_ms < 0 ? 0 : offset_ms;
+}
+
 static err plan_call(struct query *q, struct plan_node *node)
 {
     const struct promql_expr *e = node->expr;
@@ -269,27 +281,31 @@ static err plan_call(struct query *q, struct plan_node *node)
     if (f)
         return plan_range_function(q, node, f);
     if (id == PROMQL_FN_LABEL_REPLACE || id == PROMQL_FN_LABEL_JOIN)
-        TRY(call_check_labels(q, e));
+        TRY(check_label_texts(q, e));
     for (size_t i = 0; i < e->call.args_count; i++)
         if (e->call.args[i]->type == PROMQL_TYPE_MATRIX)
             return query_unsupported_function(q, e);
     if (id == PROMQL_FN_TIMESTAMP && expr_bare(e->call.args[0])->kind == PROMQL_VECTOR) {
         TRY(plan_selector(q, node, expr_bare(e->call.args[0]), FRAGMENT_TIMESTAMP,
                           q->options->lookback_ms));
+        forget_offset(&node->fragment->times, expr_bare(e->call.args[0]));
         node->fragment->drops_name = true;
         return ERR_OK;
     }
     return plan_children(q, node);
 }
 
-static void plan_aggregation(struct query *q, struct plan_node *node)
+static err plan_aggregation(struct query *q, struct plan_node *node)
 {
     const struct promql_expr *e = node->expr;
+    if (e->aggregate.op == PROMQL_COUNT_VALUES)
+        TRY(check_label_texts(q, e));
     node->args_count = 2;
     node->args = arena_zalloc(q->a, 2 * sizeof(struct plan_node *), _Alignof(struct plan_node *));
     if (e->aggregate.param)
         plan_child(q, node, 0, &node->args[1]);
     plan_child(q, node, e->aggregate.param ? 1 : 0, &node->args[0]);
+    return ERR_OK;
 }
 
 // An aggregation moves into the fragment below it, where partial results can be merged, and where
@@ -367,8 +383,7 @@ static err plan_node(struct query *q, struct plan_node *node)
     case PROMQL_CALL:
         return plan_call(q, node);
     case PROMQL_AGGREGATE:
-        plan_aggregation(q, node);
-        return ERR_OK;
+        return plan_aggregation(q, node);
     case PROMQL_BINARY:
         if (node->expr->binary.op == PROMQL_TRIM_LOWER ||
             node->expr->binary.op == PROMQL_TRIM_UPPER)
