@@ -14,7 +14,7 @@
 #include "engine/base/err.h"
 #include "engine/base/log.h"
 
-enum { SETTINGS_MAX = 256, SETTING_LIST_MAX = 64 };
+enum { SETTINGS_MAX = 256, SETTING_LIST_MAX = 1024 };
 
 struct setting_list { // of a flag that may be repeated
     struct str items[SETTING_LIST_MAX];

@@ -1,6 +1,8 @@
-// check metrics: the text format from standard input, linted and counted.
+// check metrics: the text format from standard input or files, linted and counted.
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/base/mem.h"
 #include "engine/base/utf8.h"
@@ -127,21 +129,28 @@ static int check(const struct promtool *p, struct metric_families *families)
     return code;
 }
 
-int check_metrics(const struct promtool *p)
+// A file, or standard input (NULL or "-"), in out.
+static bool read_input(const char *path, struct buf *out)
+{
+    if (!path || !strcmp(path, "-"))
+        return read_all(stdin, out);
+    FILE *const f = fopen(path, "rbe");
+    const bool is_read = f && read_all(f, out);
+    if (f)
+        fclose(f);
+    return is_read;
+}
+
+static int check_input(const struct promtool *p, const char *path)
 {
     const bool lints = !str_eq(p->lint, STR("none"));
-    if (!p->extended && !lints) {
-        fprintf(stderr, "error: at least one of --extended or linting must be enabled\n"
-                        "Use --extended for cardinality analysis, or remove --lint=none to enable "
-                        "linting\n");
-        return PROMTOOL_FAILED;
-    }
     struct buf text = {0};
     struct metric_families families = {0};
     struct errmsg e;
     int code = PROMTOOL_FAILED;
-    if (!read_all(stdin, &text))
-        fprintf(stderr, "error while reading standard input\n");
+    if (!read_input(path, &text))
+        fprintf(stderr, "error while reading %s: %s\n", path ? path : "standard input",
+                strerror(errno));
     else if (metric_families_parse(buf_str(&text), &families, &e))
         fprintf(stderr, "%s: %s\n",
                 lints ? "error while linting" : "error while parsing text to metric families",
@@ -151,4 +160,21 @@ int check_metrics(const struct promtool *p)
     metric_families_deinit(&families);
     buf_deinit(&text);
     return code;
+}
+
+int check_metrics(const struct promtool *p)
+{
+    if (!p->extended && str_eq(p->lint, STR("none"))) {
+        fprintf(stderr, "error: at least one of --extended or linting must be enabled\n"
+                        "Use --extended for cardinality analysis, or remove --lint=none to enable "
+                        "linting\n");
+        return PROMTOOL_FAILED;
+    }
+    int worst = p->args.n ? PROMTOOL_OK : check_input(p, NULL);
+    for (size_t i = 0; i < p->args.n; i++) {
+        const int code = check_input(p, p->args.items[i].p);
+        if (code == PROMTOOL_FAILED || worst == PROMTOOL_OK)
+            worst = code;
+    }
+    return worst;
 }

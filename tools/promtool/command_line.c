@@ -136,7 +136,7 @@ static err check_args(const struct promtool *p, const struct command *c, struct 
     size_t max = 0;
     bool has_list = false;
     for (; max < COMMAND_ARGS_MAX && c->args[max].name; max++) {
-        if (p->args.n <= max)
+        if (p->args.n <= max && !c->args[max].is_optional)
             return err_set(e, ERR_INVALID, "required argument '%s' not provided",
                            c->args[max].name);
         has_list |= c->args[max].is_list;
@@ -209,7 +209,8 @@ static void put_words(const struct command *c, struct buf *out)
 static void put_args(const struct command *c, struct buf *out)
 {
     for (size_t i = 0; i < COMMAND_ARGS_MAX && c->args[i].name; i++)
-        buf_printf(out, " <%s>%s", c->args[i].name, c->args[i].is_list ? "..." : "");
+        buf_printf(out, c->args[i].is_optional ? " [<%s>%s]" : " <%s>%s", c->args[i].name,
+                   c->args[i].is_list ? "..." : "");
 }
 
 static void put_list(const struct command_line *line, struct buf *out)

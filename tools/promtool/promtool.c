@@ -58,7 +58,10 @@ const struct command promtool_commands[] = {
      "  cat metrics.prom | promtool check metrics\n"
      "  curl -s http://localhost:9090/metrics | promtool check metrics --extended\n"
      "  curl -s http://localhost:9100/metrics | promtool check metrics --extended --lint=none\n",
-     {{0}},
+     {{.name = "metric-files",
+       .help = "Files to check, - is standard input, which is also the default.",
+       .is_list = true,
+       .is_optional = true}},
      check_metrics_flags,
      check_metrics},
     {{"query", "instant"},

@@ -27,7 +27,7 @@ struct promtool {
 
 struct command_arg {
     const char *name, *help;
-    bool is_list; // the last one: one or more
+    bool is_list, is_optional; // the last one may be many, or none
 };
 
 enum { COMMAND_WORDS_MAX = 3, COMMAND_ARGS_MAX = 3 };
