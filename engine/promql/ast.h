@@ -103,7 +103,8 @@ struct promql_expr {
             size_t matchers_count;
             struct promql_shift shift;
             bool anchored, smoothed;
-            bool may_be_empty; // the label selector of info(): no matcher need be non-empty
+            bool may_be_empty;    // the label selector of info(): no matcher need be non-empty
+            struct matcher *also; // of info(): what evaluation adds; NULL: nothing
         } vector;
         struct { // lhs NULL: a sign before rhs, or a call; operands are NUMBER or DURATION
             enum promql_op op;

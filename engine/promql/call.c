@@ -459,6 +459,8 @@ err eval_call(struct query *q, const struct plan_node *node, struct vec *out)
     case PROMQL_FN_HISTOGRAM_STDVAR:
     case PROMQL_FN_HISTOGRAM_SUM:
         return eval_histogram(q, node, out);
+    case PROMQL_FN_INFO:
+        return eval_info(q, node, out);
     case PROMQL_FN_LABEL_JOIN:
         return label_join(q, node, out);
     case PROMQL_FN_LABEL_REPLACE:

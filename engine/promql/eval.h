@@ -60,6 +60,9 @@ const struct promql_expr *param_position(const struct query *q, const struct pla
 // histogram.c: functions of histograms.
 err eval_histogram(struct query *q, const struct plan_node *node, struct vec *out);
 
+// info.c: info(), over its argument and the info series.
+err eval_info(struct query *q, const struct plan_node *node, struct vec *out);
+
 // sort.c
 err eval_sort(struct query *q, const struct plan_node *node, struct vec *out);
 

@@ -21,6 +21,30 @@ static bool is_operand(const struct promql_expr *e)
     return e->type == PROMQL_TYPE_SCALAR || e->type == PROMQL_TYPE_VECTOR;
 }
 
+// Which metrics info() takes labels from, unless its selector names any: target_info, or, where it
+// only says which ones not to take, all that end in _info.
+static err add_info_name(struct parser *p, struct promql_expr *selector)
+{
+    bool any = false;
+    for (size_t i = 0; i < selector->vector.matchers_count; i++) {
+        const struct matcher *m = &selector->vector.matchers[i];
+        if (!str_eq(m->name, LABEL_NAME))
+            continue;
+        any = true;
+        if (m->kind == MATCHER_EQ || m->kind == MATCHER_RE)
+            return ERR_OK;
+    }
+    struct matcher *also = arena_array(p->arena, 1, struct matcher);
+    if (!also)
+        return parser_no_memory(p);
+    selector->vector.also = also;
+    *also = (struct matcher){MATCHER_EQ, LABEL_NAME, STR("target_info"), NULL};
+    if (!any)
+        return ERR_OK;
+    *also = (struct matcher){MATCHER_RE, LABEL_NAME, STR(".+_info"), NULL};
+    return parser_compile(p, selector->start, also);
+}
+
 static err check_info(struct parser *p, const struct promql_expr *call)
 {
     struct promql_expr *selector = call->call.args[1];
@@ -33,7 +57,7 @@ static err check_info(struct parser *p, const struct promql_expr *call)
         return parser_fail(p, selector->start,
                            "expected label selectors only, got vector selector instead");
     selector->vector.may_be_empty = true;
-    return ERR_OK;
+    return add_info_name(p, selector);
 }
 
 static err check_call(struct parser *p, const struct promql_expr *e)

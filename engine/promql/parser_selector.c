@@ -25,7 +25,7 @@ static bool match_kind(enum token_kind kind, enum matcher_kind *out)
     return true;
 }
 
-static err compile(struct parser *p, uint32_t pos, struct matcher *m)
+err parser_compile(struct parser *p, uint32_t pos, struct matcher *m)
 {
     struct regex *regex;
     struct errmsg reason;
@@ -66,7 +66,8 @@ static err parse_matcher(struct parser *p, struct matcher *m)
     if (kind != TOKEN_STRING)
         return parser_unexpected(p, "label matching", "string");
     TRY(parse_string(p, &m->value));
-    return m->kind == MATCHER_RE || m->kind == MATCHER_NRE ? compile(p, name.pos, m) : ERR_OK;
+    return m->kind == MATCHER_RE || m->kind == MATCHER_NRE ? parser_compile(p, name.pos, m)
+                                                           : ERR_OK;
 }
 
 struct matcher_list {

@@ -78,6 +78,8 @@ err parse_string(struct parser *p, struct str *out);                       // ST
 err parse_grouping(struct parser *p, struct str **out, size_t *out_count); // with parentheses
 // Selectors (parser_selector.c): name is the token in front, or NULL; the next token was seen.
 err parse_selector(struct parser *p, const struct token *name, struct promql_expr **out);
+// The regular expression of m, whose text stands at pos.
+err parser_compile(struct parser *p, uint32_t pos, struct matcher *m);
 bool token_is_metric_name(enum token_kind kind);
 // What stands behind an operand (parser_modifier.c).
 err parse_range(struct parser *p, struct promql_expr *e, struct promql_expr **out);

@@ -116,7 +116,7 @@ static err leaf_times(struct query *q, const struct promql_shift *shift, const s
     return ERR_OK;
 }
 
-static void add_leaf_node(struct query *q, struct plan_node *node)
+void plan_add_leaf(struct query *q, struct plan_node *node)
 {
     if (q->leaf_nodes_count == q->leaf_nodes_capacity) {
         q->leaf_nodes_capacity = q->leaf_nodes_capacity ? q->leaf_nodes_capacity * 2 : 8;
@@ -147,7 +147,7 @@ static err plan_selector(struct query *q, struct plan_node *node,
     TRY(leaf_times(q, &selector->vector.shift, &node->steps, &f->times));
     f->times.range_ms = range_ms;
     node->fragment = f;
-    add_leaf_node(q, node);
+    plan_add_leaf(q, node);
     return ERR_OK;
 }
 
@@ -176,8 +176,7 @@ static void plan_later(struct query *q, struct plan_work work)
     q->work[q->work_count++] = work;
 }
 
-static void plan_child(struct query *q, struct plan_node *node, size_t index,
-                       struct plan_node **out)
+void plan_child(struct query *q, struct plan_node *node, size_t index, struct plan_node **out)
 {
     const size_t place = expr_child_place(node->expr, node->place, index);
     plan_later(q, (struct plan_work){promql_child(node->expr, index), place, node->steps,
@@ -280,6 +279,8 @@ static err plan_call(struct query *q, struct plan_node *node)
         range_function_find(id == PROMQL_FN_ABSENT_OVER_TIME ? PROMQL_FN_PRESENT_OVER_TIME : id);
     if (f)
         return plan_range_function(q, node, f);
+    if (id == PROMQL_FN_INFO)
+        return plan_info(q, node);
     if (id == PROMQL_FN_LABEL_REPLACE || id == PROMQL_FN_LABEL_JOIN)
         TRY(check_label_texts(q, e));
     for (size_t i = 0; i < e->call.args_count; i++)
@@ -335,7 +336,7 @@ static void absorb_aggregation(struct query *q, struct plan_node *node)
                          f->without ? LABEL_NAME : (struct str){0}, q->a);
 }
 
-static void add_node(struct query *q, struct plan_node *node)
+void plan_add_node(struct query *q, struct plan_node *node)
 {
     if (q->nodes_count == q->nodes_capacity) {
         q->nodes_capacity = q->nodes_capacity ? q->nodes_capacity * 2 : 16;
@@ -475,7 +476,7 @@ err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node 
         node->steps = work.steps;
         node->weight = work.weight;
         *work.out = node;
-        add_node(q, node);
+        plan_add_node(q, node);
         TRY(plan_node(q, node));
     }
     for (size_t i = 0; i < q->nodes_count; i++)

@@ -104,4 +104,11 @@ bool function_is_of_time(enum promql_function_id id);
 size_t expr_child_place(const struct promql_expr *e, size_t place, size_t index);
 bool matchers_fix_name(const struct matcher *ms, size_t n);
 
+// For what plans its own arguments: the node of node's child, which comes to *out; nodes and leaves
+// of one's own. What is added first is evaluated last, but behind all that is below node.
+void plan_child(struct query *q, struct plan_node *node, size_t index, struct plan_node **out);
+void plan_add_node(struct query *q, struct plan_node *node);
+void plan_add_leaf(struct query *q, struct plan_node *node); // node has a fragment
+err plan_info(struct query *q, struct plan_node *node);      // info.c
+
 #endif

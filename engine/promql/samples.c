@@ -123,7 +123,7 @@ err samples_count_fragment(struct query *q, struct plan_node *node)
         q->out->stats.samples += r->samples * node->weight;
         q->out->stats.samples_read += r->samples_read;
     }
-    if (node->fragment->kind == FRAGMENT_TIMESTAMP)
+    if (node->expr->kind == PROMQL_CALL && node->fragment->kind == FRAGMENT_TIMESTAMP)
         return ERR_OK; // by steps, once the vector is there
     if (n)
         qsort(all, n, sizeof *all, compare_loads);
@@ -164,8 +164,8 @@ static err count_vector_node(struct query *q, struct plan_node *node)
         leave_range(q, node);
         return ERR_OK;
     }
-    if (node->fragment)
-        return node->fragment->kind == FRAGMENT_TIMESTAMP ? count_timestamps(q, node) : ERR_OK;
+    if (node->fragment) // info series are times too, but count as values
+        return node->expr->kind == PROMQL_CALL ? count_timestamps(q, node) : ERR_OK;
     if (node->expr->kind == PROMQL_UNARY ||
         (node->expr->kind == PROMQL_CALL && call_is_of_labels(node->expr))) {
         node->held = node->args[0]->held;
