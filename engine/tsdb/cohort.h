@@ -25,6 +25,7 @@ struct cohort {
     uint32_t n;       // slots known
     uint32_t times_capacity;
     uint32_t seqs_n, seqs_capacity; // of the newest slots; older ones everybody sees
+    bool in_commit;                 // the commit being staged has a row for it
     int64_t newest_t;               // of any slot there ever was; INT64_MIN: none
     int64_t *times;
     uint64_t *seqs;

@@ -19,6 +19,7 @@ void head_init(struct head *h, const struct placement *placement, uint64_t serie
     label_store_init(&h->labels, h->seed);
     list_init(&h->snapshots);
     h->stage = stage_create();
+    h->rows = head_rows_create();
     for (size_t i = 0; i < TSDB_PARTITIONS; i++)
         h->newest_t[i] = INT64_MIN;
 }
@@ -41,6 +42,7 @@ void head_deinit(struct head *h)
         mem_free(h->cohorts[i]);
     }
     stage_destroy(h->stage);
+    head_rows_destroy(h->rows);
     label_store_deinit(&h->labels);
     factoring_deinit(&h->factoring);
     id_table_deinit(&h->series_ids);
@@ -54,15 +56,6 @@ void head_deinit(struct head *h)
     mem_free(h->slots);
     mem_free(h->bits);
     buf_deinit(&h->text);
-}
-
-struct head_series *head_resolve(const struct head *h, uint64_t ref)
-{
-    const uint32_t id = (uint32_t)ref;
-    if (!ref || id >= h->series_n)
-        return NULL;
-    struct head_series *s = head_series_at(h, id);
-    return s->generation == ref >> 32 ? s : NULL;
 }
 
 static uint32_t new_series_id(struct head *h)

@@ -75,6 +75,7 @@ struct head {
     uint32_t *free_families;
     size_t free_families_n, free_families_capacity;
     struct stage *stage;
+    struct head_rows *rows;
     uint64_t spilled_seq;  // late samples of commits up to it are written to files
     uint64_t spilling_seq; // the same for the spill that runs, if any
     int64_t complete_t;    // every sample at or after it is in memory
@@ -104,7 +105,14 @@ static inline struct head_series *head_series_at(const struct head *h, uint32_t 
 {
     return &h->chunks[id / HEAD_CHUNK][id % HEAD_CHUNK];
 }
-struct head_series *head_resolve(const struct head *h, uint64_t ref); // NULL: gone
+static inline struct head_series *head_resolve(const struct head *h, uint64_t ref) // NULL: gone
+{
+    const uint32_t id = (uint32_t)ref;
+    if (!ref || id >= h->series_n)
+        return NULL;
+    struct head_series *s = head_series_at(h, id);
+    return s->generation == ref >> 32 ? s : NULL;
+}
 static inline uint64_t head_ref(const struct head_series *s, uint32_t id)
 {
     return (uint64_t)s->generation << 32 | id;

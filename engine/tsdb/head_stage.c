@@ -536,6 +536,21 @@ static void count(struct head *h, struct tsdb_commit *c)
     count_refused(h, c);
 }
 
+static err commit_rows(struct head *h, struct tsdb_commit *c, const struct wal_row *rows, size_t n,
+                       head_sink_fn *sink, void *arg, uint64_t *out_seq, struct errmsg *e)
+{
+    static_assert(TSDB_APPENDED == 0, "what memset writes");
+    if (sink)
+        TRY(sink(arg, rows, n, e));
+    *out_seq = ++h->seq;
+    head_rows_apply(h, *out_seq);
+    c->counts[TSDB_APPENDED] = c->n;
+    if (c->outcomes)
+        memset(c->outcomes, TSDB_APPENDED, c->n);
+    h->stats.samples_appended += c->n;
+    return ERR_OK;
+}
+
 err head_commit(struct head *h, struct tsdb_commit *c, head_sink_fn *sink, void *arg,
                 uint64_t *out_seq, struct errmsg *e)
 {
@@ -551,8 +566,12 @@ err head_commit(struct head *h, struct tsdb_commit *c, head_sink_fn *sink, void 
             return ERR_OK;
         memset(c->counts, 0, sizeof c->counts);
     }
-    stage_all(h, c);
+    size_t rows_n;
+    const struct wal_row *rows = head_rows_stage(h, c, &rows_n);
+    if (rows)
+        return commit_rows(h, c, rows, rows_n, sink, arg, out_seq, e);
     err result = ERR_OK;
+    stage_all(h, c);
     if (st->n > 0) {
         order_buckets(h);
         make_rows(h, c);

@@ -14,6 +14,16 @@ struct stage_labels {
     size_t capacity;
 };
 
+// head_row.c: a commit that is rows and nothing else. They point into the head's memory, until the
+// next commit; NULL: this one is not. Nothing is changed before head_rows_apply().
+struct head;
+struct head_rows;
+struct tsdb_commit;
+struct head_rows *head_rows_create(void);
+void head_rows_destroy(struct head_rows *r);
+const struct wal_row *head_rows_stage(struct head *h, const struct tsdb_commit *c, size_t *out_n);
+void head_rows_apply(struct head *h, uint64_t seq);
+
 struct stage *stage_create(void);
 void stage_destroy(struct stage *st);
 struct stage_labels *stage_labels(struct stage *st, size_t n); // with room for n labels

@@ -27,6 +27,15 @@ static inline bool series_values_is_empty(const struct series_values *v)
     return v->run_first == v->run_end && !v->blocks;
 }
 
+// The common append: the value has not changed, and the slot is the next one. False: nothing is
+// done.
+static inline bool series_values_extend(struct series_values *v, uint32_t slot, uint64_t bits)
+{
+    if (slot != v->run_end || bits != v->last_bits || v->run_first == v->run_end)
+        return false;
+    v->run_end++;
+    return true;
+}
 // Appends at a slot at or above run_end. Bytes of blocks gained or given back.
 ptrdiff_t series_values_append(struct series_values *v, uint32_t slot, uint64_t bits);
 // The slots in [from, to) that have a value and their values, ascending; at most to - from.
