@@ -44,31 +44,46 @@ int64_t process_wall_ms(void *cookie)
 }
 
 static struct {
-    sigset_t set;
+    sigset_t set; // written before its thread starts
+    bool is_started;
+    pthread_mutex_t lock; // of what follows; held while seen() runs
+    pthread_cond_t given;
     void (*seen)(void *arg, int signal);
     void *arg;
-} catcher; // written before its thread starts
+} catcher = {.lock = PTHREAD_MUTEX_INITIALIZER, .given = PTHREAD_COND_INITIALIZER};
 
 static void *catch_signals(void *arg)
 {
     (void)arg;
     for (;;) {
         int signal;
-        if (sigwait(&catcher.set, &signal) == 0)
-            catcher.seen(catcher.arg, signal);
+        if (sigwait(&catcher.set, &signal) != 0)
+            continue;
+        pthread_mutex_lock(&catcher.lock);
+        while (!catcher.seen)
+            pthread_cond_wait(&catcher.given, &catcher.lock);
+        catcher.seen(catcher.arg, signal);
+        pthread_mutex_unlock(&catcher.lock);
     }
     return NULL;
 }
 
-err process_catch_signals(const int *signals, size_t n, void (*seen)(void *arg, int signal),
-                          void *arg, struct errmsg *e)
+void process_deliver_signals(void (*seen)(void *arg, int signal), void *arg)
 {
-    assert(!catcher.seen);
+    pthread_mutex_lock(&catcher.lock);
+    catcher.seen = seen;
+    catcher.arg = arg;
+    pthread_cond_signal(&catcher.given);
+    pthread_mutex_unlock(&catcher.lock);
+}
+
+err process_catch_signals(const int *signals, size_t n, struct errmsg *e)
+{
+    assert(!catcher.is_started);
+    catcher.is_started = true;
     sigemptyset(&catcher.set);
     for (size_t i = 0; i < n; i++)
         sigaddset(&catcher.set, signals[i]);
-    catcher.seen = seen;
-    catcher.arg = arg;
     signal(SIGPIPE, SIG_IGN);
     pthread_sigmask(SIG_BLOCK, &catcher.set, NULL);
     pthread_t thread;

@@ -16,10 +16,12 @@ uint64_t process_raise_file_limit(void);
 void process_log_write(void *cookie, const char *line, size_t n);
 int64_t process_wall_ms(void *cookie);
 
-// Blocks the signals in every thread made later; a thread of its own waits for them and calls
-// seen(arg, signal number) there. SIGPIPE is ignored.
-err process_catch_signals(const int *signals, size_t n, void (*seen)(void *arg, int signal),
-                          void *arg, struct errmsg *e);
+// Blocks the signals in every thread made later; a thread of its own waits for them, and keeps them
+// until it is told what to do with them. SIGPIPE is ignored.
+err process_catch_signals(const int *signals, size_t n, struct errmsg *e);
+// From now on that thread calls seen(arg, signal number). NULL: when this returns none is being
+// delivered, and none will be.
+void process_deliver_signals(void (*seen)(void *arg, int signal), void *arg);
 
 // CPUs this process may use: the affinity mask's count, lowered to the ceiling of the cgroup's
 // cpu.max. has_quota: a CPU quota without a cpuset of its own, so pinning would hurt.

@@ -176,9 +176,12 @@ static void run_reload(void *arg) // on shard 0
     struct reload *r = arg;
     struct server *s = r->server;
     struct prom_config *config;
-    if (s->reloading) {
-        r->code = err_set(&r->e, ERR_EXISTS, "another reload is under way");
-        return;
+    while (s->reloading) { // one after the other, none is lost
+        const err code = waiters_wait(&s->reloaded);
+        if (code) {
+            r->code = err_set(&r->e, code, "the reload was not waited for");
+            return;
+        }
     }
     s->reloading = true; // shut_down() waits for its end
     r->code = load_config(s, &config, &r->e);
@@ -520,11 +523,16 @@ static void run(void *arg) // a control fiber on shard 0
     waiters_init(&s->stop);
     waiters_init(&s->reloaded);
     notices_set(s, NOTICE_STARTING, true);
-    if (boot(s, &e) != ERR_OK) {
+    s->reloading = true; // so that nobody reloads what is not there yet
+    const err booted = boot(s, &e);
+    s->reloading = false;
+    waiters_wake_all(&s->reloaded);
+    if (booted) {
         refuse_start(s, &e);
     } else {
         log_info(&s->lg, "started", log_cstr("io", loop_backend_name(loop_current())),
                  log_i64("shards", shards_count(s->shards)));
+        process_deliver_signals(on_signal, s);
         log_ready(s);
         while (!s->stop_asked) {
             const err code = waiters_wait(&s->stop);
@@ -533,6 +541,7 @@ static void run(void *arg) // a control fiber on shard 0
         log_info(&s->lg, "stopping: scrapes end, requests finish, the head is sealed");
     }
     shut_down(s);
+    process_deliver_signals(NULL, NULL); // one that comes now has nobody to tell
     shards_stop(s->shards);
 }
 
@@ -655,7 +664,8 @@ static int serve(struct server *s)
     struct errmsg e;
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
     uint32_t isas = 0;
-    if (prepare(s, &e) != ERR_OK) {
+    if (process_catch_signals(signals, countof(signals), &e) != ERR_OK ||
+        prepare(s, &e) != ERR_OK) {
         fprintf(stderr, "ferula: %s\n", e.text);
         return 1;
     }
@@ -687,10 +697,7 @@ static int serve(struct server *s)
     };
     s->parts = mem_alloc_aligned(_Alignof(struct server_shard), SHARD_MAX * sizeof *s->parts);
     memset(s->parts, 0, SHARD_MAX * sizeof *s->parts);
-    err code = process_catch_signals(signals, countof(signals), on_signal, s, &e);
-    if (!code)
-        code = shards_create(&options, start_shard, s, &s->shards, &e);
-    if (code) {
+    if (shards_create(&options, start_shard, s, &s->shards, &e) != ERR_OK) {
         fprintf(stderr, "ferula: %s\n", e.text);
         s->exit_code = 1;
     } else {

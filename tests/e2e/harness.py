@@ -307,7 +307,10 @@ def key_of(metric):
 def ferula(config="", data=None, args=(), **options):
     extra = os.environ.get("FERULA_ARGS", "").split()
     wrap = options.pop("wrap", os.environ.get("FERULA_WRAP", "").split())
-    return Server("ferula", FERULA, config, data, [*args, *extra], wrap=wrap, **options)
+    server = Server("ferula", FERULA, config, data, [*args, *extra], wrap=wrap, **options)
+    if NO_URING in wrap and "shards started" in server.log():
+        check("io_backend=poll" in server.log(), "where io_uring is forbidden poll is used:", server.log())
+    return server
 
 
 def prometheus(config="", data=None, args=(), version="prometheus", **options):

@@ -383,7 +383,7 @@ def many_reloads_at_once():
     for t in threads:
         t.join()
     check_equal(len(statuses), 80)
-    check(200 in statuses and set(statuses) <= {200, 500}, statuses)
+    check_equal(set(statuses), {200}, "one after the other")
     server.configure("global: {scrape_interval: 9s}\n")
     wait_for("the last one counts", lambda: server.reload().status == 200)
     check("scrape_interval: 9s" in server.api("status/config")["yaml"])
@@ -414,7 +414,7 @@ def termination_drains_and_seals():
     busy.send(f"POST /api/v1/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
               f"Content-Length: {len(body)}\r\n\r\n")
     busy.send(body[:5])
-    wait_for("the request is taken up", lambda: metric(server, "ferula_loop_fibers") > 0)
+    wait_for("the request is taken up", lambda: metric(server, "ferula_http_connections_total") >= 2)
     time.sleep(0.2)
     server.signal(signal.SIGTERM)
     server.wait_log("stopping")
@@ -461,6 +461,26 @@ def a_second_signal_corrupts_nothing():
         check(all(len(v) == n for v in found.values()), f"{n} samples each", {i: len(v) for i, v in found.items()})
         check(not re.search(r"corrupt", server.log(), re.I), server.log())
         check_equal(metric(server, "prometheus_tsdb_wal_corruptions_total"), 0)
+
+
+@scenario
+def a_signal_while_starting():
+    rng = random.Random(12)
+    first = ferula(args=[RECEIVER])
+    write_some(first, NOW - 300_000, 100)
+    first.kill()
+    for i in range(16):
+        server = ferula(data=first.data, ready=False)
+        for number in rng.choice([[signal.SIGTERM], [signal.SIGHUP, signal.SIGTERM], [signal.SIGINT, signal.SIGTERM]]):
+            time.sleep(rng.random() * 0.04)
+            if server.running():
+                server.signal(number)
+        code = server.wait(30)
+        # Before it has said anything it may be ended as any program is.
+        check(code == 0 or (code in (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP) and not server.log()), code, server.log())
+        server.kill()
+    found = held(ferula(data=first.data))
+    check_equal((len(found), {len(v) for v in found.values()}), (50, {100}))
 
 
 # ---- addresses, backends, logs, limits
@@ -1033,8 +1053,9 @@ def queries_that_explode():
              ({"query": "w * on() w", "time": at}, 422, "execution", None),
              ({"query": "w", "start": at - 20000, "end": at, "step": 1}, 400, "bad_data",
               "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"),
-             ({"query": "(" * 100_000 + "1" + ")" * 100_000}, 400, "bad_data", None),
-             ({"query": "-" * 200_000 + "1"}, 400, "bad_data", None),
+             ({"query": "(" * 100_000 + "1" + ")" * 100_000}, None, None, None),  # of any depth, or refused
+             ({"query": "-" * 200_000 + "1"}, None, None, None),
+             ({"query": "(" * 100_000}, 400, "bad_data", None),
              ({"query": 'w{i=~"' + "(a|b)*" * 5000 + '"}', "time": at}, None, None, None),
              ({"query": 'label_replace(w, "x", "' + "$1" * 10000 + '", "i", "(.*)")', "time": at}, None, None, None)]
     scrapes = target.count("/metrics")

@@ -83,14 +83,23 @@ Test(process, signals)
     const int signals[] = {SIGTERM, SIGHUP};
     struct errmsg e = {""};
     struct thread *thread = NULL;
-    cr_assert_eq(process_catch_signals(signals, 2, note_signal, &seen_signal, &e), ERR_OK, "%s",
-                 e.text);
+    cr_assert_eq(process_catch_signals(signals, 2, &e), ERR_OK, "%s", e.text);
     cr_assert_eq(thread_start("a name that is too long", idle, &seen_count, &thread, &e), ERR_OK);
-    send_and_wait(SIGTERM, 1);
+    kill(getpid(), SIGTERM); // kept until somebody wants it
+    usleep(20000);
+    cr_assert_eq(atomic_load(&seen_count), 0);
+    process_deliver_signals(note_signal, &seen_signal);
+    for (int i = 0; i < 5000 && !atomic_load(&seen_count); i++)
+        usleep(1000);
+    cr_assert_eq(atomic_load(&seen_count), 1);
     send_and_wait(SIGHUP, 2);
     raise(SIGPIPE); // ignored
     send_and_wait(SIGTERM, 3);
     thread_join(thread);
+    process_deliver_signals(NULL, NULL);
+    kill(getpid(), SIGTERM);
+    usleep(20000);
+    cr_assert_eq(atomic_load(&seen_count), 3);
 }
 
 Test(process, log_lines_are_whole)
