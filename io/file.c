@@ -39,7 +39,7 @@ err file_open(struct file *f, const char *path, int flags, struct errmsg *e)
     struct op op = {.kind = OP_OPEN, .path = path, .mode = FILE_MODE};
     op.flags = (flags & FILE_WRITE ? O_RDWR : O_RDONLY) | (flags & FILE_CREATE ? O_CREAT : 0) |
                (flags & FILE_EXCLUSIVE ? O_CREAT | O_EXCL : 0) |
-               (flags & FILE_TRUNCATE ? O_TRUNC : 0);
+               (flags & FILE_TRUNCATE ? O_TRUNC : 0) | (flags & FILE_APPEND ? O_APPEND : 0);
     const int32_t fd = await(&op);
     if (fd < 0)
         return system_error(e, fd, "open", path);

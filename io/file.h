@@ -18,6 +18,7 @@ enum {
     FILE_CREATE = 2,    // if missing
     FILE_EXCLUSIVE = 4, // must be missing
     FILE_TRUNCATE = 8,
+    FILE_APPEND = 16, // every write goes to the end, whatever offset it names
 };
 
 err file_open(struct file *f, const char *path, int flags, struct errmsg *e); // Suspends.

@@ -38,16 +38,19 @@ struct calendar_date calendar_from_ms(int64_t ms)
     };
 }
 
-size_t calendar_format(int64_t ms, char out[static CALENDAR_TEXT_MAX])
+size_t calendar_format_ms(int64_t ms, char out[static CALENDAR_TEXT_MAX])
 {
     const struct calendar_date d = calendar_from_ms(ms);
-    size_t n = (size_t)snprintf(out, CALENDAR_TEXT_MAX, "%04lld-%02d-%02dT%02d:%02d:%02d",
-                                (long long)d.year, d.month, d.day, d.hour, d.minute, d.second);
-    if (d.ms) {
-        n += (size_t)snprintf(out + n, CALENDAR_TEXT_MAX - n, ".%03d", d.ms);
-        while (out[n - 1] == '0')
-            n--;
-    }
+    return (size_t)snprintf(out, CALENDAR_TEXT_MAX, "%04lld-%02d-%02dT%02d:%02d:%02d.%03dZ",
+                            (long long)d.year, d.month, d.day, d.hour, d.minute, d.second, d.ms);
+}
+
+size_t calendar_format(int64_t ms, char out[static CALENDAR_TEXT_MAX])
+{
+    size_t n = calendar_format_ms(ms, out) - 1;
+    while (out[n - 1] == '0')
+        n--;
+    n -= out[n - 1] == '.';
     out[n++] = 'Z';
     return n;
 }

@@ -16,6 +16,8 @@ struct calendar_date {
 struct calendar_date calendar_from_ms(int64_t ms); // Unix time; proleptic Gregorian
 // 2026-11-22T15:00:00.123Z, the fraction as short as it can be. Bytes written.
 size_t calendar_format(int64_t ms, char out[static CALENDAR_TEXT_MAX]);
+// The same with three digits of fraction, also when they are zeros.
+size_t calendar_format_ms(int64_t ms, char out[static CALENDAR_TEXT_MAX]);
 // RFC 3339 with any offset and up to nine digits of fraction (cut to ms); false: not that.
 bool calendar_parse(struct str text, int64_t *out_ms);
 

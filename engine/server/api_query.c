@@ -1,8 +1,10 @@
 // query and query_range: PromQL over HTTP.
+#include "engine/base/quote.h"
 #include "engine/base/util.h"
 #include "engine/promql/query.h"
 #include "engine/server/api.h"
 #include "engine/server/handlers.h"
+#include "engine/server/query_turn.h"
 #include "engine/server/server.h"
 #include "io/clock.h"
 
@@ -40,6 +42,16 @@ static bool read_common(struct api *api, struct query_options *o, uint64_t *limi
     return true;
 }
 
+// What is said of a failure, to the client and in the log.
+static void word_failure(err code, struct errmsg *e)
+{
+    const bool is_said = str_has_prefix(str_from_c(e->text), STR("query "));
+    if (code == ERR_TIMEOUT && !is_said) // it ended in storage
+        err_format(e, "query timed out in expression evaluation");
+    else if (code == ERR_CANCELED && !is_said)
+        err_format(e, "query was canceled in expression evaluation");
+}
+
 static void answer_failure(struct api *api, err code, const struct errmsg *e)
 {
     // The answer itself has the connection's own time.
@@ -48,13 +60,7 @@ static void answer_failure(struct api *api, err code, const struct errmsg *e)
                                 : code == ERR_IO || code == ERR_CORRUPT ? API_INTERNAL
                                                                         : API_EXECUTION;
     fiber_set_deadline(INT64_MAX);
-    const bool is_said = str_has_prefix(str_from_c(e->text), STR("query "));
-    if (code == ERR_TIMEOUT && !is_said) // it ended in storage
-        api_error(api, kind, "query timed out in expression evaluation");
-    else if (code == ERR_CANCELED && !is_said)
-        api_error(api, kind, "query was canceled in expression evaluation");
-    else
-        api_error(api, kind, "%s", e->text);
+    api_error(api, kind, "%s", e->text);
 }
 
 static void put_points(struct api *api, const struct query_result *r, const struct query_series *s)
@@ -114,45 +120,10 @@ static void put_value(struct api *api, const struct query_result *r)
     }
 }
 
-static void put_stats(struct api *api, const struct query_result *r, int64_t prepared_ns,
-                      int64_t evaluated_ns)
-{
-    struct json *j = &api->json;
-    const double eval = (double)evaluated_ns / 1e9, prepare = (double)prepared_ns / 1e9;
-    const struct {
-        const char *name;
-        double seconds;
-    } timings[] = {{"evalTotalTime", eval + prepare},
-                   {"resultSortTime", 0},
-                   {"queryPreparationTime", prepare},
-                   {"innerEvalTime", eval},
-                   {"execQueueTime", 0},
-                   {"execTotalTime", eval + prepare}};
-    json_key(j, "stats");
-    json_object_begin(j);
-    json_key(j, "timings");
-    json_object_begin(j);
-    for (size_t i = 0; i < countof(timings); i++) {
-        json_key(j, timings[i].name);
-        json_double(j, timings[i].seconds);
-    }
-    json_object_end(j);
-    json_key(j, "samples");
-    json_object_begin(j);
-    json_key(j, "totalQueryableSamples");
-    json_u64(j, r->stats.samples);
-    json_key(j, "samplesRead");
-    json_u64(j, r->stats.samples_read);
-    json_key(j, "peakSamples");
-    json_u64(j, r->stats.samples_peak);
-    json_object_end(j);
-    json_object_end(j);
-}
-
 static void take_notes(struct api *api, const struct query_result *r, bool truncated)
 {
     struct arena *a = api->x->arena;
-    api->warnings = arena_alloc(a, (r->notes_count + 1) * sizeof *api->warnings, 8);
+    api->warnings = arena_alloc(a, (r->notes_count + 2) * sizeof *api->warnings, 8);
     api->infos = arena_alloc(a, (r->notes_count + 1) * sizeof *api->infos, 8);
     if (truncated)
         api->warnings[api->warnings_count++] = STR("results truncated due to limit");
@@ -164,8 +135,26 @@ static void take_notes(struct api *api, const struct query_result *r, bool trunc
     }
 }
 
-static void answer_result(struct api *api, struct query_result *r, uint64_t limit, bool stats,
-                          int64_t prepared_ns, int64_t evaluated_ns)
+// The stats parameter: whether they are wanted. Other words than true and all still mean yes, with
+// a warning.
+static bool wants_stats(struct api *api)
+{
+    const struct str stats = api_get(api, "stats");
+    if (!stats.n || str_eq(stats, STR("true")) || str_eq(stats, STR("all")))
+        return stats.n > 0;
+    struct buf quoted = {0};
+    buf_put_quoted(&quoted, stats);
+    api->warnings[api->warnings_count++] =
+        arena_printf(api->x->arena,
+                     "value %.*s for parameter \"stats\" is deprecated and will be rejected in the "
+                     "next major release, use \"true\" or \"all\"",
+                     STR_ARG(buf_str(&quoted)));
+    buf_deinit(&quoted);
+    return true;
+}
+
+static void answer_result(struct api *api, struct query_result *r, uint64_t limit,
+                          const struct query_times *times)
 {
     static const char *const kinds[] = {[QUERY_SCALAR] = "scalar",
                                         [QUERY_STRING] = "string",
@@ -175,51 +164,75 @@ static void answer_result(struct api *api, struct query_result *r, uint64_t limi
     if (truncated)
         r->series_count = limit;
     take_notes(api, r, truncated);
+    const bool stats = wants_stats(api);
     api_begin(api);
     json_object_begin(&api->json);
     json_key(&api->json, "resultType");
     json_cstr(&api->json, kinds[r->kind]);
     json_key(&api->json, "result");
     put_value(api, r);
-    if (stats)
-        put_stats(api, r, prepared_ns, evaluated_ns);
+    if (stats) {
+        json_key(&api->json, "stats");
+        query_put_stats(&api->json, times, &r->stats);
+    }
     json_object_end(&api->json);
     api_end(api);
 }
 
-// Parses, runs and answers, within the fiber's deadline.
+// Parses what is asked and checks it; false: answered.
+static bool parse_query(struct api *api, const struct query_options *o, struct promql_query *out)
+{
+    struct errmsg e;
+    if (promql_parse(api_get(api, "query"), &api->server->promql, api->x->arena, out, &e) !=
+        ERR_OK) {
+        api_bad_parameter(api, "query", e.text);
+        return false;
+    }
+    if (promql_check(o, out->expr, api->x->arena, &e) == ERR_OK)
+        return true;
+    api_bad_parameter(api, "query", e.text);
+    promql_parse_done(out);
+    return false;
+}
+
+// Runs and answers, within the fiber's deadline.
 static void run_query(struct api *api, const struct query_options *o, uint64_t limit)
 {
     struct server *server = api->server;
-    const struct str text = api_get(api, "query");
     const int64_t start_ns = clock_mono_ns();
     struct promql_query query = {0};
     struct query_result result = {0};
     struct errmsg e;
-    const bool stats = api_get(api, "stats").n > 0;
-    if (promql_parse(text, &server->promql, api->x->arena, &query, &e) != ERR_OK) {
-        api_bad_parameter(api, "query", e.text);
+    if (!parse_query(api, o, &query))
         return;
-    }
-    if (promql_check(o, query.expr, api->x->arena, &e) != ERR_OK) {
+    struct query_turn turn = {.server = server,
+                              .x = api->x,
+                              .text = api_get(api, "query"),
+                              .start_ms = o->start_ms,
+                              .end_ms = o->end_ms,
+                              .step_ms = o->step_ms};
+    const int64_t prepare_ns = clock_mono_ns() - start_ns;
+    err code = query_turn_begin(&turn, &e);
+    if (code) { // as there, where turns are taken before anything else is looked at
+        fiber_set_deadline(INT64_MAX);
         api_bad_parameter(api, "query", e.text);
         promql_parse_done(&query);
         return;
     }
     struct arena arena; // of the result: it may be much larger than a request's
     arena_init(&arena, o->bytes_max);
-    const int64_t parsed_ns = clock_mono_ns();
-    err code = server_query_begin(server, &e);
-    if (!code) {
-        code = promql_exec(&server->query_source, o, query.expr, text, &arena, &result, &e);
-        server_query_end(server);
-    }
-    const int64_t done_ns = clock_mono_ns();
+    const int64_t begun_ns = clock_mono_ns();
+    code = promql_exec(&server->query_source, o, query.expr, turn.text, &arena, &result, &e);
+    turn.times.prepare = prepare_ns;
+    turn.times.eval = clock_mono_ns() - begun_ns;
+    if (code)
+        word_failure(code, &e);
+    query_turn_end(&turn, &result.stats, code ? str_from_c(e.text) : (struct str){0});
     if (code) {
         answer_failure(api, code, &e);
     } else {
         fiber_set_deadline(INT64_MAX);
-        answer_result(api, &result, limit, stats, parsed_ns - start_ns, done_ns - parsed_ns);
+        answer_result(api, &result, limit, &turn.times);
         query_done(&server->query_source, &result);
     }
     arena_deinit(&arena);

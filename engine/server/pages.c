@@ -51,7 +51,7 @@ struct part {
     struct scrape_stats scrape;
     struct receiver_stats receiver;
     struct tsdb_stats tsdb;
-    uint64_t federation_errors;
+    uint64_t federation_errors, query_log_failures, query_logs;
 };
 
 static void gather(void *arg) // on each shard
@@ -62,6 +62,9 @@ static void gather(void *arg) // on each shard
     p->web = *http_server_stats(self->web);
     p->queries = self->queries;
     p->federation_errors = self->federation_errors;
+    p->query_logs = self->query_log != NULL;
+    p->query_log_failures =
+        self->query_log_failures + (self->query_log ? json_log_failures(self->query_log) : 0);
     p->scrape = *scrape_stats(self->scrape);
     p->receiver = *receiver_stats(self->receiver);
     tsdb_stats(p->server->db, &p->tsdb);
@@ -241,6 +244,10 @@ static void put_engine(const struct server *s, const struct part *p, struct buf 
             p->queries.running + p->queries.waiting);
     put_u64(b, "prometheus_engine_queries_concurrent_max", "gauge",
             "The max number of concurrent queries.", (uint64_t)s->flags.prom.query.max_concurrency);
+    put_u64(b, "prometheus_engine_query_log_enabled", "gauge", "State of the query log.",
+            p->query_logs > 0);
+    put_u64(b, "prometheus_engine_query_log_failures_total", "counter",
+            "The number of query log failures.", p->query_log_failures);
     put_u64(b, "prometheus_web_federation_errors_total", "counter",
             "Total number of errors that occurred while sending federation responses.",
             p->federation_errors);
@@ -300,6 +307,8 @@ static void add_part(struct part *to, const struct part *from, bool first)
     route_stats_add(&to->routes, &from->routes);
     add_counters(&to->web, &from->web, sizeof to->web);
     to->federation_errors += from->federation_errors;
+    to->query_logs += from->query_logs;
+    to->query_log_failures += from->query_log_failures;
     to->queries.started += from->queries.started;
     to->queries.running += from->queries.running;
     to->queries.waiting += from->queries.waiting;

@@ -48,56 +48,6 @@ int64_t server_retention_ms(struct server *s)
     return retention_of(s, server_self(s)->config);
 }
 
-// ---- queries take turns, on each shard its share
-
-// A query that waits. Its turn is handed to it, so that nobody who comes later is first, and so
-// that a turn is not lost when who was woken gives up in the same moment.
-struct query_turn {
-    struct list link;
-    struct waiters wake;
-    bool is_given;
-};
-
-err server_query_begin(struct server *s, struct errmsg *e)
-{
-    struct server_shard *self = server_self(s);
-    const uint64_t shards = shards_count(s->shards);
-    const uint64_t share = ((uint64_t)s->flags.prom.query.max_concurrency + shards - 1) / shards;
-    if (self->queries.running < share) {
-        self->queries.running++;
-    } else {
-        struct query_turn turn = {0};
-        waiters_init(&turn.wake);
-        list_push(&self->query_turns, &turn.link);
-        self->queries.waiting++;
-        err code = ERR_OK;
-        while (!code && !turn.is_given)
-            code = waiters_wait(&turn.wake);
-        self->queries.waiting--;
-        if (!turn.is_given) {
-            list_remove(&turn.link);
-            return err_set(e, code, "query %s in expression evaluation",
-                           code == ERR_TIMEOUT ? "timed out" : "was canceled");
-        }
-    }
-    self->queries.started++;
-    return ERR_OK;
-}
-
-void server_query_end(struct server *s)
-{
-    struct server_shard *self = server_self(s);
-    assert(self->queries.running > 0);
-    struct list *next = list_pop(&self->query_turns);
-    if (!next) {
-        self->queries.running--;
-        return;
-    }
-    struct query_turn *turn = container_of(next, struct query_turn, link);
-    turn->is_given = true;
-    waiters_wake_all(&turn->wake);
-}
-
 // ---- configuration
 
 // A web configuration with content asks for TLS or authentication: what protects is not passed
@@ -133,6 +83,41 @@ static err load_config(struct server *s, struct prom_config **out, struct errmsg
     return ERR_OK;
 }
 
+// Whether the logs that config names can be written; they are opened by each shard later. Suspends.
+static err check_logs(const struct server *s, const struct prom_config *config, struct errmsg *e)
+{
+    struct json_log *log;
+    const struct str path = config->global.query_log_file;
+    struct errmsg why;
+    if (!path.n)
+        return ERR_OK;
+    const err code = json_log_open(path, &s->lg, &log, &why);
+    if (!code) {
+        json_log_close(log);
+        return ERR_OK;
+    }
+    log_error(&s->lg, "Failed to apply configuration", log_cstr("err", why.text));
+    return err_set(e, code,
+                   "one or more errors occurred while applying the new configuration "
+                   "(--config.file=\"%.*s\")",
+                   STR_ARG(s->flags.prom.config_file));
+}
+
+// Every reload opens the query log anew, so that what was moved away ends there.
+static void reopen_query_log(struct server *s, const struct prom_config *config) // Suspends.
+{
+    struct server_shard *self = server_self(s);
+    struct json_log *old = self->query_log, *log = NULL;
+    const struct str path = config->global.query_log_file;
+    struct errmsg e;
+    if (path.n && json_log_open(path, &s->lg, &log, &e) != ERR_OK)
+        log_error(&s->lg, "queries are not logged", log_cstr("err", e.text));
+    self->query_log = log;
+    if (old)
+        self->query_log_failures += json_log_failures(old);
+    json_log_close(old);
+}
+
 struct apply {
     struct server *server;
     struct prom_config *config;
@@ -147,6 +132,7 @@ static void apply_config(void *arg) // on every shard
     prom_config_unref(old);
     tsdb_set_retention(a->server->db, retention_of(a->server, a->config));
     scrape_apply(self->scrape, a->config);
+    reopen_query_log(a->server, a->config);
 }
 
 static void apply_everywhere(struct server *s, struct prom_config *config) // Suspends.
@@ -171,6 +157,13 @@ struct reload {
     struct waiters done;
 };
 
+static void note_failed_reload(struct server *s, const struct errmsg *e)
+{
+    s->reload_ok = false;
+    notices_set(s, NOTICE_RELOAD_FAILED, true);
+    log_error(&s->lg, "Error reloading config", log_cstr("err", e->text));
+}
+
 static void run_reload(void *arg) // on shard 0
 {
     struct reload *r = arg;
@@ -188,15 +181,16 @@ static void run_reload(void *arg) // on shard 0
     if (!r->code && server_state(s) == SERVER_STOPPING) {
         prom_config_unref(config);
         r->code = err_set(&r->e, ERR_CANCELED, "the server stops");
+    } else if (!r->code && (r->code = check_logs(s, config, &r->e)) != ERR_OK) {
+        prom_config_unref(config);
+        note_failed_reload(s, &r->e);
     } else if (!r->code) {
         apply_everywhere(s, config);
         prom_config_unref(config);
         log_info(&s->lg, "Completed loading of configuration file",
                  log_str("filename", s->flags.prom.config_file));
     } else {
-        s->reload_ok = false;
-        notices_set(s, NOTICE_RELOAD_FAILED, true);
-        log_error(&s->lg, "Error reloading config", log_cstr("err", r->e.text));
+        note_failed_reload(s, &r->e);
     }
     s->reloading = false;
     waiters_wake_all(&s->reloaded);
@@ -432,8 +426,12 @@ static err boot(struct server *s, struct errmsg *e) // Suspends.
     struct prom_config *config;
     struct apply args[SHARD_MAX];
     TRY(load_config(s, &config, e));
-    err code = open_db(s, config, e);
+    err code = check_logs(s, config, e);
+    if (!code)
+        code = open_db(s, config, e);
     if (!code) {
+        active_queries_open(&s->active, s->data_path, server_query_share(s),
+                            shards_count(s->shards), &s->lg);
         for (unsigned i = 0; i < shards_count(s->shards); i++)
             args[i] = (struct apply){s, config};
         shard_call_all(LOOP_CONTROL, open_shard, args, sizeof *args, NULL);
@@ -465,6 +463,7 @@ static void close_shard(void *arg) // on every shard
     http_server_destroy(self->web);
     scrape_destroy(self->scrape);
     receiver_destroy(self->receiver);
+    json_log_close(self->query_log);
     prom_config_unref(self->config);
 }
 
@@ -486,6 +485,7 @@ static void shut_down(struct server *s) // Suspends.
         shard_call_all(LOOP_CONTROL, quiet_shard, args, sizeof *args, NULL);
         shard_call_all(LOOP_CONTROL, close_shard, args, sizeof *args, NULL);
     }
+    active_queries_close(&s->active);
     if (s->db && tsdb_close(s->db, &e) != ERR_OK) {
         log_error(&s->lg, "the data folder was not closed cleanly", log_cstr("err", e.text));
         s->exit_code = 1;

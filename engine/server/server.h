@@ -18,6 +18,8 @@
 #include "engine/promql/query.h"
 #include "engine/remote/receive.h"
 #include "engine/scrape/scrape.h"
+#include "engine/server/active_queries.h"
+#include "engine/server/json_log.h"
 #include "engine/server/notices.h"
 #include "engine/server/route.h"
 #include "engine/shard/shard.h"
@@ -46,6 +48,8 @@ struct server_shard { // what one shard has of the server; only its own loop tou
         double seconds;
     } queries;
     uint64_t federation_errors;
+    struct json_log *query_log;    // NULL: queries are not logged
+    uint64_t query_log_failures;   // of those closed since
     struct list query_turns;       // who waits for a turn, the first first
     struct waiters notice_waiters; // for a change of the notices
 };
@@ -82,6 +86,7 @@ struct server {
     _Atomic uint64_t unsupported; // parts of flags and configuration that were passed over
     uint64_t unsupported_flags;   // of them, known at start
     struct notices notices;
+    struct active_queries active;
     int exit_code;
     struct shard_post signal_post[2]; // reload, stop
     _Atomic int signal_pending[2];
@@ -100,9 +105,7 @@ enum server_state server_state(const struct server *s);
 int64_t server_evaluation_interval_ms(struct server *s);
 int64_t server_retention_ms(struct server *s); // the file's, or the flags'; 0: for ever
 
-// Waits for its turn under --query.max-concurrency. ERR_TIMEOUT reads as Prometheus's. Suspends.
-err server_query_begin(struct server *s, struct errmsg *e);
-void server_query_end(struct server *s);
+size_t server_query_share(const struct server *s); // of --query.max-concurrency, a shard's
 
 // Corrupt parts of the WAL that were found, over all shards. Suspends.
 uint64_t server_corruptions(struct server *s);
