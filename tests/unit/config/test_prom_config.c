@@ -399,7 +399,6 @@ Test(prom_config, what_is_not_built_is_named_at_once)
 
 // What would be missing in silence is named, each with the line where it stands.
 static const struct bad_config unbuilt[] = {
-    {"global:\n  query_log_file: q\n", "line 2: query_log_file"},
     {"global: {scrape_failure_log_file: q}\n", "line 1: scrape_failure_log_file"},
     {"global: {scrape_native_histograms: true}\n", "line 1: scrape_native_histograms"},
     {"global: {convert_classic_histograms_to_nhcb: true}\n",
