@@ -36,6 +36,18 @@ void arena_deinit(struct arena *a)
     *a = (struct arena){.limit_bytes = a->limit_bytes};
 }
 
+bool arena_drop_block(struct arena *a)
+{
+    struct arena_block *block = a->blocks;
+    a->at = a->end = NULL;
+    if (!block)
+        return false;
+    a->blocks = block->next;
+    a->used_bytes -= block->size;
+    free_block(block);
+    return true;
+}
+
 static void open_block(struct arena *a, struct arena_block *block)
 {
     a->at = block->bytes;

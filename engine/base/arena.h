@@ -20,6 +20,9 @@ struct arena {
 
 void arena_init(struct arena *a, size_t limit_bytes);
 void arena_deinit(struct arena *a);
+// Gives one block back, the newest; false: none was left. For those who cannot free all at once:
+// nothing may be taken from the arena any more.
+bool arena_drop_block(struct arena *a);
 // Empties; keeps one block of ordinary size for the next user.
 void arena_reset(struct arena *a);
 

@@ -3,6 +3,7 @@
 
 #include "engine/base/number.h"
 #include "engine/base/quote.h"
+#include "engine/promql/gently.h"
 #include "engine/promql/grouped.h"
 #include "engine/promql/note.h"
 
@@ -16,9 +17,9 @@ static struct str group_labels(struct query *q, const struct promql_expr *e, str
 
 static err group_series(struct query *q, const struct promql_expr *e, struct grouped *g)
 {
-    size_t *group_of = arena_array(q->a, g->in.n, size_t);
-    size_t *members = arena_array(q->a, g->in.n, size_t);
-    g->groups = arena_array(q->a, g->in.n, struct group);
+    size_t *group_of = gently_array(q->a, g->in.n, size_t);
+    size_t *members = gently_array(q->a, g->in.n, size_t);
+    g->groups = gently_array(q->a, g->in.n, struct group);
     if (!group_of || !members || !g->groups)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < g->in.n; i++) {
@@ -30,12 +31,14 @@ static err group_series(struct query *q, const struct promql_expr *e, struct gro
         g->groups[group_of[i]].drop_name |= g->in.series[i].drop_name;
     }
     for (size_t i = 0, at = 0; i < g->map.n; i++) {
+        gently_at(i);
         g->groups[i].members = members + at;
         at += g->groups[i].n;
         g->groups[i].n = 0;
     }
     for (size_t i = 0; i < g->in.n; i++) {
         struct group *group = &g->groups[group_of[i]];
+        gently_at(i);
         group->members[group->n++] = i;
     }
     return ERR_OK;
@@ -74,6 +77,7 @@ static void transpose(const struct grouped *g, const struct group *group, size_t
     memset(n, 0, QUANTILE_STEPS * sizeof *n);
     for (size_t m = 0; m < group->n; m++) {
         const struct step_column *c = &g->in.series[group->members[m]].column;
+        gently_at(m);
         for (size_t k = 0; k < count; k++)
             if (steps_has(c->present, from + k))
                 values[k * group->n + n[k]++] = c->v[from + k];
@@ -82,7 +86,7 @@ static void transpose(const struct grouped *g, const struct group *group, size_t
 
 static err quantiles(struct query *q, struct grouped *g, struct vec *out)
 {
-    double *values = arena_array(q->a, g->in.n * QUANTILE_STEPS, double);
+    double *values = arena_try(q->a, g->in.n, QUANTILE_STEPS * sizeof *values, _Alignof(double));
     if (!values)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < g->map.n; i++) {

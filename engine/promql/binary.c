@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "engine/promql/eval.h"
+#include "engine/promql/gently.h"
 
 // ---- numbers
 
@@ -161,7 +162,7 @@ static struct str match_labels(struct query *q, const struct promql_matching *m,
 static err group_side(struct query *q, const struct promql_matching *m, struct label_map *map,
                       struct match_side *side)
 {
-    side->group_of = arena_array(q->a, side->vec.n, size_t);
+    side->group_of = gently_array(q->a, side->vec.n, size_t);
     if (!side->group_of)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < side->vec.n; i++) {
@@ -175,16 +176,22 @@ static err group_side(struct query *q, const struct promql_matching *m, struct l
 
 static err list_members(struct query *q, size_t groups, struct match_side *side)
 {
-    side->first = arena_array(q->a, groups + 2, size_t);
-    side->members = arena_array(q->a, side->vec.n, size_t);
+    side->first = gently_array(q->a, groups + 2, size_t);
+    side->members = gently_array(q->a, side->vec.n, size_t);
     if (!side->first || !side->members)
         return query_too_many_samples(q->e);
-    for (size_t i = 0; i < side->vec.n; i++)
+    for (size_t i = 0; i < side->vec.n; i++) {
+        gently_at(i);
         side->first[side->group_of[i] + 2]++;
-    for (size_t g = 2; g < groups + 2; g++)
+    }
+    for (size_t g = 2; g < groups + 2; g++) {
+        gently_at(g);
         side->first[g] += side->first[g - 1];
-    for (size_t i = 0; i < side->vec.n; i++)
+    }
+    for (size_t i = 0; i < side->vec.n; i++) {
+        gently_at(i);
         side->members[side->first[side->group_of[i] + 1]++] = i;
+    }
     return ERR_OK;
 }
 
@@ -205,6 +212,7 @@ static void presence_of(const struct match_side *side, size_t group, size_t word
 {
     memset(out, 0, words * sizeof *out);
     for (size_t i = side->first[group]; i < side->first[group + 1]; i++) {
+        gently_at(i);
         const uint64_t *present = side->vec.series[side->members[i]].column.present;
         for (size_t w = 0; w < words; w++)
             out[w] |= present[w];
@@ -225,6 +233,7 @@ static err filter_side(struct query *q, struct match *m, struct match_side *side
         TRY(query_breathe(q->e));
         presence_of(other, g, words, presence);
         for (size_t i = side->first[g]; i < side->first[g + 1]; i++) {
+            gently_at(i);
             uint64_t *present = side->vec.series[side->members[i]].column.present;
             for (size_t w = 0; w < words; w++)
                 present[w] &= has ? presence[w] : ~presence[w];
@@ -248,6 +257,7 @@ static err eval_set(struct query *q, const struct plan_node *node, struct vec *o
     *out = m.left.vec;
     for (size_t i = 0; i < m.right.vec.n; i++) {
         const struct vec_series *s = &m.right.vec.series[i];
+        TRY(query_breathe_at(i, q->e));
         TRY(vec_add(q, out, s->labels, s->drop_name, s->column));
     }
     return vec_merge_equal(q, out, n);
@@ -295,6 +305,7 @@ static err first_duplicate(struct join *j, size_t *out_step)
         TRY(query_breathe(j->q->e));
         memset(j->seen, 0, j->words * sizeof *j->seen);
         for (size_t i = one->first[g]; i < one->first[g + 1]; i++) {
+            gently_at(i);
             const uint64_t *present = one->vec.series[one->members[i]].column.present;
             for (size_t w = 0; w < j->words; w++) {
                 const uint64_t twice = j->seen[w] & present[w] & j->many_any[w];
@@ -314,14 +325,17 @@ static err first_duplicate(struct join *j, size_t *out_step)
 static err duplicate_at(struct join *j, size_t step)
 {
     const struct match_side *one = j->one;
-    struct label_index *order = arena_array(j->q->a, one->vec.n, struct label_index);
-    size_t *met = arena_array(j->q->a, j->m.map.n, size_t); // of each group: series + 1
+    struct label_index *order = gently_array(j->q->a, one->vec.n, struct label_index);
+    size_t *met = gently_array(j->q->a, j->m.map.n, size_t); // of each group: series + 1
     if (!order || !met)
         return query_too_many_samples(j->q->e);
-    for (size_t i = 0; i < one->vec.n; i++)
+    for (size_t i = 0; i < one->vec.n; i++) {
+        gently_at(i);
         order[i] = (struct label_index){one->vec.series[i].labels, i};
+    }
     TRY(label_index_sort(order, one->vec.n, j->q->e));
     for (size_t i = 0; i < one->vec.n; i++) {
+        gently_at(i);
         const size_t s = order[i].index, group = one->group_of[s];
         if (!steps_has(one->vec.series[s].column.present, step))
             continue;
@@ -484,9 +498,11 @@ static err join_make(struct query *q, const struct plan_node *node, struct join 
     j->good = arena_array(q->a, j->words, uint64_t);
     if (!j->many_any || !j->seen || !j->good)
         return query_too_many_samples(q->e);
-    for (size_t i = 0; i < j->many->vec.n; i++)
+    for (size_t i = 0; i < j->many->vec.n; i++) {
+        gently_at(i);
         for (size_t w = 0; w < j->words; w++)
             j->many_any[w] |= j->many->vec.series[i].column.present[w];
+    }
     return ERR_OK;
 }
 
@@ -507,7 +523,7 @@ static err eval_join(struct query *q, const struct plan_node *node, struct vec *
     for (size_t g = 0; g < j.m.map.n && duplicate > 0 && !code; g++)
         code = join_group(&j, &taken, &b, g, out);
     labels_builder_deinit(&b);
-    arena_deinit(&taken.scratch);
+    gently_deinit(&taken.scratch);
     TRY(code);
     if (duplicate < j.steps)
         return duplicate_at(&j, duplicate);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "engine/base/number.h"
+#include "engine/promql/gently.h"
 #include "engine/promql/grouped.h"
 #include "engine/promql/note.h"
 
@@ -85,8 +86,9 @@ static void sort_heap(struct candidate *heap, size_t n)
             swap_candidates(&heap[at - 1], &heap[at]);
 }
 
-static int compare_candidates(const void *left, const void *right)
+static int compare_candidates(const void *left, const void *right, const void *arg)
 {
+    (void)arg;
     return is_worse(left, right) - is_worse(right, left);
 }
 
@@ -173,20 +175,22 @@ static void offer_series(struct choice *c, size_t series)
     }
 }
 
-static void end_group(struct choice *c)
+static err end_group(struct choice *c)
 {
     for (size_t k = 0; k < c->g->steps; k++) {
         struct chosen *at = &c->at[k];
         if (c->g->steps == 1 && at->n <= INSERTION_MAX)
             sort_heap(at->heap, at->n);
         else if (c->g->steps == 1)
-            qsort(at->heap, at->n, sizeof *at->heap, compare_candidates);
+            TRY(gently_sort(at->heap, at->n, sizeof *at->heap, NULL, c->q->e, compare_candidates));
         for (size_t i = 0; i < at->n; i++) {
+            gently_at(i);
             steps_set(c->columns[at->heap[i].series].present, k);
             if (c->g->steps == 1)
                 c->order[c->order_count++] = at->heap[i].series;
         }
     }
+    return ERR_OK;
 }
 
 static err choose_in_group(struct choice *c, const struct group *group)
@@ -199,8 +203,8 @@ static err choose_in_group(struct choice *c, const struct group *group)
         offer_series(c, group->members[m]);
     }
     if (!code && c->e->aggregate.op != PROMQL_LIMITK)
-        end_group(c);
-    arena_deinit(&scratch);
+        code = end_group(c);
+    gently_deinit(&scratch);
     return code;
 }
 
@@ -209,6 +213,7 @@ static err choose_in_group(struct choice *c, const struct group *group)
 static void choose_by_ratio(struct choice *c)
 {
     for (size_t i = 0; i < c->g->in.n; i++) {
+        gently_at(i);
         const struct vec_series *s = &c->g->in.series[i];
         // Go's float64(math.MaxUint64) is 2^64.
         const double place = (double)labels_hash_prometheus(s->labels) / 18446744073709551616.0;
@@ -235,13 +240,14 @@ err aggregation_choose(struct query *q, const struct promql_expr *e, struct grou
         .q = q,
         .e = e,
         .g = g,
-        .columns = arena_array(q->a, g->in.n, struct step_column),
+        .columns = gently_array(q->a, g->in.n, struct step_column),
         .at = arena_array(q->a, g->steps, struct chosen),
-        .order = arena_array(q->a, g->in.n, size_t),
+        .order = gently_array(q->a, g->in.n, size_t),
     };
     if (!c.columns || !c.at || !c.order)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < g->in.n; i++) {
+        gently_at(i);
         c.columns[i].v = g->in.series[i].column.v;
         c.columns[i].present = arena_array(q->a, steps_words(g->steps), uint64_t);
         if (!c.columns[i].present)
@@ -254,6 +260,7 @@ err aggregation_choose(struct query *q, const struct promql_expr *e, struct grou
     const bool in_order = c.order_count > 0;
     for (size_t i = 0; i < (in_order ? c.order_count : g->in.n); i++) {
         const size_t s = in_order ? c.order[i] : i;
+        TRY(query_breathe_at(i, q->e));
         const struct vec_series *from = &g->in.series[s];
         TRY(vec_add(q, out, from->labels, from->drop_name, c.columns[s]));
     }

@@ -145,9 +145,11 @@ static err eval_unary(struct query *q, const struct plan_node *node, struct vec 
     *out = node_vec(node->args[0]);
     if (node->expr->unary.op == PROMQL_ADD)
         return ERR_OK;
-    for (size_t i = 0; i < out->n; i++)
+    for (size_t i = 0; i < out->n; i++) {
+        TRY(query_breathe_at(i * node->steps.n / 64, q->e));
         for (size_t k = 0; k < node->steps.n; k++)
             out->series[i].column.v[k] = -out->series[i].column.v[k];
+    }
     vec_drop_names(q, out);
     return q->options->delayed_name_removal ? ERR_OK : vec_merge_equal(q, out, node->steps.n);
 }

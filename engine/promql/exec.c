@@ -1,6 +1,7 @@
 #include <assert.h>
 
 #include "engine/promql/eval.h"
+#include "engine/promql/gently.h"
 
 static err take_vec(struct query *q, struct vec *v, bool in_order)
 {
@@ -9,16 +10,20 @@ static err take_vec(struct query *q, struct vec *v, bool in_order)
         if (v->series[i].drop_name) {
             v->series[i].labels = label_set_drop_metadata(v->series[i].labels, q->a);
             dropped = true;
+            gently_at(i);
         }
     if (dropped)
         TRY(vec_merge_equal(q, v, q->steps.n));
     if (!in_order)
         TRY(vec_sort_by_labels(q, v));
-    struct query_series *series = arena_array(q->a, v->n, struct query_series);
+    struct query_series *series =
+        arena_try(q->a, v->n, sizeof *series, _Alignof(struct query_series));
     if (!series)
         return query_too_many_samples(q->e);
-    for (size_t i = 0; i < v->n; i++)
+    for (size_t i = 0; i < v->n; i++) {
         series[i] = (struct query_series){v->series[i].labels, v->series[i].column, NULL};
+        gently_at(i);
+    }
     q->out->series = series;
     q->out->series_count = v->n;
     return ERR_OK;

@@ -4,6 +4,7 @@
 
 #include "engine/base/util.h"
 #include "engine/model/value.h"
+#include "engine/promql/gently.h"
 
 enum {
     BATCH_SERIES_MAX = 256,
@@ -70,14 +71,11 @@ static struct fragment_series *add_series(struct run *r)
 {
     struct fragment_result *out = r->out;
     if (out->n == out->capacity) {
-        const size_t capacity = out->capacity ? out->capacity * 2 : 16;
-        struct fragment_series *all = arena_array(&out->arena, capacity, struct fragment_series);
+        struct fragment_series *all =
+            gently_grown(&out->arena, out->series, out->n, &out->capacity, sizeof *all);
         if (!all)
             return NULL;
-        if (out->n)
-            memcpy(all, out->series, out->n * sizeof *all);
         out->series = all;
-        out->capacity = capacity;
     }
     out->series[out->n] = (struct fragment_series){0};
     return &out->series[out->n++];
@@ -397,13 +395,13 @@ void fragment_run(const struct fragment *f, const struct storage *storage,
     out->code = run_all(r, storage);
     if (out->code == ERR_LIMIT && !out->e.text[0])
         out->code = query_too_many_samples(&out->e);
-    arena_deinit(&r->groups);
-    arena_deinit(&r->batch);
+    gently_deinit(&r->groups);
+    gently_deinit(&r->batch);
     arena_deinit(&own);
 }
 
 void fragment_result_done(struct fragment_result *r)
 {
-    arena_deinit(&r->arena);
+    gently_deinit(&r->arena);
     *r = (struct fragment_result){0};
 }

@@ -65,8 +65,8 @@ struct fragment_result {
 };
 
 void fragment_run(const struct fragment *f, const struct storage *storage,
-                  struct fragment_result *out); // Suspends.
-void fragment_result_done(struct fragment_result *r);
+                  struct fragment_result *out);       // Suspends.
+void fragment_result_done(struct fragment_result *r); // Suspends.
 
 // A metric name that does not end as counters' names do.
 bool name_is_odd_counter(struct str name);

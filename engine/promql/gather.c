@@ -2,6 +2,7 @@
 #include <assert.h>
 
 #include "engine/base/mem.h"
+#include "engine/promql/gently.h"
 #include "engine/promql/note.h"
 #include "engine/promql/samples.h"
 #include "engine/shard/shard.h"
@@ -133,8 +134,10 @@ static err merge_parts(struct query *q, const struct query_part *parts,
         if (least == SIZE_MAX)
             return ERR_OK;
         const struct fragment_result *r = &parts[least].result;
-        while (at[least] < r->n && r->series[at[least]].partition == partition)
+        while (at[least] < r->n && r->series[at[least]].partition == partition) {
+            gently_at(at[least]);
             *out++ = &r->series[at[least]++];
+        }
     }
 }
 
@@ -175,9 +178,9 @@ static err merge_groups(struct query *q, const struct fragment *f, struct fragme
 {
     const size_t steps = f->times.at.n;
     struct label_map map = {.a = q->a};
-    struct merged_group *groups = arena_array(q->a, n, struct merged_group);
-    struct aggregate_part *parts = arena_array(q->a, n, struct aggregate_part);
-    size_t *group_of = arena_array(q->a, n, size_t);
+    struct merged_group *groups = gently_array(q->a, n, struct merged_group);
+    struct aggregate_part *parts = gently_array(q->a, n, struct aggregate_part);
+    size_t *group_of = gently_array(q->a, n, size_t);
     if (!groups || !parts || !group_of)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < n; i++) {
@@ -187,9 +190,12 @@ static err merge_groups(struct query *q, const struct fragment *f, struct fragme
         groups[group_of[i]].count++;
         groups[group_of[i]].drop_name |= all[i]->drop_name;
     }
-    for (size_t g = 0, at = 0; g < map.n; at += groups[g++].count)
+    for (size_t g = 0, at = 0; g < map.n; at += groups[g++].count) {
         groups[g].parts = parts + at;
+        gently_at(g);
+    }
     for (size_t i = 0; i < n; i++) {
+        gently_at(i);
         struct merged_group *g = &groups[group_of[i]];
         g->parts[g->at++] = (struct aggregate_part){all[i]->partition, all[i]->state};
     }
@@ -211,8 +217,10 @@ static err make_vec(struct query *q, const struct plan_leaf *leaf, struct vec *o
     TRY(collect(q, leaf, &all, &n));
     if (f->aggregates)
         return merge_groups(q, f, all, n, out);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        TRY(query_breathe_at(i, q->e));
         TRY(vec_add(q, out, all[i]->labels, all[i]->drop_name, all[i]->column));
+    }
     if (f->drops_name && !f->delayed_name_removal &&
         !matchers_fix_name(f->matchers, f->matchers_count))
         return vec_no_equal(q, out);
@@ -243,16 +251,20 @@ err gather_raw(struct query *q, struct plan_node *node)
     size_t n;
     TRY(samples_count_fragment(q, node));
     TRY(collect(q, node->leaf, &all, &n));
-    struct query_series *series = arena_array(q->a, n, struct query_series);
-    struct label_index *order = arena_array(q->a, n, struct label_index);
+    struct query_series *series = gently_array(q->a, n, struct query_series);
+    struct label_index *order = gently_array(q->a, n, struct label_index);
     if (!series || !order)
         return query_too_many_samples(q->e);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         order[i] = (struct label_index){all[i]->labels, i};
+        gently_at(i);
+    }
     TRY(label_index_sort(order, n, q->e));
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         series[i] =
             (struct query_series){.labels = order[i].labels, .raw = &all[order[i].index]->raw};
+        gently_at(i);
+    }
     q->out->series = series;
     q->out->series_count = n;
     return ERR_OK;

@@ -2,6 +2,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/promql/fragment.h"
+#include "engine/promql/gently.h"
 
 static bool is_among(struct str name, struct label_names names)
 {
@@ -80,14 +81,17 @@ static void grow(struct label_map *m)
     const size_t capacity = m->capacity ? m->capacity * 2 : 16;
     struct label_slot *old = m->slots;
     const size_t old_capacity = m->capacity;
-    m->slots = arena_zalloc(m->a, capacity * sizeof *m->slots, _Alignof(struct label_slot));
+    struct arena *a = m->a;
+    m->slots = gently_zeroed_always(a, capacity * sizeof *m->slots, _Alignof(struct label_slot));
     m->capacity = capacity;
-    for (size_t i = 0; i < old_capacity; i++)
+    for (size_t i = 0; i < old_capacity; i++) {
         if (old[i].index_plus_1)
             *slot_of(m, m->keys[old[i].index_plus_1 - 1], old[i].hash) = old[i];
-    struct str *keys = arena_alloc(m->a, capacity * sizeof *keys, _Alignof(struct str));
+        gently_at(i);
+    }
+    struct str *keys = arena_alloc(a, capacity * sizeof *keys, _Alignof(struct str));
     if (m->n)
-        memcpy(keys, m->keys, m->n * sizeof *keys);
+        gently_copy(keys, m->keys, m->n * sizeof *keys);
     m->keys = keys;
     m->keys_capacity = capacity;
 }
@@ -154,7 +158,7 @@ err label_index_sort(struct label_index *items, size_t n, struct errmsg *e)
         to = swap;
     }
     if (from != items && n)
-        memcpy(items, from, n * sizeof *items);
+        gently_copy(items, from, n * sizeof *items);
     mem_free(other);
     return code;
 }

@@ -36,7 +36,7 @@ struct label_map {
     struct str *keys;
     size_t n, keys_capacity;
 };
-// The index of key, which is added (copied into the arena if copy) when it is not there.
+// The index of key, which is added (copied into the arena if copy) when it is not there. Suspends.
 size_t label_map_add(struct label_map *m, struct str key, bool copy, bool *out_is_new);
 bool label_map_find(const struct label_map *m, struct str key, size_t *out_index);
 

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "engine/base/util.h"
+#include "engine/promql/gently.h"
 #include "engine/promql/kahan.h"
 
 static err windows_alloc(size_t steps, enum window_extrapolation extrapolation, struct arena *a,
@@ -565,7 +566,7 @@ static void order_two(double *a, double *b)
 // Hoare's selection: then values[rank] stands where sorting would put it, the smaller before it.
 static void select_rank(double *values, size_t n, size_t rank)
 {
-    size_t from = 0, to = n - 1;
+    size_t from = 0, to = n - 1, swaps = 0;
     while (from < to) {
         const size_t middle = from + (to - from) / 2;
         order_two(&values[from], &values[middle]);
@@ -580,6 +581,7 @@ static void select_rank(double *values, size_t n, size_t rank)
                 j--;
             if (i > j)
                 break;
+            gently_at(swaps++);
             const double swap = values[i];
             values[i++] = values[j];
             values[j] = swap;
@@ -611,8 +613,10 @@ static void two_at(double *values, size_t n, size_t rank, double *out, double *o
         return;
     }
     *out_next = values[from];
-    for (size_t i = from + 1; i < n; i++)
+    for (size_t i = from + 1; i < n; i++) {
+        gently_at(i);
         *out_next = values[i] < *out_next ? values[i] : *out_next;
+    }
 }
 
 double quantile_of(double q, double *values, size_t n)

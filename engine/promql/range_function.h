@@ -68,6 +68,6 @@ struct range_function {
 const struct range_function *range_function_find(enum promql_function_id id); // NULL: not one
 
 // The quantile q of values[0..n), NaN being the least; reorders them.
-double quantile_of(double q, double *values, size_t n);
+double quantile_of(double q, double *values, size_t n); // Suspends.
 
 #endif

@@ -1,12 +1,13 @@
 // sort() and its kin: an order for the series of an instant query.
 #include <math.h>
-#include <stdlib.h>
 
 #include "engine/base/number.h"
+#include "engine/promql/gently.h"
 #include "engine/promql/note.h"
 
-static int compare_values(const void *left, const void *right)
+static int compare_values(const void *left, const void *right, const void *arg)
 {
+    (void)arg;
     const double a = ((const struct vec_series *)left)->column.v[0];
     const double b = ((const struct vec_series *)right)->column.v[0];
     if (isnan(a) || isnan(b))
@@ -14,8 +15,9 @@ static int compare_values(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-static int compare_values_down(const void *left, const void *right)
+static int compare_values_down(const void *left, const void *right, const void *arg)
 {
+    (void)arg;
     const double a = ((const struct vec_series *)left)->column.v[0];
     const double b = ((const struct vec_series *)right)->column.v[0];
     if (isnan(a) || isnan(b))
@@ -64,7 +66,7 @@ struct by_labels {
     bool down;
 };
 
-static int compare_by_labels(const void *left, const void *right, void *arg)
+static int compare_by_labels(const void *left, const void *right, const void *arg)
 {
     const struct vec_series *a = left, *b = right;
     const struct by_labels *by = arg;
@@ -90,10 +92,8 @@ err eval_sort(struct query *q, const struct plan_node *node, struct vec *out)
         return ERR_OK;
     }
     struct by_labels by = {node, id == PROMQL_FN_SORT_BY_LABEL_DESC};
-    if (out->n && (id == PROMQL_FN_SORT || id == PROMQL_FN_SORT_DESC))
-        qsort(out->series, out->n, sizeof *out->series,
-              id == PROMQL_FN_SORT ? compare_values : compare_values_down);
-    else if (out->n)
-        qsort_r(out->series, out->n, sizeof *out->series, compare_by_labels, &by);
-    return ERR_OK;
+    return gently_sort(out->series, out->n, sizeof *out->series, &by, q->e,
+                       id == PROMQL_FN_SORT        ? compare_values
+                       : id == PROMQL_FN_SORT_DESC ? compare_values_down
+                                                   : compare_by_labels);
 }

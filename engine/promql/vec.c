@@ -1,18 +1,15 @@
 #include <assert.h>
 
 #include "engine/promql/eval.h"
+#include "engine/promql/gently.h"
 
 static struct vec_series *add(struct query *q, struct vec *v)
 {
     if (v->n == v->capacity) {
-        const size_t capacity = v->capacity ? v->capacity * 2 : 16;
-        struct vec_series *all = arena_array(q->a, capacity, struct vec_series);
+        struct vec_series *all = gently_grown(q->a, v->series, v->n, &v->capacity, sizeof *all);
         if (!all)
             return NULL;
-        if (v->n)
-            memcpy(all, v->series, v->n * sizeof *all);
         v->series = all;
-        v->capacity = capacity;
     }
     return &v->series[v->n++];
 }
@@ -56,19 +53,23 @@ err vec_copy(struct query *q, const struct vec *v, size_t steps, struct vec *out
 void vec_drop_empty(struct vec *v, size_t steps)
 {
     size_t n = 0;
-    for (size_t i = 0; i < v->n; i++)
+    for (size_t i = 0; i < v->n; i++) {
         if (steps_any(v->series[i].column.present, steps))
             v->series[n++] = v->series[i];
+        gently_at(i);
+    }
     v->n = n;
 }
 
 void vec_drop_names(struct query *q, struct vec *v)
 {
-    for (size_t i = 0; i < v->n; i++)
+    for (size_t i = 0; i < v->n; i++) {
         if (q->options->delayed_name_removal)
             v->series[i].drop_name = true;
         else
             v->series[i].labels = label_set_drop_metadata(v->series[i].labels, q->a);
+        gently_at(i);
+    }
 }
 
 static err say_equal(struct query *q)
@@ -129,15 +130,19 @@ err vec_merge_equal(struct query *q, struct vec *v, size_t steps)
 
 err vec_sort_by_labels(struct query *q, struct vec *v)
 {
-    struct label_index *order = arena_array(q->a, v->n, struct label_index);
-    struct vec_series *sorted = arena_array(q->a, v->n, struct vec_series);
+    struct label_index *order = arena_try(q->a, v->n, sizeof *order, _Alignof(struct label_index));
+    struct vec_series *sorted = arena_try(q->a, v->n, sizeof *sorted, _Alignof(struct vec_series));
     if (!order || !sorted)
         return query_too_many_samples(q->e);
-    for (size_t i = 0; i < v->n; i++)
+    for (size_t i = 0; i < v->n; i++) {
         order[i] = (struct label_index){v->series[i].labels, i};
+        gently_at(i);
+    }
     TRY(label_index_sort(order, v->n, q->e));
-    for (size_t i = 0; i < v->n; i++)
+    for (size_t i = 0; i < v->n; i++) {
         sorted[i] = v->series[order[i].index];
+        gently_at(i);
+    }
     v->series = sorted;
     v->capacity = v->n;
     return ERR_OK;

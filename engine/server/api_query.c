@@ -1,6 +1,7 @@
 // query and query_range: PromQL over HTTP.
 #include "engine/base/quote.h"
 #include "engine/base/util.h"
+#include "engine/promql/gently.h"
 #include "engine/promql/query.h"
 #include "engine/server/api.h"
 #include "engine/server/handlers.h"
@@ -235,7 +236,7 @@ static void run_query(struct api *api, const struct query_options *o, uint64_t l
         answer_result(api, &result, limit, &turn.times);
         query_done(&server->query_source, &result);
     }
-    arena_deinit(&arena);
+    gently_deinit(&arena);
     promql_parse_done(&query);
 }
 

@@ -336,6 +336,8 @@ err block_file_read(struct block_file *f, const uint32_t *ids, size_t n, int64_t
     for (size_t i = 0; i < n; i++) {
         assert(ids[i] < f->footer.summary.series);
         r.order[i] = (uint32_t)i;
+        if (i % 4096 == 4095)
+            fiber_yield_if_due();
     }
     block_sort(r.order, n, ids, id_before);
     err code = read_all(&r, e);

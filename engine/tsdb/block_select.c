@@ -283,7 +283,10 @@ static void add_hits(struct selection *s, uint32_t set, uint64_t id, const uint3
     for (size_t i = 0; i < n && s->n <= s->max; i++) {
         if (!pair_is_left(s, set, tuples[i]))
             continue;
-        s->hits = mem_grow(s->hits, &s->capacity, s->n + 1, sizeof *s->hits);
+        if (s->n == s->capacity) // many: room for all there are, instead of copies
+            s->hits = mem_grow(s->hits, &s->capacity,
+                               s->n < 4096 ? s->n + 1 : block_file_summary(s->f)->series + 1,
+                               sizeof *s->hits);
         s->hits[s->n++] = (struct block_hit){set, tuples[i], (uint32_t)(id + i)};
     }
 }
@@ -322,7 +325,7 @@ static bool scan_series(struct selection *s, const struct block_held *held, stru
         if (bitmap_has(&s->sets, held->first + i))
             add_hits(s, held->first + i, id, list->pairs, list->n);
         id += list->n;
-        if (s->n - yielded > 4096) {
+        if (i % 256 == 255 || s->n - yielded > 256) {
             yielded = s->n;
             fiber_yield_if_due();
         }
@@ -396,8 +399,11 @@ err block_hits(struct block_file *f, const struct matcher *ms, size_t ms_count,
         hits = arena_try(a, s.n, sizeof *hits, _Alignof(struct block_hit));
         if (!hits)
             code = err_set(e, ERR_LIMIT, too_much);
-        else if (s.n)
-            memcpy(hits, s.hits, s.n * sizeof *hits);
+        for (size_t at = 0, n; code == ERR_OK && at < s.n; at += n) {
+            n = s.n - at < 4096 ? s.n - at : 4096;
+            memcpy(hits + at, s.hits + at, n * sizeof *hits);
+            fiber_yield_if_due();
+        }
     }
     if (code == ERR_OK) {
         *out = hits;
@@ -428,15 +434,18 @@ static uint32_t *distinct(const struct block_hit *hits, size_t n, bool tuples, s
         return NULL;
     for (size_t i = 0; i < n; i++) {
         bitmap_set_run(&seen, tuples ? hits[i].tuple : hits[i].set, 1);
-        if (i % 65536 == 65535)
+        if (i % 4096 == 4095)
             fiber_yield_if_due();
     }
     for (size_t i = 0; i <= limit / 64; i++)
         count += (size_t)__builtin_popcountll(seen.words[i]);
     uint32_t *items = arena_try(a, count, sizeof *items, _Alignof(uint32_t));
-    for (size_t i = 0; items && i <= limit / 64; i++)
+    for (size_t i = 0; items && i <= limit / 64; i++) {
         for (uint64_t word = seen.words[i]; word; word &= word - 1)
             items[at++] = (uint32_t)(i * 64 + (size_t)__builtin_ctzll(word));
+        if (i % 256 == 255)
+            fiber_yield_if_due();
+    }
     *out_n = count;
     return items;
 }
@@ -629,8 +638,10 @@ static err texts_load(struct block_file *f, struct texts *t, struct errmsg *e)
     for (size_t i = 0; i < words; i++) {
         t->before[i] = (uint32_t)total;
         total += (size_t)__builtin_popcountll(t->marks.words[i]);
+        if (i % 4096 == 4095)
+            fiber_yield_if_due();
     }
-    t->encoded = arena_array(t->a, total, struct str);
+    t->encoded = arena_try(t->a, total, sizeof *t->encoded, _Alignof(struct str));
     if (!t->encoded)
         return err_set(e, ERR_LIMIT, too_much);
     // Only the chunks that hold a marked pair.
@@ -643,6 +654,7 @@ static err texts_load(struct block_file *f, struct texts *t, struct errmsg *e)
             pair++;
         if (pair < end)
             TRY(block_pairs_walk(f, pair, end, e, t, see_text));
+        fiber_yield_if_due();
     }
     if (t->n < total)
         return err_set(e, ERR_LIMIT, too_much);
@@ -664,8 +676,11 @@ static err side_load(struct block_file *f, enum block_section section, const str
     if (!out->items)
         return err_set(e, ERR_LIMIT, too_much);
     TRY(block_lists_load(f, section, out->items, out->n, a, &out->lists, e));
-    for (size_t i = 0; out->n && i < out->lists.ends[out->n - 1]; i++)
+    for (size_t i = 0; out->n && i < out->lists.ends[out->n - 1]; i++) {
         bitmap_set_run(&t->marks, out->lists.pairs[i], 1);
+        if (i % 4096 == 4095)
+            fiber_yield_if_due();
+    }
     return ERR_OK;
 }
 
@@ -742,17 +757,48 @@ static bool series_before(const void *arg, uint32_t a, uint32_t b)
     return order ? order < 0 : labels_cmp(x->labels, y->labels) < 0;
 }
 
+// Within a partition a file's series come nearly sorted: from this order little is left to do.
+static void order_by_partition(const struct block_series *series, size_t n, uint32_t *order)
+{
+    uint32_t least = UINT32_MAX, most = 0;
+    for (size_t i = 0; i < n; i++) {
+        least = series[i].partition < least ? series[i].partition : least;
+        most = series[i].partition > most ? series[i].partition : most;
+        if (i % 4096 == 4095)
+            fiber_yield_if_due();
+    }
+    enum { PARTITIONS = 1024 };
+    const bool few = n && most - least < PARTITIONS;
+    uint32_t *at = mem_alloc_array(PARTITIONS + 1, sizeof *at);
+    memset(at, 0, (PARTITIONS + 1) * sizeof *at);
+    for (size_t i = 0; i < n && few; i++) {
+        at[series[i].partition - least + 1]++;
+        if (i % 4096 == 4095)
+            fiber_yield_if_due();
+    }
+    for (size_t i = 0; i < PARTITIONS; i++)
+        at[i + 1] += at[i];
+    for (size_t i = 0; i < n; i++) {
+        order[few ? at[series[i].partition - least]++ : i] = (uint32_t)i;
+        if (i % 4096 == 4095)
+            fiber_yield_if_due();
+    }
+    mem_free(at);
+}
+
 static err sort_series(struct block_series *from, size_t n, struct arena *scratch,
                        struct block_series *to, struct errmsg *e)
 {
     uint32_t *order = arena_try(scratch, n, sizeof *order, _Alignof(uint32_t));
     if (!order)
         return err_set(e, ERR_LIMIT, too_much);
-    for (size_t i = 0; i < n; i++)
-        order[i] = (uint32_t)i;
+    order_by_partition(from, n, order);
     block_sort(order, n, from, series_before);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         to[i] = from[order[i]];
+        if (i % 1024 == 1023)
+            fiber_yield_if_due();
+    }
     return ERR_OK;
 }
 
@@ -772,7 +818,8 @@ static err building_load(struct building *b, const struct block_hit *hits, size_
 static err build_series(struct building *b, const struct block_hit *hits, size_t n,
                         struct arena *scratch, struct block_series *out, struct errmsg *e)
 {
-    struct block_series *series = arena_array(scratch, n, struct block_series);
+    struct block_series *series =
+        arena_try(scratch, n, sizeof *series, _Alignof(struct block_series));
     if (!series)
         return err_set(e, ERR_LIMIT, too_much);
     TRY(building_load(b, hits, n, scratch, e));

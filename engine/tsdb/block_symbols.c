@@ -117,6 +117,13 @@ uint32_t block_symbols_pair(struct block_symbols *s, struct str name, struct str
     return (uint32_t)s->pairs_n++;
 }
 
+// Tests sort without a fiber.
+static void breathe(void)
+{
+    if (fiber_self())
+        fiber_yield_if_due();
+}
+
 static void merge_runs(const uint32_t *from, size_t middle, size_t n, uint32_t *to, const void *arg,
                        block_before_fn *before)
 {
@@ -127,7 +134,7 @@ static void merge_runs(const uint32_t *from, size_t middle, size_t n, uint32_t *
         else
             to[i] = from[b++];
         if (i % 256 == 255)
-            fiber_yield_if_due();
+            breathe();
     }
 }
 
@@ -135,8 +142,12 @@ void block_sort(uint32_t *items, size_t n, const void *arg, block_before_fn *bef
 {
     uint32_t *other = mem_alloc_array(n, sizeof *other), *from = items, *to = other;
     for (size_t run = 1; run < n; run *= 2) {
-        for (size_t at = 0; at < n; at += 2 * run) {
+        for (size_t at = 0, since = 0; at < n; at += 2 * run) {
             const size_t left = n - at, count = left < 2 * run ? left : 2 * run;
+            if ((since += count) >= 256) {
+                breathe();
+                since = 0;
+            }
             const size_t middle = left < run ? left : run;
             if (middle == count || !before(arg, from[at + middle], from[at + middle - 1]))
                 memcpy(to + at, from + at, count * sizeof *to); // in order already
@@ -146,7 +157,7 @@ void block_sort(uint32_t *items, size_t n, const void *arg, block_before_fn *bef
         uint32_t *swap = from;
         from = to;
         to = swap;
-        fiber_yield_if_due();
+        breathe();
     }
     if (from != items)
         memcpy(items, from, n * sizeof *items);

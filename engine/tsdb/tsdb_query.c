@@ -8,7 +8,9 @@
 
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
+#include "engine/tsdb/block_symbols.h"
 #include "engine/tsdb/tsdb_part.h"
+#include "io/fiber.h"
 
 enum { IN_MEMORY = UINT32_MAX, READ_CHUNK = 256 };
 
@@ -62,6 +64,13 @@ static void pin_deinit(struct pin *pin)
 
 // ---- select
 
+// In a loop over i; tests ask without a fiber.
+static void breathe_at(size_t i)
+{
+    if (i % 512 == 511 && fiber_self())
+        fiber_yield_if_due();
+}
+
 struct item {
     struct str metric, labels;
     uint32_t partition;
@@ -70,24 +79,42 @@ struct item {
 
 struct items {
     struct item *list;
+    uint32_t *order; // by partition, metric, labels, file
     size_t n, capacity;
 };
 
-static void add_item(struct items *items, struct str labels, uint32_t partition, struct piece piece)
+// Room for n more: at once, because a copy of many takes long.
+static void reserve_items(struct items *items, size_t n)
 {
-    items->list = mem_grow(items->list, &items->capacity, items->n + 1, sizeof *items->list);
-    items->list[items->n++] =
-        (struct item){labels_value(labels, LABEL_NAME), labels, partition, piece};
+    if (items->n + n > items->capacity)
+        items->list = mem_grow(items->list, &items->capacity, items->n + n, sizeof *items->list);
 }
 
-static int compare_items(const void *a, const void *b)
+static void add_item(struct items *items, struct str labels, uint32_t partition, struct piece piece)
 {
-    const struct item *x = a, *y = b;
+    items->list[items->n++] =
+        (struct item){labels_value(labels, LABEL_NAME), labels, partition, piece};
+    breathe_at(items->n);
+}
+
+static bool item_before(const void *arg, uint32_t a, uint32_t b)
+{
+    const struct item *items = arg, *x = &items[a], *y = &items[b];
     if (x->partition != y->partition)
-        return x->partition < y->partition ? -1 : 1;
+        return x->partition < y->partition;
     int order = str_cmp(x->metric, y->metric);
     order = order ? order : labels_cmp(x->labels, y->labels);
-    return order ? order : (x->piece.file > y->piece.file) - (x->piece.file < y->piece.file);
+    return order ? order < 0 : x->piece.file < y->piece.file;
+}
+
+static void sort_items(struct items *items)
+{
+    items->order = mem_alloc_array(items->n, sizeof *items->order);
+    for (size_t i = 0; i < items->n; i++) {
+        items->order[i] = (uint32_t)i;
+        breathe_at(i);
+    }
+    block_sort(items->order, items->n, items->list, item_before);
 }
 
 static err find_items(const struct pin *pin, const struct matcher *ms, size_t ms_count,
@@ -98,6 +125,7 @@ static err find_items(const struct pin *pin, const struct matcher *ms, size_t ms
     struct head_found *found;
     size_t n;
     TRY(head_select(&p->head, ms, ms_count, mint, maxt, max, a, &found, &n, e));
+    reserve_items(items, n);
     for (size_t i = 0; i < n; i++)
         add_item(items, found[i].labels, found[i].partition,
                  (struct piece){IN_MEMORY, found[i].ref});
@@ -105,6 +133,7 @@ static err find_items(const struct pin *pin, const struct matcher *ms, size_t ms
     for (size_t k = 0; k < pin->files_n; k++) {
         struct block_series *series;
         TRY(block_file_select(pin->files[k], ms, ms_count, range, max, a, &series, &n, e));
+        reserve_items(items, n);
         for (size_t i = 0; i < n; i++)
             add_item(items, series[i].labels, series[i].partition,
                      (struct piece){(uint32_t)k, series[i].id});
@@ -116,15 +145,17 @@ static err find_items(const struct pin *pin, const struct matcher *ms, size_t ms
 static err make_set(struct pin *pin, const struct items *items, size_t max, struct arena *a,
                     struct storage_set *out, struct errmsg *e)
 {
-    struct storage_series *series = arena_array(a, items->n, struct storage_series);
-    struct piece *pieces = arena_array(a, items->n, struct piece);
-    uint32_t *firsts = arena_array(a, items->n + 1, uint32_t);
+    struct storage_series *series =
+        arena_try(a, items->n, sizeof *series, _Alignof(struct storage_series));
+    struct piece *pieces = arena_try(a, items->n, sizeof *pieces, _Alignof(struct piece));
+    uint32_t *firsts = arena_try(a, items->n + 1, sizeof *firsts, _Alignof(uint32_t));
     if (!series || !pieces || !firsts)
         return no_memory(e);
     size_t n = 0;
     for (size_t i = 0; i < items->n; i++) {
-        const struct item *item = &items->list[i];
+        const struct item *item = &items->list[items->order[i]];
         pieces[i] = item->piece;
+        breathe_at(i);
         if (n && series[n - 1].partition == item->partition &&
             str_eq(series[n - 1].labels, item->labels))
             continue;
@@ -152,11 +183,11 @@ static err db_select(void *self, const struct matcher *ms, size_t ms_count, int6
     pin_init(pin, p, mint, maxt);
     err result = find_items(pin, ms, ms_count, mint, maxt, max, a, &items, e);
     if (result == ERR_OK) {
-        if (items.n)
-            qsort(items.list, items.n, sizeof *items.list, compare_items);
+        sort_items(&items);
         result = make_set(pin, &items, max, a, out, e);
     }
     mem_free(items.list);
+    mem_free(items.order);
     if (result != ERR_OK) {
         pin_deinit(pin);
         mem_free(pin);

@@ -1,0 +1,36 @@
+// Work on many series in pieces that give way to others in between, where it runs on a fiber: a
+// million series are megabytes to clear, copy and sort, and a turn has half a millisecond.
+//
+// What may be cancelled asks query_breathe() (fragment.h) instead.
+#ifndef ENGINE_PROMQL_GENTLY_H
+#define ENGINE_PROMQL_GENTLY_H
+
+#include "engine/base/arena.h"
+#include "engine/base/err.h"
+
+void gently(void); // Suspends.
+// In a loop over i whose rounds are short. Suspends.
+static inline void gently_at(size_t i)
+{
+    if (i % 512 == 511)
+        gently();
+}
+
+void gently_copy(void *to, const void *from, size_t size); // Suspends.
+// Zeroed memory; NULL: the arena's limit. Suspends.
+void *gently_zeroed(struct arena *a, size_t count, size_t size, size_t align);
+#define gently_array(a, count, type) \
+    ((type *)gently_zeroed((a), (count), sizeof(type), _Alignof(type)))
+// p with n items of size, in an array of twice the capacity, at least 16; NULL: the arena's limit,
+// and *capacity is as before. What is behind the n items is not set. Suspends.
+void *gently_grown(struct arena *a, const void *p, size_t n, size_t *capacity, size_t size);
+// Zeroed memory whatever the limit: for tables whose size others bound. Suspends.
+void *gently_zeroed_always(struct arena *a, size_t size, size_t align);
+void gently_deinit(struct arena *a); // arena_deinit(). Suspends.
+
+// Sorts n items of size; equal ones stay in their order. An error is query_breathe()'s. Suspends.
+typedef int gently_compare_fn(const void *a, const void *b, const void *arg);
+err gently_sort(void *items, size_t n, size_t size, const void *arg, struct errmsg *e,
+                gently_compare_fn *compare);
+
+#endif
