@@ -85,6 +85,10 @@ void json_quote(struct str s, bool html, struct buf *out)
             at++;
             continue;
         }
+        if (c >= 0x80 && !html) {
+            at++;
+            continue;
+        }
         uint32_t rune;
         const size_t n = utf8_decode(str_from(s, at), &rune);
         const bool bad = rune == UTF8_BAD && n == 1;

@@ -290,7 +290,21 @@ static err timestamp(struct query *q, const struct plan_node *node, struct vec *
 
 // ---- absent
 
-// Labels of the matchers of = whose name no other matcher has.
+static bool subtracts(const struct matcher *m)
+{
+    return (m->kind == MATCHER_NE || m->kind == MATCHER_NRE) && matcher_matches_empty(m);
+}
+
+// The value of the first = of a label; any other matcher of it takes away what was set.
+static struct str absent_value(const struct matcher *ms, size_t at)
+{
+    bool is_first = ms[at].kind == MATCHER_EQ;
+    for (size_t i = 0; i < at && is_first; i++)
+        is_first = ms[i].kind != MATCHER_EQ || !str_eq(ms[i].name, ms[at].name);
+    return is_first ? ms[at].value : (struct str){0};
+}
+
+// Labels of the matchers of =, as far as no other matcher of their name follows.
 static struct str absent_labels(struct query *q, const struct promql_expr *of)
 {
     if (of->kind == PROMQL_MATRIX)
@@ -299,14 +313,12 @@ static struct str absent_labels(struct query *q, const struct promql_expr *of)
         return (struct str){0};
     struct labels_builder b = {0};
     const struct matcher *ms = of->vector.matchers;
-    for (size_t i = 0; i < of->vector.matchers_count; i++) {
-        if (str_eq(ms[i].name, LABEL_NAME))
-            continue;
-        bool is_first = ms[i].kind == MATCHER_EQ; // of =; any other matcher takes away what was set
-        for (size_t j = 0; j < i && is_first; j++)
-            is_first = ms[j].kind != MATCHER_EQ || !str_eq(ms[i].name, ms[j].name);
-        labels_builder_set(&b, ms[i].name, is_first ? ms[i].value : (struct str){0});
-    }
+    const size_t n = of->vector.matchers_count;
+    for (int late = 0; late < 2;
+         late++) // Prometheus's storage moves those that subtract to the end
+        for (size_t i = 0; i < n; i++)
+            if (subtracts(&ms[i]) == (late == 1) && !str_eq(ms[i].name, LABEL_NAME))
+                labels_builder_set(&b, ms[i].name, absent_value(ms, i));
     const struct str labels = labels_builder_finish(&b, q->a);
     labels_builder_deinit(&b);
     return labels;
@@ -378,8 +390,10 @@ static err check_value_label(struct query *q, struct str name)
 
 err check_label_texts(struct query *q, const struct promql_expr *e)
 {
-    if (e->kind == PROMQL_AGGREGATE)
+    if (e->kind == PROMQL_AGGREGATE && e->aggregate.op == PROMQL_COUNT_VALUES)
         return check_value_label(q, expr_bare(e->aggregate.param)->string);
+    if (e->kind != PROMQL_CALL || !call_is_of_labels(e))
+        return ERR_OK;
     struct promql_expr *const *args = e->call.args;
     const struct str dst = expr_bare(args[1])->string;
     if (e->call.function->id == PROMQL_FN_LABEL_REPLACE) {

@@ -279,6 +279,7 @@ static err eval_one(struct query *q, struct plan_node *node)
         return eval_scalar(q, node);
     if (type != PROMQL_TYPE_VECTOR)
         return ERR_OK; // samples, only at the root
+    TRY(check_label_texts(q, node->expr));
     TRY(eval_node(q, node, &node->vec));
     TRY(samples_count_node(q, node));
     if (!node->spread)
@@ -287,10 +288,27 @@ static err eval_one(struct query *q, struct plan_node *node)
     return spread_vec(q, &node->vec, node->spread);
 }
 
+// What Prometheus judges before it evaluates the arguments is the error, rather than theirs.
+static err judged_before(struct query *q, size_t failed, err code)
+{
+    const size_t place = q->nodes[failed]->place;
+    if (code != ERR_INVALID)
+        return code;
+    for (size_t i = 0; i < failed; i++) {
+        const struct plan_node *above = q->nodes[i];
+        if (above->place <= place && place < above->place + above->expr->size)
+            TRY(check_label_texts(q, above->expr));
+    }
+    return code;
+}
+
 err eval_all(struct query *q)
 {
-    for (size_t i = q->nodes_count; i-- > 0;)
-        TRY(eval_one(q, q->nodes[i]));
+    for (size_t i = q->nodes_count; i-- > 0;) {
+        const err code = eval_one(q, q->nodes[i]);
+        if (code)
+            return judged_before(q, i, code);
+    }
     return ERR_OK;
 }
 

@@ -281,8 +281,6 @@ static err plan_call(struct query *q, struct plan_node *node)
         return plan_range_function(q, node, f);
     if (id == PROMQL_FN_INFO)
         return plan_info(q, node);
-    if (id == PROMQL_FN_LABEL_REPLACE || id == PROMQL_FN_LABEL_JOIN)
-        TRY(check_label_texts(q, e));
     for (size_t i = 0; i < e->call.args_count; i++)
         if (e->call.args[i]->type == PROMQL_TYPE_MATRIX)
             return query_unsupported_function(q, e);
@@ -296,17 +294,14 @@ static err plan_call(struct query *q, struct plan_node *node)
     return plan_children(q, node);
 }
 
-static err plan_aggregation(struct query *q, struct plan_node *node)
+static void plan_aggregation(struct query *q, struct plan_node *node)
 {
     const struct promql_expr *e = node->expr;
-    if (e->aggregate.op == PROMQL_COUNT_VALUES)
-        TRY(check_label_texts(q, e));
     node->args_count = 2;
     node->args = arena_zalloc(q->a, 2 * sizeof(struct plan_node *), _Alignof(struct plan_node *));
     if (e->aggregate.param)
         plan_child(q, node, 0, &node->args[1]);
     plan_child(q, node, e->aggregate.param ? 1 : 0, &node->args[0]);
-    return ERR_OK;
 }
 
 // An aggregation moves into the fragment below it, where partial results can be merged, and where
@@ -384,7 +379,8 @@ static err plan_node(struct query *q, struct plan_node *node)
     case PROMQL_CALL:
         return plan_call(q, node);
     case PROMQL_AGGREGATE:
-        return plan_aggregation(q, node);
+        plan_aggregation(q, node);
+        return ERR_OK;
     case PROMQL_BINARY:
         if (node->expr->binary.op == PROMQL_TRIM_LOWER ||
             node->expr->binary.op == PROMQL_TRIM_UPPER)

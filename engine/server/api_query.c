@@ -1,5 +1,6 @@
 // query and query_range: PromQL over HTTP.
 #include "engine/base/quote.h"
+#include "engine/base/utf8.h"
 #include "engine/base/util.h"
 #include "engine/promql/gently.h"
 #include "engine/promql/query.h"
@@ -102,6 +103,23 @@ static void put_series(struct api *api, const struct query_result *r)
     json_array_end(&api->json);
 }
 
+// Bytes that are no UTF-8 become the rune that says so.
+static struct str valid_text(struct str text, struct arena *a)
+{
+    if (utf8_is_valid(text))
+        return text;
+    struct buf valid = {0};
+    while (text.n) {
+        uint32_t rune;
+        char bytes[UTF8_MAX];
+        text = str_from(text, utf8_decode(text, &rune));
+        buf_put(&valid, bytes, utf8_encode(bytes, rune));
+    }
+    const struct str out = arena_str(a, buf_str(&valid));
+    buf_deinit(&valid);
+    return out;
+}
+
 static void put_value(struct api *api, const struct query_result *r)
 {
     switch (r->kind) {
@@ -111,7 +129,7 @@ static void put_value(struct api *api, const struct query_result *r)
     case QUERY_STRING:
         json_array_begin(&api->json);
         api_put_float_time(&api->json, r->steps.start_ms);
-        json_str(&api->json, r->string);
+        json_str(&api->json, valid_text(r->string, api->x->arena));
         json_array_end(&api->json);
         return;
     case QUERY_VECTOR:

@@ -169,6 +169,8 @@ def rows(result, ordered):
 
 def close(a, b):
     x, y = float(a), float(b)
+    if x == y:
+        return True  # zeros of different sign: which one min and max keep depends on the order
     if math.isnan(x) or math.isinf(x) or math.isnan(y) or math.isinf(y):
         return False
     return abs(x - y) <= TOLERANCE * max(abs(x), abs(y))

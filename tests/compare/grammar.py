@@ -349,7 +349,7 @@ class Grammar:
         if name.startswith("std") and "time" in inner.text():
             name = "max"  # of large numbers close together the deviation has few digits
         before, after = self.grouping()
-        keeps = inner.exact if name in ("min", "max") else name in ("count", "group")
+        keeps = name in ("count", "group")  # of zeros of either sign min and max keep the first
         return Node("vector", self.word(name), before, "(", self.argument(inner), ")", after, exact=keeps)
 
     def with_parameter(self, depth, exact):
@@ -380,7 +380,7 @@ class Grammar:
         name = self.r.choice(EXACT_MATH + (INEXACT_MATH if not exact else []) + CALENDAR + ["round", "clamp", "clamp_min", "clamp_max"])
         if name in CALENDAR and self.often(.3):
             return self.call(name)
-        inner = self.vector(depth, exact or name in STEPWISE or name in CALENDAR or name == "round")
+        inner = self.vector(depth, exact or name in STEPWISE or name in CALENDAR or name in INEXACT_MATH or name == "round")
         if name in LOGARITHMS and "odd" in inner.text():
             name = "sqrt"  # Go's logarithms are wrong for denormal numbers on x86
         if name == "round":
