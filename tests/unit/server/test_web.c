@@ -274,10 +274,12 @@ Test(web, values)
     api_put_sample(&j, -1, 1e-7);
     api_put_sample(&j, 1, 1e21);
     api_put_sample(&j, 0, -0.0);
+    api_put_scalar(&j, 1500, 1e-7);
     api_put_date(&j, 0);
     json_array_end(&j);
-    const char *wanted = "[{\"__name__\":\"a\",\"x\":\"<&>\\\"\\n\\ufffd\"},1435781451.781,-1.500,"
+    const char *wanted = "[{\"__name__\":\"a\",\"x\":\"<&>\\\"\\n\xff\"},1435781451.781,-1.500,"
                          "0.100,[1,\"0.1\"],[-0.001,\"1e-07\"],[0.001,\"1e+21\"],[0,\"-0\"],"
+                         "[1.5,\"0.0000001\"],"
                          "\"1970-01-01T00:00:00Z\"]";
     cr_assert(str_eq(buf_str(&out), str_from_c(wanted)), "%.*s", STR_ARG(buf_str(&out)));
     labels_builder_deinit(&b);
