@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "engine/base/util.h"
-#include "tools/promtool/server_ask.h"
+#include "tools/promtool/server_check.h"
 
 enum { TIMEOUT_MS = 10000, STATUS_OK = 200 };
 
@@ -26,7 +26,7 @@ static int check(const struct promtool *p, struct str path)
                                    .http_config_file = p->http_config_file};
     struct server_answer answer = {0};
     struct errmsg e;
-    if (!server_ask_check(p, &ask))
+    if (!server_check(p, &ask))
         return PROMTOOL_FAILED;
     int code = PROMTOOL_FAILED;
     if (server_ask_run(&ask, &answer, &e))

@@ -9,7 +9,7 @@
 #include "protocol/url.h"
 #include "tools/promtool/go_duration.h"
 #include "tools/promtool/query_result.h"
-#include "tools/promtool/server_ask.h"
+#include "tools/promtool/server_check.h"
 
 enum { TIMEOUT_MS = 120000, RANGE_DEFAULT_S = 300, STEPS_DEFAULT = 250 };
 static const double FAR_S = 9999.0 * 3600; // how far from now series and labels look by default
@@ -167,7 +167,7 @@ int query_instant(const struct promtool *p)
 {
     struct server_ask ask = ask_of(p, STR("/api/v1/query"), true);
     double time = now_s();
-    if (!server_ask_check(p, &ask))
+    if (!server_check(p, &ask))
         return PROMTOOL_FAILED;
     if (p->time.n && !parse_time(p->time, "evaluation", &time))
         return PROMTOOL_FAILED;
@@ -187,7 +187,7 @@ int query_range(const struct promtool *p)
     double end = now_s();
     if (p->step.n && go_duration_parse(p->step, &step_ns, &e))
         return promtool_refuse(p, "%s", e.text);
-    if (!server_ask_check(p, &ask))
+    if (!server_check(p, &ask))
         return PROMTOOL_FAILED;
     if (p->end.n && !parse_time(p->end, "end", &end))
         return PROMTOOL_FAILED;
@@ -217,7 +217,7 @@ static int ask_over_span(const struct promtool *p, struct server_ask *ask,
 {
     const double now = now_s();
     double start = now - FAR_S, end = now + FAR_S;
-    if (!server_ask_check(p, ask))
+    if (!server_check(p, ask))
         return PROMTOOL_FAILED;
     if ((p->start.n && !parse_time(p->start, "start", &start)) ||
         (p->end.n && !parse_time(p->end, "end", &end)))

@@ -1,9 +1,8 @@
 // Requests of commands to a server's HTTP API: one at a time, on a loop of their own.
-#ifndef TOOLS_PROMTOOL_SERVER_ASK_H
-#define TOOLS_PROMTOOL_SERVER_ASK_H
+#ifndef TOOLS_SERVER_ASK_H
+#define TOOLS_SERVER_ASK_H
 
 #include "engine/http/client.h"
-#include "tools/promtool/promtool.h"
 
 struct server_ask {
     struct str server;         // the URL as given
@@ -22,9 +21,12 @@ struct server_answer {
 };
 void server_answer_deinit(struct server_answer *a);
 
-// Looks at the flags and arguments that say whom to ask and how; false: one is wrong, which
-// standard error says.
-bool server_ask_check(const struct promtool *p, const struct server_ask *ask);
+// The part of a URL before its first colon when it stands where a scheme would; empty: none.
+// *out_bad: what stands there is none.
+struct str server_ask_scheme(struct str url, bool *out_bad);
+// The user and password of the URL, in the arena; *out_has: it has them.
+err server_ask_user(struct str server, struct arena *a, struct str *out_user,
+                    struct str *out_password, bool *out_has);
 // Asks. Any status is an answer; errors are Go's of the transport: Post "http://...": dial tcp ...
 err server_ask_run(const struct server_ask *ask, struct server_answer *out, struct errmsg *e);
 

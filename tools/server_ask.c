@@ -1,6 +1,4 @@
-#include "tools/promtool/server_ask.h"
-
-#include <stdio.h>
+#include "tools/server_ask.h"
 
 #include "engine/base/mem.h"
 #include "engine/base/number.h"
@@ -31,8 +29,7 @@ static bool is_scheme(struct str s)
     return s.n > 0;
 }
 
-// The part before the first colon when it stands where a scheme would; *out_bad: it is none.
-static struct str scheme_of(struct str url, bool *out_bad)
+struct str server_ask_scheme(struct str url, bool *out_bad)
 {
     const ptrdiff_t colon = str_find(url, ':', 0), slash = str_find(url, '/', 0);
     *out_bad = false;
@@ -48,7 +45,7 @@ static err put_url(const struct server_ask *ask, struct str query, struct buf *o
                    struct errmsg *e)
 {
     bool bad;
-    const struct str scheme = scheme_of(ask->server, &bad);
+    const struct str scheme = server_ask_scheme(ask->server, &bad);
     struct buf whole = {0};
     if (!scheme.n)
         buf_put_str(&whole, str_has_prefix(ask->server, STR("//")) ? STR("http:") : STR("http://"));
@@ -80,11 +77,11 @@ static err put_url(const struct server_ask *ask, struct str query, struct buf *o
     return code;
 }
 
-static err user_of(const struct server_ask *ask, struct arena *a, struct str *out_user,
-                   struct str *out_password, bool *out_has)
+err server_ask_user(struct str server, struct arena *a, struct str *out_user,
+                    struct str *out_password, bool *out_has)
 {
     struct url u;
-    *out_has = url_parse(ask->server, &u, NULL) == ERR_OK && u.has_user;
+    *out_has = url_parse(server, &u, NULL) == ERR_OK && u.has_user;
     if (!*out_has)
         return ERR_OK;
     TRY(url_decode(u.user, false, a, out_user));
@@ -118,13 +115,13 @@ static err prepare(struct asking *a, struct errmsg *e)
 {
     const struct server_ask *const ask = a->ask;
     struct credentials *const c = &a->credentials;
-    TRY(credentials_add(c, false, STR("User-Agent"), STR("ferula-promtool"), e));
+    TRY(credentials_add(c, false, STR("User-Agent"), STR("ferula"), e));
     TRY(credentials_add(c, false, STR("Accept-Encoding"), STR("gzip"), e));
     for (size_t i = 0; i < ask->headers_n; i++)
         TRY(add_header(a, ask->headers[i], e));
     struct str user = {0}, password = {0};
     bool has_user = false;
-    TRY(user_of(ask, &c->arena, &user, &password, &has_user));
+    TRY(server_ask_user(ask->server, &c->arena, &user, &password, &has_user));
     if (has_user)
         TRY(credentials_add_basic(c, user, password, e));
     struct http_client_options options = {.follow_redirects = true};
@@ -221,61 +218,4 @@ err server_ask_run(const struct server_ask *ask, struct server_answer *out, stru
     credentials_deinit(&a->credentials);
     mem_free(a);
     return code;
-}
-
-// ---- before anything is asked
-
-struct checking {
-    const struct promtool *p;
-    const struct server_ask *ask;
-    bool is_good;
-};
-
-static void check_file(void *arg)
-{
-    struct checking *const c = arg;
-    const char *const path = c->ask->http_config_file.p;
-    struct op_stat s;
-    if (path_stat(path, &s, NULL)) {
-        promtool_refuse(c->p, "path '%s' does not exist", path);
-        return;
-    }
-    struct arena arena;
-    arena_init(&arena, 0);
-    struct http_client_config config;
-    struct str user = {0}, password = {0};
-    bool has_user = false;
-    struct errmsg e;
-    if (user_of(c->ask, &arena, &user, &password, &has_user) == ERR_OK && user.n)
-        fprintf(stderr,
-                "%s: error: Cannot set base auth in the server URL and use a http.config.file at "
-                "the same time\n",
-                c->p->name);
-    else if (config_files_http_client(path, &arena, &config, &e))
-        fprintf(stderr, "%s: error: Failed to load HTTP config file: %s\n", c->p->name, e.text);
-    else
-        c->is_good = true;
-    arena_deinit(&arena);
-}
-
-bool server_ask_check(const struct promtool *p, const struct server_ask *ask)
-{
-    bool bad;
-    (void)scheme_of(ask->server, &bad);
-    if (bad)
-        promtool_refuse(
-            p, "invalid URL: parse \"%.*s\": first path segment in URL cannot contain colon",
-            STR_ARG(ask->server));
-    for (size_t i = 0; i < ask->headers_n && !bad; i++) {
-        bad = str_find(ask->headers[i], '=', 0) == STR_NONE;
-        if (bad)
-            promtool_refuse(p, "expected KEY=VALUE got '%.*s'", STR_ARG(ask->headers[i]));
-    }
-    if (bad || !ask->http_config_file.n)
-        return !bad;
-    struct checking c = {.p = p, .ask = ask};
-    struct errmsg e;
-    if (flow_run(check_file, &c, &e))
-        promtool_refuse(p, "%s", e.text);
-    return c.is_good;
 }

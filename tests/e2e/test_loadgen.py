@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""ferula-loadgen: what it sends is there, what is lost it finds, what goes wrong it counts."""
+import json
+import os
+import subprocess
+import time
+
+from harness import (BUILD, FakeTarget, Process, Reply, check, check_equal, ferula, main, prometheus, run_scenario,
+                     scenario, temp_folder, wait_for)
+
+LOADGEN = os.path.join(BUILD, "tools", "ferula-loadgen")
+
+
+def load(url, *flags, timeout=120):
+    """Exit code, the JSON and both outputs of a run."""
+    path = os.path.join(temp_folder(), "result.json")
+    done = subprocess.run([LOADGEN, "remote-write", f"--json={path}", *flags, url], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=timeout)
+    with open(path) as f:
+        return done.returncode, json.load(f), done.stdout, done.stderr
+
+
+SMALL = ("--series=6000", "--batch=500", "--duration=1s", "--connections=3")
+KINDS = (("flat out",), ("14 labels", "--labels=14"), ("cadvisor by hash", "--exporter=cadvisor", "--split=hash"),
+         ("kube-state, seven samples", "--exporter=kube-state", "--samples=7"), ("a rate", "--rate=20000"),
+         ("churn", "--churn=30", "--step=1m"), ("encoded live", "--live", "--rate=20000"),
+         ("out of order", "--late-share=0.3", "--late-rounds=2", "--rate=20000"))
+
+
+def check_kept(server, name, flags):
+    code, result, out, err = load(f"{server.base}/api/v1/write", *SMALL, f"--pid={server.popen.pid}", *flags)
+    check_equal((code, result["rejected"], result["failed"], result["broken"]), (0, 0, 0, 0), out + err)
+    check(result["samples"] > 0 and result["sequence_checked"] > 0, result)
+    check_equal(result["sequence_missing"], 0)
+    check(result["server_resident_bytes"] > 0 and result["ack_p50_seconds"] > 0, result)
+    check("loss        0 of " in out, out)
+
+
+@scenario
+def test_samples_arrive():
+    """Every kind of load, into ours and into Prometheus with both protocols."""
+    ours = ferula(args=["--web.enable-remote-write-receiver"])
+    for name, *flags in KINDS:
+        run_scenario(f"ferula: {name}", check_kept, ours, name, flags)
+    theirs = prometheus(args=["--web.enable-remote-write-receiver"],
+                        config="storage: {tsdb: {out_of_order_time_window: 30m}}\n")
+    for name, *flags in KINDS:  # at a rate, so that the time of each is later than that of the one before
+        for protocol in (1, 2):
+            paced = [f for f in flags if not f.startswith(("--rate", "--step"))] + ["--rate=20000", f"--protocol={protocol}"]
+            run_scenario(f"prometheus: {name}, {protocol}.0", check_kept, theirs, name, paced)
+
+
+@scenario
+def test_series():
+    """As many series as asked for, with the labels they should have, and new ones by churn."""
+    server = ferula(args=["--web.enable-remote-write-receiver"])
+    url, start = f"{server.base}/api/v1/write", int(time.time()) - 3600
+    code, result, out, err = load(url, *SMALL, "--labels=14", "--rate=12000")
+    check_equal(code, 0, out + err)
+    at = int(time.time()) + 1
+    count = server.query('count({job="node-exporter"})', at)
+    targets = server.query('count(count by (instance) ({job="node-exporter"}))', at)
+    per_target = float(count[()]) / float(targets[()])
+    check(abs(float(count[()]) - 6000) <= per_target / 2 + 1, count, targets)
+    check_equal(result["series"], int(count[()]) + int(server.query("count(loadgen_sequence)", at)[()]))
+    one = next(iter(server.query('topk(1, node_cpu_seconds_total{mode="user"})', at)))
+    check_equal(len(one), 14 + 3, one)  # and __name__, cpu, mode
+    code, result, out, err = load(url, *SMALL, "--exporter=kube-state", "--churn=1", "--step=30s", f"--start={start}")
+    check_equal(code, 0, out + err)
+    generations = server.query('count by (instance) (count_over_time(kube_service_info{exported_service="1"}[2h]))', at)
+    check(any("-0000:8080" in dict(k)["instance"] for k in generations), generations)
+    check(any("-0001:8080" in dict(k)["instance"] for k in generations), generations)
+
+
+@scenario
+def test_loss_is_found():
+    """A server that acknowledges and forgets."""
+    target = FakeTarget(lambda r: Reply("", 204))
+    target.on("/api/v1/query", lambda r: Reply('{"status":"success","data":{"resultType":"matrix","result":[]}}',
+                                               content_type="application/json"))
+    code, result, out, _ = load(f"http://{target.address}/api/v1/write", *SMALL, "--rate=20000")
+    check_equal(code, 1, out)
+    check(result["sequence_missing"] == result["sequence_checked"] == result["requests"] > 0, result)
+    target.on("/api/v1/query", lambda r: Reply("what", 404))
+    code, result, out, _ = load(f"http://{target.address}/api/v1/write", *SMALL, "--rate=20000")
+    check("loss        unknown: the query was answered 404 what" in out, out)
+    check("sequence_checked" not in result, result)
+
+
+@scenario
+def test_errors_are_counted():
+    """Refusals, failures and broken connections are sent again; what is rejected is given up."""
+    for name, reply, field, sent_again in (("503", Reply("busy", 503), "refused", True), ("429", Reply("slow", 429), "refused", True),
+                                           ("500", Reply("boom", 500), "failed", True), ("400", Reply("bad", 400), "rejected", False),
+                                           ("closed", Reply(raw=b"", close=True), "broken", True)):
+        def run():
+            target = FakeTarget()
+            target.on("/w", lambda r: reply if r.number % 5 == 2 else Reply("", 204))
+            code, result, out, err = load(f"http://{target.address}/w", *SMALL, "--rate=30000", "--no-read-back")
+            check(result[field] > 0, result)
+            others = [f for f in ("refused", "failed", "rejected", "broken") if f != field]
+            check_equal([result[f] for f in others], [0, 0, 0], result)
+            check(name == "closed" or reply.body.decode() in result["last_error"], result)
+            check(code == 0 and field in out, out)
+            # Each request was sent until it was acknowledged: none is missing, none is there twice.
+            acked = target.count("/w") - result[field]
+            check_equal(result["requests"], acked)
+        run_scenario(f"answer {name}", run)
+    target = FakeTarget(lambda r: Reply("no", 415))
+    code, result, out, err = load(f"http://{target.address}/w", *SMALL[:2], "--no-read-back", "--duration=60s")
+    check_equal((code, result["requests"]), (1, 0), out)
+    check(result["rejected"] >= 100 and result["seconds"] < 50, result)
+    code, result, out, err = load("http://127.0.0.1:1/w", *SMALL, "--no-read-back")
+    check_equal((code, result["requests"]), (1, 0), out)
+    check("connection refused" in out, out)
+
+
+@scenario
+def test_sink():
+    """The sink takes what is sent and says how much it was."""
+    sink = Process("sink", [LOADGEN, "sink", "--port=0"])
+    url = sink.wait_log(r"listening on (http://\S+)").group(1)
+    code, result, out, err = load(f"{url}/api/v1/write", *SMALL, "--no-read-back", "--start=1780000000")
+    check_equal(code, 0, out + err)
+    check_equal(sink.stop(), 0)
+    check(f"{result['requests']} requests, {result['bytes']} bytes" in sink.log(), sink.log(), result)
+
+
+@scenario
+def test_words():
+    for words, text in ((["foo"], 'expected command but got "foo"'), (["remote-write"], "which <url>?"),
+                        (["remote-write", "a", "b"], "one <url>, please"), (["remote-write", "ftp://x/"], "unsupported protocol"),
+                        (["remote-write", "--rate=-1", "http://x/"], "--rate and --churn are 0 or more"),
+                        (["remote-write", "--batch=1", "http://x/"], "is not within 2..20000"),
+                        (["remote-write", "--start=x", "http://x/"], '--start: "x" is no time'),
+                        (["remote-write", "--exporter=x", "http://x/"], "enum value must be one of"),
+                        (["sink", "--port=99999"], "is not within 0..65535")):
+        done = subprocess.run([LOADGEN, *words], capture_output=True, text=True, timeout=30)
+        check(done.returncode == 1 and text in done.stderr, words, done)
+    for words in (["--help"], ["remote-write", "--help"], ["sink", "-h"], ["shapes"], ["--version"]):
+        done = subprocess.run([LOADGEN, *words], capture_output=True, text=True, timeout=30)
+        check(done.returncode == 0 and done.stdout and not done.stderr, words, done)
+
+
+if __name__ == "__main__":
+    main()

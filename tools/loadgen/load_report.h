@@ -1,0 +1,54 @@
+// What a run has seen so far, and how it is told: a line while it runs, a table and JSON at its
+// end.
+#ifndef TOOLS_LOADGEN_LOAD_REPORT_H
+#define TOOLS_LOADGEN_LOAD_REPORT_H
+
+#include <stdint.h>
+
+#include "engine/base/buf.h"
+#include "io/process.h"
+
+// Times in us, 16 steps to each doubling.
+enum { LOAD_TIMES_STEPS = 16, LOAD_TIMES_BUCKETS = 64 * LOAD_TIMES_STEPS };
+struct load_times {
+    uint64_t counts[LOAD_TIMES_BUCKETS], n, max_us;
+};
+void load_times_add(struct load_times *t, uint64_t us);
+uint64_t load_times_at(const struct load_times *t, double share); // 0.99: the 99th percentile
+
+struct load_stats {
+    uint64_t samples, requests, bytes; // acknowledged
+    uint64_t refused;                  // 429 and 503: sent again
+    uint64_t failed;                   // other 5xx: sent again
+    uint64_t rejected;                 // other answers: given up
+    uint64_t broken;                   // connections that failed: sent again
+    uint64_t late;                     // requests sent later than their turn, on purpose
+    struct load_times acks;
+    char error[256]; // the last thing that went wrong; empty: nothing did
+};
+
+struct load_server { // a process that is watched
+    double cpu_seconds;
+    uint64_t resident_bytes, peak_bytes, written_bytes;
+};
+// Of the process pid. False: it cannot be read.
+bool load_server_read(int64_t pid, struct load_server *out);
+
+struct load_report {
+    const struct load_stats *stats;
+    double seconds, cpu_seconds;            // of the run, of this process in it
+    uint64_t series, templates, text_bytes; // text_bytes: of all templates before compression
+    uint64_t template_bytes;
+    int64_t pid; // 0: none is watched
+    struct load_server before, after;
+    bool is_read_back;
+    uint64_t checked, missing; // samples of loadgen_sequence that were acknowledged, and not found
+    char read_error[256];
+};
+// One line, without its end: what happened since before, over seconds.
+void load_report_line(const struct load_stats *now, const struct load_stats *before, double seconds,
+                      double elapsed, struct buf *out);
+void load_report_table(const struct load_report *r, struct buf *out);
+void load_report_json(const struct load_report *r, struct buf *out);
+
+#endif

@@ -1,0 +1,458 @@
+#include "tools/loadgen/write_load.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "engine/base/hash.h"
+#include "engine/base/mem.h"
+#include "engine/base/rng.h"
+#include "io/clock.h"
+#include "io/fiber.h"
+#include "protocol/http1.h"
+
+enum {
+    NS_PER_MS = 1000000,
+    NS_PER_US = 1000,
+    RETRY_MS = 100,
+    ANSWER_TIMEOUT_MS = 30000,
+    AHEAD_MAX_MS = 5 * 60 * 1000, // samples of the future are refused by servers
+    INPUT_PART = 4096,
+    ANSWER_MAX = 1 << 20,
+    LATE_MAX = 1024,
+    REJECTED_MAX = 100, // and nothing acknowledged: there is no point in going on
+};
+
+struct held { // a request that is sent later
+    uint32_t template;
+    uint64_t round;
+};
+
+struct sender {
+    struct write_load *load;
+    unsigned index;
+    struct stream *stream;
+    struct template
+    {
+        struct write_template t;
+        uint32_t id;     // of its sequence
+        uint64_t *acked; // bits by round
+        size_t words;
+        uint64_t rounds;
+    }
+    *templates;
+    size_t n, capacity;
+    struct held late[LATE_MAX]; // a ring
+    size_t late_from, late_n;
+    struct buf in, text, encoded; // text: of answers, and of requests encoded live
+};
+
+struct write_load {
+    struct write_load_options options;
+    struct sender *senders;
+    unsigned running; // senders
+    struct waiters ended;
+    struct load_stats stats;
+    uint64_t series;
+    uint32_t targets;
+    int64_t begin_ns, last_ms;
+    bool stops; // atomic
+};
+
+// ---- templates
+
+struct filling {
+    struct write_load *load;
+    struct write_builder **builders; // one a connection
+    uint32_t templates;
+    unsigned connection; // of the target at hand
+};
+
+static void finish_template(struct filling *f, unsigned connection)
+{
+    struct sender *const s = &f->load->senders[connection];
+    struct buf labels = {0};
+    const uint32_t id = f->templates++;
+    load_shape_sequence(&f->load->options.shape, id, &labels);
+    write_builder_add_sequence(f->builders[connection], buf_str(&labels));
+    buf_deinit(&labels);
+    s->templates = mem_grow(s->templates, &s->capacity, s->n + 1, sizeof *s->templates);
+    s->templates[s->n] = (struct template){.id = id};
+    write_builder_finish(f->builders[connection], &s->templates[s->n].t);
+    f->load->series += s->templates[s->n++].t.series_n;
+}
+
+static void fill(void *arg, uint32_t target, struct str labels, const struct load_motion *motion)
+{
+    struct filling *const f = arg;
+    const struct write_load_options *const o = &f->load->options;
+    const unsigned connection = o->split == WRITE_SPLIT_HASH
+                                    ? (unsigned)(hash64(labels.p, labels.n, 0) % o->connections)
+                                    : f->connection;
+    write_builder_add(f->builders[connection], target, labels, motion);
+    if (write_builder_series(f->builders[connection]) + 1 >= o->batch)
+        finish_template(f, connection);
+}
+
+static void make_templates(struct write_load *l)
+{
+    const struct write_load_options *const o = &l->options;
+    struct filling f = {.load = l};
+    f.builders = mem_alloc_array(o->connections, sizeof(struct write_builder *));
+    for (unsigned i = 0; i < o->connections; i++)
+        f.builders[i] = write_builder_create(&o->write);
+    const size_t each = load_shape_series(&o->shape);
+    l->targets = (uint32_t)((o->series + each / 2) / each);
+    l->targets += !l->targets;
+    for (uint32_t t = 0; t < l->targets; t++) {
+        f.connection = t % o->connections;
+        load_shape_target(&o->shape, t, fill, &f);
+    }
+    for (unsigned i = 0; i < o->connections; i++) {
+        if (write_builder_series(f.builders[i]))
+            finish_template(&f, i);
+        write_builder_destroy(f.builders[i]);
+    }
+    mem_free(f.builders);
+}
+
+struct write_load *write_load_create(const struct write_load_options *options)
+{
+    struct write_load *const l = mem_zalloc(sizeof *l);
+    l->options = *options;
+    l->senders = mem_zalloc(options->connections * sizeof *l->senders);
+    waiters_init(&l->ended);
+    for (unsigned i = 0; i < options->connections; i++) {
+        l->senders[i].load = l;
+        l->senders[i].index = i;
+    }
+    make_templates(l);
+    return l;
+}
+
+void write_load_destroy(struct write_load *l)
+{
+    for (unsigned i = 0; i < l->options.connections; i++) {
+        struct sender *const s = &l->senders[i];
+        for (size_t k = 0; k < s->n; k++) {
+            write_template_deinit(&s->templates[k].t);
+            mem_free(s->templates[k].acked);
+        }
+        mem_free(s->templates);
+        buf_deinit(&s->in);
+        buf_deinit(&s->text);
+        buf_deinit(&s->encoded);
+    }
+    mem_free(l->senders);
+    mem_free(l);
+}
+
+const struct load_stats *write_load_stats(const struct write_load *l)
+{
+    return &l->stats;
+}
+
+void write_load_describe(const struct write_load *l, struct load_report *out)
+{
+    out->stats = &l->stats;
+    out->series = l->series;
+    out->templates = write_load_templates(l);
+    out->text_bytes = out->template_bytes = 0;
+    for (unsigned i = 0; i < l->options.connections; i++) {
+        for (size_t k = 0; k < l->senders[i].n; k++) {
+            const struct write_template *const t = &l->senders[i].templates[k].t;
+            out->text_bytes += t->text_n;
+            out->template_bytes += t->bytes.n - t->head_n;
+        }
+    }
+}
+
+// ---- one request
+
+static bool stops(const struct write_load *l)
+{
+    return __atomic_load_n(&l->stops, __ATOMIC_RELAXED);
+}
+
+static err say(struct write_load *l, uint64_t *count, const char *text)
+{
+    ++*count;
+    snprintf(l->stats.error, sizeof l->stats.error, "%.255s", text);
+    return ERR_IO;
+}
+
+static void disconnect(struct sender *s) // Suspends.
+{
+    struct stream *const stream = s->stream;
+    s->stream = NULL;
+    stream_close(stream);
+}
+
+// Takes what is there of a chunked body off s->in, from *at on; *out_end: it is complete.
+static err take_chunks(struct sender *s, struct http_chunks *chunks, size_t *at, bool *out_end,
+                       struct errmsg *e)
+{
+    while (*at < s->in.n && !*out_end) {
+        size_t used;
+        struct str data;
+        TRY(http_chunks_feed(chunks, str_from(buf_str(&s->in), *at), &used, &data, out_end, e));
+        buf_put_str(&s->text, data);
+        *at += used;
+    }
+    return ERR_OK;
+}
+
+// The answer's head, and its body in s->text. Suspends.
+static err read_answer(struct sender *s, struct http_head *head, struct errmsg *e)
+{
+    struct http_chunks chunks = {0};
+    size_t head_n = 0, at = 0;
+    bool end = false, closed = false;
+    buf_reset(&s->in);
+    buf_reset(&s->text);
+    while (!end) {
+        size_t n;
+        if (s->in.n > ANSWER_MAX)
+            return err_set(e, ERR_LIMIT, "an answer of more than %d bytes", ANSWER_MAX);
+        TRY(stream_read(s->stream, buf_reserve(&s->in, INPUT_PART), INPUT_PART, &n, e));
+        s->in.n += n;
+        closed = !n;
+        if (closed && (!head_n || head->chunked || head->content_length >= 0))
+            return err_set(e, ERR_IO, head_n ? "unexpected EOF" : "EOF");
+        // The slices of a head point into s->in, which may have moved.
+        TRY(http_parse_response(buf_str(&s->in), head, &head_n, e));
+        if (!head_n)
+            continue;
+        at = at ? at : head_n;
+        if (head->status == 204 || head->status == 304)
+            end = true;
+        else if (head->chunked)
+            TRY(take_chunks(s, &chunks, &at, &end, e));
+        else
+            end = head->content_length >= 0 ? s->in.n - head_n >= (uint64_t)head->content_length
+                                            : closed;
+    }
+    if (!head->chunked)
+        buf_put_str(&s->text, str_from(buf_str(&s->in), head_n));
+    if (closed || !head->keep_alive)
+        disconnect(s);
+    return ERR_OK;
+}
+
+static void note_ack(struct sender *s, struct template *t, uint64_t round, size_t bytes_n,
+                     int64_t sent_ns)
+{
+    struct write_load *const l = s->load;
+    l->stats.requests++;
+    l->stats.samples += t->t.series_n * l->options.write.samples;
+    l->stats.bytes += bytes_n;
+    load_times_add(&l->stats.acks, (uint64_t)(clock_mono_ns() - sent_ns) / NS_PER_US);
+    const size_t word = (size_t)(round / 64);
+    while (t->words <= word) {
+        const size_t before = t->words;
+        t->acked = mem_grow(t->acked, &t->words, word + 1, sizeof *t->acked);
+        memset(t->acked + before, 0, (t->words - before) * sizeof *t->acked);
+    }
+    t->acked[word] |= (uint64_t)1 << round % 64;
+}
+
+// Sends bytes once. ERR_OK: it is settled; ERR_IO: send it again. Suspends.
+static err send_once(struct sender *s, struct template *t, uint64_t round, struct str bytes)
+{
+    struct write_load *const l = s->load;
+    struct errmsg e;
+    fiber_set_deadline(clock_mono_ns() + (int64_t)ANSWER_TIMEOUT_MS * NS_PER_MS);
+    err code = ERR_OK;
+    if (!s->stream)
+        code = stream_connect(l->options.host, l->options.port, l->options.tls, &s->stream, &e);
+    const int64_t sent_ns = clock_mono_ns();
+    if (!code)
+        code = stream_write(s->stream, bytes.p, bytes.n, &e);
+    struct http_head *const head = mem_alloc(sizeof *head);
+    if (!code)
+        code = read_answer(s, head, &e);
+    fiber_set_deadline(INT64_MAX);
+    const int status = code ? 0 : head->status;
+    mem_free(head);
+    if (code) {
+        disconnect(s);
+        return say(l, &l->stats.broken, e.text);
+    }
+    if (status / 100 == 2) {
+        note_ack(s, t, round, bytes.n, sent_ns);
+        return ERR_OK;
+    }
+    char text[200];
+    snprintf(text, sizeof text, "%d %.*s", status, STR_ARG(str_trim(buf_str(&s->text))));
+    if (status == 429 || status == 503)
+        return say(l, &l->stats.refused, text);
+    if (status / 100 == 5)
+        return say(l, &l->stats.failed, text);
+    (void)(say(l, &l->stats.rejected, text) == ERR_OK);
+    if (!l->stats.requests && l->stats.rejected >= REJECTED_MAX)
+        write_load_stop(l);
+    return ERR_OK;
+}
+
+static int64_t time_of(const struct write_load *l, uint64_t round)
+{
+    const struct write_options *const w = &l->options.write;
+    return l->options.start_ms + (int64_t)round * (int64_t)w->samples * w->step_ms;
+}
+
+static unsigned generation_of(void *arg, uint32_t target, int64_t t_ms)
+{
+    const struct write_load *const l = arg;
+    const double phase = (double)(uint32_t)hash64(&target, sizeof target, 2) * 0x1p-32;
+    const double minutes = (double)(t_ms - l->options.start_ms) / 60000;
+    return (unsigned)(minutes * l->options.churn + phase);
+}
+
+// Makes the request of a round and sends it until it is settled or all stops. Suspends.
+static void deliver(struct sender *s, uint32_t template, uint64_t round)
+{
+    struct write_load *const l = s->load;
+    struct template *const t = &s->templates[template];
+    const int64_t t_ms = time_of(l, round);
+    write_template_patch(&t->t, &l->options.write, round, t_ms,
+                         l->options.churn > 0 ? generation_of : NULL, l);
+    struct str bytes = buf_str(&t->t.bytes);
+    if (l->options.encodes_live) {
+        buf_reset(&s->encoded);
+        write_template_encode(&t->t, &l->options.write, &s->text, &s->encoded);
+        bytes = buf_str(&s->encoded);
+    }
+    t->rounds = round + 1 > t->rounds ? round + 1 : t->rounds;
+    while (send_once(s, t, round, bytes) && !stops(l))
+        if (fiber_sleep_ns((int64_t)RETRY_MS * NS_PER_MS))
+            break;
+    const int64_t end_ms =
+        t_ms + ((int64_t)l->options.write.samples - 1) * l->options.write.step_ms;
+    l->last_ms = end_ms > l->last_ms ? end_ms : l->last_ms;
+}
+
+// ---- the order of requests
+
+// Waits for the turn of the i-th request of a round: by the rate, or until its samples are not too
+// far in the future. Suspends.
+static void wait_for_turn(const struct sender *s, uint64_t round, size_t i)
+{
+    const struct write_load *const l = s->load;
+    const struct write_options *const w = &l->options.write;
+    if (l->options.rate > 0) {
+        const double round_ns = (double)(w->samples) * (double)w->step_ms * NS_PER_MS;
+        const double part = ((double)i + (double)s->index / l->options.connections) / (double)s->n;
+        const int64_t due = l->begin_ns + (int64_t)(((double)round + part) * round_ns);
+        while (!stops(l) && clock_mono_ns() < due) {
+            const int64_t left = due - clock_mono_ns();
+            if (fiber_sleep_ns(left < 100 * NS_PER_MS ? left : 100 * NS_PER_MS))
+                return;
+        }
+        return;
+    }
+    while (!stops(l) && time_of(l, round) > clock_wall_ms() + AHEAD_MAX_MS)
+        if (fiber_sleep_ns(10 * NS_PER_MS))
+            return;
+}
+
+static void send_held(struct sender *s, uint64_t round, bool all) // Suspends.
+{
+    while (s->late_n && !stops(s->load)) {
+        const struct held h = s->late[s->late_from];
+        if (!all && h.round + s->load->options.late_rounds > round)
+            return;
+        s->late_from = (s->late_from + 1) % LATE_MAX;
+        s->late_n--;
+        deliver(s, h.template, h.round);
+    }
+}
+
+static bool hold_back(struct sender *s, uint32_t template, uint64_t round)
+{
+    struct write_load *const l = s->load;
+    if (l->options.late_share <= 0 || s->late_n == LATE_MAX ||
+        rng_double(loop_rng()) >= l->options.late_share)
+        return false;
+    s->late[(s->late_from + s->late_n++) % LATE_MAX] = (struct held){template, round};
+    l->stats.late++;
+    return true;
+}
+
+static void send_all(void *arg)
+{
+    struct sender *const s = arg;
+    struct write_load *const l = s->load;
+    for (uint64_t round = 0; s->n && !stops(l); round++) {
+        for (size_t i = 0; i < s->n && !stops(l); i++) {
+            wait_for_turn(s, round, i);
+            if (!stops(l) && !hold_back(s, (uint32_t)i, round))
+                deliver(s, (uint32_t)i, round);
+            fiber_yield_if_due();
+        }
+        send_held(s, round, false);
+    }
+    send_held(s, 0, true);
+    fiber_shield_begin();
+    disconnect(s);
+    fiber_shield_end();
+    l->running--;
+    waiters_wake_all(&l->ended);
+}
+
+void write_load_run(struct write_load *l)
+{
+    l->begin_ns = clock_mono_ns();
+    for (unsigned i = 0; i < l->options.connections; i++) {
+        fiber_start_always(LOOP_QUERY, send_all, &l->senders[i], NULL);
+        l->running++;
+    }
+    while (l->running)
+        if (waiters_wait(&l->ended))
+            break;
+}
+
+void write_load_stop(struct write_load *l)
+{
+    __atomic_store_n(&l->stops, true, __ATOMIC_RELAXED);
+}
+
+// ---- what was acknowledged
+
+// By connection, and there in the order of their sending.
+static const struct template *template_at(const struct write_load *l, size_t index)
+{
+    for (unsigned i = 0; i < l->options.connections; i++) {
+        if (index < l->senders[i].n)
+            return &l->senders[i].templates[index];
+        index -= l->senders[i].n;
+    }
+    return NULL;
+}
+
+size_t write_load_templates(const struct write_load *l)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < l->options.connections; i++)
+        n += l->senders[i].n;
+    return n;
+}
+
+bool write_load_is_acked(const struct write_load *l, size_t template, uint64_t round)
+{
+    const struct template *const t = template_at(l, template);
+    return round / 64 < t->words && t->acked[round / 64] >> round % 64 & 1;
+}
+
+uint32_t write_load_sequence(const struct write_load *l, size_t template)
+{
+    return template_at(l, template)->id;
+}
+
+uint64_t write_load_rounds(const struct write_load *l, size_t template)
+{
+    return template_at(l, template)->rounds;
+}
+
+int64_t write_load_last_ms(const struct write_load *l)
+{
+    return l->last_ms;
+}

@@ -1,0 +1,427 @@
+// The messages, before compression (tag bytes in hexadecimal):
+//
+//   1.0  0a size { 0a size { 0a name 12 value } ...  12 10 { 09 value8 10 time6 } ... } ...
+//   2.0  22 symbol ...  2a size { 0a size refs  12 10 { 09 value8 10 time6 } ...  2a 02 08 type }
+//   ...
+//
+// A time is a varint of six bytes from 1971 to 2109, so all samples have one size. The first time
+// of each kind is a hole, later ones are the same as it; values that move are holes.
+#include "tools/loadgen/write_template.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "engine/base/bits.h"
+#include "engine/base/hash.h"
+#include "engine/base/mem.h"
+#include "engine/model/labels.h"
+#include "protocol/snappy_block.h"
+
+enum {
+    VALUE_BYTES = 8,
+    TIME_BYTES = 6,
+    SAMPLE_BYTES = 1 + VALUE_BYTES + 1 + TIME_BYTES,
+    SERIES_TAG_1 = 0x0a,
+    SERIES_TAG_2 = 0x2a,
+    SYMBOL_TAG = 0x22,
+    SYMBOLS_BITS = 16,
+};
+
+enum place_kind { PLACE_VALUE, PLACE_TIME, PLACE_SEQUENCE, PLACE_GENERATION };
+
+struct place { // what a hole is
+    enum place_kind kind;
+    uint32_t of;               // PLACE_VALUE: sample; PLACE_TIME: sample; PLACE_GENERATION: target
+    struct load_motion motion; // of PLACE_VALUE
+};
+
+struct write_builder {
+    struct write_options options;
+    struct buf series, symbols, one, labels; // one, labels: scratch of a series
+    struct hole *holes;                      // of series, by place
+    struct place *places;
+    size_t holes_n, holes_capacity, places_capacity, series_n;
+    uint32_t first_time[WRITE_SAMPLES_MAX]; // the hole of each sample's time; HOLE_NONE: not yet
+    uint32_t target, generation;            // the hole of that target's generation, or HOLE_NONE
+    // Symbols of 2.0 by hash; an entry is its number, 0 is the empty one that begins the table.
+    uint32_t *symbol_slots;
+    struct hash128 *symbol_hashes;
+    uint32_t symbols_n;
+    size_t symbols_capacity;
+    struct hole *symbol_holes;
+    uint32_t *symbol_targets;
+    size_t symbol_holes_n, symbol_holes_capacity, symbol_targets_capacity;
+};
+
+static void reset(struct write_builder *b)
+{
+    buf_reset(&b->series);
+    buf_reset(&b->symbols);
+    b->holes_n = b->series_n = b->symbol_holes_n = 0;
+    for (size_t i = 0; i < WRITE_SAMPLES_MAX; i++)
+        b->first_time[i] = HOLE_NONE;
+    b->target = UINT32_MAX;
+    b->generation = HOLE_NONE;
+    memset(b->symbol_slots, 0, sizeof(uint32_t) << SYMBOLS_BITS);
+    b->symbols_n = 1;
+    buf_put_char(&b->symbols, SYMBOL_TAG);
+    buf_put_char(&b->symbols, 0);
+}
+
+struct write_builder *write_builder_create(const struct write_options *options)
+{
+    assert(options->samples && options->samples <= WRITE_SAMPLES_MAX);
+    struct write_builder *const b = mem_zalloc(sizeof *b);
+    b->options = *options;
+    b->symbol_slots = mem_alloc(sizeof(uint32_t) << SYMBOLS_BITS);
+    reset(b);
+    return b;
+}
+
+void write_builder_destroy(struct write_builder *b)
+{
+    if (!b)
+        return;
+    buf_deinit(&b->series);
+    buf_deinit(&b->symbols);
+    buf_deinit(&b->one);
+    buf_deinit(&b->labels);
+    mem_free(b->holes);
+    mem_free(b->places);
+    mem_free(b->symbol_slots);
+    mem_free(b->symbol_hashes);
+    mem_free(b->symbol_holes);
+    mem_free(b->symbol_targets);
+    mem_free(b);
+}
+
+void write_template_deinit(struct write_template *t)
+{
+    buf_deinit(&t->bytes);
+    mem_free(t->patches);
+    mem_free(t->times);
+    mem_free(t->sequences);
+    mem_free(t->generations);
+}
+
+size_t write_builder_series(const struct write_builder *b)
+{
+    return b->series_n;
+}
+
+// at: in b->series.
+static uint32_t add_hole(struct write_builder *b, size_t at, uint32_t n, uint32_t same_as,
+                         struct place place)
+{
+    b->holes = mem_grow(b->holes, &b->holes_capacity, b->holes_n + 1, sizeof *b->holes);
+    b->places = mem_grow(b->places, &b->places_capacity, b->holes_n + 1, sizeof *b->places);
+    b->holes[b->holes_n] = (struct hole){.at = (uint32_t)at, .n = n, .same_as = same_as};
+    b->places[b->holes_n] = place;
+    return (uint32_t)b->holes_n++;
+}
+
+// ---- labels
+
+static void put_text(struct buf *out, char tag, struct str text)
+{
+    buf_put_char(out, tag);
+    buf_put_varint(out, text.n);
+    buf_put_str(out, text);
+}
+
+static void put_labels_1(struct str labels, struct buf *out)
+{
+    struct label l;
+    struct buf pair = {0};
+    for (struct labels_iter i = labels_iter(labels); labels_next(&i, &l);) {
+        buf_reset(&pair);
+        put_text(&pair, 0x0a, l.name);
+        put_text(&pair, 0x12, l.value);
+        put_text(out, 0x0a, buf_str(&pair));
+    }
+    buf_deinit(&pair);
+}
+
+// The first generation in text from from on, or STR_NONE. Sizes may be that byte, too, but not one
+// behind the other.
+static ptrdiff_t generation_at(struct str text, size_t from)
+{
+    ptrdiff_t at = str_find(text, LOAD_GENERATION_BYTE, from);
+    while (at != STR_NONE) {
+        size_t n = 1;
+        while (n < LOAD_GENERATION_DIGITS && (size_t)at + n < text.n &&
+               text.p[(size_t)at + n] == LOAD_GENERATION_BYTE)
+            n++;
+        if (n == LOAD_GENERATION_DIGITS)
+            return at;
+        at = str_find(text, LOAD_GENERATION_BYTE, (size_t)at + n);
+    }
+    return STR_NONE;
+}
+
+static void add_symbol(struct write_builder *b, struct str text, struct hash128 hash)
+{
+    b->symbol_hashes = mem_grow(b->symbol_hashes, &b->symbols_capacity, b->symbols_n + 1,
+                                sizeof *b->symbol_hashes);
+    b->symbol_hashes[b->symbols_n++] = hash;
+    buf_put_char(&b->symbols, SYMBOL_TAG);
+    buf_put_varint(&b->symbols, text.n);
+    const ptrdiff_t generation = generation_at(text, 0);
+    if (generation != STR_NONE) {
+        b->symbol_holes = mem_grow(b->symbol_holes, &b->symbol_holes_capacity,
+                                   b->symbol_holes_n + 1, sizeof *b->symbol_holes);
+        b->symbol_targets = mem_grow(b->symbol_targets, &b->symbol_targets_capacity,
+                                     b->symbol_holes_n + 1, sizeof *b->symbol_targets);
+        b->symbol_targets[b->symbol_holes_n] = b->target;
+        b->symbol_holes[b->symbol_holes_n++] =
+            (struct hole){.at = (uint32_t)(b->symbols.n + (size_t)generation),
+                          .n = LOAD_GENERATION_DIGITS,
+                          .same_as = HOLE_NONE};
+    }
+    buf_put_str(&b->symbols, text);
+}
+
+static uint32_t symbol_of(struct write_builder *b, struct str text)
+{
+    if (!text.n)
+        return 0;
+    const struct hash128 hash = hash128(text.p, text.n, 0);
+    uint32_t *slot = &b->symbol_slots[hash.lo & ((1U << SYMBOLS_BITS) - 1)];
+    uint32_t *const end = b->symbol_slots + (1U << SYMBOLS_BITS);
+    for (; *slot; slot = slot + 1 == end ? b->symbol_slots : slot + 1)
+        if (hash128_eq(b->symbol_hashes[*slot], hash))
+            return *slot;
+    assert(b->symbols_n < (1U << SYMBOLS_BITS) / 4 * 3);
+    *slot = b->symbols_n;
+    add_symbol(b, text, hash);
+    return *slot;
+}
+
+static void put_labels_2(struct write_builder *b, struct str labels, struct buf *out)
+{
+    struct label l;
+    struct buf refs = {0};
+    for (struct labels_iter i = labels_iter(labels); labels_next(&i, &l);) {
+        buf_put_varint(&refs, symbol_of(b, l.name));
+        buf_put_varint(&refs, symbol_of(b, l.value));
+    }
+    put_text(out, 0x0a, buf_str(&refs));
+    buf_deinit(&refs);
+}
+
+// ---- series
+
+static void put_time(uint8_t *p, int64_t t_ms)
+{
+    assert(t_ms >> 35 && !(t_ms >> 42));
+    for (int i = 0; i < TIME_BYTES; i++)
+        p[i] = (uint8_t)((uint64_t)t_ms >> 7 * i | (i < TIME_BYTES - 1 ? 0x80 : 0));
+}
+
+// Generations in the labels of 1.0, which begin at from in b->series.
+static void find_generations(struct write_builder *b, size_t from, uint32_t target)
+{
+    const struct str labels = str_from(buf_str(&b->series), from);
+    ptrdiff_t at = generation_at(labels, 0);
+    while (at != STR_NONE) {
+        const uint32_t same = b->target == target ? b->generation : HOLE_NONE;
+        const uint32_t hole = add_hole(b, from + (size_t)at, LOAD_GENERATION_DIGITS, same,
+                                       (struct place){.kind = PLACE_GENERATION, .of = target});
+        if (same == HOLE_NONE)
+            b->generation = hole;
+        b->target = target;
+        at = generation_at(labels, (size_t)at + LOAD_GENERATION_DIGITS);
+    }
+}
+
+// The samples of a series; its values move as motion says, or count (NULL).
+static void put_samples(struct write_builder *b, const struct load_motion *motion)
+{
+    for (uint32_t k = 0; k < b->options.samples; k++) {
+        const double value = motion ? load_value(motion, k) : k;
+        uint8_t sample[2 + SAMPLE_BYTES] = {0x12, SAMPLE_BYTES, 0x09};
+        store_le64(sample + 3, bits_from_double(value));
+        sample[3 + VALUE_BYTES] = 0x10;
+        put_time(sample + 4 + VALUE_BYTES, (int64_t)1 << 40);
+        const size_t at = b->series.n;
+        buf_put(&b->series, sample, sizeof sample);
+        if (!motion)
+            add_hole(b, at + 3, VALUE_BYTES, HOLE_NONE,
+                     (struct place){.kind = PLACE_SEQUENCE, .of = k});
+        else if (motion->kind != LOAD_CONSTANT)
+            add_hole(b, at + 3, VALUE_BYTES, HOLE_NONE,
+                     (struct place){.kind = PLACE_VALUE, .of = k, .motion = *motion});
+        const uint32_t time = add_hole(b, at + 4 + VALUE_BYTES, TIME_BYTES, b->first_time[k],
+                                       (struct place){.kind = PLACE_TIME, .of = k});
+        if (b->first_time[k] == HOLE_NONE)
+            b->first_time[k] = time;
+    }
+}
+
+static void add(struct write_builder *b, uint32_t target, struct str labels,
+                const struct load_motion *motion)
+{
+    const bool v2 = b->options.version == 2;
+    const size_t samples_n = (size_t)b->options.samples * (2 + SAMPLE_BYTES);
+    buf_reset(&b->labels);
+    if (v2) {
+        b->target = target;
+        put_labels_2(b, labels, &b->labels);
+    } else {
+        put_labels_1(labels, &b->labels);
+    }
+    const char type = !motion || motion->kind == LOAD_GAUGE ? 2 : 1; // gauge, counter
+    const char metadata[] = {0x2a, 2, 0x08, type};
+    buf_put_char(&b->series, v2 ? SERIES_TAG_2 : SERIES_TAG_1);
+    buf_put_varint(&b->series, b->labels.n + samples_n + (v2 ? sizeof metadata : 0));
+    const size_t from = b->series.n;
+    buf_put_str(&b->series, buf_str(&b->labels));
+    if (!v2)
+        find_generations(b, from, target);
+    put_samples(b, motion);
+    if (v2)
+        buf_put(&b->series, metadata, sizeof metadata);
+    b->series_n++;
+}
+
+void write_builder_add(struct write_builder *b, uint32_t target, struct str labels,
+                       const struct load_motion *motion)
+{
+    add(b, target, labels, motion);
+}
+
+void write_builder_add_sequence(struct write_builder *b, struct str labels)
+{
+    add(b, UINT32_MAX - 1, labels, NULL);
+}
+
+// ---- the template
+
+static void put_head(const struct write_options *o, size_t body_n, struct buf *out)
+{
+    const bool v2 = o->version == 2;
+    buf_printf(out,
+               "POST %.*s HTTP/1.1\r\n%.*sUser-Agent: ferula-loadgen\r\n"
+               "Content-Type: application/x-protobuf%s\r\nContent-Encoding: snappy\r\n"
+               "X-Prometheus-Remote-Write-Version: %s\r\nContent-Length: %zu\r\n\r\n",
+               STR_ARG(o->target), STR_ARG(o->host),
+               v2 ? ";proto=io.prometheus.write.v2.Request" : "", v2 ? "2.0.0" : "0.1.0", body_n);
+}
+
+// All holes of the message, which begins with the symbols of 2.0.
+static struct hole *join_holes(const struct write_builder *b, size_t symbols_n, size_t *out_n)
+{
+    const size_t first = b->symbol_holes_n;
+    struct hole *const all = mem_alloc_array(first + b->holes_n + 1, sizeof *all);
+    for (size_t i = 0; i < first; i++)
+        all[i] = b->symbol_holes[i];
+    for (size_t i = 0; i < b->holes_n; i++) {
+        all[first + i] = b->holes[i];
+        all[first + i].at += (uint32_t)symbols_n;
+        if (all[first + i].same_as != HOLE_NONE)
+            all[first + i].same_as += (uint32_t)first;
+    }
+    *out_n = first + b->holes_n;
+    return all;
+}
+
+static void take_place(struct write_template *t, const struct place *place, uint32_t at)
+{
+    if (place->kind == PLACE_VALUE) {
+        t->patches =
+            mem_grow(t->patches, &t->patches_capacity, t->patches_n + 1, sizeof *t->patches);
+        t->patches[t->patches_n++] = (struct write_patch){place->motion, at, place->of};
+        return;
+    }
+    const struct write_place found = {at, place->of};
+    if (place->kind == PLACE_TIME)
+        t->times[t->times_n++] = found;
+    else if (place->kind == PLACE_SEQUENCE)
+        t->sequences[t->sequences_n++] = found;
+    else
+        t->generations[t->generations_n++] = found;
+}
+
+static size_t count_places(const struct hole *holes, size_t n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += holes[i].out_at != HOLE_NONE;
+    return count;
+}
+
+void write_builder_finish(struct write_builder *b, struct write_template *out)
+{
+    struct buf text = {0}, body = {0};
+    if (b->options.version == 2)
+        buf_put_str(&text, buf_str(&b->symbols));
+    size_t n;
+    struct hole *const holes = join_holes(b, text.n, &n);
+    buf_put_str(&text, buf_str(&b->series));
+    holey_snappy_compress(buf_str(&text), holes, n, &body);
+    struct write_template t = {.series_n = b->series_n, .text_n = text.n};
+    put_head(&b->options, body.n, &t.bytes);
+    t.head_n = t.bytes.n;
+    buf_put_str(&t.bytes, buf_str(&body));
+    const size_t places_n = count_places(holes, n) + 1;
+    t.times = mem_alloc_array(places_n, sizeof *t.times);
+    t.sequences = mem_alloc_array(places_n, sizeof *t.sequences);
+    t.generations = mem_alloc_array(places_n, sizeof *t.generations);
+    for (size_t i = 0; i < n; i++) {
+        if (holes[i].out_at == HOLE_NONE)
+            continue;
+        const uint32_t at = (uint32_t)t.head_n + holes[i].out_at;
+        if (i < b->symbol_holes_n)
+            t.generations[t.generations_n++] = (struct write_place){at, b->symbol_targets[i]};
+        else
+            take_place(&t, &b->places[i - b->symbol_holes_n], at);
+    }
+    mem_free(holes);
+    buf_deinit(&text);
+    buf_deinit(&body);
+    *out = t;
+    reset(b);
+}
+
+// ---- sending
+
+static void put_generation(uint8_t *p, unsigned generation)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (int i = LOAD_GENERATION_DIGITS; i-- > 0; generation >>= 4)
+        p[i] = (uint8_t)digits[generation & 15];
+}
+
+void write_template_patch(struct write_template *t, const struct write_options *options,
+                          uint64_t step, int64_t t_ms, write_generation_fn *generation_of,
+                          void *arg)
+{
+    uint8_t *const bytes = (uint8_t *)t->bytes.p;
+    const uint64_t first = step * options->samples;
+    for (size_t i = 0; i < t->patches_n; i++) {
+        const struct write_patch *const p = &t->patches[i];
+        store_le64(bytes + p->at, bits_from_double(load_value(&p->motion, first + p->sample)));
+    }
+    for (size_t i = 0; i < t->times_n; i++)
+        put_time(bytes + t->times[i].at, t_ms + (int64_t)t->times[i].of * options->step_ms);
+    for (size_t i = 0; i < t->sequences_n; i++)
+        store_le64(bytes + t->sequences[i].at,
+                   bits_from_double((double)(first + t->sequences[i].of + 1)));
+    for (size_t i = 0; generation_of && i < t->generations_n; i++)
+        put_generation(bytes + t->generations[i].at,
+                       generation_of(arg, t->generations[i].of, t_ms));
+}
+
+void write_template_encode(const struct write_template *t, const struct write_options *options,
+                           struct buf *text, struct buf *out)
+{
+    struct buf body = {0};
+    buf_reset(text);
+    const err code =
+        snappy_block_decompress(str_from(buf_str(&t->bytes), t->head_n), t->text_n, text, NULL);
+    assert(code == ERR_OK); // our own block
+    snappy_block_compress(buf_str(text), &body);
+    put_head(options, body.n, out);
+    buf_put_str(out, buf_str(&body));
+    buf_deinit(&body);
+}

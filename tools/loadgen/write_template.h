@@ -1,0 +1,63 @@
+// remote_write requests made before the clock starts: compressed, with the HTTP head in front,
+// times and values patched in place before each sending.
+//
+// A template always holds the same series, so its bytes and their number never change but for the
+// patches. Sending it for step S puts the values of step S and the times of S on all of them.
+#ifndef TOOLS_LOADGEN_WRITE_TEMPLATE_H
+#define TOOLS_LOADGEN_WRITE_TEMPLATE_H
+
+#include "tools/loadgen/holey_snappy.h"
+#include "tools/loadgen/load_shape.h"
+
+enum { WRITE_SAMPLES_MAX = 64 }; // of a series in one request
+
+struct write_options {
+    int version;      // 1 or 2
+    uint32_t samples; // of each series in a request, step_ms apart
+    int64_t step_ms;
+    struct str target; // of the request line: "/api/v1/write"
+    struct str host;   // and more header lines, each with its end
+};
+
+struct write_patch { // a value that moves
+    struct load_motion motion;
+    uint32_t at; // in bytes
+    uint32_t sample;
+};
+
+struct write_template {
+    struct buf bytes;                // head and body
+    size_t head_n, series_n, text_n; // text_n: of the body before compression
+    struct write_patch *patches;
+    size_t patches_n, patches_capacity;
+    struct write_place { // times, sequence numbers and generations
+        uint32_t at, of; // of: which sample, or which target
+    } * times, *sequences, *generations;
+    size_t times_n, sequences_n, generations_n;
+};
+void write_template_deinit(struct write_template *t);
+
+// Collects series into a template.
+struct write_builder;
+struct write_builder *write_builder_create(const struct write_options *options);
+void write_builder_destroy(struct write_builder *b);
+void write_builder_add(struct write_builder *b, uint32_t target, struct str labels,
+                       const struct load_motion *motion);
+// The series that counts the template's sendings: its values are step * samples + 1 and on.
+void write_builder_add_sequence(struct write_builder *b, struct str labels);
+size_t write_builder_series(const struct write_builder *b);
+// Compresses what was added into *out and empties the builder.
+void write_builder_finish(struct write_builder *b, struct write_template *out);
+
+// generation_of may be NULL when no label has a generation.
+typedef unsigned write_generation_fn(void *arg, uint32_t target, int64_t t_ms);
+// t_ms: of the first sample of each series.
+void write_template_patch(struct write_template *t, const struct write_options *options,
+                          uint64_t step, int64_t t_ms, write_generation_fn *generation_of,
+                          void *arg);
+// The body made anew instead: decompressed, encoded and compressed with libsnappy, as a sender
+// does. Appends head and body to out.
+void write_template_encode(const struct write_template *t, const struct write_options *options,
+                           struct buf *text, struct buf *out);
+
+#endif
