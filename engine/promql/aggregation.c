@@ -209,7 +209,9 @@ err eval_aggregation(struct query *q, const struct plan_node *node, struct vec *
     if (e->aggregate.param && e->aggregate.op != PROMQL_COUNT_VALUES)
         g.param = node_scalar(node->args[1]);
     g.in = node_vec(node->args[0]);
-    if (aggregation_is_choice(e->aggregate.op)) // of equals, the first by labels is chosen
+    // Of equals the first is chosen: by labels, where nothing else orders them.
+    const bool has_order = !q->options->step_ms && expr_has_order(e->aggregate.expr);
+    if (aggregation_is_choice(e->aggregate.op) && !has_order)
         TRY(vec_sort_by_labels(q, &g.in));
     TRY(group_series(q, e, &g));
     switch (e->aggregate.op) {

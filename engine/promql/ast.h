@@ -80,7 +80,7 @@ struct promql_expr {
         } call;
         struct {                                     // offset and @ are the vector's
             struct promql_expr *vector, *range_expr; // range_expr: PROMQL_DURATION, or NULL
-            int64_t range_ms;
+            int64_t range_ms, range_ns;              // cut, and exactly; 0 with range_expr
         } matrix;
         struct {
             double value;

@@ -1,10 +1,7 @@
 // Functions of instant vectors and scalars.
 #include <assert.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
-#include "engine/base/quote.h"
 #include "engine/base/util.h"
 #include "engine/model/value.h"
 #include "engine/promql/note.h"
@@ -13,12 +10,6 @@ bool call_has_range(const struct promql_expr *e)
 {
     const enum promql_function_id id = e->call.function->id;
     return id == PROMQL_FN_ABSENT_OVER_TIME || range_function_find(id);
-}
-
-bool call_is_of_labels(const struct promql_expr *e)
-{
-    return e->call.function->id == PROMQL_FN_LABEL_REPLACE ||
-           e->call.function->id == PROMQL_FN_LABEL_JOIN;
 }
 
 // Behind its parentheses, unless it alone is evaluated once for all steps.
@@ -64,96 +55,6 @@ static const struct math_function math_functions[] = {
     {PROMQL_FN_SIN, sin},     {PROMQL_FN_SINH, sinh},   {PROMQL_FN_SQRT, sqrt},
     {PROMQL_FN_TAN, tan},     {PROMQL_FN_TANH, tanh},
 };
-
-// ---- the calendar
-
-struct civil {
-    int64_t year;
-    int month, day, day_of_year, days_in_month, day_of_week, hour, minute;
-};
-
-static bool is_leap(int64_t year)
-{
-    return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-}
-
-// As Go does on amd64: what an int64 cannot hold becomes the least one.
-static int64_t whole_seconds(double seconds)
-{
-    const bool fits = seconds >= -9223372036854775808.0 && seconds < 9223372036854775808.0;
-    return fits ? (int64_t)seconds : INT64_MIN;
-}
-
-// Of Unix seconds, in the proleptic Gregorian calendar (after Howard Hinnant's civil_from_days).
-// Days count from 1 March of the year -292277022400, a Wednesday, and wrap around, as Go's do.
-static struct civil civil_of(double seconds)
-{
-    const uint64_t years_before = 292277022400u;
-    const uint64_t days_before = years_before / 400 * 146097 + 306 + 719162; // to 1970
-    const uint64_t abs = (uint64_t)whole_seconds(seconds) + days_before * 86400;
-    const int64_t days = (int64_t)(abs / 86400), in_day = (int64_t)(abs % 86400);
-    const int64_t era = days / 146097, day_of_era = days % 146097;
-    const int64_t year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    const int64_t from_march =
-        day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    const int64_t month_index = (5 * from_march + 2) / 153;
-    struct civil c = {.year = year_of_era + era * 400 - (int64_t)years_before,
-                      .month = (int)(month_index < 10 ? month_index + 3 : month_index - 9),
-                      .day = (int)(from_march - (153 * month_index + 2) / 5 + 1),
-                      .day_of_week = (int)((days + 3) % 7),
-                      .hour = (int)(in_day / 3600),
-                      .minute = (int)(in_day % 3600 / 60)};
-    c.year += c.month <= 2;
-    static const int lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    const int leap_day = is_leap(c.year) ? 1 : 0;
-    c.days_in_month = lengths[c.month - 1] + (c.month == 2 ? leap_day : 0);
-    c.day_of_year = c.day + (c.month > 2 ? leap_day : 0);
-    for (int m = 1; m < c.month; m++)
-        c.day_of_year += lengths[m - 1];
-    return c;
-}
-
-static double date_part(enum promql_function_id id, double seconds)
-{
-    const struct civil c = civil_of(seconds);
-    switch ((int)id) {
-    case PROMQL_FN_DAY_OF_MONTH:
-        return c.day;
-    case PROMQL_FN_DAY_OF_WEEK:
-        return c.day_of_week;
-    case PROMQL_FN_DAY_OF_YEAR:
-        return c.day_of_year;
-    case PROMQL_FN_DAYS_IN_MONTH:
-        return c.days_in_month;
-    case PROMQL_FN_HOUR:
-        return c.hour;
-    case PROMQL_FN_MINUTE:
-        return c.minute;
-    case PROMQL_FN_MONTH:
-        return c.month;
-    default:
-        assert(id == PROMQL_FN_YEAR);
-        return (double)c.year;
-    }
-}
-
-static bool is_date_function(enum promql_function_id id)
-{
-    switch ((int)id) {
-    case PROMQL_FN_DAY_OF_MONTH:
-    case PROMQL_FN_DAY_OF_WEEK:
-    case PROMQL_FN_DAY_OF_YEAR:
-    case PROMQL_FN_DAYS_IN_MONTH:
-    case PROMQL_FN_HOUR:
-    case PROMQL_FN_MINUTE:
-    case PROMQL_FN_MONTH:
-    case PROMQL_FN_YEAR:
-        return true;
-    default:
-        return false;
-    }
-}
 
 // ---- vectors without a selector
 
@@ -339,121 +240,13 @@ err eval_absent(struct query *q, const struct plan_node *node, const struct prom
     return ERR_OK;
 }
 
-// ---- labels
-
-static err bad_name(struct query *q, const char *function, const char *which, struct str name)
-{
-    err_format(q->e, "invalid %s label name in %s(): %.*s", which, function, STR_ARG(name));
-    return ERR_INVALID;
-}
-
-static err replace_all(struct query *q, const struct plan_node *node, const struct regex *r,
-                       struct vec *out)
-{
-    const struct str dst = eval_string(node->args[1]), template = eval_string(node->args[2]);
-    const struct str src = eval_string(node->args[3]);
-    const size_t groups_count = regex_groups_count(r) + 1;
-    struct str *groups = arena_array(q->a, groups_count, struct str);
-    if (!groups)
-        return query_too_many_samples(q->e);
-    struct labels_builder b = {0};
-    struct buf value = {0};
-    for (size_t i = 0; i < out->n; i++) {
-        struct vec_series *s = &out->series[i];
-        const struct str text = labels_value(s->labels, src);
-        if (!regex_match_groups(r, text, groups, groups_count))
-            continue;
-        buf_reset(&value);
-        regex_expand(r, template, groups, groups_count, &value);
-        labels_builder_reset(&b);
-        labels_builder_load(&b, s->labels);
-        labels_builder_set(&b, dst, buf_str(&value));
-        s->labels = labels_builder_finish(&b, q->a);
-        if (str_eq(dst, LABEL_NAME))
-            s->drop_name = false;
-    }
-    labels_builder_deinit(&b);
-    buf_deinit(&value);
-    return vec_merge_equal(q, out, node->steps.n);
-}
-
-static err check_value_label(struct query *q, struct str name)
-{
-    if (name_is_utf8(name))
-        return ERR_OK;
-    struct buf quoted = {0};
-    buf_put_quoted(&quoted, name);
-    err_format(q->e, "invalid label name %.*s", STR_ARG(buf_str(&quoted)));
-    buf_deinit(&quoted);
-    return ERR_INVALID;
-}
-
-err check_label_texts(struct query *q, const struct promql_expr *e)
-{
-    if (e->kind == PROMQL_AGGREGATE && e->aggregate.op == PROMQL_COUNT_VALUES)
-        return check_value_label(q, expr_bare(e->aggregate.param)->string);
-    if (e->kind != PROMQL_CALL || !call_is_of_labels(e))
-        return ERR_OK;
-    struct promql_expr *const *args = e->call.args;
-    const struct str dst = expr_bare(args[1])->string;
-    if (e->call.function->id == PROMQL_FN_LABEL_REPLACE) {
-        const struct str pattern = expr_bare(args[4])->string;
-        struct regex *r;
-        if (regex_create(pattern, REGEX_ANCHORED, &r, NULL))
-            return err_set(q->e, ERR_INVALID, "invalid regular expression in label_replace(): %.*s",
-                           STR_ARG(pattern));
-        regex_destroy(r);
-        return name_is_utf8(dst) ? ERR_OK : bad_name(q, "label_replace", "destination", dst);
-    }
-    for (size_t i = 3; i < e->call.args_count; i++)
-        if (!name_is_utf8(expr_bare(args[i])->string))
-            return bad_name(q, "label_join", "source", expr_bare(args[i])->string);
-    return name_is_utf8(dst) ? ERR_OK : bad_name(q, "label_join", "destination", dst);
-}
-
-static err label_replace(struct query *q, const struct plan_node *node, struct vec *out)
-{
-    struct regex *r = NULL;
-    TRY(regex_create(eval_string(node->args[4]), REGEX_ANCHORED, &r, NULL));
-    *out = node_vec(node->args[0]);
-    const err code = replace_all(q, node, r, out);
-    regex_destroy(r);
-    return code;
-}
-
-static err label_join(struct query *q, const struct plan_node *node, struct vec *out)
-{
-    const struct str dst = eval_string(node->args[1]), separator = eval_string(node->args[2]);
-    *out = node_vec(node->args[0]);
-    struct labels_builder b = {0};
-    struct buf value = {0};
-    for (size_t i = 0; i < out->n; i++) {
-        struct vec_series *s = &out->series[i];
-        buf_reset(&value);
-        for (size_t l = 3; l < node->args_count; l++) {
-            if (l > 3)
-                buf_put_str(&value, separator);
-            buf_put_str(&value, labels_value(s->labels, eval_string(node->args[l])));
-        }
-        labels_builder_reset(&b);
-        labels_builder_load(&b, s->labels);
-        labels_builder_set(&b, dst, buf_str(&value));
-        s->labels = labels_builder_finish(&b, q->a);
-        if (str_eq(dst, LABEL_NAME))
-            s->drop_name = false;
-    }
-    labels_builder_deinit(&b);
-    buf_deinit(&value);
-    return vec_merge_equal(q, out, node->steps.n);
-}
-
 err eval_call(struct query *q, const struct plan_node *node, struct vec *out)
 {
     const enum promql_function_id id = node->expr->call.function->id;
     for (size_t i = 0; i < countof(math_functions); i++)
         if (math_functions[i].id == id)
             return by_math(q, node, math_functions[i].f, out);
-    if (is_date_function(id))
+    if (call_is_of_date(id))
         return by_date(q, node, out);
     switch ((int)id) {
     case PROMQL_FN_ABSENT:
@@ -476,9 +269,9 @@ err eval_call(struct query *q, const struct plan_node *node, struct vec *out)
     case PROMQL_FN_INFO:
         return eval_info(q, node, out);
     case PROMQL_FN_LABEL_JOIN:
-        return label_join(q, node, out);
+        return eval_label_join(q, node, out);
     case PROMQL_FN_LABEL_REPLACE:
-        return label_replace(q, node, out);
+        return eval_label_replace(q, node, out);
     case PROMQL_FN_SORT:
     case PROMQL_FN_SORT_BY_LABEL:
     case PROMQL_FN_SORT_BY_LABEL_DESC:

@@ -109,15 +109,64 @@ static err note_quantiles(struct query *q, const struct plan_node *node, const d
     return ERR_OK;
 }
 
+// The function's scalars, for each step one behind the other.
+static err params_of(struct query *q, const struct plan_node *node, const double **out)
+{
+    const size_t steps = node->steps.n;
+    *out = node->args[1] ? node_scalar(node->args[1]) : NULL;
+    if (!node->args[2])
+        return ERR_OK;
+    double *both;
+    TRY(make_scalar(q, 2 * steps, &both));
+    for (size_t k = 0; k < steps; k++) {
+        both[2 * k] = node_scalar(node->args[1])[k];
+        both[2 * k + 1] = node_scalar(node->args[2])[k];
+    }
+    *out = both;
+    return ERR_OK;
+}
+
+// Factors out of bounds are an error where there is anything to smooth.
+static err check_smoothing(struct query *q, const struct plan_node *node, const double *param,
+                           const struct vec *v)
+{
+    for (size_t k = 0; k < node->steps.n; k++) {
+        const double *factors = &param[2 * k];
+        const bool bad_smoothing = factors[0] <= 0 || factors[0] >= 1;
+        if (!bad_smoothing && !(factors[1] <= 0 || factors[1] >= 1))
+            continue;
+        for (size_t i = 0; i < v->n; i++)
+            if (steps_has(v->series[i].column.present, k))
+                return bad_smoothing
+                           ? err_set(q->e, ERR_INVALID,
+                                     "invalid smoothing factor. Expected: 0 < sf < 1, got: %f",
+                                     factors[0])
+                           : err_set(q->e, ERR_INVALID,
+                                     "invalid trend factor. Expected: 0 < tf < 1, got: %f",
+                                     factors[1]);
+    }
+    return ERR_OK;
+}
+
+static err check_params(struct query *q, const struct plan_node *node, const double *param,
+                        const struct vec *v)
+{
+    const enum promql_function_id id = node->expr->call.function->id;
+    if (id == PROMQL_FN_QUANTILE_OVER_TIME)
+        return note_quantiles(q, node, param, v);
+    if (id == PROMQL_FN_DOUBLE_EXPONENTIAL_SMOOTHING)
+        return check_smoothing(q, node, param, v);
+    return ERR_OK;
+}
+
 // Of node's own fragment, also when the aggregation above moved into it.
 static err eval_range_fragment(struct query *q, struct plan_node *node, struct vec *out)
 {
-    double *param = node->args[1] ? node_scalar(node->args[1]) : NULL;
+    const double *param;
+    TRY(params_of(q, node, &param));
     node->fragment->param = param;
     TRY(gather_vec(q, node, out));
-    if (node->expr->call.function->id == PROMQL_FN_QUANTILE_OVER_TIME)
-        return note_quantiles(q, node, param, out);
-    return ERR_OK;
+    return check_params(q, node, param, out);
 }
 
 static err eval_range_function(struct query *q, struct plan_node *node, struct vec *out)
@@ -128,10 +177,10 @@ static err eval_range_function(struct query *q, struct plan_node *node, struct v
     } else {
         const struct range_function *f = range_function_find(
             id == PROMQL_FN_ABSENT_OVER_TIME ? PROMQL_FN_PRESENT_OVER_TIME : id);
-        double *param = node->args[1] ? node_scalar(node->args[1]) : NULL;
+        const double *param;
+        TRY(params_of(q, node, &param));
         TRY(over_subquery(q, node, f, param, out));
-        if (id == PROMQL_FN_QUANTILE_OVER_TIME)
-            TRY(note_quantiles(q, node, param, out));
+        TRY(check_params(q, node, param, out));
     }
     if (id == PROMQL_FN_ABSENT_OVER_TIME)
         return eval_absent(q, node, expr_bare(node->expr->call.args[0]), out);

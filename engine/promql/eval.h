@@ -49,6 +49,10 @@ err eval_scalar_call(struct query *q, const struct plan_node *node, double **out
 bool call_has_range(const struct promql_expr *e);                    // a range function's
 bool call_is_of_labels(const struct promql_expr *e);                 // label_replace, label_join
 err check_label_texts(struct query *q, const struct promql_expr *e); // label_*'s, count_values's
+bool call_is_of_date(enum promql_function_id id);                    // date.c: minute() and its kin
+double date_part(enum promql_function_id id, double seconds);
+err eval_label_join(struct query *q, const struct plan_node *node, struct vec *out); // relabel.c
+err eval_label_replace(struct query *q, const struct plan_node *node, struct vec *out);
 // What absent() makes of *v: at steps where no series is, one with the labels that of, if it is a
 // selector, asks for.
 err eval_absent(struct query *q, const struct plan_node *node, const struct promql_expr *of,
@@ -64,6 +68,8 @@ err eval_histogram(struct query *q, const struct plan_node *node, struct vec *ou
 err eval_info(struct query *q, const struct plan_node *node, struct vec *out);
 
 // sort.c
+// At one step the series have an order of their own: sort()'s, topk()'s, and what keeps it.
+bool expr_has_order(const struct promql_expr *e);
 err eval_sort(struct query *q, const struct plan_node *node, struct vec *out);
 
 #endif

@@ -29,18 +29,6 @@ static err take_vec(struct query *q, struct vec *v, bool in_order)
     return ERR_OK;
 }
 
-// Of an instant query: the expression gives its series an order of their own.
-static bool has_order(const struct promql_expr *e)
-{
-    if (e->kind == PROMQL_AGGREGATE)
-        return e->aggregate.op == PROMQL_TOPK || e->aggregate.op == PROMQL_BOTTOMK;
-    if (e->kind != PROMQL_CALL)
-        return false;
-    const enum promql_function_id id = e->call.function->id;
-    return id == PROMQL_FN_SORT || id == PROMQL_FN_SORT_DESC || id == PROMQL_FN_SORT_BY_LABEL ||
-           id == PROMQL_FN_SORT_BY_LABEL_DESC;
-}
-
 static err result_scalar(struct query *q, struct plan_node *root)
 {
     double *scalar;
@@ -96,7 +84,7 @@ static err result(struct query *q, struct plan_node *root)
     struct vec v;
     v = node_vec(root);
     q->out->kind = q->out->is_range ? QUERY_MATRIX : QUERY_VECTOR;
-    return take_vec(q, &v, !q->out->is_range && has_order(e));
+    return take_vec(q, &v, !q->out->is_range && expr_has_order(e));
 }
 
 static err exec(struct query *q, const struct promql_expr *expr)

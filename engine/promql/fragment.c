@@ -183,7 +183,8 @@ err range_run(const struct range_function *f, const struct windows *w, const dou
         n = steps - from < 64 ? steps - from : 64;
         struct window_times times;
         const struct windows some = some_windows(w, from, n, &times);
-        f->run(&some, v, param ? param + from : NULL, out->v + from, out->present + from / 64);
+        const double *some_param = param ? param + from * (size_t)f->params : NULL;
+        f->run(&some, v, some_param, out->v + from, out->present + from / 64);
     }
     return ERR_OK;
 }
@@ -361,8 +362,9 @@ static err run_all(struct run *r, const struct storage *storage)
 {
     const struct fragment *f = r->f;
     TRY(step_column_make(&r->out->arena, f->times.at.n, &r->scratch));
-    const int64_t maxt = steps_end(&f->times.at) - f->times.offset_ms;
-    const int64_t mint = f->times.at.start_ms - f->times.offset_ms - f->times.range_ms;
+    const int64_t maxt = steps_end(&f->times.at) - f->times.offset_ms + f->times.behind_ms;
+    const int64_t mint =
+        f->times.at.start_ms - f->times.offset_ms - f->times.range_ms - f->times.before_ms;
     struct storage_set set = {0};
     TRY(storage->ops->select(storage->self, f->matchers, f->matchers_count, mint, maxt, 0,
                              &r->out->arena, &set, &r->out->e));

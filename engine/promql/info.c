@@ -75,7 +75,7 @@ err plan_info(struct query *q, struct plan_node *node)
     struct fragment *f = arena_new(q->a, struct fragment);
     *f = (struct fragment){
         .kind = FRAGMENT_TIMESTAMP,
-        .times = {node->steps, node->steps, 0, q->options->lookback_ms},
+        .times = {.asked = node->steps, .at = node->steps, .range_ms = q->options->lookback_ms},
         .samples_max = q->options->samples_max,
         .bytes_max = q->options->bytes_max,
     };

@@ -44,6 +44,8 @@ static err finish_matrix(struct parser *p, struct promql_expr *e, uint32_t brack
     TRY(parser_node(p, PROMQL_MATRIX, PROMQL_TYPE_MATRIX, e->start, close.pos + close.size, out));
     (*out)->matrix.vector = e;
     set_duration(range, &(*out)->matrix.range_ms, &(*out)->matrix.range_expr);
+    if (range->kind == PROMQL_NUMBER)
+        (*out)->matrix.range_ns = (int64_t)round(range->number.value * 1e9);
     promql_set_size(*out);
     return ERR_OK;
 }

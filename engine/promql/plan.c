@@ -133,8 +133,6 @@ static err plan_selector(struct query *q, struct plan_node *node,
                          const struct promql_expr *selector, enum fragment_kind kind,
                          int64_t range_ms)
 {
-    if (selector->vector.anchored || selector->vector.smoothed)
-        return query_unsupported(q, selector, "anchored and smoothed");
     struct fragment *f = arena_new(q->a, struct fragment);
     *f = (struct fragment){
         .kind = kind,
@@ -146,6 +144,10 @@ static err plan_selector(struct query *q, struct plan_node *node,
     };
     TRY(leaf_times(q, &selector->vector.shift, &node->steps, &f->times));
     f->times.range_ms = range_ms;
+    if (kind == FRAGMENT_FUNCTION && (selector->vector.anchored || selector->vector.smoothed)) {
+        f->times.before_ms = q->options->lookback_ms;
+        f->times.behind_ms = selector->vector.smoothed ? q->options->lookback_ms : 0;
+    }
     node->fragment = f;
     plan_add_leaf(q, node);
     return ERR_OK;
@@ -217,6 +219,22 @@ static err plan_subquery(struct query *q, struct plan_node *node, const struct p
 
 // ---- calls and aggregations
 
+// In place of *f, for windows that reach beyond their range.
+static err extended_function(struct query *q, const struct promql_expr *call,
+                             const struct promql_expr *selector, const struct range_function **f)
+{
+    const bool smoothed = selector->vector.smoothed;
+    if (!smoothed && !selector->vector.anchored)
+        return ERR_OK;
+    *f = range_function_extended(call->call.function->id, smoothed);
+    if (*f)
+        return ERR_OK;
+    return err_set(q->e, ERR_INVALID, "%s modifier can only be used with: %s - not with %.*s",
+                   smoothed ? "smoothed" : "anchored",
+                   smoothed ? "delta, increase, rate" : "changes, delta, increase, rate, resets",
+                   STR_ARG(call->call.function->name));
+}
+
 static err plan_range_function(struct query *q, struct plan_node *node,
                                const struct range_function *f)
 {
@@ -224,18 +242,21 @@ static err plan_range_function(struct query *q, struct plan_node *node,
     size_t place = expr_child_place(e, node->place, (size_t)f->matrix_arg);
     for (; arg->kind == PROMQL_PAREN; arg = arg->paren)
         place++;
-    node->args_count = 2; // the subquery's expression, the parameter
-    node->args = arena_zalloc(q->a, 2 * sizeof(struct plan_node *), _Alignof(struct plan_node *));
+    node->args_count = 3; // the subquery's expression, the parameters
+    node->args = arena_zalloc(q->a, 3 * sizeof(struct plan_node *), _Alignof(struct plan_node *));
     if (arg->kind == PROMQL_SUBQUERY) // first, as everything that is planned first
         TRY(plan_subquery(q, node, arg, place, 0));
-    if (f->param_arg >= 0)
-        plan_child(q, node, (size_t)f->param_arg, &node->args[1]);
+    for (size_t i = 0; i < (size_t)f->params; i++)
+        plan_child(q, node, (size_t)f->param_arg + i, &node->args[1 + i]);
     if (arg->kind == PROMQL_SUBQUERY)
         return ERR_OK;
     assert(arg->kind == PROMQL_MATRIX);
     int64_t range_ms;
     TRY(matrix_range(q, arg, &range_ms));
+    TRY(extended_function(q, e, arg->matrix.vector, &f));
     TRY(plan_selector(q, node, arg->matrix.vector, FRAGMENT_FUNCTION, range_ms));
+    if (!arg->matrix.range_expr)
+        node->fragment->times.range_ns = arg->matrix.range_ns;
     node->fragment->function = f;
     node->fragment->drops_name =
         !f->keeps_name && e->call.function->id != PROMQL_FN_ABSENT_OVER_TIME;
@@ -366,10 +387,17 @@ static err plan_node(struct query *q, struct plan_node *node)
     }
     switch (kind) {
     case PROMQL_VECTOR:
-        return plan_selector(q, node, node->expr, FRAGMENT_NEWEST, q->options->lookback_ms);
+        if (!node->expr->vector.smoothed)
+            return plan_selector(q, node, node->expr, FRAGMENT_NEWEST, q->options->lookback_ms);
+        TRY(plan_selector(q, node, node->expr, FRAGMENT_FUNCTION, 0));
+        node->fragment->function = &range_smoothed_value;
+        return ERR_OK;
     case PROMQL_MATRIX: {
         int64_t range_ms;
         TRY(matrix_range(q, node->expr, &range_ms));
+        if (node->expr->matrix.vector->vector.anchored ||
+            node->expr->matrix.vector->vector.smoothed)
+            return query_unsupported(q, node->expr, "anchored and smoothed samples");
         return plan_selector(q, node, node->expr->matrix.vector, FRAGMENT_RAW, range_ms);
     }
     case PROMQL_SUBQUERY:
@@ -398,68 +426,6 @@ static err plan_node(struct query *q, struct plan_node *node)
     return ERR_INVALID;
 }
 
-// ---- equal fragments
-
-static void put_str(struct buf *key, struct str s)
-{
-    buf_put_varint(key, s.n);
-    buf_put_str(key, s);
-}
-
-static void put_steps(struct buf *key, const struct steps *s)
-{
-    buf_put_le64(key, (uint64_t)s->start_ms);
-    buf_put_le64(key, (uint64_t)s->step_ms);
-    buf_put_le64(key, s->n);
-}
-
-// All that decides the result. Parameters are known later: who has one stays alone.
-static void put_key(struct buf *key, const struct plan_node *node)
-{
-    const struct fragment *f = node->fragment;
-    const bool is_alone = f->function && f->function->param_arg >= 0;
-    const uint64_t what[] = {
-        f->kind,   f->drops_name, f->wants_counters, f->aggregates, f->aggregates ? f->op : 0,
-        f->without};
-    for (size_t i = 0; i < countof(what); i++)
-        buf_put_varint(key, what[i]);
-    buf_put_le64(key, (uintptr_t)f->function);
-    buf_put_le64(key, is_alone ? (uintptr_t)node : 0);
-    put_steps(key, &f->times.asked);
-    put_steps(key, &f->times.at);
-    buf_put_le64(key, (uint64_t)f->times.offset_ms);
-    buf_put_le64(key, (uint64_t)f->times.range_ms);
-    buf_put_varint(key, f->grouping.n);
-    for (size_t i = 0; i < f->grouping.n; i++)
-        put_str(key, f->grouping.names[i]);
-    for (size_t i = 0; i < f->matchers_count; i++) {
-        buf_put_varint(key, f->matchers[i].kind);
-        put_str(key, f->matchers[i].name);
-        put_str(key, f->matchers[i].value);
-    }
-}
-
-static void share_leaves(struct query *q)
-{
-    struct label_map map = {.a = q->a};
-    struct buf key = {0};
-    q->leaves =
-        arena_zalloc(q->a, q->leaf_nodes_count * sizeof *q->leaves, _Alignof(struct plan_leaf));
-    for (size_t i = 0; i < q->leaf_nodes_count; i++) {
-        struct plan_node *node = q->leaf_nodes[i];
-        bool is_new;
-        buf_reset(&key);
-        put_key(&key, node);
-        node->leaf = &q->leaves[label_map_add(&map, buf_str(&key), true, &is_new)];
-        if (is_new)
-            node->leaf->fragment = node->fragment;
-        node->fragment = node->leaf->fragment;
-        node->leaf->uses++;
-    }
-    q->leaves_count = map.n;
-    buf_deinit(&key);
-}
-
 err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node **out)
 {
     TRY(find_constants(q, expr));
@@ -477,6 +443,6 @@ err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node 
     }
     for (size_t i = 0; i < q->nodes_count; i++)
         absorb_aggregation(q, q->nodes[i]);
-    share_leaves(q);
+    plan_share_leaves(q);
     return ERR_OK;
 }

@@ -109,6 +109,7 @@ bool matchers_fix_name(const struct matcher *ms, size_t n);
 void plan_child(struct query *q, struct plan_node *node, size_t index, struct plan_node **out);
 void plan_add_node(struct query *q, struct plan_node *node);
 void plan_add_leaf(struct query *q, struct plan_node *node); // node has a fragment
+void plan_share_leaves(struct query *q);                     // share.c: fills q->leaves
 err plan_info(struct query *q, struct plan_node *node);      // info.c
 
 #endif

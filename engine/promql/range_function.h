@@ -13,7 +13,20 @@ struct window_times {   // when a query looks
     struct steps asked; // the steps of the evaluation
     struct steps at;    // the same, but where @ was given: step_ms is 0, each window is the same
     int64_t offset_ms, range_ms;
+    int64_t range_ns; // exactly, where it was not whole milliseconds; else 0
+    // anchored, smoothed: how much further the windows reach than the range does.
+    int64_t before_ms, behind_ms;
 };
+
+// The range in seconds, as Go's Duration.Seconds() has it.
+static inline double window_seconds(const struct window_times *t)
+{
+    const int64_t second = 1000000000;
+    const int64_t ns = t->range_ns;
+    if (!ns)
+        return (double)(t->range_ms / 1000) + (double)(t->range_ms % 1000 * 1000000) / 1e9;
+    return (double)(ns / second) + (double)(ns % second) / 1e9;
+}
 
 // The samples in (t - offset - range, t - offset] for each step's t, as indices into a time column.
 struct windows {
@@ -51,7 +64,7 @@ static inline uint64_t windows_load(const struct windows *w, size_t made)
 }
 
 // Values v (of w's column) to a value for each step where there is one. param: the function's
-// scalar for each step, or NULL.
+// scalars for each step, one behind the other, or NULL.
 typedef void range_kernel(const struct windows *w, const double *v, const double *param,
                           double *out, uint64_t *present);
 
@@ -62,10 +75,15 @@ struct range_function {
     bool keeps_name;   // first_over_time, last_over_time
     bool counts;       // of counters: metric names that do not look like one are reported
     int8_t matrix_arg; // which argument is the range vector
-    int8_t param_arg;  // which is the scalar; -1: none
+    int8_t param_arg;  // which is the scalar, or the first of two; -1: none
+    int8_t params;     // how many scalars: param has as many values for each step
 };
 
 const struct range_function *range_function_find(enum promql_function_id id); // NULL: not one
+// The same over windows that reach before their range (anchored) and also behind it (smoothed);
+// NULL: the function has no such form.
+const struct range_function *range_function_extended(enum promql_function_id id, bool smoothed);
+extern const struct range_function range_smoothed_value; // of a selector alone
 
 // The quantile q of values[0..n), NaN being the least; reorders them.
 double quantile_of(double q, double *values, size_t n); // Suspends.

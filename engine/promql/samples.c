@@ -151,8 +151,9 @@ err samples_count_series(struct query *q, struct plan_node *node, const struct w
 // Behind a function over a range: scalars that were its arguments stay, a subquery's points go.
 static void leave_range(struct query *q, struct plan_node *node)
 {
-    if (node->args[1])
-        node->held += node->args[1]->held;
+    for (size_t i = 1; i < node->args_count; i++)
+        if (node->args[i])
+            node->held += node->args[i]->held;
     if (node->args[0] && !node->is_empty)
         q->samples -= node->args[0]->held;
 }

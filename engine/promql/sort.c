@@ -81,6 +81,55 @@ static int compare_by_labels(const void *left, const void *right, const void *ar
     return by->down ? -order : order;
 }
 
+// The argument whose series a call takes one after the other, each to one of its own; NULL: none.
+static const struct promql_expr *ordered_arg(const struct promql_expr *call)
+{
+    switch ((int)call->call.function->id) {
+    case PROMQL_FN_ABSENT:
+    case PROMQL_FN_HISTOGRAM_FRACTION:
+    case PROMQL_FN_HISTOGRAM_QUANTILE:
+    case PROMQL_FN_HISTOGRAM_QUANTILES:
+    case PROMQL_FN_INFO:
+    case PROMQL_FN_VECTOR:
+        return NULL;
+    default:
+        if (!call->call.args_count || call->call.args[0]->type != PROMQL_TYPE_VECTOR)
+            return NULL;
+        return call->call.args[0];
+    }
+}
+
+bool expr_has_order(const struct promql_expr *e)
+{
+    while (e) {
+        e = expr_bare(e);
+        if (e->kind == PROMQL_AGGREGATE) {
+            if (e->aggregate.op == PROMQL_TOPK || e->aggregate.op == PROMQL_BOTTOMK)
+                return true;
+            const bool chooses =
+                e->aggregate.op == PROMQL_LIMITK || e->aggregate.op == PROMQL_LIMIT_RATIO;
+            e = chooses && !e->aggregate.grouping_count ? e->aggregate.expr : NULL;
+        } else if (e->kind == PROMQL_UNARY) {
+            e = e->unary.expr;
+        } else if (e->kind == PROMQL_BINARY) {
+            const bool is_left_scalar = e->binary.lhs->type == PROMQL_TYPE_SCALAR;
+            if (!is_left_scalar && e->binary.rhs->type != PROMQL_TYPE_SCALAR &&
+                !promql_op_is_set(e->binary.op))
+                return false;
+            e = is_left_scalar ? e->binary.rhs : e->binary.lhs;
+        } else if (e->kind == PROMQL_CALL) {
+            const enum promql_function_id id = e->call.function->id;
+            if (id == PROMQL_FN_SORT || id == PROMQL_FN_SORT_DESC ||
+                id == PROMQL_FN_SORT_BY_LABEL || id == PROMQL_FN_SORT_BY_LABEL_DESC)
+                return true;
+            e = ordered_arg(e);
+        } else {
+            return false;
+        }
+    }
+    return false;
+}
+
 err eval_sort(struct query *q, const struct plan_node *node, struct vec *out)
 {
     const enum promql_function_id id = node->expr->call.function->id;

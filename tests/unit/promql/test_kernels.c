@@ -44,7 +44,7 @@ static bool plain_change(const int64_t *t, const double *v, size_t n, int64_t st
         to_end = gap / 2;
     double factor = (sampled + to_start + to_end) / sampled;
     if (per_second)
-        factor /= (double)(end - start) / 1000;
+        factor /= (double)((end - start) / 1000) + (double)((end - start) % 1000) * 1e6 / 1e9;
     *out = change * factor;
     return true;
 }
