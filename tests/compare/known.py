@@ -10,12 +10,15 @@ computed by hand; ferula-promtool runs it. Before its cases an entry says in com
     # theirs: a regular expression that is found in the answer of Prometheus 3.5
     # ours: one that is found in our answer
     # minimal: yes, if all that is to hold for the query made smaller (shrink.py), not as it was asked
+    # format: QUERY => what format_query makes of it: in the place of cases, for how expressions are written
 """
 import os
 import re
 
+from harness import check_equal, run_scenario
+
 PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "known.txt")
-FIELDS = ("known", "since", "query", "kind", "theirs", "ours", "minimal")
+FIELDS = ("known", "since", "query", "kind", "theirs", "ours", "minimal", "format")
 
 
 class Entry:
@@ -43,9 +46,17 @@ def load(path=PATH):
             entries[-1].cases += 1
     for e in entries:
         missing = [f for f in ("since", "kind") if f not in e.fields]
-        if missing or not e.cases:
+        if missing or not (e.cases or "format" in e.fields):
             raise ValueError(f"{path}: {e.name} has no {', '.join(missing) or 'case'}")
     return entries
+
+
+def check_formats(entries, server):
+    """That our answers are what the entries say."""
+    for e in entries:
+        if "format" in e.fields:
+            query, wanted = e.fields["format"].split(" => ")
+            run_scenario(f"known: {e.name}", lambda: check_equal(server.api("format_query", {"query": query}), wanted))
 
 
 def explain(entries, query, difference, minimal=False):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Random queries, asked of Ferula and of Prometheus 3.5 over the same samples: equal answers.
 
-    tests/compare/test_compare.py [--seed N] [--count N] [--only I] [--metadata N] [--no-proof]
+    tests/compare/test_compare.py [--data N] [--seed N] [--count N] [--only I] [--metadata N] [--no-proof]
 
 Each query is one case; I of seed N is always the same query. A difference is made smaller and
 printed with the command that repeats it. Says what of the language was asked, and fails when
@@ -67,6 +67,8 @@ def when(r, seconds):
 
 def make_request(r, query):
     params = [("query", query.text)]
+    if r.random() < .06:
+        return answers.Request("GET", r.choice(["/api/v1/format_query", "/api/v1/parse_query"]), params)
     ranged = query.shape not in ("matrix", "string") and r.random() < .5 or query.shape == "matrix" and r.random() < .05
     if ranged:
         start, step = a_time(r), r.choice([15, 15, 30, 60, 60, 300, 7, 61, 0.5, 13.333, 1])
@@ -77,6 +79,8 @@ def make_request(r, query):
         params.append(("time", when(r, a_time(r))))
     if r.random() < .06:
         params.append(("lookback_delta", r.choice(["15s", "1m", "14.999", "10m", "1ms", "299"])))
+    if r.random() < .06:
+        params.append(("stats", r.choice(["true", "all"])))
     if ranged and r.random() < .05:
         params.append(("limit", r.choice(["1", "3", "0", "1000", "10"])))
     return answers.Request(r.choice(["GET", "POST"]), "/api/v1/query_range" if ranged else "/api/v1/query", params)
@@ -135,10 +139,10 @@ class Run:
         return f"{small[0]}\n  {small[1]}\n  {small[2]}\n  as it was asked: {q.text!r}"
 
 
-def start_pair(version="prometheus", utf8=True):
+def start_pair(version="prometheus", utf8=True, data=DATA_SEED):
     theirs = prometheus(CONFIG, args=[RECEIVE], version=version)
     ours = ferula(CONFIG, args=[RECEIVE])
-    for part in series.slices(series.of(DATA_SEED, utf8)):
+    for part in series.slices(series.of(data, utf8)):
         for server in (theirs, ours):
             answer = remote_write(server, part)
             check(answer.status == 204, server.name, "refused samples:", answer.status, answer.text())
@@ -146,7 +150,7 @@ def start_pair(version="prometheus", utf8=True):
 
 
 def compare(options, entries):
-    run = Run(*start_pair(), entries)
+    run = Run(*start_pair(data=options.data), entries)
     used, sizes = {}, {"with data": 0, "empty": 0, "refused": 0}
     indices = [options.only] if options.only is not None else range(options.count)
 
@@ -175,12 +179,13 @@ def compare(options, entries):
                 Counts.failed += 1
                 printed += 1
                 if printed <= options.show:
-                    print(f"FAILED query {index}: {problem}\n  again: tests/compare/test_compare.py --seed {options.seed} --only {index}\n",
+                    print(f"FAILED query {index}: {problem}\n  again: tests/compare/test_compare.py --data {options.data} --seed {options.seed} --only {index}\n",
                           flush=True)
     for what, count in waiting.items():
         print(f"skipped {count} queries that wait for: {what}")
     print(f"queries: {sizes}")
     if options.only is None:
+        known.check_formats(entries, run.servers[1])
         metadata.compare(run.pair(), options.seed, options.metadata, entries)
         show_coverage(used, options.count)
 
@@ -248,6 +253,7 @@ def main():
     options.add_argument("--seed", type=int, default=SEED)
     options.add_argument("--count", type=int, default=COUNT)
     options.add_argument("--metadata", type=int, default=METADATA)
+    options.add_argument("--data", type=int, default=DATA_SEED, help="seed of the samples")
     options.add_argument("--only", type=int)
     options.add_argument("--show", type=int, default=25, help="how many differences to print")
     options.add_argument("--no-proof", action="store_true")
@@ -257,7 +263,7 @@ def main():
     try:
         peer("prometheus")
         if options.serve:
-            print(*(s.base for s in start_pair()), flush=True)
+            print(*(s.base for s in start_pair(data=options.data)), flush=True)
             signal.pause()
         compare(options, known.load())
         end_everything()
