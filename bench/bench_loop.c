@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "engine/shard/shard.h"
 #include "io/backend.h"
@@ -136,15 +137,26 @@ static void call_often(void *arg)
         waiters_wake_all(&b->waiters);
 }
 
+static int64_t cpu_ns(void) // of the process
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
 static void bench_call(struct bench *b, int fibers, const char *what)
 {
-    const int64_t begin = clock_mono_ns();
+    const int64_t begin = clock_mono_ns(), cpu = cpu_ns(), n = (int64_t)fibers * (b->count / 64);
     b->left = fibers;
     for (int i = 0; i < fibers; i++)
         fiber_start_always(LOOP_QUERY, call_often, b, NULL);
     while (b->left > 0)
         (void)!waiters_wait(&b->waiters);
-    print(b, what, clock_mono_ns() - begin, (int64_t)fibers * (b->count / 64));
+    const int64_t ns = clock_mono_ns() - begin;
+    printf("{\"bench\":\"loop\",\"backend\":\"%s\",\"what\":\"%s\",\"count\":%lld,\"ns\":%.1f,"
+           "\"cpu_ns\":%.1f}\n",
+           b->backend, what, (long long)n, (double)ns / (double)n,
+           (double)(cpu_ns() - cpu) / (double)n);
 }
 
 static void run(void *arg)

@@ -16,6 +16,8 @@ struct backend_ops {
     // wake()), and gives every finished op to loop_finish(). Returns how many.
     unsigned (*poll)(struct backend *b, int64_t wait_ns);
     void (*wake)(struct backend *b); // from any thread
+    // Whether poll() would find something, without a system call; may be NULL.
+    bool (*is_ready)(struct backend *b);
     int64_t (*mono_ns)(struct backend *b);
     int64_t (*wall_ms)(struct backend *b);
     void (*random)(struct backend *b, void *p, size_t n); // for secrets too
@@ -27,6 +29,7 @@ struct loop;
 struct backend {
     const struct backend_ops *ops;
     struct loop *loop; // set by loop_create()
+    const char *lacks; // what the system refuses, and is done in another way; NULL: nothing
 };
 
 // Queues op's done() for this turn. Called by a backend from poll(), with op->result set.
@@ -34,6 +37,10 @@ void loop_finish(struct loop *loop, struct op *op);
 
 // The calling thread must be the one that runs the loop. ERR_IO when the system refuses io_uring.
 err backend_uring_create(unsigned entries, struct backend **out, struct errmsg *e);
+// The same as on an older or more restricted system, for tests.
+enum { URING_WITHOUT_MULTISHOT = 1, URING_WITHOUT_BUFFERS = 2, URING_WITHOUT_MESSAGES = 4 };
+err backend_uring_create_without(unsigned entries, unsigned without, struct backend **out,
+                                 struct errmsg *e);
 err backend_poll_create(struct backend **out, struct errmsg *e);
 
 // The helper pool both share: a few threads for what the system cannot do asynchronously. Started

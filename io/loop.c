@@ -102,16 +102,32 @@ void loop_finish(struct loop *loop, struct op *op)
     op_queue_push(&loop->finished, op);
 }
 
+static void leave(struct loop *loop, struct op *op)
+{
+    op->in_flight = false;
+    loop->stats.in_flight--;
+    loop->stats.completions++;
+}
+
+// Those that had ended at the start: one that done() submits and that ends at once waits for the
+// next turn.
 static bool run_finished(struct loop *loop)
 {
-    const bool any = loop->finished.first;
-    for (struct op *op; (op = op_queue_pop(&loop->finished));) {
-        op->in_flight = false;
-        loop->stats.in_flight--;
-        loop->stats.completions++;
+    struct op *next = loop->finished.first;
+    const bool any = next;
+    op_queue_init(&loop->finished);
+    for (struct op *op; (op = next);) {
+        next = op->next;
+        leave(loop, op);
         op->done(op);
     }
     return any;
+}
+
+void loop_take_finished(struct loop *loop, struct op *op)
+{
+    op_queue_remove(&loop->finished, op);
+    leave(loop, op);
 }
 
 // Those due at the start: one that sets itself again at once waits for the next turn.
@@ -222,19 +238,27 @@ static bool poll_backend(struct loop *loop, int64_t wait_ns)
 {
     const struct backend_ops *ops = loop->backend->ops;
     const bool woken = atomic_exchange(&loop->wake, LOOP_AWAKE) == LOOP_WOKEN;
-    int64_t bound = woken || loop->ready_mask ? 0 : wait_bound(loop, wait_ns);
+    const bool is_busy = woken || loop->ready_mask || loop->finished.first;
+    int64_t bound = is_busy ? 0 : wait_bound(loop, wait_ns);
+    if (bound != 0 && loop_spins(loop) &&
+        (ops->poll(loop->backend, 0) > 0 || loop_spin(loop, bound)))
+        bound = 0;
     bool mail = false;
     unsigned expected = LOOP_AWAKE;
     if (bound != 0 && atomic_compare_exchange_strong(&loop->wake, &expected, LOOP_ASLEEP)) {
         mail = run_hook(loop);
-        if (mail || loop->ready_mask)
+        if (mail || loop->ready_mask || loop->finished.first)
             bound = 0;
     } else {
         bound = 0;
     }
+    const int64_t began_ns = bound != 0 && loop->options.spins ? mono_ns(loop) : 0;
     const bool any = ops->poll(loop->backend, bound) > 0;
     expected = LOOP_ASLEEP; // LOOP_WOKEN stays: the next turn must not wait
-    atomic_compare_exchange_strong(&loop->wake, &expected, LOOP_AWAKE);
+    const bool undisturbed = atomic_compare_exchange_strong(&loop->wake, &expected, LOOP_AWAKE);
+    loop->stats.sleeps += bound != 0;
+    if (began_ns)
+        loop_slept(loop, began_ns, !undisturbed);
     return any || mail || woken;
 }
 

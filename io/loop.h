@@ -31,6 +31,7 @@ struct loop_options {
     size_t fibers_max; // --server.max-fibers; fiber_start() refuses beyond
     int64_t quota_ns;  // of a turn; 0: 500,000
     uint64_t seed;     // of loop_rng(); drawn from the kernel by who makes the loop
+    bool spins; // looks out for a moment before it sleeps, where other loops have their own cores
     enum turn_watch_mode watch;
     const struct log_sink *log; // of the watch; NULL: it only counts
 };
@@ -74,7 +75,8 @@ bool timer_is_set(const struct timer *timer);
 
 struct loop_stats {
     uint64_t turns, completions, fibers_started, fibers_refused;
-    uint64_t turns_over_quota; // those that took more than twice the quota
+    uint64_t sleeps, spins, spins_in_vain; // waits; moments it looked out before one
+    uint64_t turns_over_quota;             // those that took more than twice the quota
     int64_t turn_ns_max;
     int64_t piece_ns_max; // CPU time between two questions whether a yield is due, where watched
     size_t fibers_alive, stacks_pooled, in_flight;

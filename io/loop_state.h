@@ -56,6 +56,11 @@ struct turn_watch {
 
 enum loop_wake { LOOP_AWAKE, LOOP_WOKEN, LOOP_ASLEEP };
 
+struct loop_spin { // see loop_spin.c
+    bool is_promising;
+    int64_t budget_ns, trial_ns;
+};
+
 struct loop {
     struct backend *backend;
     struct loop_options options;
@@ -73,6 +78,7 @@ struct loop {
     void *tsan_fiber;
     struct stack_pool stacks;
     struct turn_watch watch;
+    struct loop_spin spin;
     loop_hook_fn *hook;
     void *hook_arg;
     bool stop;
@@ -83,10 +89,20 @@ struct loop {
 
 extern _Thread_local struct loop *loop_in_turn;
 
+// Ends op, which is finished, without its done().
+void loop_take_finished(struct loop *loop, struct op *op);
+
 // Puts a fiber that waits or is new among the ready ones of its class.
 void fiber_make_ready(struct fiber *fiber);
 // Runs one until it suspends or ends.
 void fiber_run(struct loop *loop, struct fiber *fiber);
+
+// Whether it is worth looking out for a peer's message before sleeping.
+bool loop_spins(const struct loop *loop);
+// Looks out for at most bound_ns (below 0: any time); true: something is there.
+bool loop_spin(struct loop *loop, int64_t bound_ns);
+// It slept from began_ns until now; woken: until a peer woke it.
+void loop_slept(struct loop *loop, int64_t began_ns, bool woken);
 
 void turn_watch_init(struct loop *loop);
 void turn_watch_begin(struct loop *loop); // a turn

@@ -15,30 +15,19 @@
 #include "engine/base/pool.h"
 #include "engine/base/util.h"
 #include "io/helper.h"
-#include "io/loop.h"
+#include "io/loop_state.h"
 #include "io/op_queue.h"
 #include "io/system.h"
+#include "io/uring_state.h"
 
 // One ring a loop, used by its thread alone, entered once a turn: what was submitted since waits
 // in a list and becomes entries then. What this kernel's ring cannot do, which is found out by
 // probing, goes to the helper pool or, where it cannot block, is done at once.
-//
-// user_data of an entry is its op, or an acceptor with its lowest bit set, or one of the small
-// numbers below.
-//
-// A listening socket on which an accept was asked for has an acceptor: one entry that goes on
-// accepting, so that a burst of connections costs one entry in all. Connections that come while no
-// op asks wait in it, few of them; closing the socket ends it first.
-
-enum { TAG_IGNORED, TAG_WAKE, TAG_COUNT };
-// Set in user_data of a multishot accept, which belongs to a struct acceptor.
-enum { ACCEPTOR_BIT = 1 };
+// What waits for peers without a buffer or an address of its own has entries that go on: acceptors
+// and receivers, see the files of their names.
 
 // Opcodes that liburing 2.3 has no name for.
 enum { OPCODE_FTRUNCATE = 55 };
-
-// op->backend[1]
-enum place { PLACE_QUEUED = 1, PLACE_RING, PLACE_HELPER, PLACE_ACCEPTOR, PLACE_READY };
 
 // What the kernel reads or writes while an op is in flight; op->backend[0], where there is one.
 union side {
@@ -49,43 +38,22 @@ union side {
     struct statx stat;
 };
 
-enum { ACCEPTED_MAX = 64 };
-
-struct acceptor {
-    struct list link;
-    int fd;
-    bool is_armed;          // its entry is in the ring
-    struct op_queue asking; // OP_ACCEPTs
-    struct op *closing;     // OP_CLOSE of fd, which waits until the entry has ended
-    int *accepted;          // that no op asked for; at ACCEPTED_MAX the entry is ended
-    size_t accepted_count, accepted_capacity;
-};
-
-struct uring {
-    struct backend backend;
-    struct io_uring ring;
-    struct helper_client *helpers;
-    struct op_queue queued; // not yet entries
-    struct op_queue ready;  // ended
-    struct pool sides;
-    size_t in_ring;
-    struct list acceptors;
-    bool has_multishot; // accepts
-    int wake_fd;
-    uint64_t wake_value;
-    bool is_native[OP_KIND_COUNT];
-};
-
 static struct uring *of(struct backend *b)
 {
     return container_of(b, struct uring, backend);
 }
 
-static void end_now(struct uring *u, struct op *op, int32_t result)
+void uring_end(struct uring *u, struct op *op, int32_t result)
 {
     op->result = result;
-    op->backend[1] = PLACE_READY;
-    op_queue_push(&u->ready, op);
+    u->ended++;
+    loop_finish(u->backend.loop, op);
+}
+
+void uring_queue(struct uring *u, struct op *op)
+{
+    op->backend[1] = PLACE_QUEUED;
+    op_queue_push(&u->queued, op);
 }
 
 static union side *side_of(const struct op *op)
@@ -108,7 +76,7 @@ static unsigned size_of_transfer(const struct op *op)
 
 static void reap(struct uring *u);
 
-static struct io_uring_sqe *take_sqe(struct uring *u)
+struct io_uring_sqe *uring_take_sqe(struct uring *u)
 {
     struct io_uring_sqe *sqe;
     while (!(sqe = io_uring_get_sqe(&u->ring))) {
@@ -182,7 +150,7 @@ static void prepare_socket(struct uring *u, struct io_uring_sqe *sqe, struct op 
 
 static void to_ring(struct uring *u, struct op *op)
 {
-    struct io_uring_sqe *sqe = take_sqe(u);
+    struct io_uring_sqe *sqe = uring_take_sqe(u);
     if (op->kind == OP_STAT)
         io_uring_prep_statx(sqe, op->path ? AT_FDCWD : op->fd, op->path ? op->path : "",
                             op->path ? 0 : AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE | STATX_MTIME,
@@ -198,131 +166,11 @@ static void to_ring(struct uring *u, struct op *op)
     u->in_ring++;
 }
 
-static struct acceptor *acceptor_of(struct uring *u, int fd) // NULL: there is none
-{
-    for (struct list *l = u->acceptors.next; l != &u->acceptors; l = l->next)
-        if (container_of(l, struct acceptor, link)->fd == fd)
-            return container_of(l, struct acceptor, link);
-    return NULL;
-}
-
-static uint64_t tag_of(const struct acceptor *a)
-{
-    static_assert(_Alignof(struct acceptor) > ACCEPTOR_BIT && _Alignof(struct op) > ACCEPTOR_BIT,
-                  "the bit is free");
-    return (uintptr_t)a | ACCEPTOR_BIT;
-}
-
-static void arm_acceptor(struct uring *u, struct acceptor *a)
-{
-    struct io_uring_sqe *sqe = take_sqe(u);
-    io_uring_prep_multishot_accept(sqe, a->fd, NULL, NULL, SOCK_CLOEXEC);
-    io_uring_sqe_set_data64(sqe, tag_of(a));
-    a->is_armed = true;
-    u->in_ring++;
-}
-
-static void disarm_acceptor(struct uring *u, struct acceptor *a)
-{
-    struct io_uring_sqe *sqe = take_sqe(u);
-    io_uring_prep_cancel64(sqe, tag_of(a), 0);
-    io_uring_sqe_set_data64(sqe, TAG_IGNORED);
-}
-
-static void give_connection(struct uring *u, struct op *op, int fd)
-{
-    struct sockaddr_storage storage = {0};
-    socklen_t size = sizeof storage;
-    if (getpeername(fd, (struct sockaddr *)&storage, &size) < 0)
-        storage.ss_family = AF_UNSPEC; // gone already: its first read will say so
-    address_from_system(&storage, &op->address);
-    system_tune_connection(fd);
-    end_now(u, op, fd);
-}
-
-static void ask_acceptor(struct uring *u, struct op *op)
-{
-    struct acceptor *a = acceptor_of(u, op->fd);
-    if (!a) {
-        a = mem_zalloc(sizeof *a);
-        a->fd = op->fd;
-        op_queue_init(&a->asking);
-        list_push(&u->acceptors, &a->link);
-    }
-    if (a->accepted_count > 0) {
-        const int fd = a->accepted[0];
-        memmove(a->accepted, a->accepted + 1, --a->accepted_count * sizeof *a->accepted);
-        give_connection(u, op, fd);
-        return;
-    }
-    op->backend[1] = PLACE_ACCEPTOR;
-    op_queue_push(&a->asking, op);
-    if (!a->is_armed)
-        arm_acceptor(u, a);
-}
-
-static void free_acceptor(struct uring *u, struct acceptor *a)
-{
-    assert(!a->asking.first); // closed while an accept waits
-    for (size_t i = 0; i < a->accepted_count; i++)
-        close(a->accepted[i]); // as if it had still been in the listener's queue
-    list_remove(&a->link);
-    if (a->closing) {
-        a->closing->backend[1] = PLACE_QUEUED;
-        op_queue_push(&u->queued, a->closing);
-    }
-    mem_free(a->accepted);
-    mem_free(a);
-}
-
-// Whether op, which closes a socket, has to wait for its acceptor.
-static bool end_acceptor(struct uring *u, struct op *op)
-{
-    struct acceptor *a = acceptor_of(u, op->fd);
-    if (!a)
-        return false;
-    op->backend[1] = PLACE_ACCEPTOR;
-    a->closing = op;
-    if (a->is_armed)
-        disarm_acceptor(u, a);
-    else
-        free_acceptor(u, a);
-    return true;
-}
-
-static void acceptor_says(struct uring *u, struct acceptor *a, int32_t result, bool more)
-{
-    if (!more) {
-        a->is_armed = false;
-        u->in_ring--;
-    }
-    struct op *op = a->closing ? NULL : op_queue_pop(&a->asking);
-    if (result >= 0 && op) {
-        give_connection(u, op, result);
-    } else if (result >= 0) {
-        a->accepted = mem_grow(a->accepted, &a->accepted_capacity, a->accepted_count + 1,
-                               sizeof *a->accepted);
-        a->accepted[a->accepted_count++] = result;
-        if (a->accepted_count == ACCEPTED_MAX && more && !a->closing)
-            disarm_acceptor(u, a);
-    } else if (op && result != -ECANCELED) {
-        end_now(u, op, result);
-    } else if (op) { // it was ended for want of somebody who asks, and now there is one
-        op_queue_push(&a->asking, op);
-    }
-    if (a->is_armed)
-        return;
-    if (a->closing)
-        free_acceptor(u, a);
-    else if (a->asking.first)
-        arm_acceptor(u, a);
-}
-
 static void uring_submit(struct backend *b, struct op *op)
 {
     struct uring *u = of(b);
     if (op->kind == OP_LISTEN || op->kind == OP_SHUTDOWN) {
-        end_now(u, op, system_run(op));
+        uring_end(u, op, system_run(op));
         return;
     }
     if (!u->is_native[op->kind]) {
@@ -331,17 +179,18 @@ static void uring_submit(struct backend *b, struct op *op)
         return;
     }
     if (op->kind == OP_CONNECT && (op->fd = system_socket(&op->address, 0)) < 0) {
-        end_now(u, op, op->fd);
+        uring_end(u, op, op->fd);
         return;
     }
     if (op->kind == OP_ACCEPT && u->has_multishot) {
-        ask_acceptor(u, op);
+        acceptor_ask(u, op);
         return;
     }
-    if (op->kind == OP_CLOSE && end_acceptor(u, op))
+    if (op->kind == OP_CLOSE && (acceptor_end(u, op) || receiver_end(u, op)))
         return;
-    op->backend[1] = PLACE_QUEUED;
-    op_queue_push(&u->queued, op);
+    if ((op->kind == OP_READABLE || op->kind == OP_RECV) && receiver_takes(u, op))
+        return;
+    uring_queue(u, op);
 }
 
 // The order of entries is the order of calls, so a cancel never meets a later op at its address.
@@ -352,14 +201,15 @@ static void uring_cancel(struct backend *b, struct op *op)
         op_queue_remove(&u->queued, op);
         if (op->kind == OP_CONNECT)
             close(op->fd);
-        end_now(u, op, -ECANCELED);
+        uring_end(u, op, -ECANCELED);
     } else if (op->backend[1] == PLACE_RING) {
-        struct io_uring_sqe *sqe = take_sqe(u);
+        struct io_uring_sqe *sqe = uring_take_sqe(u);
         io_uring_prep_cancel(sqe, op, 0);
         io_uring_sqe_set_data64(sqe, TAG_IGNORED);
     } else if (op->backend[1] == PLACE_ACCEPTOR && op->kind == OP_ACCEPT) {
-        op_queue_remove(&acceptor_of(u, op->fd)->asking, op);
-        end_now(u, op, -ECANCELED);
+        acceptor_cancel(u, op);
+    } else if (op->backend[1] == PLACE_RECEIVER && op->kind != OP_CLOSE) {
+        receiver_cancel(u, op);
     } else if (op->backend[1] == PLACE_HELPER) {
         helper_cancel(u->helpers, op);
     }
@@ -400,29 +250,31 @@ static void complete(struct uring *u, struct op *op, int32_t result)
 
 static void watch_wakes(struct uring *u)
 {
-    struct io_uring_sqe *sqe = take_sqe(u);
+    struct io_uring_sqe *sqe = uring_take_sqe(u);
     io_uring_prep_read(sqe, u->wake_fd, &u->wake_value, sizeof u->wake_value, 0);
     io_uring_sqe_set_data64(sqe, TAG_WAKE);
 }
 
-static void take_completion(struct uring *u, uint64_t data, int32_t result, bool more)
+static void take_completion(struct uring *u, uint64_t data, int32_t result, unsigned flags)
 {
+    void *whose = (void *)(uintptr_t)(data & ~(uint64_t)TAG_BITS);
     if (data == TAG_WAKE) {
         watch_wakes(u);
     } else if (data < TAG_COUNT) {
         return;
     } else if (data & ACCEPTOR_BIT) {
-        acceptor_says(u, (struct acceptor *)(uintptr_t)(data - ACCEPTOR_BIT), result, more);
+        acceptor_says(u, whose, result, flags & IORING_CQE_F_MORE);
+    } else if (data & RECEIVER_BIT) {
+        receiver_says(u, whose, result, flags);
     } else {
-        struct op *op = (struct op *)(uintptr_t)data;
+        struct op *op = whose;
         complete(u, op, result);
         u->in_ring--;
-        end_now(u, op, op->result);
+        uring_end(u, op, op->result);
     }
 }
 
-// One by one: what is done about a completion may need an entry, and so come back here. Ended ops
-// gather in u->ready.
+// One by one: what is done about a completion may need an entry, and so come back here.
 static void reap(struct uring *u)
 {
     while (io_uring_cq_ready(&u->ring) > 0) {
@@ -430,25 +282,25 @@ static void reap(struct uring *u)
         (void)io_uring_peek_cqe(&u->ring, &cqe); // there is one
         const uint64_t data = cqe->user_data;
         const int32_t result = cqe->res;
-        const bool more = cqe->flags & IORING_CQE_F_MORE;
+        const unsigned flags = cqe->flags;
         io_uring_cqe_seen(&u->ring, cqe);
-        take_completion(u, data, result, more);
+        take_completion(u, data, result, flags);
     }
 }
 
-static unsigned deliver(struct uring *u)
+// Completions that wait, or what the kernel would make completions of if it were asked.
+static bool has_events(const struct uring *u)
 {
-    unsigned count = helper_reap(u->helpers);
-    for (struct op *op; (op = op_queue_pop(&u->ready)); count++)
-        loop_finish(u->backend.loop, op);
-    return count;
+    return io_uring_cq_ready(&u->ring) > 0 ||
+           (IO_URING_READ_ONCE(*u->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW));
 }
 
 static void enter(struct uring *u, int64_t wait_ns)
 {
     int result;
     if (wait_ns == 0) {
-        if (u->in_ring == 0 && io_uring_sq_ready(&u->ring) == 0)
+        if (io_uring_sq_ready(&u->ring) == 0 && !has_events(u) &&
+            (u->in_ring == 0 || u->ring.flags & IORING_SETUP_TASKRUN_FLAG))
             return;
         result = io_uring_submit_and_get_events(&u->ring);
     } else if (wait_ns < 0) {
@@ -467,25 +319,51 @@ static void enter(struct uring *u, int64_t wait_ns)
 static unsigned uring_poll(struct backend *b, int64_t wait_ns)
 {
     struct uring *u = of(b);
+    u->ended = 0;
     for (struct op *op; (op = op_queue_pop(&u->queued));)
         to_ring(u, op);
     const unsigned early = helper_reap(u->helpers);
-    enter(u, early || u->ready.first ? 0 : wait_ns);
+    enter(u, early || u->ended ? 0 : wait_ns);
     reap(u);
-    return early + deliver(u);
+    return early + u->ended + helper_reap(u->helpers);
 }
 
+static const struct backend_ops uring_ops;
+
+static struct uring *own_ring(void) // of the calling shard; NULL: it has none
+{
+    const struct loop *loop = loop_current();
+    return loop && loop->backend->ops == &uring_ops ? of(loop->backend) : NULL;
+}
+
+// From a shard that has a ring by a message between the rings, which the woken one need not read
+// and wait for again; from other threads through the eventfd.
 static void uring_wake(struct backend *b)
 {
+    struct uring *u = of(b), *from = own_ring();
+    if (from && from != u && from->has_messages) {
+        struct io_uring_sqe *sqe = uring_take_sqe(from);
+        io_uring_prep_msg_ring(sqe, u->ring.ring_fd, 0, TAG_MESSAGE, 0);
+        io_uring_sqe_set_flags(sqe, IOSQE_CQE_SKIP_SUCCESS);
+        io_uring_sqe_set_data64(sqe, TAG_IGNORED);
+        (void)io_uring_submit(&from->ring); // what it refuses goes with the next turn
+        return;
+    }
     const uint64_t one = 1;
-    const ssize_t n = write(of(b)->wake_fd, &one, sizeof one);
+    const ssize_t n = write(u->wake_fd, &one, sizeof one);
     (void)n; // cannot fail short of 2^64 wakes
+}
+
+static bool uring_is_ready(struct backend *b)
+{
+    return has_events(of(b));
 }
 
 static void uring_destroy(struct backend *b)
 {
     struct uring *u = of(b);
     assert(!u->queued.first && u->in_ring == 0 && list_is_empty(&u->acceptors));
+    receivers_deinit(u);
     io_uring_queue_exit(&u->ring);
     close(u->wake_fd);
     helper_client_destroy(u->helpers);
@@ -499,6 +377,7 @@ static const struct backend_ops uring_ops = {
     .cancel = uring_cancel,
     .poll = uring_poll,
     .wake = uring_wake,
+    .is_ready = uring_is_ready,
     .mono_ns = system_backend_mono_ns,
     .wall_ms = system_backend_wall_ms,
     .random = system_backend_random,
@@ -522,6 +401,8 @@ static void probe(struct uring *u)
     for (int kind = 0; p && kind < OP_KIND_COUNT; kind++)
         u->is_native[kind] = opcodes[kind] && opcodes[kind] <= p->last_op &&
                              (p->ops[opcodes[kind]].flags & IO_URING_OP_SUPPORTED);
+    u->has_messages = p && p->last_op >= IORING_OP_MSG_RING &&
+                      p->ops[IORING_OP_MSG_RING].flags & IO_URING_OP_SUPPORTED && u->has_multishot;
     if (p)
         io_uring_free_probe(p);
 }
@@ -530,8 +411,9 @@ static void probe(struct uring *u)
 static int open_ring(unsigned entries, struct io_uring *ring)
 {
     static const unsigned flags[] = {
-        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL, // 6.1
-        IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL,                               // 5.19
+        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
+            IORING_SETUP_TASKRUN_FLAG,                                                   // 6.1
+        IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_TASKRUN_FLAG, // 5.19
         0,
     };
     int result = -EINVAL;
@@ -549,13 +431,17 @@ static err refuse(struct uring *u, struct errmsg *e, const char *what, int32_t r
     return err_set(e, ERR_IO, "io_uring: %s: %s", what, system_text(result).text);
 }
 
-err backend_uring_create(unsigned entries, struct backend **out, struct errmsg *e)
+err backend_uring_create_without(unsigned entries, unsigned without, struct backend **out,
+                                 struct errmsg *e)
 {
     struct uring *u = mem_zalloc(sizeof *u);
     int result = open_ring(entries, &u->ring);
     if (result < 0)
         return refuse(u, e, "setup", result);
     const unsigned needed = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_SUBMIT_STABLE;
+    u->has_multishot = // older than the flag
+        u->ring.flags & IORING_SETUP_SINGLE_ISSUER && !(without & URING_WITHOUT_MULTISHOT);
+    (void)io_uring_register_ring_fd(&u->ring); // else each call looks it up
     probe(u);
     if ((u->ring.features & needed) != needed || !u->is_native[OP_ACCEPT] ||
         !u->is_native[OP_CONNECT] || !u->is_native[OP_RECV] || !u->is_native[OP_SEND] ||
@@ -571,12 +457,19 @@ err backend_uring_create(unsigned entries, struct backend **out, struct errmsg *
     }
     u->backend.ops = &uring_ops;
     op_queue_init(&u->queued);
-    op_queue_init(&u->ready);
     list_init(&u->acceptors);
-    u->has_multishot = u->ring.flags & IORING_SETUP_SINGLE_ISSUER; // newer than they are
+    u->has_messages = u->has_messages && !(without & URING_WITHOUT_MESSAGES);
+    u->backend.lacks = "multishot accept and receive";
+    if (u->has_multishot)
+        u->backend.lacks = without & URING_WITHOUT_BUFFERS ? "provided buffers" : receivers_init(u);
     u->helpers = helper_client_create(&u->backend);
     pool_init(&u->sides, sizeof(union side));
     watch_wakes(u);
     *out = &u->backend;
     return ERR_OK;
+}
+
+err backend_uring_create(unsigned entries, struct backend **out, struct errmsg *e)
+{
+    return backend_uring_create_without(entries, 0, out, e);
 }

@@ -9,4 +9,14 @@
 
 enum { CACHE_LINE = 64 };
 
+// For loops that wait for another core.
+static inline void cpu_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 #endif

@@ -71,6 +71,7 @@ struct shard {
     struct timer watch;
     struct shard_stats stats;
     struct shard_post start;
+    const char *lacks; // of io_uring, and is done in another way; NULL: nothing
     err failure;
     struct errmsg failure_text;
     _Alignas(CACHE_LINE) _Atomic uint64_t mail[MASK_WORDS]; // who left something for us
@@ -407,23 +408,40 @@ void shard_connection_closed(void)
     atomic_fetch_sub_explicit(&self->connections, 1, memory_order_relaxed);
 }
 
+uint64_t shard_silences(const struct shard *s)
+{
+    return atomic_load_explicit(&s->silences, memory_order_relaxed);
+}
+
 struct shard_stats shard_stats(const struct shard *s)
 {
     struct shard_stats stats = s->stats;
-    stats.silences = atomic_load_explicit(&s->silences, memory_order_relaxed);
+    stats.silences = shard_silences(s);
     return stats;
 }
 
-static err create_backend(const struct shards *all, struct backend **out, struct errmsg *e)
+// A ring may be had for one shard and not for the next, as where locked memory is limited: such a
+// shard polls, unless io_uring was asked for by name.
+static err create_backend(struct shard *s, struct backend **out, struct errmsg *e)
 {
-    return all->options.backend == SHARD_BACKEND_URING ? backend_uring_create(URING_ENTRIES, out, e)
-                                                       : backend_poll_create(out, e);
+    const struct shards *all = s->all;
+    if (all->options.backend == SHARD_BACKEND_POLL)
+        return backend_poll_create(out, e);
+    const err code = backend_uring_create(URING_ENTRIES, out, e);
+    if (code == ERR_OK)
+        s->lacks = (*out)->lacks;
+    if (code == ERR_OK || all->options.backend == SHARD_BACKEND_URING)
+        return code;
+    s->lacks = "a ring for every shard";
+    return backend_poll_create(out, e);
 }
 
 static err create_loop(struct shard *s, struct backend *backend, struct errmsg *e)
 {
     struct loop_options options = s->all->options.loop;
     options.seed += s->index;
+    options.spins = !s->all->options.sim_backends && s->all->count > 1 && !s->all->cpus.has_quota &&
+                    s->all->count <= s->all->cpus.count;
     TRY(loop_create(backend, &options, &s->loop, e));
     loop_set_hook(s->loop, shard_hook, s);
     return ERR_OK;
@@ -472,7 +490,7 @@ static void shard_main(void *arg)
     if (all->options.pin)
         process_pin_thread(all->cpus.ids[s->index]);
     struct backend *backend = NULL;
-    s->failure = create_backend(all, &backend, &s->failure_text);
+    s->failure = create_backend(s, &backend, &s->failure_text);
     if (s->failure == ERR_OK)
         s->failure = create_loop(s, backend, &s->failure_text);
     gate_pass(all->created);
@@ -521,7 +539,6 @@ static void choose_backend(struct shards *all)
         struct errmsg why;
         if (backend_uring_create(URING_ENTRIES, &trial, &why) == ERR_OK) {
             trial->ops->destroy(trial);
-            all->options.backend = SHARD_BACKEND_URING;
         } else {
             all->options.backend = SHARD_BACKEND_POLL;
             log_info(&all->logger, "io_uring cannot be used here, using poll",
@@ -614,6 +631,10 @@ err shards_create(const struct shards_options *options, fiber_fn *start, void *a
             free_shards(all);
             return code;
         }
+        for (unsigned i = 0, said = 0; i < all->count && !said; i++)
+            if ((said = all->shards[i].lacks != NULL))
+                log_info(&all->logger, "io_uring lacks what is done in another way here",
+                         log_cstr("what", all->shards[i].lacks), log_i64("shard", i));
         log_info(&all->logger, "shards started", log_i64("count", all->count),
                  log_cstr("io_backend", loop_backend_name(all->shards[0].loop)),
                  log_i64("pinned", all->options.pin));

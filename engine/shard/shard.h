@@ -74,6 +74,7 @@ struct shard_stats {
     uint64_t silences;           // others found this shard to be such a peer
     int64_t connections;
 };
-struct shard_stats shard_stats(const struct shard *s); // of any shard: may be torn
+struct shard_stats shard_stats(const struct shard *s); // on that shard
+uint64_t shard_silences(const struct shard *s);        // of any shard: stats.silences
 
 #endif

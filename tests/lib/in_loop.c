@@ -9,8 +9,13 @@ static struct backend *make_backend(enum in_loop_backend which)
 {
     struct errmsg e;
     struct backend *b = NULL;
-    const err code =
-        which == IN_LOOP_URING ? backend_uring_create(64, &b, &e) : backend_poll_create(&b, &e);
+    static const unsigned without[IN_LOOP_BACKENDS] = {
+        [IN_LOOP_URING_BARE] = URING_WITHOUT_MULTISHOT | URING_WITHOUT_MESSAGES,
+        [IN_LOOP_URING_UNBUFFERED] = URING_WITHOUT_BUFFERS,
+    };
+    const err code = which == IN_LOOP_POLL
+                         ? backend_poll_create(&b, &e)
+                         : backend_uring_create_without(64, without[which], &b, &e);
     if (code != ERR_OK) {
         fprintf(stderr, "in_loop: %s\n", e.text);
         abort();

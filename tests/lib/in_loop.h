@@ -4,7 +4,13 @@
 
 #include "io/fiber.h"
 
-enum in_loop_backend { IN_LOOP_URING, IN_LOOP_POLL, IN_LOOP_BACKENDS };
+enum in_loop_backend {
+    IN_LOOP_URING,
+    IN_LOOP_URING_BARE, // as on a kernel of 5.15
+    IN_LOOP_URING_UNBUFFERED,
+    IN_LOOP_POLL,
+    IN_LOOP_BACKENDS
+};
 
 // Makes a loop, runs fn(arg) there as a fiber and turns until it and all it started have ended.
 // Asserts that nothing is left in flight. Do not assert with Criterion inside of a fiber: leave

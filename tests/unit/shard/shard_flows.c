@@ -246,7 +246,7 @@ static void silent_peer(struct findings *f)
     want(f, atomic_load(&answered) == 1);
     want(f, shard_stats(shard_self()).silent_peer_events > 0);
     want(f, shard_stats(shard_self()).silent_peer == 1);
-    want(f, shard_stats(shards_at(shard_all(), 1)).silences > 0);
+    want(f, shard_silences(shards_at(shard_all(), 1)) > 0);
 }
 
 // Memory that is written on one side and read on the other, without a lock: TSan's business.
