@@ -15,6 +15,7 @@ enum {
     ARENA_LIMIT = 256 << 20,
     DRAIN_UNREAD_MAX = 256 * 1024, // of a body nobody read; more: the connection is closed
     WRITE_PART = 64 * 1024,
+    PACK_PART = 16 * 1024, // is compressed in a quarter of a turn's quota, about
     RETRY_NS = 10 * 1000000,
     LINGER_NS = 500 * 1000000,     // a peer that still sends gets this long to read its answer
     GUARD_AFTER_NS = 20 * 1000000, // work that is done sooner is not worth looking after
@@ -357,6 +358,17 @@ static void put_head(struct http_exchange *x, int status, const char *content_ty
         buf_put_str(b, STR("Connection: keep-alive\r\n"));
 }
 
+// Compresses as much as there is, in turns. Suspends.
+static void pack(struct deflate_stream *deflate, struct str in, bool end, struct buf *out)
+{
+    while (in.n > PACK_PART) {
+        deflate_stream_write(deflate, str_until(in, PACK_PART), false, out);
+        in = str_from(in, PACK_PART);
+        fiber_yield_if_due();
+    }
+    deflate_stream_write(deflate, in, end, out);
+}
+
 void http_answer(struct http_exchange *x, int status, const char *content_type, struct str body)
 {
     struct conn *c = x->conn;
@@ -364,7 +376,7 @@ void http_answer(struct http_exchange *x, int status, const char *content_type, 
     const struct str encoding = content_type ? choose_encoding(x) : (struct str){0};
     if (encoding.n) {
         struct deflate_stream *deflate = open_deflate(encoding);
-        deflate_stream_write(deflate, body, true, &packed);
+        pack(deflate, body, true, &packed);
         deflate_stream_destroy(deflate);
         body = buf_str(&packed);
     }
@@ -435,7 +447,7 @@ err http_write(struct http_exchange *x, struct str part)
     bool sent;
     if (c->deflate) {
         struct buf packed = {0};
-        deflate_stream_write(c->deflate, part, false, &packed);
+        pack(c->deflate, part, false, &packed);
         sent = send_part(x, buf_str(&packed));
         buf_deinit(&packed);
     } else {

@@ -6,12 +6,12 @@
 #include "engine/base/mem.h"
 #include "engine/base/number.h"
 #include "engine/base/utf8.h"
+#include "engine/http/unpack.h"
 #include "engine/model/labels.h"
 #include "engine/remote/series_cache.h"
 #include "engine/shard/shard.h"
 #include "io/clock.h"
 #include "protocol/remote_write.h"
-#include "protocol/snappy_block.h"
 
 enum {
     BODY_MAX = 32 << 20,
@@ -82,13 +82,22 @@ struct part {
     struct errmsg e;
 };
 
+// After the i-th of many. Suspends.
+static void breathe(size_t i)
+{
+    if (i % 128 == 127)
+        fiber_yield_if_due();
+}
+
 // ---- on the owner
 
-static size_t fill_samples(struct part *p, struct tsdb_sample *samples, struct item **owners)
+static size_t fill_samples(struct part *p, struct tsdb_sample *samples,
+                           struct item **owners) // Suspends.
 {
     size_t n = 0;
     for (size_t i = 0; i < p->n; i++) {
         struct item *item = p->items[i];
+        breathe(i);
         if (!item->ref && item->labels.n)
             item->ref = tsdb_series(p->db, item->labels, item->hash, p->source);
         if (!item->ref) {
@@ -188,6 +197,7 @@ struct request {
     enum tsdb_commit_kind kind;
     struct part *parts;
     unsigned parts_count, owners; // those that have something
+    bool had_histograms;
 };
 
 static struct item *add_item(struct request *q)
@@ -220,9 +230,11 @@ static err walk(struct request *q, struct str body, struct errmsg *e)
         r->stats.samples += series.samples_count;
         r->stats.exemplars_dropped += series.exemplars_count;
         r->stats.histograms_refused += series.histograms_count;
+        q->had_histograms |= series.histograms_count > 0;
         if (!series.samples_count)
             continue;
         struct item *item = add_item(q);
+        breathe(q->n);
         *item =
             (struct item){.series = series, .raw = hash128(series.labels.p, series.labels.n, seed)};
         struct series_place place;
@@ -266,6 +278,7 @@ static void make_parts(struct request *q, const bool *again)
     }
     for (size_t i = 0; i < q->n; i++) {
         struct part *p = &q->parts[q->items[i].owner];
+        breathe(i);
         if (again && !again[i])
             continue;
         p->items[p->n++] = &q->items[i];
@@ -328,9 +341,9 @@ static void send_gone(struct request *q) // Suspends.
     }
 }
 
-static void remember(struct request *q)
+static void remember(struct request *q) // Suspends.
 {
-    for (size_t i = 0; i < q->n; i++)
+    for (size_t i = 0; i < q->n; i++, breathe(i))
         if (q->items[i].ref && q->items[i].labels.n)
             series_cache_put(&q->r->cache, q->items[i].raw,
                              &(struct series_place){q->items[i].ref, q->items[i].owner});
@@ -456,7 +469,7 @@ static void count(struct receiver *r, const struct part *p)
     r->stats.refused += p->refused;
 }
 
-static void answer(struct request *q, bool had_histograms, struct http_exchange *x)
+static void answer(struct request *q, struct http_exchange *x)
 {
     const struct part *failed = NULL, *rejected = NULL, *full = NULL;
     for (unsigned i = 0; i < q->parts_count; i++) {
@@ -477,7 +490,7 @@ static void answer(struct request *q, bool had_histograms, struct http_exchange 
         http_answer_text(x, 429, "the limit of active series (--storage.max-series) is reached\n");
     } else if (rejected) {
         answer_rejected(q, rejected, x);
-    } else if (had_histograms) {
+    } else if (q->had_histograms) {
         http_answer_text(x, 400,
                          "native histograms are not supported yet; all other samples of "
                          "the request were kept\n");
@@ -567,7 +580,7 @@ static bool read_request(struct receiver *r, struct http_exchange *x, struct buf
         return false;
     }
     r->stats.bytes += body.n;
-    if (snappy_block_decompress(body, DECODED_MAX, out, &e) != ERR_OK) {
+    if (unpack_snappy(body, DECODED_MAX, out, &e) != ERR_OK) {
         answer_line(x, 400, e.text);
         return false;
     }
@@ -589,18 +602,16 @@ void receiver_handle(struct receiver *r, struct http_exchange *x)
     fiber_set_class(LOOP_RECEIVE);
     if (check_headers(x) && read_request(r, x, &body)) {
         struct request q = {.r = r, .a = x->arena};
-        const uint64_t histograms = r->stats.histograms_refused;
         if (walk(&q, buf_str(&body), &e) != ERR_OK) {
             answer_line(x, 400, e.text);
         } else {
-            const bool had_histograms = r->stats.histograms_refused != histograms;
             q.source = hash64(x->peer->ip, sizeof x->peer->ip, x->peer->port);
             fiber_set_deadline(INT64_MAX); // what is under way is kept, and then answered
             if (r->options.late_ms)
                 keep_good(&q);
             else
                 keep_whole(&q);
-            answer(&q, had_histograms, x);
+            answer(&q, x);
         }
     }
     fiber_set_class(LOOP_QUERY);

@@ -4,10 +4,8 @@
 
 #include "engine/base/number.h"
 #include "engine/http/credentials.h"
+#include "engine/http/unpack.h"
 #include "engine/scrape/target.h"
-#include "protocol/gzip.h"
-
-enum { UNPACK_HERE_MAX = 64 << 10 };
 
 static const char *const media_types[SCRAPE_PROTOCOLS] = {
     [SCRAPE_PROTOCOL_PROTOBUF] = "application/vnd.google.protobuf;proto=io.prometheus.client."
@@ -94,36 +92,6 @@ static err too_large(struct target *t, const struct scrape_config *job, struct e
                    t->scrape->options.body_bytes_max);
 }
 
-struct unpacking {
-    struct op op;
-    struct str in;
-    struct buf *out;
-    size_t max;
-    err code;
-    struct errmsg e;
-};
-
-static void unpack_there(struct op *op) // on a thread of the helper pool
-{
-    struct unpacking *u = container_of(op, struct unpacking, op);
-    struct gzip_reader *reader = gzip_reader_create();
-    u->code = gzip_decompress(reader, u->in, u->max, u->out, &u->e);
-    gzip_reader_destroy(reader);
-}
-
-// What is large is unpacked elsewhere: a small body may become a very large one, and the shard has
-// other work meanwhile. Suspends.
-static err unpack(struct target *t, struct str in, size_t max, struct buf *out, struct errmsg *e)
-{
-    if (in.n <= UNPACK_HERE_MAX)
-        return gzip_decompress(t->scrape->gzip, in, max, out, e);
-    struct unpacking u = {
-        .op = {.kind = OP_WORK, .work = unpack_there}, .in = in, .out = out, .max = max};
-    if (fiber_await(&u.op) < 0)
-        return err_set(e, ERR_TIMEOUT, "context deadline exceeded");
-    return u.code ? err_set(e, u.code, "%s", u.e.text) : ERR_OK;
-}
-
 static err decode(struct target *t, const struct scrape_config *job, struct http_result *r,
                   struct buf *body, struct errmsg *e)
 {
@@ -137,7 +105,7 @@ static err decode(struct target *t, const struct scrape_config *job, struct http
         *body = r->body;
         r->body = swap;
     } else {
-        const err code = unpack(t, buf_str(&r->body), max, body, e);
+        const err code = unpack_gzip(t->scrape->gzip, buf_str(&r->body), max, body, e);
         if (code && code != ERR_LIMIT)
             return code;
         is_over = code == ERR_LIMIT;
