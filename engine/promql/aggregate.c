@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <math.h>
 
+#include "engine/base/util.h"
 #include "engine/promql/kahan.h"
 
 bool aggregate_is_mergeable(enum promql_aggregate op)
@@ -53,6 +54,17 @@ err aggregate_state_make(enum promql_aggregate op, size_t n, struct arena *a,
         return ERR_LIMIT;
     *out = s;
     return ERR_OK;
+}
+
+void aggregate_state_clear(struct aggregate_state *s, size_t n)
+{
+    double *const arrays[] = {s->sum, s->c, s->count};
+    for (size_t i = 0; i < countof(arrays); i++)
+        if (arrays[i])
+            memset(arrays[i], 0, n * sizeof *arrays[i]);
+    memset(s->present, 0, steps_words(n) * sizeof *s->present);
+    if (s->is_mean)
+        memset(s->is_mean, 0, steps_words(n) * sizeof *s->is_mean);
 }
 
 // ---- one value

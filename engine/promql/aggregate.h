@@ -22,6 +22,7 @@ bool aggregate_is_mergeable(enum promql_aggregate op);
 
 err aggregate_state_make(enum promql_aggregate op, size_t n, struct arena *a,
                          struct aggregate_state *out);
+void aggregate_state_clear(struct aggregate_state *s, size_t n); // as it was made
 void aggregate_add(enum promql_aggregate op, struct aggregate_state *s, size_t n, const double *v,
                    const uint64_t *present);
 void aggregate_merge(enum promql_aggregate op, struct aggregate_state *into, size_t n,

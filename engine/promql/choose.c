@@ -210,13 +210,37 @@ static err choose_in_group(struct choice *c, const struct group *group)
 
 // ---- limit_ratio: decided by a hash of the labels alone
 
+static void put_sized(struct buf *out, struct str text)
+{
+    if (text.n < 255) {
+        buf_put_char(out, (char)text.n);
+    } else {
+        const char size[] = {(char)255, (char)text.n, (char)(text.n >> 8), (char)(text.n >> 16)};
+        buf_put(out, size, sizeof size);
+    }
+    buf_put_str(out, text);
+}
+
+// Where the labels stand between 0 and 1: XXH64 of them as Prometheus holds them (stringlabels).
+static double place_of(struct str labels, struct buf *scratch)
+{
+    struct label label;
+    buf_reset(scratch);
+    for (struct labels_iter i = labels_iter(labels); labels_next(&i, &label);) {
+        put_sized(scratch, label.name);
+        put_sized(scratch, label.value);
+    }
+    // Go's float64(math.MaxUint64) is 2^64.
+    return (double)hash_xx64(scratch->p, scratch->n) / 18446744073709551616.0;
+}
+
 static void choose_by_ratio(struct choice *c)
 {
+    struct buf scratch = {0};
     for (size_t i = 0; i < c->g->in.n; i++) {
         gently_at(i);
         const struct vec_series *s = &c->g->in.series[i];
-        // Go's float64(math.MaxUint64) is 2^64.
-        const double place = (double)labels_hash_prometheus(s->labels) / 18446744073709551616.0;
+        const double place = place_of(s->labels, &scratch);
         for (size_t k = 0; k < c->g->steps; k++) {
             const double ratio = fmax(-1, fmin(1, c->g->param[k]));
             if (steps_has(s->column.present, k) &&
@@ -224,6 +248,7 @@ static void choose_by_ratio(struct choice *c)
                 steps_set(c->columns[i].present, k);
         }
     }
+    buf_deinit(&scratch);
 }
 
 err aggregation_choose(struct query *q, const struct promql_expr *e, struct grouped *g,

@@ -13,15 +13,23 @@ enum {
     RUN_SAMPLES = 1 << 16,   // of all windows: more are run 64 steps at a time
 };
 
+// Partial results of a group, one a partition, as far as they cannot be merged yet: a chain through
+// out->series from the newest back.
+struct group_parts {
+    size_t newest; // index + 1
+};
+
 struct run {
     const struct fragment *f;
     struct fragment_result *out;
     struct arena batch;  // of columns and windows
-    struct arena groups; // of the partition's groups
+    struct arena groups; // of the groups' labels
     struct label_map map;
-    size_t first_group; // in out->series, of the partition
-    uint32_t partition; // of the groups
-    uint64_t made;      // points of all series so far
+    struct group_parts *parts; // of each group in map
+    size_t parts_capacity;
+    uint32_t first_partition; // the lowest that has a series
+    size_t spare;  // index + 1 of a merged part, whose state is free; `before` leads to the next
+    uint64_t made; // points of all series so far
     struct step_column scratch;
     struct windows cache[WINDOW_CACHE]; // by the address of t; n 0: free
 };
@@ -236,12 +244,69 @@ static err keep_series(struct run *r, const struct storage_series *s,
     return ERR_OK;
 }
 
-static void open_partition(struct run *r, uint32_t partition)
+// Merging along the tree over partition numbers (aggregate.h) may begin here: two neighbouring
+// parts of a group are all that their common subtree has, when all of it lies between partitions
+// that are ours, because ours are a range, and is behind us. So a group has as many parts as the
+// tree has levels, twice, and not one for each partition.
+static bool may_merge(const struct run *r, uint32_t a, uint32_t b, uint32_t now)
 {
-    arena_reset(&r->groups);
-    r->map = (struct label_map){.a = &r->groups};
-    r->first_group = r->out->n;
-    r->partition = partition;
+    const uint32_t below = UINT32_MAX >> __builtin_clz(a ^ b);
+    return (a & ~below) >= r->first_partition && (a | below) < now;
+}
+
+static void merge_parts_behind(struct run *r, struct group_parts *parts, uint32_t now)
+{
+    struct fragment_series *series = r->out->series;
+    while (parts->newest && series[parts->newest - 1].before) {
+        struct fragment_series *b = &series[parts->newest - 1], *a = &series[b->before - 1];
+        if (!may_merge(r, a->partition, b->partition, now))
+            return;
+        aggregate_merge(r->f->op, &a->state, r->f->times.at.n, &b->state);
+        a->drop_name |= b->drop_name;
+        const size_t merged = parts->newest;
+        parts->newest = b->before;
+        b->is_merged = true;
+        b->before = r->spare;
+        r->spare = merged;
+    }
+}
+
+static err add_part(struct run *r, struct group_parts *parts, struct str key, uint32_t partition)
+{
+    merge_parts_behind(r, parts, partition);
+    struct fragment_series *part = add_series(r);
+    if (!part)
+        return ERR_LIMIT;
+    if (r->spare) {
+        const struct fragment_series *merged = &r->out->series[r->spare - 1];
+        r->spare = merged->before;
+        part->state = merged->state;
+        aggregate_state_clear(&part->state, r->f->times.at.n);
+    } else if (aggregate_state_make(r->f->op, r->f->times.at.n, &r->out->arena, &part->state)) {
+        return ERR_LIMIT;
+    }
+    part->labels = arena_str(&r->out->arena, key);
+    part->partition = partition;
+    part->before = parts->newest;
+    parts->newest = r->out->n;
+    return ERR_OK;
+}
+
+static err parts_of(struct run *r, struct str key, struct group_parts **out)
+{
+    bool is_new = false;
+    const size_t at = label_map_add(&r->map, key, true, &is_new);
+    if (at == r->parts_capacity) {
+        struct group_parts *all =
+            gently_grown(&r->groups, r->parts, at, &r->parts_capacity, sizeof *all);
+        if (!all)
+            return ERR_LIMIT;
+        r->parts = all;
+    }
+    if (is_new)
+        r->parts[at] = (struct group_parts){0};
+    *out = &r->parts[at];
+    return ERR_OK;
 }
 
 static err add_to_group(struct run *r, const struct storage_series *s,
@@ -249,27 +314,31 @@ static err add_to_group(struct run *r, const struct storage_series *s,
 {
     const struct fragment *f = r->f;
     const size_t steps = f->times.at.n;
-    if (r->out->n == 0 || s->partition != r->partition)
-        open_partition(r, s->partition);
+    struct group_parts *parts;
     struct str key = {0};
     if (f->without || f->grouping.n) {
         char *p = arena_alloc(&r->batch, s->labels.n, 1);
         key = labels_of(r, s->labels, &r->batch);
         key = str_make(p, label_set_pick(key, f->grouping, !f->without, p));
     }
-    bool is_new = false;
-    const size_t at = r->first_group + label_map_add(&r->map, key, true, &is_new);
-    if (is_new) {
-        struct fragment_series *group = add_series(r);
-        if (!group || aggregate_state_make(f->op, steps, &r->out->arena, &group->state))
-            return ERR_LIMIT;
-        group->labels = arena_str(&r->out->arena, key);
-        group->partition = s->partition;
-    }
-    struct fragment_series *group = &r->out->series[at];
-    group->drop_name |= f->drops_name && f->delayed_name_removal;
-    aggregate_add(f->op, &group->state, steps, column->v, column->present);
+    TRY(parts_of(r, key, &parts));
+    if (!parts->newest || r->out->series[parts->newest - 1].partition != s->partition)
+        TRY(add_part(r, parts, key, s->partition));
+    struct fragment_series *part = &r->out->series[parts->newest - 1];
+    part->drop_name |= f->drops_name && f->delayed_name_removal;
+    aggregate_add(f->op, &part->state, steps, column->v, column->present);
     return ERR_OK;
+}
+
+static void drop_merged(struct fragment_result *out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < out->n; i++) {
+        gently_at(i);
+        if (!out->series[i].is_merged)
+            out->series[n++] = out->series[i];
+    }
+    out->n = n;
 }
 
 static err keep_raw(struct run *r, const struct storage_series *s, const struct column *c)
@@ -370,6 +439,7 @@ static err run_all(struct run *r, const struct storage *storage)
                              &r->out->arena, &set, &r->out->e));
     err code = ERR_OK;
     size_t batch = 16;
+    r->first_partition = set.n ? set.series[0].partition : 0;
     for (size_t at = 0, n; at < set.n && !code; at += n) {
         n = set.n - at < batch ? set.n - at : batch;
         size_t samples = 0;
@@ -378,6 +448,8 @@ static err run_all(struct run *r, const struct storage *storage)
         batch = fits < 1 ? 1 : fits > BATCH_SERIES_MAX ? BATCH_SERIES_MAX : fits;
     }
     storage->ops->release(storage->self, &set);
+    if (f->aggregates)
+        drop_merged(r->out);
     return code;
 }
 
@@ -394,6 +466,7 @@ void fragment_run(const struct fragment *f, const struct storage *storage,
     *r = (struct run){.f = f, .out = out};
     arena_init(&r->batch, f->bytes_max);
     arena_init(&r->groups, 0);
+    r->map.a = &r->groups;
     out->code = run_all(r, storage);
     if (out->code == ERR_LIMIT && !out->e.text[0])
         out->code = query_too_many_samples(&out->e);

@@ -36,13 +36,17 @@ struct fragment {
     size_t bytes_max;            // of the result's arena; 0: no limit
 };
 
-struct fragment_series { // or, when the fragment aggregates, a group within one partition
+// Or, when the fragment aggregates, a group within one partition, or within a whole subtree of the
+// tree over partitions, of which it then names any.
+struct fragment_series {
     struct str labels;
     uint32_t partition;
     bool drop_name;
     struct step_column column;
     struct aggregate_state state;
     struct column raw;
+    size_t before;  // while the fragment runs: the group's part before, index + 1
+    bool is_merged; // into the one before
 };
 
 // What Prometheus would hold while it goes over the series of a partition.

@@ -8,6 +8,7 @@
 #include "engine/base/util.h"
 #include "engine/model/labels.h"
 #include "engine/model/value.h"
+#include "engine/promql/fragment.h"
 #include "engine/promql/parser.h"
 #include "engine/promql/query.h"
 #include "engine/shard/shard.h"
@@ -192,6 +193,59 @@ Test(promql_eval, same_bits_however_the_data_is_cut)
         }
         buf_deinit(&want);
         buf_deinit(&got);
+    }
+    oracle_destroy(o);
+}
+
+// ---- partial results of many partitions are merged as soon as they can be
+
+static uint32_t partition_by_instance(struct str labels)
+{
+    uint32_t partition = 0;
+    const struct str instance = labels_value(labels, STR("instance"));
+    for (size_t i = 0; i < instance.n; i++)
+        partition = partition * 10 + (uint32_t)(instance.p[i] - '0');
+    return partition;
+}
+
+Test(promql_eval, a_group_has_few_parts)
+{
+    enum { PARTITIONS = 256, LEVELS = 8 };
+    struct oracle *o = oracle_create(partition_by_instance);
+    struct arena a;
+    arena_init(&a, 0);
+    for (unsigned i = 0; i < PARTITIONS; i++) {
+        struct labels_builder b = {0};
+        labels_builder_set(&b, STR("instance"), arena_printf(&a, "%u", i));
+        labels_builder_set(&b, LABEL_NAME, STR("x"));
+        oracle_append(o, labels_builder_finish(&b, &a), 0, 1);
+        labels_builder_deinit(&b);
+    }
+    arena_deinit(&a);
+    const struct matcher name = {MATCHER_EQ, LABEL_NAME, STR("x"), NULL};
+    const struct steps steps = {1000, 1000, 20};
+    const struct fragment f = {
+        .kind = FRAGMENT_NEWEST,
+        .matchers = &name,
+        .matchers_count = 1,
+        .times = {.asked = steps, .at = steps, .range_ms = 5 * MINUTE},
+        .aggregates = true,
+        .op = PROMQL_SUM,
+    };
+    for (uint32_t from = 0; from < PARTITIONS; from += 85) {
+        struct oracle_view view = {o, from, PARTITIONS};
+        const struct storage storage = oracle_storage(&view);
+        struct fragment_result r;
+        fragment_run(&f, &storage, &r);
+        cr_assert_eq(r.code, ERR_OK);
+        double sum = 0;
+        for (size_t i = 0; i < r.n; i++) {
+            cr_expect(i == 0 || r.series[i].partition > r.series[i - 1].partition);
+            sum += r.series[i].state.sum[19];
+        }
+        cr_expect_eq(sum, PARTITIONS - from);
+        cr_expect_leq(r.n, 2 * LEVELS + 1, "%zu parts from %u", r.n, from);
+        fragment_result_done(&r);
     }
     oracle_destroy(o);
 }
