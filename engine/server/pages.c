@@ -1,4 +1,4 @@
-// The plain pages: an index of links, and /metrics.
+// /metrics, and status/tsdb, which says some of the same.
 #include <math.h>
 
 #include "engine/base/mem.h"
@@ -9,38 +9,6 @@
 #include "engine/server/version.h"
 #include "io/clock.h"
 #include "io/process.h"
-
-void page_index(struct server *s, struct http_exchange *x)
-{
-    static const struct {
-        const char *path, *text;
-    } links[] = {
-        {"/metrics", "metrics of this server"},
-        {"/api/v1/query?query=up", "a first query: up"},
-        {"/api/v1/targets", "targets"},
-        {"/api/v1/labels", "label names"},
-        {"/api/v1/label/__name__/values", "metric names"},
-        {"/api/v1/metadata", "what metrics mean"},
-        {"/api/v1/status/config", "configuration"},
-        {"/api/v1/status/flags", "command line"},
-        {"/api/v1/status/tsdb", "what the head holds"},
-        {"/api/v1/status/buildinfo", "version"},
-        {"/api/v1/status/runtimeinfo", "run time"},
-        {"/-/healthy", "is it alive"},
-        {"/-/ready", "is it ready"},
-    };
-    struct buf out = {0};
-    buf_put_str(&out, STR("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-                          "<title>Ferula</title></head>\n<body>\n<h1>Ferula</h1>\n<ul>\n"));
-    for (size_t i = 0; i < sizeof links / sizeof links[0]; i++)
-        buf_printf(&out, "<li><a href=\"%.*s%s\">%s</a></li>\n", STR_ARG(s->prefix), links[i].path,
-                   links[i].text);
-    buf_put_str(&out, STR("</ul>\n</body></html>\n"));
-    http_answer(x, 200, "text/html; charset=utf-8", buf_str(&out));
-    buf_deinit(&out);
-}
-
-// ---- /metrics
 
 // What one shard contributes, gathered there and added up here.
 struct part {
