@@ -225,11 +225,16 @@ err form_parse(struct str text, struct arena *a, struct form *f, struct errmsg *
     if (f->n)
         memcpy(pairs, f->pairs, f->n * sizeof *pairs);
     size_t n = f->n;
-    for (struct str part; str_split(&text, '&', &part);)
-        if (part.n)
-            TRY(parse_pair(part, a, &pairs[n++], e));
+    err first = ERR_OK;
+    for (struct str part; str_split(&text, '&', &part);) {
+        if (!part.n)
+            continue;
+        const err code = parse_pair(part, a, &pairs[n], first ? NULL : e);
+        n += code == ERR_OK;
+        first = first ? first : code;
+    }
     *f = (struct form){pairs, n};
-    return ERR_OK;
+    return first;
 }
 
 struct str form_get(const struct form *f, struct str name)

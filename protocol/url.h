@@ -41,7 +41,9 @@ struct form {
     size_t n;
 };
 enum { FORM_PAIRS_MAX = 10000 };
-// Adds the pairs of text behind those of f. ERR_LIMIT: more than FORM_PAIRS_MAX.
+// Adds the pairs of text behind those of f. ERR_INVALID: some cannot be read; the others stand, as
+// in Go, whose handlers may pass that over. ERR_LIMIT: more than FORM_PAIRS_MAX, and none was
+// added.
 err form_parse(struct str text, struct arena *a, struct form *f, struct errmsg *e);
 // The first value of that name; NULL p: absent.
 struct str form_get(const struct form *f, struct str name);

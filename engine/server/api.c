@@ -36,27 +36,43 @@ static bool is_form(const struct http_exchange *x)
     return str_eq_nocase(media, STR("application/x-www-form-urlencoded"));
 }
 
+static void note_form_error(struct api *api, const struct errmsg *e)
+{
+    if (!api->form_error.p)
+        api->form_error = arena_str(api->x->arena, str_from_c(e->text));
+}
+
 bool api_init(struct api *api, struct server *server, struct http_exchange *x)
 {
     *api = (struct api){.server = server, .x = x};
     struct errmsg e;
+    err code = ERR_OK;
     if (str_eq(x->method, STR("POST")) && is_form(x)) {
         struct str body;
-        const err code = http_read_body(x, FORM_BODY_MAX, &body, &e);
+        code = http_read_body(x, FORM_BODY_MAX, &body, &e);
         if (code == ERR_CANCELED)
             return false;
-        if (code || form_parse(body, x->arena, &api->form, &e) != ERR_OK) {
-            api_error(api, API_BAD_DATA, "error parsing form values: %s", e.text);
-            api_done(api);
-            return false;
-        }
+        if (!code)
+            code = form_parse(body, x->arena, &api->form, &e);
+        if (code)
+            note_form_error(api, &e);
     }
-    if (form_parse(x->query, x->arena, &api->form, &e) != ERR_OK) {
-        api_error(api, API_BAD_DATA, "error parsing form values: %s", e.text);
-        api_done(api);
-        return false;
+    if (code != ERR_LIMIT) {
+        code = form_parse(x->query, x->arena, &api->form, &e);
+        if (code)
+            note_form_error(api, &e);
     }
-    return true;
+    if (code != ERR_LIMIT || api_form_is_whole(api))
+        return true;
+    api_done(api);
+    return false;
+}
+
+bool api_form_is_whole(struct api *api)
+{
+    if (api->form_error.p)
+        api_error(api, API_BAD_DATA, "error parsing form values: %.*s", STR_ARG(api->form_error));
+    return !api->form_error.p;
 }
 
 void api_done(struct api *api)

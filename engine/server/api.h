@@ -16,7 +16,8 @@ struct server;
 struct api {
     struct server *server;
     struct http_exchange *x;
-    struct form form; // of the URL, for POST with the body's in front
+    struct form form;      // of the URL, for POST with the body's in front
+    struct str form_error; // what of it could not be read
     struct buf out;
     struct json json;
     bool is_streaming;
@@ -53,6 +54,8 @@ void api_end(struct api *api);
 // Sends what has gathered when it is much; false: the client is gone. Suspends.
 bool api_flush_if_due(struct api *api);
 
+// For those that Prometheus asks for a form that can be read whole; false: answered.
+bool api_form_is_whole(struct api *api);
 // Parameters. A missing one leaves *out as it is.
 struct str api_get(const struct api *api, const char *name); // NULL p: absent
 bool api_time(struct api *api, const char *name, int64_t *out_ms);

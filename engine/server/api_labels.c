@@ -91,6 +91,8 @@ void api_label_values(struct api *api, struct str name)
 void api_series(struct api *api)
 {
     struct fan_question q;
+    if (!api_form_is_whole(api))
+        return;
     if (!api_get(api, "match[]").p) {
         api_error(api, API_BAD_DATA, "no match[] parameter provided");
         return;

@@ -191,7 +191,7 @@ static bool check_rules(struct api *api) // false: answered
 {
     const struct str type = api_get(api, "type"), exclude = api_get(api, "exclude_alerts");
     struct errmsg e;
-    if (!api_matchers(api, false))
+    if (!api_form_is_whole(api) || !api_matchers(api, false))
         return false;
     if (type.n && !str_eq_nocase(type, STR("alert")) && !str_eq_nocase(type, STR("record"))) {
         err_format(&e, "not supported value \"%.*s\"", STR_ARG(type));

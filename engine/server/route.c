@@ -2,6 +2,7 @@
 
 #include "engine/base/util.h"
 #include "engine/server/handlers.h"
+#include "engine/server/redirect.h"
 #include "engine/server/server.h"
 #include "io/clock.h"
 
@@ -244,6 +245,23 @@ static bool may_run(struct server *s, const struct route *r, struct http_exchang
     return true;
 }
 
+// A path that is nearly one of ours; false: it is not, and nothing was answered.
+static bool send_on(struct server *s, struct http_exchange *x, size_t at)
+{
+    const struct str path = x->path, cleaned = redirect_clean(path, x->arena);
+    const unsigned method = method_bit(x->method);
+    const struct str bare = path.n > 1 ? str_until(path, path.n - 1) : path;
+    if (!str_eq(cleaned, path))
+        redirect(s, x, 301, cleaned);
+    else if (at == NO_ROUTE && str_has_suffix(path, STR("/")) && find(bare, method) != NO_ROUTE)
+        redirect(s, x, method == GET ? 301 : 307, bare);
+    else if (str_eq(path, STR("/api/v1")))
+        redirect(s, x, 301, STR("/api/v1/"));
+    else
+        return false;
+    return true;
+}
+
 void route_handle(void *arg, struct http_exchange *x)
 {
     struct server *s = arg;
@@ -265,6 +283,8 @@ void route_handle(void *arg, struct http_exchange *x)
     const bool is_api = str_has_prefix(path, STR("/api/v1/"));
     const unsigned method = method_bit(x->method);
     const size_t at = find(path, method);
+    if (send_on(s, x, at))
+        return;
     const bool is_asked = is_api && str_eq(x->method, STR("OPTIONS"));
     if (is_asked || (is_api && at != NO_ROUTE && (routes[at].methods & method)))
         add_cors(s, x);

@@ -290,7 +290,10 @@ def other_endpoints():
         ("POST", "/-/reload"), ("PUT", "/-/reload"), ("GET", "/api/v1/status/tsdb", {"limit": "x"}), ("GET", "/api/v1/status/tsdb", {"limit": 0}),
         ("GET", "/api/v1/status/tsdb", {"limit": 10001}), ("OPTIONS", "/api/v1/query"), ("OPTIONS", "/api/v1/anything/at/all"),
         ("OPTIONS", "/-/healthy"), ("GET", "//api/v1/query", {"query": "1"}), ("GET", "/api/v1/../v1/query", {"query": "1"}),
-        ("POST", "/metrics"), ("GET", "/metrics/"),
+        ("POST", "/metrics"), ("GET", "/metrics/"), ("GET", "/metrics//"), ("GET", "/./metrics"), ("GET", "/-/healthy/"), ("POST", "/-/reload/"),
+        ("POST", "//api/v1/query"), ("GET", "/nothing/"), ("GET", "/api/v1/nothing/"), ("GET", "//metrics", {"a<": "b&c"}), ("GET", "/version/"),
+        ("GET", "/api/v1/series?match[]=up&%zz"), ("GET", "/api/v1/rules?%zz"), ("GET", "/api/v1/labels?match[]=odd&%zz&start=1"),
+        ("GET", "/api/v1/series?match[]=up;a=b"), ("POST", "/api/v1/query/"),
     ])
 
 
@@ -696,6 +699,22 @@ def secrets_are_nowhere():
     for path in ("/api/v1/status/config", "/api/v1/targets", "/metrics", "/api/v1/status/flags", "/"):
         check("hunter-two" not in ours.get(path).text(), path)
     check("hunter-two" not in ours.log(), "the log")
+
+
+@scenario
+def every_link_of_the_page_answers():
+    for args, prefix in (([], ""), (["--web.route-prefix=/pre"], "/pre")):
+        ours = ferula("scrape_configs: []\n", args=args, ready=False)
+        address = ours.wait_log(r"Listening on.*address=(\S+)").group(1)
+        ours.host, ours.port = address.split(":")[0], int(address.split(":")[1])
+        wait_for("ready", lambda: ours.get(prefix + "/-/ready").status == 200)
+        page = ours.get(prefix + "/")
+        check_equal((page.status, page.headers["Content-Type"]), (200, "text/html; charset=utf-8"))
+        links = re.findall(r'(?:href|action)="(/[^"]*)"', page.text())
+        check(len(links) > 10 and all(link.startswith(prefix + "/") for link in links), links)
+        for link in links:
+            check_equal(ours.get(link + ("?query=up" if link.endswith("/query") else "")).status, 200, link)
+        check("is ready and runs since" in page.text(), page.text())
 
 
 @scenario
