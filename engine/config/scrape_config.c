@@ -91,7 +91,6 @@ static void note_unbuilt(struct yaml_decoder *d, const struct yaml_node *n,
         const char *name;
         bool asked;
     } unbuilt[] = {
-        {"scrape_failure_log_file", c->scrape_failure_log_file.n > 0},
         {"scrape_native_histograms", c->scrape_native_histograms == 1},
         {"convert_classic_histograms_to_nhcb", c->convert_classic_histograms_to_nhcb == 1},
     };

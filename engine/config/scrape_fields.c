@@ -219,7 +219,6 @@ static void note_global(struct yaml_decoder *d, const struct yaml_node *n,
         const char *name;
         bool asked;
     } unbuilt[] = {
-        {"scrape_failure_log_file", g->scrape_failure_log_file.n > 0},
         {"scrape_native_histograms", g->scrape_native_histograms == 1},
         {"convert_classic_histograms_to_nhcb", g->convert_classic_histograms_to_nhcb},
     };

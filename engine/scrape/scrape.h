@@ -20,6 +20,9 @@ struct scrape_options {
     uint64_t offset_seed;  // spreads this server's scrapes apart from another's
     const char *version;   // of the User-Agent
     size_t body_bytes_max; // of bodies, uncompressed, where body_size_limit says nothing
+    // Told of each target that gave no page. May be NULL; must not suspend.
+    void (*failed)(void *arg, const struct scrape_config *job, struct str url, struct str error);
+    void *failed_arg;
 };
 
 struct scrape *scrape_create(const struct scrape_options *options);

@@ -158,6 +158,7 @@ static bool format_of(const struct scrape_config *job, struct str type, enum exp
 static err read_body(struct pass *p, struct errmsg *e) // Suspends.
 {
     struct target *t = p->t;
+    const struct scrape *s = t->scrape;
     struct http_result *r = mem_zalloc(sizeof *r);
     struct str type;
     enum exposition_format format;
@@ -169,6 +170,8 @@ static err read_body(struct pass *p, struct errmsg *e) // Suspends.
     if (!code) {
         code = target_fetch(t, p->job, &p->body, &type, r, e);
         p->body_bytes = code == ERR_LIMIT ? -1 : code ? 0 : (int64_t)p->body.n;
+        if (code && code != ERR_CANCELED && s->options.failed)
+            s->options.failed(s->options.failed_arg, p->job, t->url, str_from_c(e->text));
     }
     fiber_set_deadline(INT64_MAX);
     if (!code && p->body.n && !format_of(p->job, type, &format, e))

@@ -37,6 +37,11 @@ err json_log_open(struct str path, const struct logger *lg, struct json_log **ou
     return ERR_OK;
 }
 
+struct str json_log_path(const struct json_log *l)
+{
+    return str_from_c(l->file.path);
+}
+
 uint64_t json_log_failures(const struct json_log *l)
 {
     return l->failures;

@@ -19,6 +19,7 @@ err json_log_open(struct str path, const struct logger *lg, struct json_log **ou
                   struct errmsg *e);
 // Writes what is pending. NULL is accepted. Suspends.
 void json_log_close(struct json_log *l);
+struct str json_log_path(const struct json_log *l);
 
 // {"time":...,"level":...,"source":...,"msg":... and what the caller adds to *j before
 // json_log_end().

@@ -30,9 +30,9 @@ static void gather(void *arg) // on each shard
     p->web = *http_server_stats(self->web);
     p->queries = self->queries;
     p->federation_errors = self->federation_errors;
-    p->query_logs = self->query_log != NULL;
+    p->query_logs = self->logs.queries != NULL;
     p->query_log_failures =
-        self->query_log_failures + (self->query_log ? json_log_failures(self->query_log) : 0);
+        self->logs.queries_lost + (self->logs.queries ? json_log_failures(self->logs.queries) : 0);
     p->scrape = *scrape_stats(self->scrape);
     p->receiver = *receiver_stats(self->receiver);
     tsdb_stats(p->server->db, &p->tsdb);

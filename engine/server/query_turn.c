@@ -119,8 +119,8 @@ void query_turn_end(struct query_turn *t, const struct query_stats *stats, struc
     } else {
         self->queries.running--;
     }
-    if (self->query_log)
-        log_query(t, self->query_log, stats, error);
+    if (self->logs.queries)
+        log_query(t, self->logs.queries, stats, error);
 }
 
 void query_put_stats(struct json *j, const struct query_times *times,

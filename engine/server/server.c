@@ -83,41 +83,6 @@ static err load_config(struct server *s, struct prom_config **out, struct errmsg
     return ERR_OK;
 }
 
-// Whether the logs that config names can be written; they are opened by each shard later. Suspends.
-static err check_logs(const struct server *s, const struct prom_config *config, struct errmsg *e)
-{
-    struct json_log *log;
-    const struct str path = config->global.query_log_file;
-    struct errmsg why;
-    if (!path.n)
-        return ERR_OK;
-    const err code = json_log_open(path, &s->lg, &log, &why);
-    if (!code) {
-        json_log_close(log);
-        return ERR_OK;
-    }
-    log_error(&s->lg, "Failed to apply configuration", log_cstr("err", why.text));
-    return err_set(e, code,
-                   "one or more errors occurred while applying the new configuration "
-                   "(--config.file=\"%.*s\")",
-                   STR_ARG(s->flags.prom.config_file));
-}
-
-// Every reload opens the query log anew, so that what was moved away ends there.
-static void reopen_query_log(struct server *s, const struct prom_config *config) // Suspends.
-{
-    struct server_shard *self = server_self(s);
-    struct json_log *old = self->query_log, *log = NULL;
-    const struct str path = config->global.query_log_file;
-    struct errmsg e;
-    if (path.n && json_log_open(path, &s->lg, &log, &e) != ERR_OK)
-        log_error(&s->lg, "queries are not logged", log_cstr("err", e.text));
-    self->query_log = log;
-    if (old)
-        self->query_log_failures += json_log_failures(old);
-    json_log_close(old);
-}
-
 struct apply {
     struct server *server;
     struct prom_config *config;
@@ -132,7 +97,7 @@ static void apply_config(void *arg) // on every shard
     prom_config_unref(old);
     tsdb_set_retention(a->server->db, retention_of(a->server, a->config));
     scrape_apply(self->scrape, a->config);
-    reopen_query_log(a->server, a->config);
+    log_files_open(a->server, a->config);
 }
 
 static void apply_everywhere(struct server *s, struct prom_config *config) // Suspends.
@@ -181,7 +146,7 @@ static void run_reload(void *arg) // on shard 0
     if (!r->code && server_state(s) == SERVER_STOPPING) {
         prom_config_unref(config);
         r->code = err_set(&r->e, ERR_CANCELED, "the server stops");
-    } else if (!r->code && (r->code = check_logs(s, config, &r->e)) != ERR_OK) {
+    } else if (!r->code && (r->code = log_files_check(s, config, &r->e)) != ERR_OK) {
         prom_config_unref(config);
         note_failed_reload(s, &r->e);
     } else if (!r->code) {
@@ -378,6 +343,8 @@ static void open_shard(void *arg) // on every shard
         .tolerance_ms = f->prom.scrape_timestamp_tolerance_ms,
         .offset_seed = hash_fnv64a(hostname.p, hostname.n) ^ hash_fnv64a(external.p, external.n),
         .version = PROMETHEUS_VERSION,
+        .failed = log_files_scrape_failed,
+        .failed_arg = s,
         .body_bytes_max = (size_t)f->scrape_body_max,
     };
     const struct receiver_options receiver = {.db = s->db,
@@ -426,7 +393,7 @@ static err boot(struct server *s, struct errmsg *e) // Suspends.
     struct prom_config *config;
     struct apply args[SHARD_MAX];
     TRY(load_config(s, &config, e));
-    err code = check_logs(s, config, e);
+    err code = log_files_check(s, config, e);
     if (!code)
         code = open_db(s, config, e);
     if (!code) {
@@ -463,7 +430,7 @@ static void close_shard(void *arg) // on every shard
     http_server_destroy(self->web);
     scrape_destroy(self->scrape);
     receiver_destroy(self->receiver);
-    json_log_close(self->query_log);
+    log_files_close(&self->logs);
     prom_config_unref(self->config);
 }
 

@@ -19,7 +19,7 @@
 #include "engine/remote/receive.h"
 #include "engine/scrape/scrape.h"
 #include "engine/server/active_queries.h"
-#include "engine/server/json_log.h"
+#include "engine/server/log_files.h"
 #include "engine/server/notices.h"
 #include "engine/server/route.h"
 #include "engine/shard/shard.h"
@@ -48,8 +48,7 @@ struct server_shard { // what one shard has of the server; only its own loop tou
         double seconds;
     } queries;
     uint64_t federation_errors;
-    struct json_log *query_log;    // NULL: queries are not logged
-    uint64_t query_log_failures;   // of those closed since
+    struct log_files logs;
     struct list query_turns;       // who waits for a turn, the first first
     struct waiters notice_waiters; // for a change of the notices
 };

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""The query log and the active queries over a crash, beside those of a Prometheus that is asked the same."""
+"""The query log, that of failed scrapes, and the active queries over a crash, beside a Prometheus's."""
 import json
 import os
 import signal
 import threading
 import time
 
-from harness import check, check_equal, ferula, main, prometheus, run_scenario, scenario, temp_folder, wait_for
+from harness import FakeTarget, Reply, check, check_equal, ferula, main, prometheus, run_scenario, scenario, temp_folder, wait_for
 
 # Sorts 12 h of seconds for each second of an hour: as long as anyone waits.
 ENDLESS = "max_over_time(quantile_over_time(0.5, vector(1)[12h:1s])[1h:1s])"
@@ -226,6 +226,48 @@ def turns_are_waited_for():
         check("prometheus_engine_queries_concurrent_max 1" in server.get("/metrics").text(), server.name)
         server.kill()
     check_equal(answers[0], answers[1])
+
+
+@scenario
+def failed_scrapes_as_prometheus():
+    found = []
+    for make in (ferula, prometheus):
+        home = temp_folder()
+        one, two = os.path.join(home, "one.log"), os.path.join(home, "two.log")
+        bad = FakeTarget(lambda r: Reply("a{ 1\n"))  # a page that cannot be read is not logged, there as here
+        gone = FakeTarget(lambda r: Reply("no\n", 503))
+        good = FakeTarget(lambda r: Reply("a 1\n"))
+        jobs = "".join(f"""
+- job_name: {name}
+  {extra}
+  static_configs: [{{targets: ['{target}']}}]""" for name, extra, target in (
+            ("down", "", "127.0.0.1:1"), ("bad", "", bad.address), ("gone", f"scrape_failure_log_file: {two}", gone.address), ("good", "", good.address)))
+        config = f"global: {{scrape_interval: 1s, scrape_failure_log_file: {one}}}\nscrape_configs:{jobs}\n"
+        server = make(config, args=["--web.enable-lifecycle"])
+
+        def seen(path, count):
+            jobs_seen = {line["job_name"]: line for line in lines(path) or []}
+            return jobs_seen if len(jobs_seen) == count else None
+        got = {**wait_for("one", lambda: seen(one, 1)), **wait_for("two", lambda: seen(two, 1))}
+        for line in got.values():
+            check(line.pop("time") and line.pop("source"), line)
+        text = json.dumps([got[k] for k in sorted(got)])
+        for target in (bad, gone, good):
+            text = text.replace(target.address, "TARGET")
+        found.append(text)
+        os.rename(one, one + ".1")
+        check_equal(server.reload().status, 200, server.name)
+        wait_for("it goes on in a new file", lambda: seen(one, 1))
+        server.configure(config.replace("one.log", "no/such/one.log"))
+        check_equal(server.reload().status, 500, server.name)
+        server.configure(config.replace(f", scrape_failure_log_file: {one}", ""))
+        check_equal(server.reload().status, 200, server.name)
+        os.remove(one)
+        os.remove(two)
+        wait_for("the other goes on", lambda: server.reload().status == 200 and seen(two, 1))
+        check_equal(server.stop(), 0, server.name)
+        check_equal(lines(one), None, server.name)
+    check_equal(found[0], found[1])
 
 
 if __name__ == "__main__":

@@ -399,7 +399,6 @@ Test(prom_config, what_is_not_built_is_named_at_once)
 
 // What would be missing in silence is named, each with the line where it stands.
 static const struct bad_config unbuilt[] = {
-    {"global: {scrape_failure_log_file: q}\n", "line 1: scrape_failure_log_file"},
     {"global: {scrape_native_histograms: true}\n", "line 1: scrape_native_histograms"},
     {"global: {convert_classic_histograms_to_nhcb: true}\n",
      "line 1: convert_classic_histograms_to_nhcb"},
@@ -413,8 +412,6 @@ static const struct bad_config unbuilt[] = {
      "line 3: scrape_native_histograms"},
     {"scrape_configs:\n- job_name: a\n  convert_classic_histograms_to_nhcb: true\n",
      "line 3: convert_classic_histograms_to_nhcb"},
-    {"scrape_configs:\n- job_name: a\n  scrape_failure_log_file: f\n",
-     "line 3: scrape_failure_log_file"},
     {"scrape_configs:\n- job_name: a\n  proxy_from_environment: true\n",
      "line 3: proxy_from_environment"},
     {"scrape_configs:\n- job_name: a\n  proxy_url: http://p\n  no_proxy: b\n", "line 4: no_proxy"},
