@@ -1,13 +1,12 @@
 // The lists of status/tsdb: which names, labels and pairs have most series and values.
 #include "engine/server/cardinality.h"
 
-#include <stdlib.h>
-
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
 #include "engine/server/fan.h"
 #include "engine/server/server.h"
+#include "engine/server/turn_sort.h"
 
 struct counter {
     struct str key; // p NULL: free
@@ -32,7 +31,7 @@ static struct counter *slot_of(const struct counters *c, struct str key)
     return &c->items[at];
 }
 
-// The counter of key, new ones 0 and with a copy of it.
+// The counter of key, new ones 0 and with a copy of it. Suspends.
 static struct counter *counter_of(struct cardinality *k, enum cardinality_list list, struct str key)
 {
     struct counters *c = &k->lists[list];
@@ -40,9 +39,12 @@ static struct counter *counter_of(struct cardinality *k, enum cardinality_list l
         const struct counters old = *c;
         c->size = old.size ? 2 * old.size : 256;
         c->items = mem_zalloc(c->size * sizeof *c->items);
-        for (size_t i = 0; i < old.size; i++)
+        for (size_t i = 0; i < old.size; i++) {
             if (old.items[i].key.p)
                 *slot_of(c, old.items[i].key) = old.items[i];
+            if (i % 1024 == 1023)
+                fiber_yield_if_due();
+        }
         mem_free(old.items);
     }
     struct counter *item = slot_of(c, key);
@@ -53,7 +55,7 @@ static struct counter *counter_of(struct cardinality *k, enum cardinality_list l
     return item;
 }
 
-static void count_series(struct cardinality *k, struct str labels, struct buf *pair)
+static void count_series(struct cardinality *k, struct str labels, struct buf *pair) // Suspends.
 {
     struct label label;
     for (struct labels_iter i = labels_iter(labels); labels_next(&i, &label);) {
@@ -123,10 +125,13 @@ void cardinality_put(const struct cardinality *k, enum cardinality_list list, si
     const struct counters *c = &k->lists[list];
     struct counter *sorted = mem_alloc_array(c->n, sizeof *sorted);
     size_t n = 0;
-    for (size_t i = 0; i < c->size; i++)
+    for (size_t i = 0; i < c->size; i++) {
         if (c->items[i].key.p)
             sorted[n++] = c->items[i];
-    qsort(sorted, n, sizeof *sorted, compare);
+        if (i % 1024 == 1023)
+            fiber_yield_if_due();
+    }
+    turn_sort(sorted, n, sizeof *sorted, compare);
     json_array_begin(j);
     for (size_t i = 0; i < n && i < limit; i++) {
         json_object_begin(j);

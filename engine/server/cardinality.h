@@ -19,7 +19,7 @@ enum cardinality_list {
 // Suspends.
 err cardinality_gather(struct server *s, struct cardinality **out, struct errmsg *e);
 void cardinality_destroy(struct cardinality *k); // NULL is accepted
-// The limit largest of a list as [{"name":..,"value":..}].
+// The limit largest of a list as [{"name":..,"value":..}]. Suspends.
 void cardinality_put(const struct cardinality *k, enum cardinality_list list, size_t limit,
                      struct json *j);
 

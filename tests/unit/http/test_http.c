@@ -220,6 +220,39 @@ static void script_raw(struct world *w)
     buf_deinit(&out);
 }
 
+// Connections that have been answered and wait for their next request: nobody is at work there.
+static void script_idle(struct world *w)
+{
+    enum { CLIENTS = 50 };
+    const struct http_client_options options = {0};
+    struct http_client *clients[CLIENTS];
+    struct http_result r = {0};
+    struct errmsg e = {0};
+    char text[128];
+    const struct http_request get = {
+        .method = STR("GET"), .url = url_of(w, "/echo?a=1", text), .body_max = 1 << 20};
+    const size_t before = loop_stats(loop_current())->fibers_alive;
+    for (int round = 0; round < 3; round++)
+        for (int i = 0; i < CLIENTS; i++) {
+            if (round == 0)
+                clients[i] = http_client_create(&options);
+            want(http_fetch(clients[i], &get, &r, &e) == ERR_OK, e.text);
+        }
+    // The last answer came before its fiber had ended.
+    for (int i = 0; i < 1000 && loop_stats(loop_current())->fibers_alive > before; i++)
+        want(fiber_sleep_ns(1000000) == ERR_OK, "sleep");
+    want(loop_stats(loop_current())->fibers_alive == before, "an idle connection has a fiber");
+    want(http_server_stats(w->server)->connections == CLIENTS, "connections are kept");
+    http_result_deinit(&r);
+    for (int i = 0; i < CLIENTS; i++)
+        http_client_destroy(clients[i]);
+}
+
+Test(http, idle_connections_have_no_fiber)
+{
+    run(script_idle);
+}
+
 Test(http, raw_bytes)
 {
     run(script_raw);
