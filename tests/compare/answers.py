@@ -11,7 +11,7 @@ import re
 import urllib.parse
 
 TOLERANCE = 1e-12
-PEAK_APART = 3
+PEAK_APART = 8
 SHOWN_MAX = 10  # annotations of a kind that an answer shows
 
 
@@ -167,7 +167,7 @@ def compare_data(a, b, exact, ordered):
 def same_samples(a, b):
     """samplesRead is new in 3.14; how many were held at most depends on the order of the series."""
     apart = abs(int(a["peakSamples"]) - int(b["peakSamples"]))
-    return a["totalQueryableSamples"] == b["totalQueryableSamples"] and apart <= max(PEAK_APART, int(a["peakSamples"]) // 3)
+    return a["totalQueryableSamples"] == b["totalQueryableSamples"] and apart <= max(PEAK_APART, int(a["peakSamples"]) // 2)
 
 
 NEW_FIELDS = {"anchored": (False,), "smoothed": (False,), "offsetExpr": (None,), "rangeExpr": (None,), "stepExpr": (None,),

@@ -28,6 +28,7 @@ OTHER_CALLS = ("absent clamp clamp_max clamp_min histogram_fraction histogram_qu
                "predict_linear quantile_over_time round scalar sort sort_desc time timestamp vector").split()
 FUNCTIONS = EXACT_MATH + INEXACT_MATH + CALENDAR + OVER_TIME + HISTOGRAM + OTHER_CALLS
 EXPERIMENTAL = "sort_by_label sort_by_label_desc mad_over_time double_exponential_smoothing info ts_of_max_over_time".split()
+EXPERIMENTAL_OVER_TIME = "mad_over_time ts_of_max_over_time ts_of_min_over_time ts_of_last_over_time".split()
 AGGREGATIONS = "sum avg min max count group stddev stdvar".split()
 WITH_PARAMETER = "topk bottomk quantile count_values".split()
 ARITHMETIC = ["+", "-", "*", "/", "%", "^", "atan2"]
@@ -110,8 +111,8 @@ def all_exact(*nodes):
 
 
 class Grammar:
-    def __init__(self, r, utf8=True):
-        self.r, self.utf8, self.used = r, utf8, collections.Counter()
+    def __init__(self, r, utf8=True, experimental=False):
+        self.r, self.utf8, self.experimental, self.used = r, utf8, experimental, collections.Counter()
 
     def use(self, table, item):
         assert item in LANGUAGE[table], (table, item)
@@ -309,6 +310,8 @@ class Grammar:
         if depth <= 0 or self.often(.12):
             return self.instant()
         below = depth - 1
+        if self.experimental and self.often(.15):
+            return self.behind_a_flag(below, exact)
         make = self.r.choices([self.over_time, self.aggregation, self.with_parameter, self.math, self.labelled, self.histogram,
                                self.with_scalar, self.join, self.set_operation, self.wrapped, self.other, self.strange],
                               [24, 17, 7, 10, 5, 5, 9, 11, 6, 6, 6, 2])[0]
@@ -503,6 +506,22 @@ class Grammar:
         if kind == "unknown function":
             return Node("vector", self.r.choice(["RATE", "foo", "holt_winters", "Abs", "histogram_quantile_", "sum_over"]), "(", inner, ")")
         return self.call(self.r.choice(EXPERIMENTAL), inner)
+
+    def behind_a_flag(self, depth, exact):
+        """Functions that 3.5 has behind promql-experimental-functions."""
+        name = self.r.choice(EXPERIMENTAL_OVER_TIME + ["sort_by_label", "sort_by_label_desc", "double_exponential_smoothing", "limit_ratio"])
+        if name in EXPERIMENTAL_OVER_TIME:
+            return self.call(name, self.matrix(depth, True))
+        if name == "double_exponential_smoothing":
+            factors = [Node("scalar", self.r.choice(["0.5", "0.1", "0.9", "1", "0", "NaN"])) for _ in "ab"]
+            return self.call(name, self.matrix(depth, True), *factors)
+        inner = self.vector(depth, exact)
+        if name == "limit_ratio":
+            before, after = self.grouping()
+            ratio = Node("scalar", self.r.choice(["0.5", "-0.5", "1", "0", "-1", "1.2", "-2"]))
+            return Node("vector", self.word(name), before, "(", ratio, ", ", inner, ")", after, exact=inner.exact)
+        labels = [self.text("job", "instance", "le", "code", "__name__", "nothing") for _ in range(self.r.randint(1, 3))]
+        return self.call(name, inner, *labels, exact=inner.exact)
 
     # ---- queries
 

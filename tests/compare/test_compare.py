@@ -29,10 +29,11 @@ import series  # noqa: E402
 import shrink  # noqa: E402
 from harness import BUILD, Skip, check, end_everything, ferula, peer, prometheus, remote_write, run_scenario, Counts  # noqa: E402
 
-SEED, COUNT, METADATA = 1, 2000, 300
+SEED, COUNT, FEATURE_COUNT, METADATA = 1, 2000, 500, 300
 WORKERS = 3
 STEPS_MAX = 40
 DATA_SEED = 1
+FEATURES = "--enable-feature=promql-experimental-functions,promql-delayed-name-removal"
 RECEIVE = "--web.enable-remote-write-receiver"
 CONFIG = "global: {evaluation_interval: 1m}\n"
 
@@ -42,9 +43,9 @@ CONFIG = "global: {evaluation_interval: 1m}\n"
 class Case:
     """The query of a number and how it is asked."""
 
-    def __init__(self, seed, index, utf8=True):
-        r = random.Random(f"{seed}/{index}")
-        self.index, g = index, grammar.Grammar(r, utf8)
+    def __init__(self, seed, index, utf8=True, experimental=False):
+        r = random.Random(f"{seed}/{'features/' if experimental else ''}{index}")
+        self.index, g = index, grammar.Grammar(r, utf8, experimental)
         self.query, self.used = g.query(), g.used
         self.request = make_request(r, self.query)
 
@@ -139,9 +140,9 @@ class Run:
         return f"{small[0]}\n  {small[1]}\n  {small[2]}\n  as it was asked: {q.text!r}"
 
 
-def start_pair(version="prometheus", utf8=True, data=DATA_SEED):
-    theirs = prometheus(CONFIG, args=[RECEIVE], version=version)
-    ours = ferula(CONFIG, args=[RECEIVE])
+def start_pair(version="prometheus", utf8=True, data=DATA_SEED, args=()):
+    theirs = prometheus(CONFIG, args=[RECEIVE, *args], version=version)
+    ours = ferula(CONFIG, args=[RECEIVE, *args])
     for part in series.slices(series.of(data, utf8)):
         for server in (theirs, ours):
             answer = remote_write(server, part)
@@ -149,13 +150,14 @@ def start_pair(version="prometheus", utf8=True, data=DATA_SEED):
     return theirs, ours
 
 
-def compare(options, entries):
-    run = Run(*start_pair(data=options.data), entries)
+def compare(options, entries, features=False):
+    run = Run(*start_pair(data=options.data, args=[FEATURES] if features else []), entries)
     used, sizes = {}, {"with data": 0, "empty": 0, "refused": 0}
-    indices = [options.only] if options.only is not None else range(options.count)
+    indices = [options.only] if options.only is not None else range(options.feature_count if features else options.count)
+    again = f"tests/compare/test_compare.py --data {options.data} --seed {options.seed}{' --features' if features else ''}"
 
     def one(index):
-        case = Case(options.seed, index)
+        case = Case(options.seed, index, experimental=features)
         status, text = run.pair().theirs.ask(case.request)
         size = "refused" if status != 200 else "empty" if '"result":[]' in text else "with data"
         with run.lock:
@@ -179,12 +181,11 @@ def compare(options, entries):
                 Counts.failed += 1
                 printed += 1
                 if printed <= options.show:
-                    print(f"FAILED query {index}: {problem}\n  again: tests/compare/test_compare.py --data {options.data} --seed {options.seed} --only {index}\n",
-                          flush=True)
+                    print(f"FAILED query {index}: {problem}\n  again: {again} --only {index}\n", flush=True)
     for what, count in waiting.items():
         print(f"skipped {count} queries that wait for: {what}")
     print(f"queries: {sizes}")
-    if options.only is None:
+    if options.only is None and not features:
         known.check_formats(entries, run.servers[1])
         metadata.compare(run.pair(), options.seed, options.metadata, entries)
         show_coverage(used, options.count)
@@ -255,6 +256,8 @@ def main():
     options.add_argument("--metadata", type=int, default=METADATA)
     options.add_argument("--data", type=int, default=DATA_SEED, help="seed of the samples")
     options.add_argument("--only", type=int)
+    options.add_argument("--feature-count", type=int, default=FEATURE_COUNT, help="how many with feature flags")
+    options.add_argument("--features", action="store_true", help="only those with feature flags")
     options.add_argument("--show", type=int, default=25, help="how many differences to print")
     options.add_argument("--no-proof", action="store_true")
     options.add_argument("--serve", action="store_true", help="only start both with the samples, until interrupted")
@@ -265,9 +268,10 @@ def main():
         if options.serve:
             print(*(s.base for s in start_pair(data=options.data)), flush=True)
             signal.pause()
-        compare(options, known.load())
-        end_everything()
-        if options.only is None and not options.no_proof:
+        for features in ([True] if options.features else [False] if options.only is not None else [False, True]):
+            compare(options, known.load(), features)
+            end_everything()
+        if options.only is None and not options.no_proof and not options.features:
             run_scenario("the generator finds the closed left edge", proof, options)
     except Skip as why:
         print(f"skipped: {why}")
