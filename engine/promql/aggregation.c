@@ -152,7 +152,7 @@ static err count_value(struct query *q, struct grouped *g, struct labels_builder
     buf_deinit(&key);
     if (is_new) {
         struct step_column c;
-        TRY(vec_add_new(q, out, map->keys[at], g->groups[group].drop_name, g->steps, &c));
+        TRY(vec_add_new(q, out, map->keys[at], false, g->steps, &c));
     }
     struct step_column *c = &out->series[at].column;
     c->v[k]++;

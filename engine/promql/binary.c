@@ -418,7 +418,7 @@ static err join_pair(struct join *j, struct taken *t, struct labels_builder *b,
         return ERR_OK;
     const struct str labels = joined_labels(j, b, many->labels, one->labels);
     const bool one_to_one = j->e->binary.matching->card == PROMQL_ONE_TO_ONE;
-    const bool drop = many->drop_name || j->e->binary.return_bool;
+    const bool drop = j->e->binary.return_bool; // in Prometheus, marks of the sides end here
     struct step_column c;
     TRY(vec_add_new(j->q, out, labels, j->q->options->delayed_name_removal && drop, j->steps, &c));
     for (size_t w = 0; w < j->words; w++)

@@ -351,6 +351,13 @@ static err judged_before(struct query *q, size_t failed, err code)
     return code;
 }
 
+err eval_judged(struct query *q, err code)
+{
+    for (size_t i = q->nodes_count; i-- > 0 && code == ERR_INVALID;)
+        TRY(check_label_texts(q, q->nodes[i]->expr));
+    return code;
+}
+
 err eval_all(struct query *q)
 {
     for (size_t i = q->nodes_count; i-- > 0;) {

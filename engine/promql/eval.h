@@ -15,6 +15,8 @@ err gather_raw(struct query *q, struct plan_node *node);
 
 // eval.c: every node, children first; then what a node's value is.
 err eval_all(struct query *q);
+// The error of a query whose samples could not be had: what is wrong with its texts comes first.
+err eval_judged(struct query *q, err code);
 static inline struct vec node_vec(const struct plan_node *node)
 {
     return node->vec;

@@ -92,7 +92,9 @@ static err exec(struct query *q, const struct promql_expr *expr)
     struct plan_node *root;
     TRY(promql_check(q->options, expr, q->a, q->e));
     TRY(plan_make(q, expr, &root));
-    TRY(gather_all(q));
+    const err code = gather_all(q);
+    if (code)
+        return eval_judged(q, code);
     TRY(eval_all(q));
     return result(q, root);
 }

@@ -41,14 +41,14 @@ static void put_api(struct json *j, const struct prom_web_flags *web)
     put_category(j, "api", features, countof(features));
 }
 
-static void put_promql(struct json *j, const struct promql_options *o)
+static void put_promql(struct json *j, const struct promql_options *o, bool delayed_name_removal)
 {
     const struct feature features[] = {
         {"anchored", o->extended_range_selectors},
         {"at_modifier", true},
         {"bool", true},
         {"by", true},
-        {"delayed_name_removal", false},
+        {"delayed_name_removal", delayed_name_removal},
         {"duration_expr", !o->no_duration_expressions},
         {"fill", o->binop_fill_modifiers},
         {"fill_left", o->binop_fill_modifiers},
@@ -148,7 +148,7 @@ void api_features(struct api *api)
     put_api(j, &s->flags.prom.web);
     put_category(j, "otlp_receiver", receiver, countof(receiver));
     put_category(j, "prometheus", prometheus, countof(prometheus));
-    put_promql(j, &s->promql);
+    put_promql(j, &s->promql, s->delayed_name_removal);
     put_functions(j, s->promql.experimental_functions);
     put_operators(j, s->promql.experimental_functions);
     put_category(j, "rules", rules, countof(rules));

@@ -22,6 +22,7 @@ static bool read_common(struct api *api, struct query_options *o, uint64_t *limi
         .subquery_step_ms = server_evaluation_interval_ms(api->server),
         .samples_max = (uint64_t)flags->prom.query.max_samples,
         .bytes_max = (size_t)flags->query_max_bytes,
+        .delayed_name_removal = api->server->delayed_name_removal,
     };
     if (!api_limit(api, "limit", limit))
         return false;

@@ -612,6 +612,8 @@ static void set_features(struct server *s)
         while (str_split(&rest, ',', &name)) {
             if (str_eq(name, STR("promql-experimental-functions")))
                 s->promql.experimental_functions = true;
+            else if (str_eq(name, STR("promql-delayed-name-removal")))
+                s->delayed_name_removal = true;
             else
                 log_warn(&s->lg, "a feature that does not exist here was asked for",
                          log_str("feature", name));

@@ -63,6 +63,7 @@ struct server {
     struct storage storage; // of db
     struct query_source query_source;
     struct promql_options promql;
+    bool delayed_name_removal;
     struct arena arena; // of what is made once, at start
     char data_path[512];
     struct str external_host; // with the port, as others reach this server

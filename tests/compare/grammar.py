@@ -505,7 +505,8 @@ class Grammar:
             return Node("vector", self.r.choice(FUNCTIONS + AGGREGATIONS), "(", inner, ", ", self.number(), ", ", self.number(), ")")
         if kind == "unknown function":
             return Node("vector", self.r.choice(["RATE", "foo", "holt_winters", "Abs", "histogram_quantile_", "sum_over"]), "(", inner, ")")
-        return self.call(self.r.choice(EXPERIMENTAL), inner)
+        names = [n for n in EXPERIMENTAL if not self.experimental or n != "info"]  # 3.5's looks for names that are dropped later
+        return self.call(self.r.choice(names), inner)
 
     def behind_a_flag(self, depth, exact):
         """Functions that 3.5 has behind promql-experimental-functions."""
@@ -516,9 +517,9 @@ class Grammar:
             factors = [Node("scalar", self.r.choice(["0.5", "0.1", "0.9", "1", "0", "NaN"])) for _ in "ab"]
             return self.call(name, self.matrix(depth, True), *factors)
         inner = self.vector(depth, exact)
-        if name == "limit_ratio":
+        if name == "limit_ratio":  # of all or nothing: what between, a hash decides that depends on how Prometheus was built
             before, after = self.grouping()
-            ratio = Node("scalar", self.r.choice(["0.5", "-0.5", "1", "0", "-1", "1.2", "-2"]))
+            ratio = Node("scalar", self.r.choice(["1", "0", "-1", "1.2", "-2", "NaN"]))
             return Node("vector", self.word(name), before, "(", ratio, ", ", inner, ")", after, exact=inner.exact)
         labels = [self.text("job", "instance", "le", "code", "__name__", "nothing") for _ in range(self.r.randint(1, 3))]
         return self.call(name, inner, *labels, exact=inner.exact)
