@@ -71,8 +71,7 @@ static void sender(void *arg)
 {
     struct run *run = arg;
     struct rng rng;
-    rng_init(&rng, run->seed + run->senders);
-    run->senders++;
+    rng_init(&rng, run->seed + run->started++);
     const int64_t end_ns = clock_mono_ns() + 20000ll * RUN_MS;
     while (run->commits_count < run->commits_wanted && !run->fatal && clock_mono_ns() < end_ns) {
         commit_row(run);
@@ -116,7 +115,8 @@ void run_flow(void *arg)
         fail(run, e.text);
         return;
     }
-    for (int i = 0; i < 5; i++)
+    run->senders = 5; // also those that have not run yet
+    for (size_t i = 0; i < run->senders; i++)
         fiber_start_always(LOOP_RECEIVE, sender, run, NULL);
     do {
         (void)fiber_sleep_ns(2 * RUN_MS);

@@ -38,7 +38,7 @@ struct run {
     struct run_commit commits[RUN_COMMITS_MAX];
     size_t commits_count, acked, refused, refused_at_once;
     struct run_snapshot snapshots[RUN_SNAPSHOTS_MAX];
-    size_t snapshots_count, senders;
+    size_t snapshots_count, senders, started;
     struct wal_mark mark;
     int fatal;
     struct wal_stats stats;
