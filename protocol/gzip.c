@@ -4,6 +4,9 @@
 #include <libdeflate.h>
 
 #include "engine/base/bits.h"
+#include "engine/base/mem.h"
+
+enum { GROWTH = 4 };
 
 // The handles are libdeflate's own objects under our names.
 static struct libdeflate_decompressor *decompressor(struct gzip_reader *r)
@@ -71,22 +74,29 @@ static err take_member(struct gzip_reader *r, struct str *in, size_t room_max, s
     const size_t have = min_size(out->capacity - out->n, room_max);
     size_t room = guess_size(*in, room_max);
     room = room > have ? room : have;
-    for (;;) {
-        size_t used, written;
-        char *const at = buf_reserve(out, room);
-        const enum libdeflate_result result =
+    size_t used, written;
+    char *at = buf_reserve(out, room);
+    enum libdeflate_result result =
+        libdeflate_gzip_decompress_ex(decompressor(r), in->p, in->n, at, room, &used, &written);
+    if (result == LIBDEFLATE_SUCCESS)
+        out->n += written;
+    // What was guessed too small is tried elsewhere, in steps that cost a bomb little: out grows
+    // only when it is known how much.
+    while (result == LIBDEFLATE_INSUFFICIENT_SPACE && room < room_max) {
+        room = room > room_max / GROWTH ? room_max : room ? GROWTH * room : 1;
+        at = mem_alloc(room);
+        result =
             libdeflate_gzip_decompress_ex(decompressor(r), in->p, in->n, at, room, &used, &written);
-        if (result == LIBDEFLATE_SUCCESS) {
-            out->n += written;
-            *in = str_from(*in, used);
-            return ERR_OK;
-        }
-        if (result != LIBDEFLATE_INSUFFICIENT_SPACE)
-            return err_set(e, ERR_INVALID, "gzip: corrupt input");
-        if (room == room_max)
-            return err_set(e, ERR_LIMIT, "gzip: decompressed size is above the limit");
-        room = room > room_max / 2 ? room_max : room ? 2 * room : 1;
+        if (result == LIBDEFLATE_SUCCESS)
+            buf_put_str(out, str_make(at, written));
+        mem_free(at);
     }
+    if (result == LIBDEFLATE_INSUFFICIENT_SPACE)
+        return err_set(e, ERR_LIMIT, "gzip: decompressed size is above the limit");
+    if (result != LIBDEFLATE_SUCCESS)
+        return err_set(e, ERR_INVALID, "gzip: corrupt input");
+    *in = str_from(*in, used);
+    return ERR_OK;
 }
 
 err gzip_decompress(struct gzip_reader *r, struct str in, size_t limit, struct buf *out,

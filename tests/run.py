@@ -126,7 +126,7 @@ def part_end_to_end(result):
     run_tests(result, "build", ("e2e",), jobs=1)
     before = result.passed
     no_uring = os.path.join(TOP, "build", "tests", "lib", "no_uring")
-    run_tests(result, "build", ("e2e",), env={"FERULA_WRAP": no_uring, "KILLS": "8"})
+    run_tests(result, "build", ("no-uring",), env={"FERULA_WRAP": no_uring, "KILLS": "8"})
     print(f"   of these {result.passed - before} without io_uring", flush=True)
 
 
