@@ -2,11 +2,12 @@
 """ferula-loadgen: what it sends is there, what is lost it finds, what goes wrong it counts."""
 import json
 import os
+import re
 import subprocess
 import time
 
-from harness import (BUILD, FakeTarget, Process, Reply, check, check_equal, ferula, main, prometheus, run_scenario,
-                     scenario, temp_folder, wait_for)
+from harness import (BUILD, FakeTarget, Process, Reply, check, check_equal, ferula, main, prometheus, request,
+                     run_scenario, scenario, temp_folder, wait_for)
 
 LOADGEN = os.path.join(BUILD, "tools", "ferula-loadgen")
 
@@ -126,6 +127,111 @@ def test_sink():
     check(f"{result['requests']} requests, {result['bytes']} bytes" in sink.log(), sink.log(), result)
 
 
+class Farm(Process):
+    def __init__(self, *flags):
+        super().__init__("farm", [LOADGEN, "scrape-farm", "--port=0", *flags])
+        address = self.wait_log(r"at http://(\S+):(\d+);")
+        self.host, self.port = address.group(1), int(address.group(2))
+
+    def get(self, path):
+        return request(self.host, self.port, "GET", path)
+
+    def text(self, path):
+        answer = self.get(path)
+        check_equal(answer.status, 200, path)
+        return answer.text()
+
+
+@scenario
+def test_farm_is_scraped():
+    """All targets of a farm, scraped by ours and by Prometheus with the configuration it gives."""
+    for start in (ferula, prometheus):
+        farm = Farm("--targets=20", "--interval=1s", "--json=-")
+        server = start(farm.text("/config"))
+        wait_for("all are scraped", lambda: server.query("sum(up)") == {(): "20"}, 60)
+        wait_for("counters move", lambda: float(server.query("min(changes(node_context_switches_total[1m]))")[()]) >= 2, 60)
+        check_equal(server.query('count(count by (instance) (node_cpu_seconds_total))'), {(): "20"})
+        samples = {float(v) for v in server.query("scrape_samples_scraped").values()}
+        check_equal(len(samples), 1, samples)
+        server.stop()
+        check_equal(farm.stop(), 0)
+        result = json.loads(farm.log().strip().split("\n")[-1])
+        check(result["targets_seen"] == 20 and result["scrapes"] >= 40, result)
+        check_equal(result["samples"], int(samples.pop()) * result["scrapes"])
+
+
+@scenario
+def test_farm_vices():
+    """Targets that fail, reorder, are slow or come anew."""
+    farm = Farm("--targets=40", "--failing=0.3", "--reordering=0.5", "--exporter=cadvisor")
+    statuses = [[farm.get(f"/t/{t}/metrics").status for _ in range(2)] for t in range(40)]
+    failing = [t for t, s in enumerate(statuses) if s == [200, 500]]
+    check(4 <= len(failing) <= 22 and all(s in ([200, 500], [200, 200]) for s in statuses), statuses)
+    bodies = [[farm.get(f"/t/{t}/metrics").text() for _ in range(4)] for t in range(40) if t not in failing]
+    names = [[[line.split("{")[0] for line in b.split("\n") if line and line[0] != "#"] for b in four] for four in bodies]
+    moved = [four for four in names if len({tuple(n) for n in four}) > 1]
+    check(5 <= len(moved) < len(names), len(moved))
+    check(all(sorted(n) == sorted(four[0]) for four in names for n in four))
+    check(len({b[0] for b in bodies}) == len(bodies), "two hosts are equal")
+    check_equal(farm.get("/t/40/metrics").status, 404)
+    check_equal(farm.get("/t/x/metrics").status, 404)
+    found = json.loads(farm.text("/sd"))
+    check_equal(len(found), 40)
+    check_equal(found[7], {"targets": [f"{farm.host}:{farm.port}"],
+                           "labels": {"__metrics_path__": "/t/7/metrics", "instance": "target-7"}})
+    farm.stop()
+    slow = Farm("--targets=1", "--slow=1", "--slow-by=300ms")
+    begin = time.monotonic()
+    slow.text("/t/0/metrics")
+    check(time.monotonic() - begin >= 0.3)
+    slow.stop()
+    churning = Farm("--targets=1", "--churn=600", "--exporter=kube-state")
+    first = set(re.findall(r'generation="(\w+)"', churning.text("/metrics")))
+    check_equal(len(first), 1, first)
+    wait_for("a new generation", lambda: set(re.findall(r'generation="(\w+)"', churning.text("/metrics"))) != first)
+    churning.stop()
+
+
+def ask(url, *flags):
+    path = os.path.join(temp_folder(), "result.json")
+    done = subprocess.run([LOADGEN, "query", f"--json={path}", "--duration=3s", *flags, url], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=120)
+    with open(path) as f:
+        return done.returncode, json.load(f), done.stdout + done.stderr
+
+
+@scenario
+def test_queries():
+    """The dashboard's queries over what remote-write sent: ours as Prometheus, and a difference is seen."""
+    servers = [start(args=["--web.enable-remote-write-receiver"]) for start in (ferula, prometheus)]
+    begin = int(time.time()) - 1800
+    for server in servers:  # the same samples in both: one connection, a fixed time, a rate would date them by the clock
+        code, _, out, err = load(f"{server.base}/api/v1/write", "--series=3000", "--batch=500", "--connections=1",
+                                 f"--start={begin}", "--step=15s", "--duration=2s")
+        check_equal(code, 0, out + err)
+    for server in servers:
+        code, result, out = ask(server.base, "--range=20m")
+        check_equal(code, 0, out)
+        check(len(result["queries"]) == 16 and all(q["failed"] == 0 for q in result["queries"]), out)
+        check(sum(q["asked"] for q in result["queries"]) > 16, out)
+    path = os.path.join(temp_folder(), "queries")
+    with open(path, "w") as f:
+        f.write("# over the first minutes, which both have\n")
+        for at in range(60, 240, 15):
+            f.write(f"instant sort_desc(sum by (mode, instance) (node_cpu_seconds_total @ {begin + at}))\n")
+        f.write(f"range sum by (instance) (rate(node_network_receive_bytes_total[1m] @ {begin + 200}))\n")
+    code, result, out = ask(servers[0].base, f"--file={path}", f"--reference={servers[1].base}", "--rate=30")
+    check_equal(code, 0, out)
+    check(all(q["different"] == 0 for q in result["queries"]), out)
+    with open(path, "a") as f:
+        f.write("instant loadgen_sequence\ninstant sum(\n")
+    code, result, out = ask(servers[0].base, f"--file={path}", f"--reference={servers[1].base}")
+    check_equal(code, 1, out)
+    check_equal([q["query"] for q in result["queries"] if q["different"] == q["asked"] > 0], ["loadgen_sequence"], out)
+    check_equal([q["query"] for q in result["queries"] if q["failed"] == q["asked"] > 0], ["sum("], out)
+    check("unclosed left parenthesis" in out, out)
+
+
 @scenario
 def test_words():
     for words, text in ((["foo"], 'expected command but got "foo"'), (["remote-write"], "which <url>?"),
@@ -134,10 +240,12 @@ def test_words():
                         (["remote-write", "--batch=1", "http://x/"], "is not within 2..20000"),
                         (["remote-write", "--start=x", "http://x/"], '--start: "x" is no time'),
                         (["remote-write", "--exporter=x", "http://x/"], "enum value must be one of"),
-                        (["sink", "--port=99999"], "is not within 0..65535")):
+                        (["sink", "--port=99999"], "is not within 0..65535"),
+                        (["scrape-farm", "--port=65000", "--ports=1000"], "there are no 1000 ports"),
+                        (["query"], "one <server>, please"), (["query", "--file=/nope", "x"], "/nope cannot be read")):
         done = subprocess.run([LOADGEN, *words], capture_output=True, text=True, timeout=30)
         check(done.returncode == 1 and text in done.stderr, words, done)
-    for words in (["--help"], ["remote-write", "--help"], ["sink", "-h"], ["shapes"], ["--version"]):
+    for words in (["--help"], ["remote-write", "--help"], ["sink", "-h"], ["scrape-farm", "--help"], ["query", "--help"], ["shapes"], ["--version"]):
         done = subprocess.run([LOADGEN, *words], capture_output=True, text=True, timeout=30)
         check(done.returncode == 0 and done.stdout and not done.stderr, words, done)
 

@@ -312,6 +312,10 @@ static void add_target(struct labels_of *l, const struct load_shape *shape, uint
     static_assert(sizeof generation == LOAD_GENERATION_DIGITS + 1, "a digit each");
     const int n = shape->has_generations ? (int)sizeof generation : 0;
     struct arena *const a = &l->arena;
+    if (shape->is_bare && n)
+        add(l, "generation", str_make(generation + 1, sizeof generation - 1));
+    if (shape->is_bare)
+        return;
     add(l, "job", str_from_c(exporters[shape->exporter].job));
     add(l, "instance",
         arena_printf(a, "10.%u.%u.%u%.*s:%d", 16 + (target >> 16), target >> 8 & 255, target & 255,
@@ -445,6 +449,22 @@ void load_shape_sequence(const struct load_shape *shape, uint32_t template, stru
     labels_builder_push(&b, STR("run"), shape->run);
     labels_builder_encode(&b, out);
     labels_builder_deinit(&b);
+}
+
+size_t load_shape_families(enum load_exporter exporter)
+{
+    return exporters[exporter].n;
+}
+
+enum load_motion_kind load_shape_kind(enum load_exporter exporter, size_t family)
+{
+    return exporters[exporter].families[family].kind;
+}
+
+struct load_motion load_shape_motion(enum load_exporter exporter, size_t family, size_t series,
+                                     uint32_t target)
+{
+    return motion_of(&exporters[exporter].families[family], target, series);
 }
 
 void load_shape_table(enum load_exporter exporter, struct buf *out)

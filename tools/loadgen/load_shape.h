@@ -42,6 +42,7 @@ enum { LOAD_GENERATION_BYTE = 1, LOAD_GENERATION_DIGITS = 4 };
 struct load_shape {
     enum load_exporter exporter;
     bool is_operator;     // 14 labels as prometheus-operator has them; otherwise job and instance
+    bool is_bare;         // no labels of a scrape: what the exporter itself shows
     bool has_generations; // targets are replaced
     struct str run;       // a label of the load's own series: run="..."
 };
@@ -53,6 +54,12 @@ typedef void load_series_fn(void *arg, uint32_t target, struct str labels,
 void load_shape_target(const struct load_shape *shape, uint32_t target, load_series_fn *each,
                        void *arg);
 size_t load_shape_series(const struct load_shape *shape); // of one target
+// The families of an exporter, in the order of their series.
+size_t load_shape_families(enum load_exporter exporter);
+enum load_motion_kind load_shape_kind(enum load_exporter exporter, size_t family);
+// How a target's series of a family moves, counted from 0 within it.
+struct load_motion load_shape_motion(enum load_exporter exporter, size_t family, size_t series,
+                                     uint32_t target);
 // A Markdown table of an exporter's families: labels, series, how values move.
 void load_shape_table(enum load_exporter exporter, struct buf *out);
 // The labels of loadgen_sequence, whose value counts a template's requests. Appended to out.

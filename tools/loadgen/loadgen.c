@@ -33,8 +33,8 @@ static const struct loadgen_command shapes = {
     "shapes", "", "Prints what the virtual targets show and how it moves.",
     "A Markdown table an exporter.\n", print_shapes};
 
-static const struct loadgen_command *const commands[] = {&loadgen_remote_write, &loadgen_sink,
-                                                         &shapes};
+static const struct loadgen_command *const commands[] = {
+    &loadgen_remote_write, &loadgen_scrape_farm, &loadgen_query, &loadgen_sink, &shapes};
 
 int loadgen_fail(const char *format, ...)
 {

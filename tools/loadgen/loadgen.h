@@ -10,7 +10,8 @@ struct loadgen_command {
     const char *lesson; // what --help says behind the flags
     int (*run)(const struct loadgen_command *c, int argc, const char *const *argv);
 };
-extern const struct loadgen_command loadgen_remote_write, loadgen_sink;
+extern const struct loadgen_command loadgen_remote_write, loadgen_scrape_farm, loadgen_query,
+    loadgen_sink;
 
 // Parses the flags behind the command's name, of which the first two rows are --help and the
 // arguments. False: all is said and done, with *out_code.

@@ -16,7 +16,7 @@
 enum { NS_PER_MS = 1000000, CONNECTIONS_MAX = 512, BATCH_MAX = 20000, SERIES_MAX = 100000000 };
 
 struct command {
-    bool help, no_read_back, live;
+    bool help, no_read_back, live, ended;
     struct setting_list args;
     struct str exporter, labels, split, start, json;
     int64_t series, batch, connections, samples, version, pid, late_rounds;
@@ -182,12 +182,6 @@ static void set_pace(struct command *c, uint64_t series)
 
 // ---- the run
 
-struct progress {
-    struct command *c;
-    bool ended;
-    struct waiters waiters;
-};
-
 static void print_line(const struct load_stats *now, const struct load_stats *before,
                        double seconds, double elapsed)
 {
@@ -200,13 +194,13 @@ static void print_line(const struct load_stats *now, const struct load_stats *be
 // A line a second until the time is over, then the end of sending. Suspends.
 static void watch(void *arg)
 {
-    struct progress *const p = arg;
-    const struct load_stats *const now = write_load_stats(p->c->load);
+    struct command *const c = arg;
+    const struct load_stats *const now = write_load_stats(c->load);
     struct load_stats *const before = mem_zalloc(sizeof *before);
     const int64_t begin = clock_mono_ns();
-    const int64_t end = begin + p->c->duration_ms * NS_PER_MS;
+    const int64_t end = begin + c->duration_ms * NS_PER_MS;
     int64_t last = begin;
-    while (!p->ended && clock_mono_ns() < end) {
+    while (!c->ended && clock_mono_ns() < end) {
         const int64_t left = end - clock_mono_ns();
         if (fiber_sleep_ns(left < 200 * NS_PER_MS ? left : 200 * NS_PER_MS))
             break;
@@ -219,7 +213,7 @@ static void watch(void *arg)
     }
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\n");
-    write_load_stop(p->c->load);
+    write_load_stop(c->load);
     mem_free(before);
 }
 
@@ -234,16 +228,15 @@ static void flow(void *arg)
 {
     struct command *const c = arg;
     struct load_report *const r = &c->report;
-    struct progress progress = {.c = c};
     if (r->pid && !load_server_read(r->pid, &r->before))
         r->pid = 0;
     const double cpu = cpu_seconds();
     const int64_t begin = clock_mono_ns();
-    fiber_start_always(LOOP_CONTROL, watch, &progress, NULL);
+    fiber_start_always(LOOP_CONTROL, watch, c, NULL);
     write_load_run(c->load);
     r->seconds = (double)(clock_mono_ns() - begin) / 1e9;
     r->cpu_seconds = cpu_seconds() - cpu;
-    progress.ended = true;
+    c->ended = true;
     if (r->pid)
         (void)load_server_read(r->pid, &r->after);
 }

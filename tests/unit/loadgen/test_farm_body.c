@@ -1,0 +1,69 @@
+// Bodies are the text format: the parser of scrapes takes them, and their values are those of the
+// step.
+#include <criterion/criterion.h>
+
+#include "engine/base/number.h"
+#include "engine/base/util.h"
+#include "tools/loadgen/farm_body.h"
+
+static void check_body(const struct farm_lines *l, struct str body, uint32_t target, uint64_t step,
+                       const char *generation)
+{
+    struct str line;
+    size_t series = 0, types = 0;
+    while (body.n && str_split(&body, '\n', &line)) {
+        if (line.p[0] == '#') {
+            types += str_has_prefix(line, STR("# TYPE "));
+            continue;
+        }
+        const ptrdiff_t blank = str_find_last(line, ' ');
+        double value;
+        cr_assert(blank != STR_NONE);
+        cr_assert_eq(number_parse(str_from(line, (size_t)blank + 1), &value), ERR_OK);
+        const struct farm_line *const at = &l->items[series++];
+        const struct load_motion m = load_shape_motion(l->exporter, at->family, at->series, target);
+        cr_assert_float_eq(value, load_value(&m, step), 0);
+        if (generation)
+            cr_assert(str_contains(line, str_from_c(generation)), "%.*s", STR_ARG(line));
+    }
+    cr_assert_eq(series, l->n);
+    cr_assert_eq(types, l->families_n);
+}
+
+Test(farm_body, holds_the_values_of_the_step)
+{
+    for (int exporter = 0; exporter < LOAD_EXPORTERS; exporter++) {
+        for (int churn = 0; churn < 2; churn++) {
+            struct farm_lines l;
+            struct buf body = {0};
+            const struct load_shape shape = {.exporter = (enum load_exporter)exporter};
+            farm_lines_init(&l, shape.exporter, churn);
+            cr_assert_eq(l.n, load_shape_series(&shape));
+            cr_assert_eq(l.families_n, load_shape_families(shape.exporter));
+            for (uint64_t step = 0; step < 1000; step += 333) {
+                buf_reset(&body);
+                farm_body(&l, 7, step, 0x1af, 0, &body);
+                check_body(&l, buf_str(&body), 7, step, churn ? "generation=\"01af\"" : NULL);
+            }
+            buf_deinit(&body);
+            farm_lines_deinit(&l);
+        }
+    }
+}
+
+Test(farm_body, families_go_round)
+{
+    struct farm_lines l;
+    struct buf usual = {0}, turned = {0};
+    farm_lines_init(&l, LOAD_CADVISOR, false);
+    farm_body(&l, 7, 5, 0, 0, &usual);
+    farm_body(&l, 7, 5, 0, 3, &turned);
+    cr_assert_eq(usual.n, turned.n);
+    cr_assert(str_has_prefix(buf_str(&turned), l.comments[3]));
+    const ptrdiff_t at =
+        (ptrdiff_t)(strstr(usual.p, "# HELP container_cpu_cfs_periods_total") - usual.p);
+    cr_assert_eq(memcmp(turned.p, usual.p + at, usual.n - (size_t)at), 0);
+    buf_deinit(&usual);
+    buf_deinit(&turned);
+    farm_lines_deinit(&l);
+}

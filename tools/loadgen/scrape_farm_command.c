@@ -1,0 +1,380 @@
+// scrape-farm: virtual targets behind one port or many, and how they were scraped.
+#include <stdio.h>
+#include <unistd.h>
+
+#include "engine/base/hash.h"
+#include "engine/base/mem.h"
+#include "engine/base/number.h"
+#include "engine/base/util.h"
+#include "engine/http/server.h"
+#include "io/clock.h"
+#include "protocol/json_write.h"
+#include "tools/loadgen/farm_body.h"
+#include "tools/loadgen/load_report.h"
+#include "tools/loadgen/loadgen.h"
+
+enum {
+    NS_PER_MS = 1000000,
+    PORTS_MAX = 4096,
+    TARGETS_MAX = 1000000,
+    BODY_BYTES_MAX = 1 << 20,
+    DRAIN_MS = 2000,
+    ROUND_S = 1, // values move a step each
+};
+
+enum farm_vice { FARM_GOOD = 0, FARM_SLOW = 1, FARM_FAILS = 2, FARM_REORDERS = 4 };
+
+struct farm {
+    bool help, stops; // stops: atomic
+    struct str exporter, host, json;
+    int64_t targets, port, ports, interval_ms, duration_ms, slow_by_ms;
+    double churn, slow, fails, reorders;
+
+    struct farm_lines lines;
+    struct http_server *server;
+    struct listener *listeners[PORTS_MAX];
+    uint16_t first_port;
+    int64_t begin_ns;
+    struct farm_target {
+        int64_t last_ns; // of its scrape; 0: never scraped
+        uint32_t scrapes, vices;
+    } * each;
+    struct buf body; // scratch, within one turn
+    uint64_t scrapes, samples, bytes, failed, missed, seen;
+    struct load_times drift; // how far apart from the interval scrapes come, us
+    err code;
+    struct errmsg e;
+};
+
+static size_t make_rows(struct farm *f, struct setting *rows)
+{
+    const struct setting all[] = {
+        {"help", 'h', .flag = &f->help, .help = "Show this help."},
+        {"targets", .number = &f->targets, .min = 1, .max = TARGETS_MAX, .default_text = "1000",
+         .help = "How many targets there are, at /t/0/metrics and on."},
+        {"exporter", .text = &f->exporter, .choices = load_exporter_names, .default_text = "node",
+         .help = "What they are: node, cadvisor or kube-state."},
+        {"host", .text = &f->host, .default_text = "127.0.0.1", .help = "Address to listen on."},
+        {"port", .number = &f->port, .max = 65535, .default_text = "9200",
+         .help = "First port to listen on; 0: the system chooses."},
+        {"ports", .number = &f->ports, .min = 1, .max = PORTS_MAX, .default_text = "1",
+         .help = "How many ports, one behind the other; /metrics on the n-th is target n."},
+        {"interval", .duration_ms = &f->interval_ms, .min = 1, .max = 86400000,
+         .default_text = "15s",
+         .help = "How often each is scraped: what /config says, and what "
+                 "scrapes are measured by."},
+        {"duration", .duration_ms = &f->duration_ms, .min = 1, .max = INT64_MAX,
+         .default_text = "3650d", .help = "How long to serve."},
+        {"churn", .fraction = &f->churn, .default_text = "0", .placeholder = "<share>",
+         .help = "Share of targets whose series are all replaced in a minute."},
+        {"slow", .fraction = &f->slow, .default_text = "0", .placeholder = "<share>",
+         .help = "Share of targets that answer late."},
+        {"slow-by", .duration_ms = &f->slow_by_ms, .min = 1, .max = 86400000, .default_text = "5s",
+         .help = "How late."},
+        {"failing", .fraction = &f->fails, .default_text = "0", .placeholder = "<share>",
+         .help = "Share of targets that answer every other scrape with 500."},
+        {"reordering", .fraction = &f->reorders, .default_text = "0", .placeholder = "<share>",
+         .help = "Share of targets whose families come in another order each time."},
+        {"json", .text = &f->json, .placeholder = "<file>",
+         .help = "Write the result as JSON, too; - is standard output."},
+    };
+    memcpy(rows, all, sizeof all);
+    return countof(all);
+}
+
+static bool is_in_share(uint32_t target, uint64_t seed, double share)
+{
+    return (double)(uint32_t)hash64(&target, sizeof target, seed) * 0x1p-32 < share;
+}
+
+static void make_targets(struct farm *f)
+{
+    f->each = mem_zalloc((size_t)f->targets * sizeof *f->each);
+    for (uint32_t i = 0; i < (uint32_t)f->targets; i++)
+        f->each[i].vices = (is_in_share(i, 11, f->slow) ? FARM_SLOW : 0) |
+                           (is_in_share(i, 12, f->fails) ? FARM_FAILS : 0) |
+                           (is_in_share(i, 13, f->reorders) ? FARM_REORDERS : 0);
+}
+
+// ---- answers
+
+static void note_scrape(struct farm *f, struct farm_target *t)
+{
+    const int64_t now = clock_mono_ns(), interval = f->interval_ms * NS_PER_MS;
+    f->scrapes++;
+    f->seen += !t->scrapes++;
+    if (t->last_ns) {
+        const int64_t gap = now - t->last_ns;
+        load_times_add(&f->drift,
+                       (uint64_t)(gap > interval ? gap - interval : interval - gap) / 1000);
+        f->missed +=
+            (uint64_t)((gap + interval / 2) / interval > 1 ? (gap + interval / 2) / interval - 1
+                                                           : 0);
+    }
+    t->last_ns = now;
+}
+
+static void answer_scrape(struct farm *f, struct http_exchange *x, uint32_t target)
+{
+    struct farm_target *const t = &f->each[target];
+    note_scrape(f, t);
+    if ((t->vices & FARM_SLOW) && fiber_sleep_ns(f->slow_by_ms * NS_PER_MS))
+        return http_answer_text(x, 503, "ending\n");
+    if ((t->vices & FARM_FAILS) && t->scrapes % 2 == 0) {
+        f->failed++;
+        return http_answer_text(x, 500, "this target fails every other time\n");
+    }
+    const double seconds = (double)(clock_mono_ns() - f->begin_ns) / 1e9;
+    const double phase = (double)(uint32_t)hash64(&target, sizeof target, 2) * 0x1p-32;
+    const unsigned generation = (unsigned)(seconds / 60 * f->churn + phase);
+    const size_t first = t->vices & FARM_REORDERS ? t->scrapes % f->lines.families_n : 0;
+    buf_reset(&f->body);
+    farm_body(&f->lines, target, (uint64_t)(seconds / ROUND_S), f->churn > 0 ? generation : 0,
+              first, &f->body);
+    const struct str body = arena_str(x->arena, buf_str(&f->body));
+    f->samples += f->lines.n;
+    f->bytes += body.n;
+    http_answer(x, 200, "text/plain; version=0.0.4; charset=utf-8", body);
+}
+
+// The host as the client named it.
+static struct str host_of(const struct farm *f, const struct http_exchange *x)
+{
+    const struct str host = http_header(x->head, STR("Host"));
+    return host.n ? host : arena_printf(x->arena, "%.*s:%u", STR_ARG(f->host), f->first_port);
+}
+
+// http_sd: one group a target, told apart by their paths.
+static void answer_discovery(struct farm *f, struct http_exchange *x)
+{
+    struct buf text = {0};
+    struct json j;
+    json_init(&j, &text);
+    json_array_begin(&j);
+    for (int64_t i = 0; i < f->targets; i++) {
+        json_object_begin(&j);
+        json_key(&j, "targets");
+        json_array_begin(&j);
+        json_str(&j, host_of(f, x));
+        json_array_end(&j);
+        json_key(&j, "labels");
+        json_object_begin(&j);
+        json_key(&j, "__metrics_path__");
+        json_str(&j, arena_printf(x->arena, "/t/%lld/metrics", (long long)i));
+        json_key(&j, "instance");
+        json_str(&j, arena_printf(x->arena, "target-%lld", (long long)i));
+        json_object_end(&j);
+        json_object_end(&j);
+    }
+    json_array_end(&j);
+    http_answer(x, 200, "application/json", buf_str(&text));
+    buf_deinit(&text);
+}
+
+// A configuration file that scrapes all of them.
+static void answer_config(struct farm *f, struct http_exchange *x)
+{
+    struct buf text = {0};
+    const struct str host = host_of(f, x);
+    buf_printf(&text,
+               "global:\n  scrape_interval: %lldms\n  scrape_timeout: %lldms\nscrape_configs:\n"
+               "- job_name: farm\n  static_configs:\n",
+               (long long)f->interval_ms, (long long)f->interval_ms);
+    for (int64_t i = 0; i < f->targets; i++)
+        buf_printf(&text,
+                   "  - {targets: ['%.*s'], labels: {__metrics_path__: /t/%lld/metrics, instance: "
+                   "target-%lld}}\n",
+                   STR_ARG(host), (long long)i, (long long)i);
+    http_answer(x, 200, "text/yaml; charset=utf-8", buf_str(&text));
+    buf_deinit(&text);
+}
+
+// Which target /metrics is: that of the port that was asked.
+static uint32_t target_of_port(const struct farm *f, const struct http_exchange *x)
+{
+    const struct str host = http_header(x->head, STR("Host"));
+    const ptrdiff_t colon = str_find_last(host, ':');
+    uint64_t port = f->first_port;
+    if (colon != STR_NONE && number_parse_u64(str_from(host, (size_t)colon + 1), &port))
+        port = f->first_port;
+    const uint64_t target = port - f->first_port;
+    return target < (uint64_t)f->targets ? (uint32_t)target : 0;
+}
+
+static void handle(void *arg, struct http_exchange *x)
+{
+    struct farm *const f = arg;
+    const struct str prefix = STR("/t/"), suffix = STR("/metrics");
+    uint64_t target;
+    if (str_eq(x->path, suffix))
+        return answer_scrape(f, x, target_of_port(f, x));
+    if (str_eq(x->path, STR("/sd")))
+        return answer_discovery(f, x);
+    if (str_eq(x->path, STR("/config")))
+        return answer_config(f, x);
+    if (x->path.n > prefix.n + suffix.n && str_has_prefix(x->path, prefix) &&
+        str_has_suffix(x->path, suffix)) {
+        const struct str number = str_make(x->path.p + prefix.n, x->path.n - prefix.n - suffix.n);
+        if (number_parse_u64(number, &target) == ERR_OK && target < (uint64_t)f->targets)
+            return answer_scrape(f, x, (uint32_t)target);
+    }
+    http_answer_text(x, 404, "/t/<n>/metrics, /metrics, /sd or /config, please\n");
+}
+
+// ---- the run
+
+static void accepted(void *arg, int fd, const struct address *peer)
+{
+    http_server_take(((struct farm *)arg)->server, fd, peer);
+}
+
+static void print_line(const struct farm *f, uint64_t scrapes, uint64_t samples, double seconds,
+                       double elapsed)
+{
+    fprintf(stderr, isatty(STDERR_FILENO) ? "\r\033[K" : "");
+    fprintf(stderr,
+            "%4.0f s  %.0f scrapes/s  %.0f k samples/s  %llu of %lld targets seen  %llu missed%s",
+            elapsed, (double)(f->scrapes - scrapes) / seconds,
+            (double)(f->samples - samples) / seconds / 1000, (unsigned long long)f->seen,
+            (long long)f->targets, (unsigned long long)f->missed,
+            isatty(STDERR_FILENO) ? "" : "\n");
+}
+
+static void serve_until_end(struct farm *f) // Suspends.
+{
+    uint64_t scrapes = 0, samples = 0;
+    int64_t last = f->begin_ns;
+    const int64_t end = f->duration_ms < INT64_MAX / NS_PER_MS / 2
+                            ? f->begin_ns + f->duration_ms * NS_PER_MS
+                            : INT64_MAX;
+    while (!__atomic_load_n(&f->stops, __ATOMIC_RELAXED) && clock_mono_ns() < end) {
+        if (fiber_sleep_ns(100 * (int64_t)NS_PER_MS))
+            break;
+        const int64_t now = clock_mono_ns();
+        if (now - last < 1000 * (int64_t)NS_PER_MS || f->scrapes == scrapes)
+            continue;
+        print_line(f, scrapes, samples, (double)(now - last) / 1e9,
+                   (double)(now - f->begin_ns) / 1e9);
+        scrapes = f->scrapes;
+        samples = f->samples;
+        last = now;
+    }
+}
+
+static void flow(void *arg)
+{
+    struct farm *const f = arg;
+    const struct http_server_options options = {.handler = handle,
+                                                .arg = f,
+                                                .read_timeout_ns = (int64_t)300e9,
+                                                .write_timeout_ns = (int64_t)60e9,
+                                                .connections_max = TARGETS_MAX,
+                                                .body_bytes_max = BODY_BYTES_MAX};
+    char host[256];
+    int64_t opened = 0;
+    snprintf(host, sizeof host, "%.*s", STR_ARG(f->host));
+    f->server = http_server_create(&options);
+    f->begin_ns = clock_mono_ns();
+    for (; opened < f->ports && !f->code; opened++) {
+        const uint16_t port = opened ? (uint16_t)(f->first_port + opened) : (uint16_t)f->port;
+        f->code = listener_open(host, port, accepted, f, &f->listeners[opened], &f->e);
+        if (f->code)
+            break;
+        if (!opened)
+            f->first_port = listener_port(f->listeners[0]);
+    }
+    if (!f->code) {
+        printf("%lld targets of %zu series at http://%s:%u; /config is a configuration, /sd is for "
+               "http_sd_configs\n",
+               (long long)f->targets, f->lines.n, host, f->first_port);
+        fflush(stdout);
+        serve_until_end(f);
+    }
+    while (opened-- > 0)
+        listener_close(f->listeners[opened]);
+    fiber_set_deadline(clock_mono_ns() + DRAIN_MS * (int64_t)NS_PER_MS);
+    http_server_drain(f->server);
+    fiber_set_deadline(INT64_MAX);
+    http_server_destroy(f->server);
+}
+
+static void end(void *arg)
+{
+    __atomic_store_n(&((struct farm *)arg)->stops, true, __ATOMIC_RELAXED);
+}
+
+static int report(const struct farm *f)
+{
+    struct process_numbers numbers;
+    process_numbers(&numbers);
+    printf("%s%llu scrapes of %llu targets, %llu samples, %llu bytes, %llu failed on purpose\n"
+           "%llu scrapes missed; apart from the interval p50 %.1f ms, p99 %.1f ms, max %.1f ms\n"
+           "%.2f CPU s\n",
+           isatty(STDERR_FILENO) ? "\n" : "", (unsigned long long)f->scrapes,
+           (unsigned long long)f->seen, (unsigned long long)f->samples,
+           (unsigned long long)f->bytes, (unsigned long long)f->failed,
+           (unsigned long long)f->missed, (double)load_times_at(&f->drift, 0.5) / 1000,
+           (double)load_times_at(&f->drift, 0.99) / 1000, (double)f->drift.max_us / 1000,
+           numbers.cpu_seconds);
+    if (!f->json.n)
+        return 0;
+    FILE *const out = str_eq(f->json, STR("-")) ? stdout : fopen(f->json.p, "we");
+    if (!out)
+        return loadgen_fail("%s cannot be written", f->json.p);
+    fprintf(
+        out,
+        "{\"scrapes\":%llu,\"targets_seen\":%llu,\"samples\":%llu,\"bytes\":%llu,\"failed\":%llu,"
+        "\"missed\":%llu,\"drift_p50_seconds\":%.6f,\"drift_p99_seconds\":%.6f,"
+        "\"drift_max_seconds\":%.6f,\"cpu_seconds\":%.2f}\n",
+        (unsigned long long)f->scrapes, (unsigned long long)f->seen, (unsigned long long)f->samples,
+        (unsigned long long)f->bytes, (unsigned long long)f->failed, (unsigned long long)f->missed,
+        (double)load_times_at(&f->drift, 0.5) / 1e6, (double)load_times_at(&f->drift, 0.99) / 1e6,
+        (double)f->drift.max_us / 1e6, numbers.cpu_seconds);
+    return out != stdout && fclose(out) ? loadgen_fail("%s cannot be written", f->json.p) : 0;
+}
+
+static int serve(struct farm *f)
+{
+    struct errmsg e;
+    enum load_exporter exporter = LOAD_NODE;
+    while (!str_eq(f->exporter, str_from_c(load_exporter_names[exporter])))
+        exporter++;
+    if (f->port && f->port + f->ports - 1 > 65535)
+        return loadgen_fail("error: --ports: there are no %lld ports from %lld on",
+                            (long long)f->ports, (long long)f->port);
+    (void)process_raise_file_limit();
+    farm_lines_init(&f->lines, exporter, f->churn > 0);
+    make_targets(f);
+    int code = 0;
+    if (loadgen_run(flow, f, end, &e))
+        code = loadgen_fail("%s", e.text);
+    else
+        code = f->code ? loadgen_fail("%s", f->e.text) : report(f);
+    farm_lines_deinit(&f->lines);
+    mem_free(f->each);
+    buf_deinit(&f->body);
+    return code;
+}
+
+static int run(const struct loadgen_command *c, int argc, const char *const *argv)
+{
+    struct farm *const f = mem_zalloc(sizeof *f);
+    struct setting *const rows = mem_alloc(SETTINGS_MAX * sizeof *rows);
+    int code;
+    if (loadgen_parse(c, rows, make_rows(f, rows), argc, argv, &f->help, &code))
+        code = serve(f);
+    mem_free(rows);
+    mem_free(f);
+    return code;
+}
+
+const struct loadgen_command loadgen_scrape_farm = {
+    "scrape-farm", "", "Serves virtual targets to be scraped, and says how they were.",
+    "Ends with SIGINT or SIGTERM, or after --duration, and says how many scrapes came, how many\n"
+    "were missed, and how far from the interval they came.\n\n"
+    "Examples:\n"
+    "  ferula-loadgen scrape-farm --targets=2000 --interval=10s &\n"
+    "  curl -s http://127.0.0.1:9200/config > farm.yml\n"
+    "  prometheus --config.file=farm.yml\n"
+    "  ferula-loadgen scrape-farm --slow=0.01 --failing=0.02 --reordering=0.1 --churn=0.05\n",
+    run};
