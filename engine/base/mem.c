@@ -22,9 +22,10 @@
 extern int mallctl(const char *, void *, size_t *, void *, size_t) __attribute__((weak));
 
 // Read by jemalloc at its start. Freeing what is large may not take longer than a turn: like the
-// small it is given back to the system bit by bit, not at once.
+// small it is given back to the system bit by bit, and by a thread of jemalloc's own.
 extern const char *const malloc_conf;
-__attribute__((visibility("default"))) const char *const malloc_conf = "oversize_threshold:0";
+__attribute__((visibility("default"))) const char *const malloc_conf =
+    "oversize_threshold:0,background_thread:true";
 
 static void *check(void *p, size_t size)
 {

@@ -231,7 +231,7 @@ static struct list expand_alternate(struct maker *m, const struct regex_node *no
 static struct list expand(struct maker *m, uint32_t at, bool at_start, bool at_end, int depth)
 {
     const struct regex_node *node = &m->tree->nodes[at];
-    const struct str text = str_make(m->tree->text.p + node->at, node->n);
+    const struct str text = str_make(node->n ? m->tree->text.p + node->at : NULL, node->n);
     if (depth == DEPTH_MAX)
         return anything(m);
     switch (node->op) {

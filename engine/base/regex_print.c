@@ -31,7 +31,7 @@ static void print_leaf(const struct regex_tree *t, const struct regex_node *node
         [REGEX_END_TEXT] = STR("\\z"),      [REGEX_WORD] = STR("\\b"),
         [REGEX_NOT_WORD] = STR("\\B"),
     };
-    const struct str text = str_make(t->text.p + node->at, node->n);
+    const struct str text = str_make(node->n ? t->text.p + node->at : NULL, node->n);
     if (node->op == REGEX_LITERAL)
         print_literal(text, node->fold, out);
     else if (node->op == REGEX_CLASS)

@@ -7,7 +7,7 @@
 #include "engine/promql/gently.h"
 
 enum {
-    BATCH_SERIES_MAX = 256,
+    BATCH_SERIES_MAX = 8192, // they lie scattered over a file, which is read once for each batch
     BATCH_SAMPLES = 1 << 19, // aimed at: 8 MiB of times and values
     WINDOW_CACHE = 64,       // a power of two
     RUN_SAMPLES = 1 << 16,   // of all windows: more are run 64 steps at a time

@@ -127,20 +127,24 @@ static void merge_runs(const struct label_index *from, size_t a, size_t b, size_
                        struct label_index *to)
 {
     const size_t middle = b;
-    for (size_t at = a; at < end; at++)
+    for (size_t at = a; at < end; at++) {
+        gently_at(at);
         if (a < middle && (b == end || labels_cmp(from[a].labels, from[b].labels) <= 0))
             to[at] = from[a++];
         else
             to[at] = from[b++];
+    }
 }
 
 // From runs of width to runs of twice that.
 static err merge_pass(const struct label_index *from, size_t n, size_t width,
                       struct label_index *to, struct errmsg *e)
 {
-    for (size_t at = 0; at < n; at += 2 * width) {
-        if (width > 64 || at % (1024 * width) == 0)
+    for (size_t at = 0, since = 0; at < n; at += 2 * width) {
+        if ((since += 2 * width) >= 128) {
             TRY(query_breathe(e));
+            since = 0;
+        }
         const size_t b = n - at < width ? n : at + width;
         merge_runs(from, at, b, n - b < width ? n : b + width, to);
     }

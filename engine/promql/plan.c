@@ -73,6 +73,7 @@ static err find_constants(struct query *q, const struct promql_expr *root)
     if (!all || !q->is_constant)
         return query_too_many_samples(q->e);
     for (size_t i = root->size; i-- > 0;) {
+        TRY(query_breathe_at(i, q->e));
         bool constant = may_be_constant(all[i]);
         if (all[i]->kind != PROMQL_SUBQUERY)
             for (size_t at = i + 1; at < i + all[i]->size && constant; at += all[at]->size)
@@ -431,6 +432,7 @@ err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node 
     TRY(find_constants(q, expr));
     plan_later(q, (struct plan_work){expr, 0, q->steps, 1, out});
     while (q->work_count) {
+        TRY(query_breathe_at(q->nodes_count, q->e));
         const struct plan_work work = q->work[--q->work_count];
         struct plan_node *node = arena_new(q->a, struct plan_node);
         node->expr = work.expr;

@@ -34,7 +34,7 @@ err vec_add_new(struct query *q, struct vec *v, struct str labels, bool drop_nam
 
 err vec_copy(struct query *q, const struct vec *v, size_t steps, struct vec *out)
 {
-    struct vec_series *series = arena_array(q->a, v->n, struct vec_series);
+    struct vec_series *series = arena_try(q->a, v->n, sizeof *series, _Alignof(struct vec_series));
     if (!series)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < v->n; i++) {

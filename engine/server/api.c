@@ -1,4 +1,5 @@
 #include "engine/server/api.h"
+#include "engine/server/parse_apart.h"
 
 #include <assert.h>
 #include <math.h>
@@ -324,7 +325,7 @@ bool api_matchers(struct api *api, bool with_name)
             continue;
         struct promql_query *q = &api->selectors[api->selectors_count];
         *q = (struct promql_query){0};
-        if (promql_parse_selector(api->form.pairs[i].value, &options, api->x->arena, q, &e) !=
+        if (parse_selector_apart(api->form.pairs[i].value, &options, api->x->arena, q, &e) !=
             ERR_OK) {
             bad_matcher(api, with_name, e.text);
             return false;

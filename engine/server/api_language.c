@@ -2,13 +2,14 @@
 #include "engine/promql/printer.h"
 #include "engine/server/api.h"
 #include "engine/server/handlers.h"
+#include "engine/server/parse_apart.h"
 #include "engine/server/server.h"
 
 static bool parse(struct api *api, struct promql_query *out) // false: answered
 {
     struct errmsg e;
     const struct str text = api_get(api, "query");
-    if (promql_parse(text, &api->server->promql, api->x->arena, out, &e) == ERR_OK)
+    if (parse_apart(text, &api->server->promql, api->x->arena, out, &e) == ERR_OK)
         return true;
     api_bad_parameter(api, "query", e.text);
     return false;

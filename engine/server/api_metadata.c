@@ -6,6 +6,7 @@
 #include "engine/model/labels.h"
 #include "engine/server/api.h"
 #include "engine/server/handlers.h"
+#include "engine/server/parse_apart.h"
 #include "engine/server/server.h"
 
 struct part { // of one shard; its memory is made and freed there
@@ -201,7 +202,7 @@ void api_targets_metadata(struct api *api)
     if (!read_number(api, "limit", &limit))
         return;
     if (wanted.n) {
-        if (promql_parse_selector(wanted, &api->server->promql, api->x->arena, &selector, &e) !=
+        if (parse_selector_apart(wanted, &api->server->promql, api->x->arena, &selector, &e) !=
             ERR_OK) {
             api_bad_parameter(api, "match_target", e.text);
             return;

@@ -6,6 +6,7 @@
 #include "engine/promql/query.h"
 #include "engine/server/api.h"
 #include "engine/server/handlers.h"
+#include "engine/server/parse_apart.h"
 #include "engine/server/query_turn.h"
 #include "engine/server/server.h"
 #include "io/clock.h"
@@ -203,7 +204,7 @@ static void answer_result(struct api *api, struct query_result *r, uint64_t limi
 static bool parse_query(struct api *api, const struct query_options *o, struct promql_query *out)
 {
     struct errmsg e;
-    if (promql_parse(api_get(api, "query"), &api->server->promql, api->x->arena, out, &e) !=
+    if (parse_apart(api_get(api, "query"), &api->server->promql, api->x->arena, out, &e) !=
         ERR_OK) {
         api_bad_parameter(api, "query", e.text);
         return false;

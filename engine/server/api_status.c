@@ -8,6 +8,7 @@
 #include "engine/base/util.h"
 #include "engine/server/api.h"
 #include "engine/server/handlers.h"
+#include "engine/server/parse_apart.h"
 #include "engine/server/server.h"
 #include "engine/server/version.h"
 #include "io/clock.h"
@@ -264,7 +265,7 @@ void api_query_exemplars(struct api *api)
         api_error(api, API_BAD_DATA, "end timestamp must not be before start timestamp");
         return;
     }
-    if (promql_parse(api_get(api, "query"), &api->server->promql, api->x->arena, &query, &e) !=
+    if (parse_apart(api_get(api, "query"), &api->server->promql, api->x->arena, &query, &e) !=
         ERR_OK) {
         api_error(api, API_BAD_DATA, "%s", e.text);
         return;

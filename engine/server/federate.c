@@ -6,6 +6,7 @@
 #include "engine/model/labels.h"
 #include "engine/server/handlers.h"
 #include "engine/server/newest.h"
+#include "engine/server/parse_apart.h"
 #include "engine/server/server.h"
 #include "io/clock.h"
 #include "protocol/exposition_write.h"
@@ -101,7 +102,7 @@ static bool read_selectors(struct federation *f) // false: answered
             continue;
         struct promql_query *q = &f->selectors[f->selectors_count];
         *q = (struct promql_query){0};
-        if (promql_parse_selector(form.pairs[i].value, &f->server->promql, x->arena, q, &e) !=
+        if (parse_selector_apart(form.pairs[i].value, &f->server->promql, x->arena, q, &e) !=
             ERR_OK) {
             http_answer_text(x, 400, arena_printf(x->arena, "%s\n", e.text).p);
             return false;

@@ -210,6 +210,8 @@ static bool list_parse(struct block_cursor *c, uint64_t pairs_max, uint32_t **pa
     return !c->failed;
 }
 
+enum { COPY_MAX = 16384 }; // between two questions whether the turn is over
+
 struct loading {
     struct block_file *f;
     const uint32_t *items;
@@ -235,6 +237,16 @@ static err load_chunk(struct loading *l, const struct block_held *held, struct e
     return ERR_OK;
 }
 
+// Room for all the lists as far as the first ones tell: a growing copy of millions takes long.
+static void reserve_pairs(struct loading *l)
+{
+    if (l->done == 0 || l->n - l->done < COPY_MAX || l->pairs_n * 2 < l->capacity)
+        return;
+    const size_t all = l->pairs_n / l->done * l->n + l->n;
+    if (all > l->capacity)
+        l->pairs = mem_grow(l->pairs, &l->capacity, all, sizeof *l->pairs);
+}
+
 err block_lists_load(struct block_file *f, enum block_section section, const uint32_t *items,
                      size_t n, struct arena *a, struct block_lists *out, struct errmsg *e)
 {
@@ -251,13 +263,17 @@ err block_lists_load(struct block_file *f, enum block_section section, const uin
             break;
         code = load_chunk(&l, held, e);
         block_chunk_put(f, held);
+        reserve_pairs(&l);
         fiber_yield_if_due();
     }
     out->ends = l.ends;
     out->pairs =
         code == ERR_OK ? arena_try(a, l.pairs_n, sizeof *l.pairs, _Alignof(uint32_t)) : NULL;
-    if (out->pairs && l.pairs_n)
-        memcpy(out->pairs, l.pairs, l.pairs_n * sizeof *l.pairs);
+    for (size_t at = 0, some; out->pairs && at < l.pairs_n; at += some) {
+        some = l.pairs_n - at < COPY_MAX ? l.pairs_n - at : COPY_MAX;
+        memcpy(out->pairs + at, l.pairs + at, some * sizeof *l.pairs);
+        fiber_yield_if_due();
+    }
     if (code == ERR_OK && !out->pairs)
         code = err_set(e, ERR_LIMIT, "the query uses too much memory");
     mem_free(l.pairs);

@@ -273,6 +273,8 @@ static err read_group(struct reading *r, uint32_t index, const uint8_t *p, struc
         return block_corrupt(r->f, c->offset, e, "a malformed group");
     for (uint32_t i = 0; i < items && r->done < r->n; i++) {
         const uint32_t id = c->first + i, place = r->order[r->done];
+        if (i % 16 == 15)
+            fiber_yield_if_due();
         if (r->ids[place] != id) {
             if (!skip_series(r, &g))
                 return block_corrupt(r->f, c->offset, e, "a malformed directory");
@@ -281,8 +283,6 @@ static err read_group(struct reading *r, uint32_t index, const uint8_t *p, struc
         TRY(read_series(r, &g, &r->out[place], e));
         for (r->done++; r->done < r->n && r->ids[r->order[r->done]] == id; r->done++)
             r->out[r->order[r->done]] = r->out[place]; // asked for twice
-        if (i % 16 == 15)
-            fiber_yield_if_due();
     }
     return ERR_OK;
 }

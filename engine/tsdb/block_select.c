@@ -38,6 +38,20 @@ static bool bitmap_has(const struct bitmap *b, uint32_t i)
     return b->words[i / 64] >> (i % 64) & 1;
 }
 
+// The first mark at or behind from; end: there is none before it.
+static uint32_t next_mark(const struct bitmap *marks, uint32_t from, uint32_t end)
+{
+    while (from < end) {
+        const uint64_t word = marks->words[from / 64] >> (from % 64);
+        if (word) {
+            const uint32_t at = from + (uint32_t)__builtin_ctzll(word);
+            return at < end ? at : end;
+        }
+        from = (from / 64 + 1) * 64;
+    }
+    return end;
+}
+
 static void bitmap_set_run(struct bitmap *b, size_t from, size_t length)
 {
     b->is_any = true;
@@ -337,10 +351,7 @@ static bool has_any_set(const struct selection *s, uint32_t chunk)
 {
     const uint32_t first = s->f->tables[BLOCK_SERIES].chunks[chunk].first;
     const uint32_t items = block_chunk_items(s->f, BLOCK_SERIES, chunk);
-    for (uint32_t i = first; i < first + items; i++)
-        if (bitmap_has(&s->sets, i))
-            return true;
-    return false;
+    return next_mark(&s->sets, first, first + items) < first + items;
 }
 
 static err scan_all(struct selection *s, struct errmsg *e)
@@ -350,8 +361,11 @@ static err scan_all(struct selection *s, struct errmsg *e)
     const uint32_t chunks = s->f->footer.sections[BLOCK_SERIES].chunks;
     for (uint32_t i = 0; i < chunks && code == ERR_OK && s->n <= s->max; i++) {
         struct block_held *held;
-        if (!has_any_set(s, i))
+        if (!has_any_set(s, i)) {
+            if (i % 64 == 63)
+                fiber_yield_if_due();
             continue;
+        }
         code = block_chunk_get(s->f, BLOCK_SERIES, i, &held, e);
         if (code != ERR_OK)
             break;
@@ -649,9 +663,7 @@ static err texts_load(struct block_file *f, struct texts *t, struct errmsg *e)
     for (uint32_t i = 0; i < info->chunks; i++) {
         const uint32_t first = f->tables[BLOCK_PAIRS].chunks[i].first;
         const uint32_t end = first + block_chunk_items(f, BLOCK_PAIRS, i);
-        uint32_t pair = first;
-        while (pair < end && !bitmap_has(&t->marks, pair))
-            pair++;
+        const uint32_t pair = next_mark(&t->marks, first, end);
         if (pair < end)
             TRY(block_pairs_walk(f, pair, end, e, t, see_text));
         fiber_yield_if_due();
@@ -844,8 +856,8 @@ err block_file_select(struct block_file *f, const struct matcher *ms, size_t ms_
     struct building b = {.f = f, .a = a};
     struct block_series *series = NULL;
     err code = block_hits(f, ms, ms_count, range, max, &scratch, &hits, &n, e);
-    if (code == ERR_OK) {
-        series = arena_array(a, n, struct block_series);
+    if (code == ERR_OK && n) {
+        series = arena_try(a, n, sizeof *series, _Alignof(struct block_series));
         code = series ? build_series(&b, hits, n, &scratch, series, e)
                       : err_set(e, ERR_LIMIT, too_much);
     }
