@@ -4,6 +4,7 @@
 
 #include "engine/base/util.h"
 #include "engine/model/value.h"
+#include "engine/promql/gently.h"
 #include "engine/promql/note.h"
 
 bool call_has_range(const struct promql_expr *e)
@@ -115,12 +116,14 @@ static err by_date(struct query *q, const struct plan_node *node, struct vec *ou
         TRY(vector_of_time(q, node, out));
     else
         *out = node_vec(node->args[0]);
-    for (size_t i = 0; i < out->n; i++)
+    for (size_t i = 0; i < out->n; i++) {
+        gently_at(i);
         for (size_t k = 0; k < node->steps.n; k++) {
             double *v = &out->series[i].column.v[k];
-            if (steps_has(out->series[i].column.present, k))
-                *v = date_part(node->expr->call.function->id, *v);
         }
+        if (steps_has(out->series[i].column.present, k))
+            *v = date_part(node->expr->call.function->id, *v);
+    }
     return without_names(q, node, out);
 }
 
@@ -183,9 +186,11 @@ static err by_params(struct query *q, const struct plan_node *node, struct vec *
 static err timestamp(struct query *q, const struct plan_node *node, struct vec *out)
 {
     *out = node_vec(node->args[0]);
-    for (size_t i = 0; i < out->n; i++)
+    for (size_t i = 0; i < out->n; i++) {
+        gently_at(i);
         for (size_t k = 0; k < node->steps.n; k++)
             out->series[i].column.v[k] = (double)steps_time(&node->steps, k) / 1000;
+    }
     return without_names(q, node, out);
 }
 
@@ -233,9 +238,11 @@ err eval_absent(struct query *q, const struct plan_node *node, const struct prom
     struct step_column column;
     TRY(vec_add_new(q, v, absent_labels(q, of), false, node->steps.n, &column));
     step_column_fill(&column, node->steps.n, 1);
-    for (size_t i = 0; i < in.n; i++)
+    for (size_t i = 0; i < in.n; i++) {
+        gently_at(i);
         for (size_t w = 0; w < steps_words(node->steps.n); w++)
             column.present[w] &= ~in.series[i].column.present[w];
+    }
     vec_drop_empty(v, node->steps.n);
     return ERR_OK;
 }
@@ -294,11 +301,13 @@ static void scalar_of_vector(const struct plan_node *node, double *out)
     v = node_vec(node->args[0]);
     for (size_t k = 0; k < node->steps.n; k++) {
         size_t found = 0;
-        for (size_t i = 0; i < v.n; i++)
+        for (size_t i = 0; i < v.n; i++) {
+            gently_at(i);
             if (steps_has(v.series[i].column.present, k)) {
                 out[k] = v.series[i].column.v[k];
-                found++;
             }
+            found++;
+        }
         if (found != 1)
             out[k] = double_from_bits(VALUE_NORMAL_NAN_BITS);
     }

@@ -13,6 +13,7 @@
 static err spread_vec(struct query *q, struct vec *v, size_t steps)
 {
     for (size_t i = 0; i < v->n; i++) {
+        TRY(query_breathe_at(i * (steps / 64 + 1), q->e));
         struct step_column all;
         if (step_column_make(q->a, steps, &all))
             return query_too_many_samples(q->e);
@@ -102,9 +103,11 @@ static err note_quantiles(struct query *q, const struct plan_node *node, const d
     uint64_t *any = arena_array(q->a, words, uint64_t);
     if (!any)
         return query_too_many_samples(q->e);
-    for (size_t i = 0; i < v->n; i++)
+    for (size_t i = 0; i < v->n; i++) {
+        TRY(query_breathe_at(i, q->e));
         for (size_t w = 0; w < words; w++)
             any[w] |= v->series[i].column.present[w];
+    }
     query_note_quantiles(q, param_position(q, node, 0), param, any, node->steps.n);
     return ERR_OK;
 }

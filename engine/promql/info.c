@@ -154,6 +154,7 @@ static err drop_foreign(struct info_call *c)
     }
     size_t n = 0;
     for (size_t i = 0; i < c->info.n && values[0].n + values[1].n; i++) {
+        TRY(query_breathe_at(i, c->q->e));
         bool ok = true;
         size_t at;
         for (size_t l = 0; l < IDENTIFYING; l++)
@@ -176,6 +177,7 @@ static err group_info(struct info_call *c)
     if (!key_of_series || !members || !c->keys)
         return query_too_many_samples(c->q->e);
     for (size_t i = 0; i < c->info.n; i++) {
+        TRY(query_breathe_at(i, c->q->e));
         bool is_new;
         const struct str labels = c->info.series[i].labels;
         const struct str name = labels_value(labels, LABEL_NAME);

@@ -1,6 +1,7 @@
 // label_replace and label_join.
 #include "engine/base/quote.h"
 #include "engine/promql/eval.h"
+#include "engine/promql/gently.h"
 
 bool call_is_of_labels(const struct promql_expr *e)
 {
@@ -25,7 +26,9 @@ static err replace_all(struct query *q, const struct plan_node *node, const stru
         return query_too_many_samples(q->e);
     struct labels_builder b = {0};
     struct buf value = {0};
-    for (size_t i = 0; i < out->n; i++) {
+    err code = ERR_OK;
+    for (size_t i = 0; i < out->n && !code; i++) {
+        code = query_breathe_at(i, q->e);
         struct vec_series *s = &out->series[i];
         const struct str text = labels_value(s->labels, src);
         if (!regex_match_groups(r, text, groups, groups_count))
@@ -41,7 +44,7 @@ static err replace_all(struct query *q, const struct plan_node *node, const stru
     }
     labels_builder_deinit(&b);
     buf_deinit(&value);
-    return vec_merge_equal(q, out, node->steps.n);
+    return code ? code : vec_merge_equal(q, out, node->steps.n);
 }
 
 static err check_value_label(struct query *q, struct str name)
@@ -95,6 +98,7 @@ err eval_label_join(struct query *q, const struct plan_node *node, struct vec *o
     struct labels_builder b = {0};
     struct buf value = {0};
     for (size_t i = 0; i < out->n; i++) {
+        gently_at(i);
         struct vec_series *s = &out->series[i];
         buf_reset(&value);
         for (size_t l = 3; l < node->args_count; l++) {
