@@ -47,7 +47,8 @@ void promql_set_size(struct promql_expr *e)
     e->size = size;
 }
 
-const struct promql_expr **promql_list(const struct promql_expr *root, struct arena *a)
+const struct promql_expr **promql_list_gently(const struct promql_expr *root, struct arena *a,
+                                              void (*pause)(void))
 {
     const struct promql_expr **all =
         arena_try(a, root->size, sizeof(const struct promql_expr *), _Alignof(void *));
@@ -63,6 +64,13 @@ const struct promql_expr **promql_list(const struct promql_expr *root, struct ar
             at += child->size;
         }
         assert(at == i + all[i]->size);
+        if (pause && i % 512 == 511)
+            pause();
     }
     return all;
+}
+
+const struct promql_expr **promql_list(const struct promql_expr *root, struct arena *a)
+{
+    return promql_list_gently(root, a, NULL);
 }

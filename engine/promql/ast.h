@@ -121,5 +121,8 @@ void promql_set_size(struct promql_expr *e); // from its children's
 // All nodes of the tree, root->size of them: each before its children, whose trees stand one behind
 // the other. NULL: the arena's limit.
 const struct promql_expr **promql_list(const struct promql_expr *root, struct arena *a);
+// The same, calling pause() now and then.
+const struct promql_expr **promql_list_gently(const struct promql_expr *root, struct arena *a,
+                                              void (*pause)(void));
 
 #endif

@@ -120,9 +120,9 @@ static err by_date(struct query *q, const struct plan_node *node, struct vec *ou
         gently_at(i);
         for (size_t k = 0; k < node->steps.n; k++) {
             double *v = &out->series[i].column.v[k];
+            if (steps_has(out->series[i].column.present, k))
+                *v = date_part(node->expr->call.function->id, *v);
         }
-        if (steps_has(out->series[i].column.present, k))
-            *v = date_part(node->expr->call.function->id, *v);
     }
     return without_names(q, node, out);
 }
@@ -305,8 +305,8 @@ static void scalar_of_vector(const struct plan_node *node, double *out)
             gently_at(i);
             if (steps_has(v.series[i].column.present, k)) {
                 out[k] = v.series[i].column.v[k];
+                found++;
             }
-            found++;
         }
         if (found != 1)
             out[k] = double_from_bits(VALUE_NORMAL_NAN_BITS);

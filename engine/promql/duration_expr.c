@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "engine/promql/eval.h"
+#include "engine/promql/gently.h"
 
 static err bad(struct errmsg *e, const struct promql_expr *at, const char *what)
 {
@@ -65,7 +66,7 @@ static err apply(const struct query_options *o, const struct promql_expr *e, dou
 static err seconds_of(const struct query_options *o, const struct promql_expr *root,
                       struct arena *a, double *out, struct errmsg *e)
 {
-    const struct promql_expr **all = promql_list(root, a);
+    const struct promql_expr **all = promql_list_gently(root, a, gently);
     double *seconds = arena_array(a, root->size, double);
     bool *failed = arena_array(a, root->size, bool);
     if (!all || !seconds || !failed)
@@ -128,10 +129,12 @@ err promql_check(const struct query_options *options, const struct promql_expr *
                        "invalid expression type \"%s\" for range query, must be Scalar or "
                        "instant Vector",
                        promql_type_text(expr->type));
-    const struct promql_expr **all = promql_list(expr, a);
+    const struct promql_expr **all = promql_list_gently(expr, a, gently);
     if (!all)
         return err_set(e, ERR_LIMIT, "query is too large");
-    for (size_t i = 0; i < expr->size; i++)
+    for (size_t i = 0; i < expr->size; i++) {
+        gently_at(i);
         TRY(check_node(options, all[i], a, e));
+    }
     return ERR_OK;
 }

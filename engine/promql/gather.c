@@ -32,6 +32,8 @@ static void run_part(const struct part_job *job, const struct storage *storage)
         struct query_part *part = &leaf->parts[job->part];
         fragment_run(leaf->fragment, storage, &part->result);
         part->is_done = true;
+        if (!part->result.code) // also where thousands of selectors find nothing
+            part->result.code = query_breathe(&part->result.e);
         if (part->result.code)
             return;
     }
@@ -55,6 +57,7 @@ static err run(struct query *q, struct plan_leaf *only)
         run_part(&jobs[p], &q->source->parts[p]);
     for (size_t i = 0; i < q->leaves_count * q->parts_count; i++) {
         const struct fragment_result *r = &q->out->parts[i].result;
+        gently_at(i);
         if (r->code) {
             *q->e = r->e;
             return r->code;
@@ -66,8 +69,9 @@ static err run(struct query *q, struct plan_leaf *only)
 err gather_all(struct query *q)
 {
     q->parts_count = q->source->on_shards ? shards_count(shard_all()) : q->source->parts_count;
-    q->out->parts = arena_zalloc(q->a, q->leaves_count * q->parts_count * sizeof *q->out->parts,
-                                 _Alignof(struct query_part));
+    q->out->parts =
+        gently_zeroed_always(q->a, q->leaves_count * q->parts_count * sizeof *q->out->parts,
+                             _Alignof(struct query_part));
     for (size_t i = 0; i < q->leaves_count; i++)
         q->leaves[i].parts = &q->out->parts[i * q->parts_count];
     q->out->fragments_count = q->leaves_count;
@@ -88,6 +92,7 @@ static void release_part(void *arg)
     const struct query_result *r = job->result;
     for (size_t i = 0; i < r->fragments_count; i++) {
         struct query_part *part = &r->parts[i * r->parts_count + job->part];
+        gently();
         if (part->is_done)
             fragment_result_done(&part->result);
     }

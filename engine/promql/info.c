@@ -5,6 +5,7 @@
 
 #include "engine/base/util.h"
 #include "engine/promql/eval.h"
+#include "engine/promql/gently.h"
 
 enum { IDENTIFYING = 2, NO_SERIES = UINT32_MAX };
 
@@ -32,7 +33,7 @@ static err add_shift(struct query *q, const struct promql_shift *shift, struct w
 // As the first selector of expr and the subqueries around it shift it.
 static err info_times(struct query *q, const struct promql_expr *expr, struct window_times *times)
 {
-    const struct promql_expr **all = promql_list(expr, q->a);
+    const struct promql_expr **all = promql_list_gently(expr, q->a, gently);
     if (!all)
         return query_too_many_samples(q->e);
     size_t first = 0;

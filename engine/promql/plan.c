@@ -1,4 +1,5 @@
 #include "engine/promql/plan.h"
+#include "engine/promql/gently.h"
 
 #include <assert.h>
 
@@ -68,8 +69,8 @@ static bool may_be_constant(const struct promql_expr *e) // as far as e itself g
 // Which expressions do not depend on the step, children before parents.
 static err find_constants(struct query *q, const struct promql_expr *root)
 {
-    const struct promql_expr **all = promql_list(root, q->a);
-    q->is_constant = arena_array(q->a, root->size, bool);
+    const struct promql_expr **all = promql_list_gently(root, q->a, gently);
+    q->is_constant = gently_array(q->a, root->size, bool);
     if (!all || !q->is_constant)
         return query_too_many_samples(q->e);
     for (size_t i = root->size; i-- > 0;) {
@@ -443,8 +444,10 @@ err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node 
         plan_add_node(q, node);
         TRY(plan_node(q, node));
     }
-    for (size_t i = 0; i < q->nodes_count; i++)
+    for (size_t i = 0; i < q->nodes_count; i++) {
+        TRY(query_breathe_at(i, q->e));
         absorb_aggregation(q, q->nodes[i]);
+    }
     plan_share_leaves(q);
     return ERR_OK;
 }

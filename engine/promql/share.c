@@ -1,5 +1,6 @@
 // Equal fragments of a plan: what the same selectors, functions and aggregations ask is asked once.
 #include "engine/base/util.h"
+#include "engine/promql/gently.h"
 #include "engine/promql/plan.h"
 
 static void put_str(struct buf *key, struct str s)
@@ -52,6 +53,7 @@ void plan_share_leaves(struct query *q)
         arena_zalloc(q->a, q->leaf_nodes_count * sizeof *q->leaves, _Alignof(struct plan_leaf));
     for (size_t i = 0; i < q->leaf_nodes_count; i++) {
         struct plan_node *node = q->leaf_nodes[i];
+        gently_at(i);
         bool is_new;
         buf_reset(&key);
         put_key(&key, node);

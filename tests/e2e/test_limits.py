@@ -1,0 +1,233 @@
+"""Queries at the limits: a database of a million series, nesting, long texts, large regular expressions. Answers are
+Prometheus's, memory stays within bounds, and no turn of a shard is longer than twice the quota of 0.5 ms of CPU time.
+
+FERULA_LIMITS_SERIES is how many series, a million unless it says otherwise.
+"""
+import os
+import re
+import socket
+import time
+import urllib.parse
+
+from harness import (WRITE_HEADERS, check, check_equal, ferula, field, float_bits, main, scenario, snappy_literal, varint,
+                     wait_for)
+
+SERIES = int(os.environ.get("FERULA_LIMITS_SERIES", "1000000"))
+PER_GROUP, BATCH = 10, 5000
+# Twice the quota, and as much again for what an interrupt, a cold cache and page faults may add.
+PIECE_US_MAX = 2000
+NOW_MS = int(time.time()) // 30 * 30000  # a step of subqueries
+
+
+def label(name, value):
+    return field(1, field(1, name) + field(2, value))
+
+
+def value_of(i):
+    return float(i * 7919 % 100003)
+
+
+def write(server, series):
+    answer = server.request("POST", "/api/v1/write", snappy_literal(b"".join(series)), WRITE_HEADERS, timeout=300)
+    check_equal(answer.status, 204, answer.text())
+
+
+def fill(server):
+    """m{g,id,instance,job}, ten of each group g, and one{g,side}, one of each group."""
+    when, job, name = b"\x10" + varint(NOW_MS), label("job", "j"), label("__name__", "m")
+    instances = [label("instance", f"h{i}:9100") for i in range(1000)]
+    for first in range(0, SERIES, BATCH):
+        body = []
+        for i in range(first, min(first + BATCH, SERIES)):
+            labels = name + label("g", f"g{i // PER_GROUP}") + label("id", f"id-{i:07}") + instances[i % 1000] + job
+            body.append(field(1, labels + field(2, b"\x09" + float_bits(value_of(i)) + when)))
+        write(server, body)
+    name = label("__name__", "one")
+    for first in range(0, SERIES // PER_GROUP, BATCH):
+        body = []
+        for i in range(first, min(first + BATCH, SERIES // PER_GROUP)):
+            labels = name + label("g", f"g{i}") + instances[i % 1000] + job + label("side", f"s{i % 7}")
+            body.append(field(1, labels + field(2, b"\x09" + float_bits(i + 1.0) + when)))
+        write(server, body)
+
+
+def long_pieces(log):
+    """Lines that tell of a turn whose longest piece took more than what is allowed."""
+    found = []
+    for line in log.splitlines():
+        took = re.search(r'msg="a turn took too long".* longest_us=(\d+)', line)
+        if took and int(took.group(1)) > PIECE_US_MAX:
+            found.append(line)
+    return found
+
+
+class Watched:
+    """A server that logs long turns; what was logged while filling it does not count."""
+
+    def __init__(self, args=()):
+        self.server = ferula(args=["--web.enable-remote-write-receiver", "--debug.turn-watch=log", *args])
+        self.read = 0
+
+    def forget(self):
+        self.read = len(self.server.log())
+
+    def check_turns(self, what):
+        log = self.server.log()[self.read:]
+        self.read += len(log)
+        lines = long_pieces(log)
+        check(not lines, what[:200], "took turns too long:", *lines)
+
+    def ask(self, query, status=200, **params):
+        answer = self.server.post("/api/v1/query", {"query": query, "time": NOW_MS / 1000, **params}, timeout=600)
+        check_equal(answer.status, status, query[:200] + answer.text()[:500])
+        self.check_turns(query)
+        value = answer.json()
+        return value["data"]["result"] if status == 200 else value["error"]
+
+    def number(self, query):
+        result = self.ask(query)
+        check_equal(len(result), 1, query)
+        return float(result[0]["value"][1])
+
+
+def memory_bytes(server):
+    with open(f"/proc/{server.popen.pid}/status") as f:
+        return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1)) * 1024
+
+
+def groups():
+    return SERIES // PER_GROUP
+
+
+def counted():
+    """Queries, and the one number each answers."""
+    values = sorted(value_of(i) for i in range(SERIES))
+    rank = 0.9 * (SERIES - 1)
+    low = int(rank)
+    quantile = values[low] + (rank - low) * (values[min(low + 1, SERIES - 1)] - values[low])
+    ids = [f"id-{i:07}" for i in range(SERIES)]
+    listed = "|".join(ids[7:3007])
+    return [
+        ("count(m)", SERIES),
+        ('count(m{id=~".*77"})', sum(i.endswith("77") for i in ids)),
+        ('count(m{id=~"id-[0-9]+55"})', sum(i.endswith("55") for i in ids)),
+        ('count(m{id!~"id-00.*|.*9"}) or vector(0)', sum(not (i.startswith("id-00") or i.endswith("9")) for i in ids)),
+        (f'count(m{{id=~"{listed}"}})', len(ids[7:3007])),
+        ("quantile(0.9, m)", quantile),
+        ('count(count_values("v", m))', len(set(values))),
+        ("count(sort(m))", SERIES),
+        ("count(topk by (g) (2, m))", 2 * groups()),
+        ("max(topk(5, m))", values[-1]),
+        ("count(m * on (g) group_left (side) one)", SERIES),
+        ("count(m + m)", SERIES),
+        ("count(m and on (g) one)", SERIES),
+        ("count(m unless on (g) one) or vector(0)", 0),
+        ("count(m or one)", SERIES + groups()),
+        ("count(sum by (g) (m))", groups()),
+        ("count(sum without (id) (m))", SERIES if SERIES <= 1000 else None),
+        ('count(label_replace(m, "x", "$1", "id", "id-(.*)"))', SERIES),
+        ("count(abs(-m))", SERIES),
+        ("count(max_over_time(m[2m:30s]))", SERIES),
+    ]
+
+
+@scenario
+def a_million_series():
+    watched = Watched(["--query.max-samples=50000000"])
+    fill(watched.server)
+    watched.forget()
+    for query, wanted in counted():
+        if wanted is None:
+            continue
+        got = watched.number(query)
+        check(abs(got - wanted) <= 1e-9 * abs(wanted), query[:100], "answers", got, "wanted", wanted)
+    best = watched.ask("topk(3, sort_desc(m))")
+    check_equal(sorted((float(r["value"][1]) for r in best), reverse=True),
+                sorted((value_of(i) for i in range(SERIES)), reverse=True)[:3], "the best three")
+    answer = watched.server.post("/api/v1/query", {"query": "m", "time": NOW_MS / 1000}, timeout=600)
+    check_equal(answer.body.count(b'"id":"id-'), SERIES, "series of the whole answer")
+    watched.check_turns("m")
+    check(memory_bytes(watched.server) < 300 * 2**20 + SERIES * 4000, "memory", memory_bytes(watched.server))
+    ends_early(watched)
+
+
+def ends_early(watched):
+    """A timeout, and a client that leaves, end what takes seconds."""
+    error = watched.ask("count(m * on (g) group_left (side) one)", status=503, timeout="20ms")
+    check(error.startswith("query timed out in"), error)
+    host, port = watched.server.host, watched.server.port
+    body = urllib.parse.urlencode({"query": "count(sort(m) + sort(m) + sort(m))", "time": NOW_MS / 1000})
+    with socket.create_connection((host, port)) as s:
+        s.sendall((f"POST /api/v1/query HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+                   f"Content-Type: application/x-www-form-urlencoded\r\n\r\n{body}").encode())
+        time.sleep(0.1)
+    running = r"^prometheus_engine_queries(?:{[^}]*})? 0$"
+    wait_for("the query of a client that left ends",
+             lambda: re.search(running, watched.server.get("/metrics").text(), re.M))
+    watched.check_turns("a query that was left")
+
+
+@scenario
+def too_many_samples():
+    watched = Watched(["--query.max-samples=1000"])
+    when = b"\x10" + varint(NOW_MS)
+    write(watched.server, [field(1, label("__name__", "m") + label("i", str(i)) +
+                                 field(2, b"\x09" + float_bits(1.0) + when)) for i in range(1001)])
+    check_equal(watched.ask("m", status=422),
+                "query processing would load too many samples into memory in query execution", "m")
+
+
+DEEP = 100000
+
+# Prometheus 3.5 answers the same, where it answers within a minute.
+NESTED = [
+    ("parentheses", "(" * DEEP + "1" + ")" * DEEP, "1"),
+    ("signs", "-" * DEEP + "1", "1"),
+    ("sums of numbers", "+".join(["1"] * 10000), "10000"),
+    ("powers", "^".join(["1"] * 10000), "1"),
+    ("100 kB of sums", "+".join(str(i) for i in range(18000)), "161991000"),
+]
+NESTED_VECTORS = [
+    ("sums of vectors", "+".join(["vector(1)"] * 10000), "10000"),
+    ("functions", "abs(" * DEEP + "vector(3)" + ")" * DEEP, "3"),
+    ("aggregations", "sum(" * 10000 + "vector(3)" + ")" * 10000, "3"),
+    ("subqueries", "max_over_time(" * 200 + "vector(3)" + "[1m:1m])" * 200, "3"),
+    ("selectors", " or ".join(f'x{{a="{i}"}}' for i in range(3000)) + " or vector(4)", "4"),
+]
+REFUSED = [
+    ("(" * DEEP, f"{DEEP + 1}: parse error: unclosed left parenthesis"),
+    ("x[300y]", "parse error: duration out of range"),
+    ("x offset 9999999999y", "parse error: duration out of range"),
+    ('x{a=~"\\\\pL{1001}"}', "parse error: error parsing regexp: invalid repeat count: `{1001}`"),
+    ('x{a=~"' + "(" * 2000 + '"}', "parse error: error parsing regexp: "),
+]
+
+
+@scenario
+def deep_and_long():
+    watched = Watched()
+    for what, query, wanted in NESTED:
+        check_equal(watched.ask(query)[1], wanted, what)
+    for what, query, wanted in NESTED_VECTORS:
+        check_equal([r["value"][1] for r in watched.ask(query)], [wanted], what)
+    for query, wanted in REFUSED:
+        error = watched.ask(query, status=400)
+        check(wanted in error, query[:50], "answers", error)
+    for pattern in ["\\\\pL{1000}", "x{1000}" * 500, "|".join(f"foo\\\\.{i}" for i in range(9000))]:
+        check_equal(watched.ask(f'x{{a=~"{pattern}"}}'), [], pattern[:50])
+
+
+@scenario
+def a_million_steps():
+    watched = Watched()
+    answer = watched.server.get("/api/v1/query_range", {"query": "1", "start": 0, "end": 1000000, "step": 1})
+    check_equal((answer.status, answer.json()["error"]),
+                (400, "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution "
+                 "(?step=XX)"))
+    answer = watched.server.get("/api/v1/query_range", {"query": "vector(1)", "start": 0, "end": 11000, "step": 1})
+    check_equal(len(answer.json()["data"]["result"][0]["values"]), 11001)
+    watched.check_turns("11,001 steps")
+
+
+if __name__ == "__main__":
+    main()
