@@ -227,7 +227,7 @@ static double decode_all(const struct bench *b, const struct buf *in)
 {
     const struct wal_replay_ops ops = {.define = on_define, .row = on_row};
     uint64_t decoded = 0;
-    struct wal_decoder *d = wal_decoder_create(&ops, &decoded, 0);
+    struct wal_decoder *d = wal_decoder_create(&ops, &decoded, 0, 1);
     const double t = now_ns();
     for (size_t at = 0; at < in->n;) {
         const uint8_t *p = (const uint8_t *)in->p + at;

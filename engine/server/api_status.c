@@ -127,7 +127,7 @@ void api_status_walreplay(struct api *api)
     api_begin(api);
     json_object_begin(&api->json);
     json_key(&api->json, "min");
-    json_u64(&api->json, p.segments_min);
+    json_u64(&api->json, 0); // segments of all streams are counted, not numbered
     json_key(&api->json, "max");
     json_u64(&api->json, p.segments_max);
     json_key(&api->json, "current");

@@ -89,7 +89,7 @@ struct head {
     bool may_yield;                    // there are fibers to give way to
     int64_t newest;                    // of all partitions
     int64_t newest_t[TSDB_PARTITIONS]; // INT64_MIN: nothing
-    ptrdiff_t block_bytes;
+    size_t blocks; // of values
     struct buf text; // scratch
     uint32_t *slots; // likewise, of reads
     uint64_t *bits;

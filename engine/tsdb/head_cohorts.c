@@ -154,7 +154,7 @@ void head_detach(struct head *h, uint32_t id)
     }
     mem_free(slots);
     mem_free(bits);
-    h->block_bytes -= series_values_release(&s->values, UINT32_MAX);
+    h->blocks -= series_values_release(&s->values, UINT32_MAX);
     const uint64_t last_bits = s->values.last_bits;
     s->values = (struct series_values){.last_bits = last_bits};
     cohort_leave(c, s->member);

@@ -36,7 +36,7 @@ static void release_cohort(struct head *h, struct cohort *c, int64_t keep_t)
             continue;
         struct head_series *s = head_series_at(h, c->members[i]);
         if (slot > c->base)
-            h->block_bytes -= series_values_release(&s->values, slot);
+            h->blocks -= series_values_release(&s->values, slot);
         release_late(h, s, keep_t);
     }
     cohort_release(c, slot);
@@ -159,11 +159,11 @@ static void remove_slot(struct head *h, struct head_series *s, const struct coho
     uint32_t *slots = mem_alloc_array(most, sizeof *slots);
     uint64_t *bits = mem_alloc_array(most, sizeof *bits);
     const size_t n = series_values_decode(&s->values, c->base, cohort_end(c), slots, bits);
-    h->block_bytes -= series_values_release(&s->values, UINT32_MAX);
+    h->blocks -= series_values_release(&s->values, UINT32_MAX);
     s->values = (struct series_values){0};
     for (size_t i = 0; i < n; i++) {
         if (slots[i] != slot)
-            h->block_bytes += series_values_append(&s->values, slots[i], bits[i]);
+            h->blocks += series_values_append(&s->values, slots[i], bits[i]);
     }
     mem_free(slots);
     mem_free(bits);

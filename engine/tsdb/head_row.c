@@ -157,7 +157,7 @@ static void apply_row(struct head *h, const struct wal_row *row, const uint32_t 
             __builtin_prefetch(head_series_at(h, series[i + AHEAD])->values.blocks, 1);
         s->last_t = row->t_ms;
         if (!series_values_extend(&s->values, slot, row->bits[i]))
-            h->block_bytes += series_values_append(&s->values, slot, row->bits[i]);
+            h->blocks += series_values_append(&s->values, slot, row->bits[i]);
     }
     if (row->t_ms > h->newest_t[partition])
         h->newest_t[partition] = row->t_ms;

@@ -501,7 +501,7 @@ static void apply_bucket(struct head *h, const struct bucket *b, uint64_t seq)
         if (slot != SLOT_NONE && s->cohort == c->id) {
             if (fills)
                 cohort_fill(c, slot, s->member, seq, floor);
-            h->block_bytes += series_values_append(&s->values, slot, bits);
+            h->blocks += series_values_append(&s->values, slot, bits);
         } else {
             const struct late_sample sample = {b->t_ms, bits, seq};
             if (b->late || s->cohort != c->id) // or moved away a moment ago

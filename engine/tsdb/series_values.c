@@ -232,32 +232,21 @@ static void push_run(struct series_values *v)
     v->blocks = b;
 }
 
-static ptrdiff_t newest_size(const struct series_values *v)
-{
-    return v->blocks ? (ptrdiff_t)size_of(v->blocks, v->blocks->capacity) : 0;
-}
-
-static ptrdiff_t chain_size(const struct value_block *b, const struct value_block *until)
-{
-    ptrdiff_t bytes = 0;
-    for (; b && b != until; b = b->prev)
-        bytes += (ptrdiff_t)size_of(b, b->capacity);
-    return bytes;
-}
-
-ptrdiff_t series_values_append(struct series_values *v, uint32_t slot, uint64_t bits)
+size_t series_values_append(struct series_values *v, uint32_t slot, uint64_t bits)
 {
     assert(slot >= v->run_end && slot < UINT32_MAX);
-    ptrdiff_t gained = 0;
+    size_t gained = 0;
     if (v->run_first != v->run_end) {
         if (slot == v->run_end && bits == v->last_bits) {
             v->run_end++;
             return 0;
         }
-        const struct value_block *older = v->blocks ? v->blocks->prev : NULL;
-        const ptrdiff_t before = newest_size(v);
+        const bool had = v->blocks != NULL;
+        const struct value_block *older = had ? v->blocks->prev : NULL;
         push_run(v);
-        gained = chain_size(v->blocks, older) - before;
+        for (const struct value_block *b = v->blocks; b != older; b = b->prev)
+            gained++;
+        gained -= had; // the newest may have been rebuilt
     }
     v->run_first = slot;
     v->run_end = slot + 1;
@@ -349,9 +338,9 @@ uint32_t series_values_first(const struct series_values *v)
     return first;
 }
 
-ptrdiff_t series_values_release(struct series_values *v, uint32_t slot)
+size_t series_values_release(struct series_values *v, uint32_t slot)
 {
-    ptrdiff_t freed = 0;
+    size_t freed = 0;
     struct value_block **link = &v->blocks;
     while (*link && block_end(*link) > slot)
         link = &(*link)->prev;
@@ -359,7 +348,7 @@ ptrdiff_t series_values_release(struct series_values *v, uint32_t slot)
     *link = NULL;
     while (b) {
         struct value_block *older = b->prev;
-        freed += (ptrdiff_t)size_of(b, b->capacity);
+        freed++;
         mem_free(b);
         b = older;
     }

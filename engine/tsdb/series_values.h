@@ -36,16 +36,16 @@ static inline bool series_values_extend(struct series_values *v, uint32_t slot, 
     v->run_end++;
     return true;
 }
-// Appends at a slot at or above run_end. Bytes of blocks gained or given back.
-ptrdiff_t series_values_append(struct series_values *v, uint32_t slot, uint64_t bits);
+// Appends at a slot at or above run_end. How many blocks it took.
+size_t series_values_append(struct series_values *v, uint32_t slot, uint64_t bits);
 // The slots in [from, to) that have a value and their values, ascending; at most to - from.
 size_t series_values_decode(const struct series_values *v, uint32_t from, uint32_t to,
                             uint32_t *slots, uint64_t *bits);
 bool series_values_at(const struct series_values *v, uint32_t slot, uint64_t *out_bits);
 // The oldest slot that has a value; the struct is not empty.
 uint32_t series_values_first(const struct series_values *v);
-// Frees blocks that lie wholly below slot, and that part of the run. Bytes given back.
-ptrdiff_t series_values_release(struct series_values *v, uint32_t slot);
+// Frees blocks that lie wholly below slot, and that part of the run. How many blocks.
+size_t series_values_release(struct series_values *v, uint32_t slot);
 size_t series_values_blocks(const struct series_values *v); // how many
 
 #endif

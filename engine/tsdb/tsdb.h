@@ -31,7 +31,7 @@ struct tsdb_options {
 };
 
 struct tsdb_progress { // of replay, for status/walreplay
-    uint64_t segments_min, segments_max, segments_done;
+    uint64_t segments_max, segments_done;
 };
 
 // On one shard: opens the folder, starts replay on every shard. ERR_EXISTS: another process has the
@@ -115,7 +115,8 @@ err tsdb_commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e);
 struct storage tsdb_storage(struct tsdb *db);
 
 struct tsdb_stats { // of this shard
-    uint64_t series, series_created, series_removed, cohorts, blocks, label_pairs;
+    uint64_t series, series_created, series_removed, cohorts, label_pairs;
+    uint64_t blocks; // pieces that the values in memory stand in, each series' run counted
     uint64_t samples_appended, samples_late, out_of_order, too_old, out_of_bounds, duplicates;
     uint64_t wal_bytes, wal_records, wal_syncs, wal_segment, wal_corruptions;
     uint64_t files, file_bytes, file_samples;

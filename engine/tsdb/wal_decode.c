@@ -1,5 +1,6 @@
 #include "engine/tsdb/wal_decode.h"
 
+#include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
 #include "engine/model/value.h"
@@ -17,17 +18,19 @@ struct cohort {
     uint64_t last_seq; // of the previous record; 0: one was lost, only an absolute one helps
     int64_t t_ms, step_ms;
     uint32_t defined, capacity;
+    uint32_t known; // handles of so many members, also when they are being defined again
     uint32_t shapes_count;
     struct shape *shapes; // WAL_SHAPES_MAX, or NULL while there was none
     uint64_t *bits;       // capacity of each of these, in one block
     uint64_t *handles;
+    uint64_t *hashes; // of the labels
     uint8_t *modes;
 };
 
 struct wal_decoder {
     const struct wal_replay_ops *ops;
     void *arg;
-    uint64_t seq_min;
+    uint64_t seq_min, seed;
     struct wal_table cohorts;
     struct buf labels[2];
     // Of one row, as large as the largest cohort.
@@ -42,15 +45,16 @@ struct input {
     const uint8_t *p, *end;
 };
 
-enum { DEFINED_BYTES = 2 * sizeof(uint64_t) + 1 }; // of a member
+enum { DEFINED_BYTES = 3 * sizeof(uint64_t) + 1 }; // of a member
 
 struct wal_decoder *wal_decoder_create(const struct wal_replay_ops *ops, void *arg,
-                                       uint64_t seq_min)
+                                       uint64_t seq_min, uint64_t seed)
 {
     struct wal_decoder *d = mem_zalloc(sizeof *d);
     d->ops = ops;
     d->arg = arg;
     d->seq_min = seq_min;
+    d->seed = seed;
     buf_reserve(&d->labels[0], 1); // an empty one has a pointer to add to
     buf_reserve(&d->labels[1], 1);
     return d;
@@ -123,17 +127,19 @@ static void cohort_grow(struct wal_decoder *d, struct cohort *c, uint32_t need)
         uint32_t capacity = c->capacity + c->capacity / 2;
         capacity = capacity > need ? capacity : need;
         uint64_t *bits = mem_alloc_array(capacity, DEFINED_BYTES);
-        uint64_t *handles = bits + capacity;
-        uint8_t *modes = (uint8_t *)(handles + capacity);
-        if (c->defined > 0) {
-            memcpy(bits, c->bits, c->defined * sizeof *bits);
-            memcpy(handles, c->handles, c->defined * sizeof *handles);
-            memcpy(modes, c->modes, c->defined);
+        uint64_t *handles = bits + capacity, *hashes = handles + capacity;
+        uint8_t *modes = (uint8_t *)(hashes + capacity);
+        if (c->known > 0) {
+            memcpy(bits, c->bits, c->known * sizeof *bits);
+            memcpy(handles, c->handles, c->known * sizeof *handles);
+            memcpy(hashes, c->hashes, c->known * sizeof *hashes);
+            memcpy(modes, c->modes, c->known);
         }
         mem_free(c->bits);
         d->stats.state_bytes += (size_t)(capacity - c->capacity) * DEFINED_BYTES;
         c->bits = bits;
         c->handles = handles;
+        c->hashes = hashes;
         c->modes = modes;
         c->capacity = capacity;
     }
@@ -164,6 +170,24 @@ static bool take_labels(struct input *in, struct str before, struct buf *out)
     return out->n == 0 || labels_check(buf_str(out));
 }
 
+// The member's handle; of one that is defined again with the same labels the one it has.
+static err take_handle(struct wal_decoder *d, struct cohort *c, uint32_t number, struct str labels,
+                       struct errmsg *e)
+{
+    const uint32_t at = c->defined;
+    const uint64_t hash = hash64(labels.p, labels.n, d->seed);
+    if (at < c->known && c->hashes[at] == hash)
+        return ERR_OK;
+    uint64_t handle = 0;
+    if (labels.n > 0)
+        TRY(d->ops->define(d->arg, &c->info, number, labels, &handle, e));
+    c->handles[at] = handle;
+    c->hashes[at] = hash;
+    if (c->known <= at)
+        c->known = at + 1;
+    return ERR_OK;
+}
+
 static err take_members(struct wal_decoder *d, struct cohort *c, uint32_t number, uint32_t count,
                         struct input *in, bool *out_good, struct errmsg *e)
 {
@@ -173,10 +197,7 @@ static err take_members(struct wal_decoder *d, struct cohort *c, uint32_t number
         struct buf *labels = &d->labels[(i + 1) % 2];
         if (!take_labels(in, buf_str(&d->labels[i % 2]), labels))
             return ERR_OK;
-        uint64_t handle = 0;
-        if (labels->n > 0)
-            TRY(d->ops->define(d->arg, &c->info, number, buf_str(labels), &handle, e));
-        c->handles[c->defined] = handle;
+        TRY(take_handle(d, c, number, buf_str(labels), e));
         c->bits[c->defined] = 0;
         c->modes[c->defined] = 0;
         c->defined++;
@@ -221,6 +242,8 @@ static err read_define(struct wal_decoder *d, uint64_t seq, uint8_t flags, struc
     struct cohort *c;
     if (is_new) {
         c = cohort_renew(d, number);
+        if (c->info.partition != partition || c->info.source != source)
+            c->known = 0;
         c->info = (struct wal_cohort_info){partition, source};
         c->new_seq = c->last_seq = seq;
     } else {
@@ -234,7 +257,7 @@ static err read_define(struct wal_decoder *d, uint64_t seq, uint8_t flags, struc
     const err code = take_members(d, c, number, count, in, out_good, e);
     if (!*out_good) {
         c->new_seq = c->last_seq = 0; // what it stands for is not known any more
-        c->defined = 0;
+        c->defined = c->known = 0;
     }
     return code;
 }

@@ -11,9 +11,9 @@
 struct wal_decoder;
 
 // Calls define and row of ops; rows below seq_min are decoded, as later ones build on them, but not
-// handed over.
+// handed over. seed: random, or equal for equal runs.
 struct wal_decoder *wal_decoder_create(const struct wal_replay_ops *ops, void *arg,
-                                       uint64_t seq_min);
+                                       uint64_t seq_min, uint64_t seed);
 void wal_decoder_destroy(struct wal_decoder *d);
 void wal_decoder_begin(struct wal_decoder *d); // of a segment: forgets everything
 

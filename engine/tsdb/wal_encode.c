@@ -11,6 +11,7 @@ enum {
     DEFINE_BYTES = 32 * 1024, // likewise a record of definitions
     ABSOLUTE_ROWS = 128,
     ABSOLUTE_MS = 3600 * 1000,
+    DEFINE_ROWS = 64, // so many rows' samples pay for defining their members once more
     CHANGE_BYTES_MAX = 1 + VARINT_MAX + 1 + 8,
     LIST_BYTES_MAX = 2 * VARINT_MAX,
     RECORD_FIXED_MAX = 100, // everything in a record but lists, changes and labels
@@ -28,7 +29,8 @@ struct cohort {
     uint64_t generation; // the segment it is defined in
     uint64_t new_seq, last_seq;
     int64_t t_ms, step_ms, absolute_t_ms;
-    uint64_t samples; // since the last absolute record
+    uint64_t samples;         // since the last absolute record
+    uint64_t samples_defined; // since the members were defined from the first on
     uint32_t defined, capacity;
     uint32_t shapes_count;
     uint64_t shapes_members;
@@ -301,6 +303,7 @@ static void define(struct wal_encoder *enc, uint32_t number, struct cohort *c, u
         c->generation = enc->generation;
         c->defined = 0;
         c->absolute_due = true;
+        c->samples_defined = 0;
     }
     cohort_grow(enc, c, end);
     for (uint32_t at = c->defined; at < end; is_new = false)
@@ -322,6 +325,18 @@ static struct cohort *cohort_at(struct wal_encoder *enc, uint32_t number, uint32
     if (c->generation != enc->generation || c->defined < end)
         define(enc, number, c, end);
     return c;
+}
+
+// All members once more: what a lost definition costs ends here.
+static void define_again(struct wal_encoder *enc, uint32_t number, struct cohort *c, uint32_t end)
+{
+    const struct wal_encoder_stats before = enc->stats;
+    end = end > c->defined ? end : c->defined;
+    c->generation = 0;
+    define(enc, number, c, end);
+    enc->stats.definitions = before.definitions;
+    enc->stats.definition_bytes = before.definition_bytes;
+    enc->stats.repeated_bytes += enc->stats.bytes - before.bytes;
 }
 
 // ---- values
@@ -569,6 +584,7 @@ static void encode_row(struct wal_encoder *enc, struct cohort *c, const struct w
         c->t_ms = row->t_ms;
         c->step_ms = (int64_t)step;
         c->samples += row->n;
+        c->samples_defined += row->n;
     }
     record_end(enc, p);
     enc->stats.rows++;
@@ -597,6 +613,8 @@ void wal_encode(struct wal_encoder *enc, const struct wal_row *rows, size_t n)
         const uint32_t last = row.members ? row.members[row.n - 1] : row.n - 1;
         assert(last < WAL_MEMBERS_MAX && row.n <= last + 1);
         struct cohort *c = cohort_at(enc, row.cohort, last + 1);
+        if (c->samples_defined >= (uint64_t)DEFINE_ROWS * c->defined && is_absolute_due(c, &row))
+            define_again(enc, row.cohort, c, last + 1);
         if (!row.members && (!is_full(c, &row) || row.n > WAL_ROW_MEMBERS_MAX))
             row.members = identity(enc, row.n);
         const uint32_t end = row.n;

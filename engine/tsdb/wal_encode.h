@@ -33,7 +33,8 @@ uint64_t wal_encoder_next_offset(const struct wal_encoder *enc); // after what i
 
 struct wal_encoder_stats {
     uint64_t bytes, records, rows, samples; // bytes: of records
-    uint64_t definitions, definition_bytes; // of series
+    uint64_t definitions, definition_bytes; // of series, at first use in a segment
+    uint64_t repeated_bytes;                // of definitions that came once more
     size_t cohorts, state_bytes;
 };
 const struct wal_encoder_stats *wal_encoder_stats(const struct wal_encoder *enc);

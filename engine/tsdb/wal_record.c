@@ -62,7 +62,10 @@
 //             stale marker, no delta, the mode stays.
 //
 // A row that is not LATE becomes the base: its values, its time, its step. An absolute record comes
-// first in each segment, and after 128 rows or an hour.
+// first in each segment, and after 128 rows or an hour. Before such a record the cohort is defined
+// once more, as NEW, if 64 rows came since it was: so a lost definition costs what a lost base
+// does, and no reader has to know (of members with the labels they had it may keep what it made of
+// them). It adds 6 to 10 bytes a series each time.
 #include "engine/tsdb/wal_record.h"
 
 #include <stdio.h>

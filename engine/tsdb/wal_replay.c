@@ -5,6 +5,7 @@
 #include "engine/base/mem.h"
 #include "engine/tsdb/wal_decode.h"
 #include "engine/tsdb/wal_state.h"
+#include "io/clock.h"
 #include "io/fiber.h"
 #include "io/file.h"
 
@@ -330,12 +331,14 @@ err wal_replay_stream(const char *dir, const struct wal_mark *mark,
                       const struct wal_replay_ops *ops, void *arg, struct wal_replay_progress *out,
                       struct errmsg *e)
 {
+    uint64_t seed;
+    random_bytes(&seed, sizeof seed);
     struct replay r = {
         .dir = dir,
         .ops = ops,
         .arg = arg,
         .stream = mark->stream,
-        .decoder = wal_decoder_create(ops, arg, mark->seq),
+        .decoder = wal_decoder_create(ops, arg, mark->seq, seed),
         .file = {.fd = -1},
     };
     const err code = replay_parts(&r, mark, e);

@@ -64,7 +64,7 @@ static void as_segment(struct str in)
 static void as_records(struct str in)
 {
     struct seen seen = {0};
-    struct wal_decoder *d = wal_decoder_create(&ops, &seen, 0);
+    struct wal_decoder *d = wal_decoder_create(&ops, &seen, 0, 1);
     uint64_t seq = 1;
     for (size_t at = 0; in.n - at >= 3;) {
         const size_t left = in.n - at - 3;
@@ -132,7 +132,7 @@ static void as_rows(struct str in)
     uint64_t(*bits)[MEMBERS] = mem_alloc_array(ROWS_MAX, sizeof *bits);
     struct wal_encoder *enc = wal_encoder_create(&source);
     struct seen seen = {.wanted = rows};
-    struct wal_decoder *d = wal_decoder_create(&ops, &seen, 0);
+    struct wal_decoder *d = wal_decoder_create(&ops, &seen, 0, 1);
     struct buf bytes = {0};
     size_t n = 0, used;
     wal_encoder_begin(enc, &SEGMENT, WAL_SEGMENT_HEADER_BYTES);

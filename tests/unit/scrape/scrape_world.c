@@ -141,7 +141,8 @@ static void run(void *arg)
     struct scrape_world *w = arg;
     struct errmsg e = {0};
     const struct tsdb_options db = {.path = w->folder[0] ? w->folder : NULL,
-                                    .wal_sync = TSDB_WAL_SYNC_NONE};
+                                    .wal_sync = TSDB_WAL_SYNC_NONE,
+                                    .spill_ms = w->spill_ms};
     const struct http_server_options web = {
         .handler = handler,
         .arg = w,
@@ -172,7 +173,7 @@ static void run(void *arg)
 void scrape_world_run(struct scrape_world *w)
 {
     char command[128];
-    if (w->shards > 1) {
+    if (w->shards > 1 || w->spill_ms) {
         snprintf(w->folder, sizeof w->folder, "/tmp/ferula-scrape-XXXXXX");
         want(&w->found, mkdtemp(w->folder) != NULL);
     }

@@ -18,7 +18,8 @@ struct scrape_world {
     struct prom_config *config;
     struct http_server *server;
     struct listener *listener;
-    char folder[64]; // empty: in memory
+    int64_t spill_ms; // of the database; 0: its own. It is on disk then
+    char folder[64];  // empty: in memory
     // What the target answers with.
     struct str body;
     const char *content_type; // NULL: none

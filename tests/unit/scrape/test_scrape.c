@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "engine/base/util.h"
+#include "io/clock.h"
 #include "tests/unit/scrape/scrape_world.h"
 
 static void want_last(struct scrape_world *w, const char *series, const char *value)
@@ -244,6 +245,67 @@ static void other_owners(struct scrape_world *w)
     buf_deinit(&body);
 }
 
+struct look {
+    struct tsdb *db;
+    uint64_t removed;
+};
+
+static void look(void *arg)
+{
+    struct look *l = arg;
+    struct tsdb_stats stats;
+    tsdb_stats(l->db, &stats);
+    l->removed = stats.series_removed;
+}
+
+static uint64_t series_removed(struct scrape_world *w)
+{
+    struct look looks[WORLD_SHARDS_MAX];
+    uint64_t n = 0;
+    for (unsigned i = 0; i < w->shards; i++)
+        looks[i] = (struct look){.db = w->db};
+    shard_call_all(LOOP_CONTROL, look, looks, sizeof *looks, NULL);
+    for (unsigned i = 0; i < w->shards; i++)
+        n += looks[i].removed;
+    return n;
+}
+
+// Series that leave the head while the target's lines still refer to them, of this shard and of
+// others: a sample just within the window, and when an hour has passed since, the next one.
+static void gone(struct scrape_world *w)
+{
+    enum { SERIES = 20 };
+    struct buf body = {0};
+    const long long old_ms = (long long)clock_wall_ms() - 3600 * 1000 + 3000;
+    for (int i = 0; i < SERIES; i++)
+        buf_printf(&body,
+                   "a{job=\"far\",instance=\"i%d\"} 1 %lld\n"
+                   "b{job=\"far\",instance=\"i%d\"} 1\n",
+                   i, old_ms, i);
+    w->body = buf_str(&body);
+    scrape_world_apply(w, "  honor_labels: true\n");
+    scrape_world_scrapes(w, 2);
+    want_last(w, "a{instance=\"i3\", job=\"far\"}", "1");
+    for (int i = 0; i < 6000 && series_removed(w) < SERIES; i++)
+        scrape_world_nap(10);
+    want(&w->found, series_removed(w) >= SERIES, "%llu left",
+         (unsigned long long)series_removed(w));
+    struct buf next = {0};
+    for (int i = 0; i < SERIES; i++)
+        buf_printf(&next, "a{job=\"far\",instance=\"i%d\"} 2\n", i);
+    w->body = buf_str(&next);
+    scrape_world_scrapes(w, 2);
+    for (int i = 0; i < SERIES; i++) {
+        char series[64];
+        snprintf(series, sizeof series, "a{instance=\"i%d\", job=\"far\"}", i);
+        want(&w->found, str_has_prefix(scrape_world_samples(w, series), STR("1 2")), "%s: '%.*s'",
+             series, STR_ARG(scrape_world_samples(w, series)));
+    }
+    want_last(w, "up", "1");
+    buf_deinit(&body);
+    buf_deinit(&next);
+}
+
 static const struct flow {
     const char *name;
     void (*script)(struct scrape_world *w);
@@ -259,6 +321,8 @@ static const struct flow {
     {"reload", reload_under_way, 1},
     {"reload, two shards", reload_under_way, 2},
     {"other owners", other_owners, 2},
+    {"gone", gone, 1},
+    {"gone, three shards", gone, 3},
 };
 
 ParameterizedTestParameters(scrape, flow)
@@ -272,7 +336,9 @@ ParameterizedTestParameters(scrape, flow)
 ParameterizedTest(size_t *row, scrape, flow)
 {
     static struct scrape_world w;
-    w = (struct scrape_world){.script = flows[*row].script, .shards = flows[*row].shards};
+    w = (struct scrape_world){.script = flows[*row].script,
+                              .shards = flows[*row].shards,
+                              .spill_ms = flows[*row].script == gone};
     scrape_world_run(&w);
     cr_assert_str_eq(w.found.text, "", "%s: %s", flows[*row].name, w.found.text);
 }

@@ -131,11 +131,13 @@ Test(head_parts, values_read_back)
         uint32_t slots[VALUES], slot = 5;
         uint64_t bits[VALUES];
         double state = 1000;
+        size_t blocks = 0;
         for (size_t i = 0; i < VALUES; i++) {
             slots[i] = slot;
             bits[i] =
                 value_of(&rng, kind < KINDS * 3 ? kind % KINDS : rng_below(&rng, KINDS), &state);
-            series_values_append(&v, slot, bits[i]);
+            blocks += series_values_append(&v, slot, bits[i]);
+            cr_assert_eq(blocks, series_values_blocks(&v));
             slot += 1 + (kind / KINDS == 1 ? (uint32_t)rng_below(&rng, 3)
                          : kind / KINDS == 2 && rng_below(&rng, 30) == 0
                              ? (uint32_t)rng_below(&rng, 70000) % 1000
@@ -151,9 +153,10 @@ Test(head_parts, values_read_back)
             const bool next = i + 1 < VALUES && slots[i + 1] == slots[i] + 1;
             cr_assert_eq(series_values_at(&v, slots[i] + 1, &one), next);
         }
-        series_values_release(&v, slots[500]);
+        blocks -= series_values_release(&v, slots[500]);
+        cr_assert_eq(blocks, series_values_blocks(&v));
         check_values(&v, slots, bits, VALUES, slots[500], UINT32_MAX);
-        series_values_release(&v, UINT32_MAX);
+        cr_assert_eq(series_values_release(&v, UINT32_MAX), blocks);
         cr_assert(series_values_is_empty(&v));
     }
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "engine/base/util.h"
+#include "engine/model/labels.h"
 #include "tests/lib/in_shards.h"
 #include "tests/lib/map_world.h"
 
@@ -199,6 +200,142 @@ Test(tsdb, opens_with_any_number_of_shards)
     snprintf(command, sizeof command, "rm -rf %s", l.folder);
     cr_assert_eq(system(command), 0);
     cr_assert(!l.found.text[0], "%s", l.found.text);
+}
+
+// ---- the limit of active series
+
+enum { SERIES_MAX = 30, ASKED = 100 };
+
+struct limited {
+    struct findings found;
+    char folder[64];
+    struct tsdb *db;
+    unsigned shards;
+};
+
+struct wish { // on one shard
+    struct limited *l;
+    const char *name;
+    int64_t t_ms;
+    uint64_t made, refused, kept;
+};
+
+static void ask_for_series(void *arg)
+{
+    struct wish *w = arg;
+    struct arena a;
+    arena_init(&a, 0);
+    for (int i = 0; i < ASKED; i++) {
+        struct labels_builder b = {0};
+        struct tsdb_sample sample = {.t_ms = w->t_ms};
+        labels_builder_set(&b, LABEL_NAME, str_from_c(w->name));
+        labels_builder_set(&b, STR("job"), STR("x"));
+        labels_builder_set(&b, STR("instance"), arena_printf(&a, "%d", i));
+        const struct str labels = labels_builder_finish(&b, &a);
+        labels_builder_deinit(&b);
+        if (tsdb_owner(w->l->db, tsdb_partition(w->l->db, labels)) != shard_index(shard_self()))
+            continue;
+        sample.ref =
+            tsdb_series(w->l->db, labels, labels_hash(labels, tsdb_hash_seed(w->l->db)), 1);
+        w->made += sample.ref != 0;
+        w->refused += sample.ref == 0;
+        struct tsdb_commit c = {.samples = &sample, .n = sample.ref != 0, .max_t_ms = INT64_MAX};
+        if (tsdb_commit(w->l->db, &c, NULL) == ERR_OK)
+            w->kept += c.counts[TSDB_APPENDED];
+    }
+    arena_deinit(&a);
+}
+
+static struct wish ask_all(struct limited *l, const char *name, int64_t t_ms)
+{
+    struct wish wishes[SHARD_MAX];
+    for (unsigned i = 0; i < l->shards; i++)
+        wishes[i] = (struct wish){.l = l, .name = name, .t_ms = t_ms};
+    shard_call_all(LOOP_RECEIVE, ask_for_series, wishes, sizeof *wishes, NULL);
+    for (unsigned i = 1; i < l->shards; i++) {
+        wishes[0].made += wishes[i].made;
+        wishes[0].refused += wishes[i].refused;
+        wishes[0].kept += wishes[i].kept;
+    }
+    return wishes[0];
+}
+
+struct going {
+    struct limited *l;
+    int64_t t_ms;
+};
+
+static void go_on(void *arg) // the first series of this shard that there is
+{
+    const struct going *g = arg;
+    struct arena a;
+    arena_init(&a, 0);
+    bool is_done = false;
+    for (int i = 0; i < ASKED && !is_done; i++) {
+        struct labels_builder b = {0};
+        labels_builder_set(&b, LABEL_NAME, STR("a"));
+        labels_builder_set(&b, STR("job"), STR("x"));
+        labels_builder_set(&b, STR("instance"), arena_printf(&a, "%d", i));
+        const struct str labels = labels_builder_finish(&b, &a);
+        labels_builder_deinit(&b);
+        if (tsdb_owner(g->l->db, tsdb_partition(g->l->db, labels)) != shard_index(shard_self()))
+            continue;
+        const struct tsdb_sample sample = {
+            tsdb_series(g->l->db, labels, labels_hash(labels, tsdb_hash_seed(g->l->db)), 1),
+            g->t_ms, 0};
+        struct tsdb_commit c = {.samples = &sample, .n = 1, .max_t_ms = INT64_MAX};
+        is_done = tsdb_commit(g->l->db, &c, NULL) == ERR_OK && c.counts[TSDB_APPENDED];
+    }
+    arena_deinit(&a);
+}
+
+static void append_one(struct limited *l, int64_t t_ms)
+{
+    struct going going[SHARD_MAX];
+    for (unsigned i = 0; i < l->shards; i++)
+        going[i] = (struct going){l, t_ms};
+    shard_call_all(LOOP_RECEIVE, go_on, going, sizeof *going, NULL);
+}
+
+// Each shard has its share of the limit, rounded up.
+static void reach_limit(void *arg)
+{
+    struct limited *l = arg;
+    struct errmsg e = {0};
+    const struct tsdb_options options = {
+        .path = l->folder, .wal_sync = TSDB_WAL_SYNC_NONE, .spill_ms = 1, .series_max = SERIES_MAX};
+    want(&l->found, tsdb_open(&options, &l->db, &e) == ERR_OK, "%s", e.text);
+    const struct wish first = ask_all(l, "a", START_MS);
+    want(&l->found, first.made >= SERIES_MAX && first.made < SERIES_MAX + l->shards, "%llu made",
+         (unsigned long long)first.made);
+    want(&l->found, first.made + first.refused == ASKED && first.kept == first.made);
+    // Those that are there keep flowing, others are refused.
+    const struct wish again = ask_all(l, "a", START_MS + 1000);
+    want(&l->found, again.kept == first.made && again.refused == first.refused, "%llu kept",
+         (unsigned long long)again.kept);
+    want(&l->found, ask_all(l, "b", START_MS + 1000).made == 0);
+    // One of them goes on; when the others have left the head, new ones may come.
+    uint64_t made = 0;
+    for (int i = 0; i < 5000 && made < SERIES_MAX / 2; i++) {
+        append_one(l, START_MS + 2 * 3600000 + i);
+        nap(5);
+        made = ask_all(l, "b", START_MS + 2 * 3600000 + i).made;
+    }
+    want(&l->found, made >= SERIES_MAX / 2, "%llu came", (unsigned long long)made);
+    want(&l->found, tsdb_close(l->db, &e) == ERR_OK, "%s", e.text);
+}
+
+Test(tsdb, refuses_series_beyond_the_limit)
+{
+    for (unsigned shards = 1; shards <= 3; shards += 2) {
+        struct limited l = {.folder = "/tmp/ferula-limit-XXXXXX", .shards = shards};
+        char command[128];
+        cr_assert(mkdtemp(l.folder) != NULL);
+        in_shards(shards, SHARD_BACKEND_AUTO, reach_limit, &l, &l.found);
+        snprintf(command, sizeof command, "rm -rf %s", l.folder);
+        cr_assert_eq(system(command), 0);
+        cr_assert(!l.found.text[0], "%u shards: %s", shards, l.found.text);
+    }
 }
 
 static void run_ending(enum ending ending, unsigned shards)

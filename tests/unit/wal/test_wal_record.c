@@ -65,7 +65,7 @@ Test(wal_record, random_traffic_comes_back_bit_for_bit)
         struct buf bytes = {0};
         encode(t, 1500, &bytes);
         struct traffic_receiver r = {0};
-        struct wal_decoder *d = wal_decoder_create(&traffic_ops, &r, 0);
+        struct wal_decoder *d = wal_decoder_create(&traffic_ops, &r, 0, 1);
         cr_assert_eq(decode(&SEGMENT, &bytes, d), bytes.n, "seed %lu", seed);
         cr_assert_eq(r.list.n, t->sent.n, "seed %lu: %zu of %zu", seed, r.list.n, t->sent.n);
         cr_assert(traffic_equal(&t->sent, 0, &r.list), "seed %lu", seed);
@@ -89,7 +89,7 @@ Test(wal_record, rows_below_the_mark_are_decoded_and_not_handed_over)
     while (t->sent.items[from].seq < mark)
         from++;
     struct traffic_receiver r = {0};
-    struct wal_decoder *d = wal_decoder_create(&traffic_ops, &r, mark);
+    struct wal_decoder *d = wal_decoder_create(&traffic_ops, &r, mark, 1);
     cr_assert_eq(decode(&SEGMENT, &bytes, d), bytes.n);
     cr_assert_eq(r.list.n, t->sent.n - from);
     cr_assert(traffic_equal(&t->sent, from, &r.list));
@@ -110,7 +110,7 @@ Test(wal_record, every_length_gives_a_prefix)
         struct buf cut = {0};
         buf_put(&cut, bytes.p, n); // of its exact size: the sanitizer sees a read beyond
         struct traffic_receiver r = {0};
-        struct wal_decoder *d = wal_decoder_create(&traffic_ops, &r, 0);
+        struct wal_decoder *d = wal_decoder_create(&traffic_ops, &r, 0, 1);
         cr_assert_leq(decode(&SEGMENT, &cut, d), n);
         cr_assert_lt(r.list.n, t->sent.n);
         cr_assert(traffic_equal(&t->sent, 0, &r.list), "cut at %zu", n);
@@ -181,7 +181,7 @@ Test(wal_record, a_lost_frame_invents_nothing)
         struct buf bytes = {0};
         encode(t, 2500, &bytes);
         struct traffic_receiver r = {0};
-        struct wal_decoder *d = wal_decoder_create(&traffic_ops, &r, 0);
+        struct wal_decoder *d = wal_decoder_create(&traffic_ops, &r, 0, 1);
         struct rng rng;
         rng_init(&rng, seed);
         size_t frames = 0;
@@ -301,7 +301,7 @@ Test(wal_record, giant_rows_are_split)
     struct buf bytes = {0};
     wal_encoder_take(enc, &bytes);
     struct traffic_receiver r = {0};
-    struct wal_decoder *d = wal_decoder_create(&traffic_ops, &r, 0);
+    struct wal_decoder *d = wal_decoder_create(&traffic_ops, &r, 0, 1);
     cr_assert_eq(decode(&SEGMENT, &bytes, d), bytes.n);
     cr_assert_eq(r.list.n, 3 * N + 17);
     for (size_t i = 0; i < r.list.n; i++) {
@@ -317,4 +317,66 @@ Test(wal_record, giant_rows_are_split)
     buf_deinit(&bytes);
     mem_free(bits);
     mem_free(members);
+}
+
+// A cohort whose definitions are lost comes back with the next one, which every 128 full rows or an
+// hour brings; when nothing is lost, nobody is asked twice who a member is.
+Test(wal_record, lost_definitions_come_again)
+{
+    static const struct {
+        int64_t step_ms;
+        uint32_t first_row; // that is there when the first frame is lost
+    } rows[] = {{1000, 128}, {15000, 128}, {37 * 1000, 98}, {600 * 1000, 66}};
+    enum { N = 300, COUNT = 400 };
+    const struct wal_source source = {big_cohort, big_member, NULL};
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct wal_encoder *enc = wal_encoder_create(&source);
+        struct buf frames[COUNT] = {0};
+        uint64_t bits[N];
+        wal_encoder_begin(enc, &SEGMENT, WAL_SEGMENT_HEADER_BYTES);
+        for (uint32_t k = 0; k < COUNT; k++) {
+            for (uint32_t m = 0; m < N; m++)
+                bits[m] = bits_from_double(m % 3 ? m : m * k);
+            const struct wal_row row = {
+                .cohort = 4, .t_ms = k * rows[i].step_ms, .bits = bits, .n = N};
+            wal_encode(enc, &row, 1);
+            wal_encoder_take(enc, &frames[k]);
+        }
+        for (uint32_t lost = 0; lost < 2;
+             lost++) { // nothing, then the first row with what it needs
+            struct traffic_receiver r = {0};
+            struct wal_decoder *d = wal_decoder_create(&traffic_ops, &r, 0, 1);
+            uint64_t offset = WAL_SEGMENT_HEADER_BYTES;
+            for (uint32_t k = 0; k < COUNT; k++) {
+                for (size_t at = 0; at < frames[k].n;) {
+                    struct wal_frame f;
+                    uint32_t bad = 0;
+                    const uint8_t *p = (const uint8_t *)frames[k].p + at;
+                    cr_assert(wal_frame_load(&SEGMENT, offset, p, frames[k].n - at, &f));
+                    if (k >= lost)
+                        cr_assert_eq(
+                            wal_decoder_frame(d, &f, p + WAL_FRAME_HEADER_BYTES, &bad, NULL),
+                            ERR_OK);
+                    cr_assert_eq(bad, 0);
+                    at += WAL_FRAME_HEADER_BYTES + f.size;
+                    offset += WAL_FRAME_HEADER_BYTES + f.size;
+                }
+            }
+            const uint32_t first = lost ? rows[i].first_row : 0;
+            cr_assert_eq(r.list.n, (COUNT - first) * N, "step %lld: %zu samples",
+                         (long long)rows[i].step_ms, r.list.n);
+            cr_assert_eq(r.list.items[0].t_ms, first * rows[i].step_ms);
+            cr_assert_eq(r.defined, N);
+            for (size_t k = 0; k < r.list.n; k++) {
+                const uint64_t row = first + k / N, m = k % N;
+                cr_assert_eq(r.list.items[k].series, m + 1);
+                cr_assert_eq(r.list.items[k].bits, bits_from_double((double)(m % 3 ? m : m * row)));
+            }
+            wal_decoder_destroy(d);
+            traffic_list_deinit(&r.list);
+        }
+        for (size_t k = 0; k < COUNT; k++)
+            buf_deinit(&frames[k]);
+        wal_encoder_destroy(enc);
+    }
 }
