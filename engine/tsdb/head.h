@@ -80,6 +80,7 @@ struct head {
     uint64_t spilling_seq; // the same for the spill that runs, if any
     int64_t complete_t;    // every sample at or after it is in memory
     uint64_t epoch;        // counted up when files change
+    uint64_t releases;     // counted up when samples leave memory
     void (*forget)(void *arg, uint32_t cohort); // a cohort's number is free again; may be NULL
     void *forget_arg;
     uint64_t seq;                      // of the newest commit

@@ -4,6 +4,14 @@
 #include "engine/base/mem.h"
 #include "engine/tsdb/head_cohorts.h"
 #include "engine/tsdb/head_spill.h"
+#include "io/fiber.h"
+
+enum {
+    BREATH = 128, // members of a cohort between two questions whether a yield is due
+    COHORTS_BREATH = 16,
+    UNDO_BREATH = 16,
+    SWEEP_STEPS = 8192, // of lists that a batch of leaving series may cost
+};
 
 // What is written and old goes; the newest sample stays, for it decides what is accepted.
 static void release_late(const struct head *h, struct head_series *s, int64_t keep_t)
@@ -27,11 +35,22 @@ static void release_late(const struct head *h, struct head_series *s, int64_t ke
     }
 }
 
+// Who waited meanwhile must not rely on what memory had.
+static void give_way(struct head *h)
+{
+    h->releases++;
+    if (h->may_yield)
+        fiber_yield_if_due();
+}
+
 static void release_cohort(struct head *h, struct cohort *c, int64_t keep_t)
 {
+    h->releases++;
     uint32_t slot = keep_t == INT64_MIN ? c->base : cohort_after(c, keep_t - 1);
     slot = slot < c->spilled ? slot : c->spilled;
-    for (size_t i = 0; i < c->members_n; i++) {
+    for (size_t i = 0; i < c->members_n; i++) { // who joins meanwhile has nothing to release
+        if (i % BREATH == BREATH - 1)
+            give_way(h);
         if (c->members[i] == MEMBER_GONE)
             continue;
         struct head_series *s = head_series_at(h, c->members[i]);
@@ -47,14 +66,14 @@ static void release_cohort(struct head *h, struct cohort *c, int64_t keep_t)
     }
 }
 
-uint32_t head_release(struct head *h, int64_t keep_t, uint32_t from, uint32_t n)
+void head_release(struct head *h, int64_t keep_t)
 {
-    uint32_t at = from;
-    for (; at < h->cohorts_n && at - from < n; at++) {
+    for (size_t at = 0; at < h->cohorts_n; at++) {
         if (h->cohorts[at])
             release_cohort(h, h->cohorts[at], keep_t);
+        if (at % COHORTS_BREATH == COHORTS_BREATH - 1)
+            give_way(h);
     }
-    return at < h->cohorts_n ? at : 0;
 }
 
 static bool may_leave(const struct head *h, struct head_series *s, int64_t before_t)
@@ -128,14 +147,16 @@ uint32_t head_collect(struct head *h, int64_t before_t, uint32_t from, uint32_t 
     assert(h->selects == 0);
     uint32_t *dead = mem_alloc_array(n, sizeof *dead);
     uint32_t *sets = mem_alloc_array(n, 2 * sizeof *sets);
-    size_t dead_n = 0, sets_n = 0;
+    size_t dead_n = 0, sets_n = 0, steps = 0;
     uint32_t at = from;
-    for (; at < h->series_n && at - from < n; at++) {
+    for (; at < h->series_n && at - from < n && steps < SWEEP_STEPS; at++) {
         struct head_series *s = head_series_at(h, at);
         if (!may_leave(h, s, before_t))
             continue;
         s->dead = true;
         dead[dead_n++] = at;
+        steps += label_store_set_at(&h->labels, s->tuple)->series +
+                 label_store_set_at(&h->labels, s->local)->series;
         sets[sets_n++] = s->tuple;
         sets[sets_n++] = s->local;
     }
@@ -207,5 +228,7 @@ void head_undo(struct head *h, const struct tsdb_sample *samples, const uint8_t 
         struct head_series *s = head_resolve(h, samples[i].ref);
         if (s && (outcomes[i] == TSDB_APPENDED || outcomes[i] == TSDB_LATE_KEPT))
             remove_sample(h, s, samples[i].t_ms);
+        if (i % UNDO_BREATH == 0)
+            give_way(h);
     }
 }

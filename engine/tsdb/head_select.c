@@ -114,10 +114,13 @@ static err plan_init(struct plan *p, const struct head *h, const struct matcher 
 static uint64_t cost_of(const struct head *h, const struct probe *p, uint64_t limit)
 {
     uint64_t cost = 0;
+    size_t breaths = 0;
     roaring_uint32_iterator_t i;
     for (roaring_init_iterator(p->sets, &i); i.has_value && cost < limit;
-         roaring_advance_uint32_iterator(&i))
+         roaring_advance_uint32_iterator(&i)) {
+        breathe(h, &breaths);
         cost += 1 + label_store_set_at(&h->labels, i.current_value)->series;
+    }
     return cost;
 }
 
@@ -307,7 +310,9 @@ static roaring_bitmap_t *texts_of(const struct head *h, const roaring_bitmap_t *
 {
     roaring_bitmap_t *texts = roaring_bitmap_create();
     roaring_uint32_iterator_t i;
+    size_t breaths = 0;
     for (roaring_init_iterator(sets, &i); i.has_value; roaring_advance_uint32_iterator(&i)) {
+        breathe(h, &breaths);
         const struct label_set *set = label_store_set_at(&h->labels, i.current_value);
         for (uint32_t k = 0; k < set->n; k++) {
             const uint32_t of = h->labels.pairs[set->pairs[k]].name;
@@ -320,25 +325,19 @@ static roaring_bitmap_t *texts_of(const struct head *h, const roaring_bitmap_t *
     return texts;
 }
 
-err head_label_texts(struct head *h, const struct str *name, const struct matcher *ms,
-                     size_t ms_count, int64_t mint, int64_t maxt, struct arena *a, struct str **out,
-                     size_t *out_n, struct errmsg *e)
+static err put_texts(const struct head *h, const struct str *name, const roaring_bitmap_t *sets,
+                     struct arena *a, struct str **out, size_t *out_n, struct errmsg *e)
 {
-    roaring_bitmap_t *sets = roaring_bitmap_create();
-    const err result = visit(&(struct walk){h, NULL, mint, maxt, add_sets, sets}, ms, ms_count, e);
-    if (result != ERR_OK) {
-        roaring_bitmap_free(sets);
-        return result;
-    }
+    size_t breaths = 0;
     const uint32_t name_id = name ? label_store_find_name(&h->labels, *name) : LABEL_NONE;
     roaring_bitmap_t *texts = texts_of(h, sets, name_id, !name);
-    roaring_bitmap_free(sets);
     const size_t n = roaring_bitmap_get_cardinality(texts);
     struct str *items = arena_try(a, n, sizeof *items, _Alignof(struct str));
     size_t at = 0;
     roaring_uint32_iterator_t i;
     for (roaring_init_iterator(texts, &i); items && i.has_value;
          roaring_advance_uint32_iterator(&i)) {
+        breathe(h, &breaths);
         const struct str text = name ? label_pair_value(&h->labels.pairs[i.current_value])
                                      : h->labels.names[i.current_value].text;
         items[at++] = arena_str(a, text);
@@ -349,4 +348,18 @@ err head_label_texts(struct head *h, const struct str *name, const struct matche
     *out = items;
     *out_n = n;
     return ERR_OK;
+}
+
+err head_label_texts(struct head *h, const struct str *name, const struct matcher *ms,
+                     size_t ms_count, int64_t mint, int64_t maxt, struct arena *a, struct str **out,
+                     size_t *out_n, struct errmsg *e)
+{
+    roaring_bitmap_t *sets = roaring_bitmap_create();
+    h->selects++; // what was found stays until its texts are taken
+    err result = visit(&(struct walk){h, NULL, mint, maxt, add_sets, sets}, ms, ms_count, e);
+    if (result == ERR_OK)
+        result = put_texts(h, name, sets, a, out, out_n, e);
+    h->selects--;
+    roaring_bitmap_free(sets);
+    return result;
 }

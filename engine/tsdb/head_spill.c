@@ -5,8 +5,11 @@
 
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
+#include "engine/tsdb/block_symbols.h"
 #include "engine/tsdb/head_cohorts.h"
 #include "io/fiber.h"
+
+enum { BREATH = 256 };
 
 static int64_t range_start(int64_t t_ms, int64_t range_ms)
 {
@@ -40,6 +43,26 @@ static bool is_unwritten(const struct head_spill *s, const struct late_sample *l
     return late->seq > s->head->spilled_seq && late->seq <= s->seq;
 }
 
+static void breathe(const struct head *h, size_t i)
+{
+    if (h->may_yield && i % BREATH == BREATH - 1)
+        fiber_yield_if_due();
+}
+
+// The ranges of the slots to write: from one that has a slot to the next.
+static void add_slots(struct head_spill *s, const struct cohort *c, int64_t range_ms)
+{
+    uint32_t slot = c->spilled > c->base ? c->spilled : c->base;
+    while (slot < c->closed) {
+        const int64_t t_ms = cohort_time(c, slot);
+        int64_t end;
+        add_range(s, t_ms, range_ms);
+        if (__builtin_add_overflow(range_start(t_ms, range_ms), range_ms, &end))
+            return;
+        slot = cohort_after(c, end - 1);
+    }
+}
+
 void head_spill_begin(struct head_spill *s, struct head *h, int64_t range_ms)
 {
     *s = (struct head_spill){.head = h, .seq = h->seq};
@@ -50,12 +73,14 @@ void head_spill_begin(struct head_spill *s, struct head *h, int64_t range_ms)
         if (!c)
             continue;
         c->closed = cohort_end(c);
-        for (uint32_t slot = c->spilled > c->base ? c->spilled : c->base; slot < c->closed; slot++)
-            add_range(s, cohort_time(c, slot), range_ms);
+    }
+    for (size_t i = 0; i < h->cohorts_n; i++) {
+        breathe(h, i); // what comes meanwhile is of later commits
+        if (h->cohorts[i])
+            add_slots(s, h->cohorts[i], range_ms);
     }
     for (uint32_t id = 0; id < h->series_n; id++) {
-        if (h->may_yield && id % HEAD_CHUNK == 0)
-            fiber_yield_if_due(); // what comes meanwhile is of later commits
+        breathe(h, id);
         const struct late *late = head_series_at(h, id)->late;
         for (uint32_t i = 0; late && i < late->n; i++) {
             if (is_unwritten(s, &late->items[i]))
@@ -110,13 +135,12 @@ void head_spill_read(struct head_spill *s, uint32_t id, size_t range)
 void head_spill_end(struct head_spill *s, bool written)
 {
     struct head *h = s->head;
-    if (written) {
-        h->spilled_seq = s->seq;
-        for (size_t i = 0; i < h->cohorts_n; i++) {
-            if (h->cohorts[i])
-                h->cohorts[i]->spilled = h->cohorts[i]->closed;
-        }
+    for (size_t i = 0; written && i < h->cohorts_n; i++) {
+        breathe(h, i); // who leaves a cohort now must know what of it is written
+        if (h->cohorts[i])
+            h->cohorts[i]->spilled = h->cohorts[i]->closed;
     }
+    h->spilled_seq = written ? s->seq : h->spilled_seq;
     h->spilling_seq = h->spilled_seq;
     mem_free(s->t);
     mem_free(s->bits);
@@ -129,9 +153,10 @@ struct metric {
     uint32_t pair;
 };
 
-static int compare_metrics(const void *a, const void *b)
+static bool metric_before(const void *arg, uint32_t a, uint32_t b)
 {
-    return str_cmp(((const struct metric *)a)->name, ((const struct metric *)b)->name);
+    const struct metric *metrics = arg;
+    return str_cmp(metrics[a].name, metrics[b].name) < 0;
 }
 
 void head_metrics(const struct head *h, uint32_t **out, size_t *out_n)
@@ -143,12 +168,13 @@ void head_metrics(const struct head *h, uint32_t **out, size_t *out_n)
         const uint32_t pair = h->labels.names[name].pairs[i];
         metrics[i] = (struct metric){label_pair_value(&h->labels.pairs[pair]), pair};
     }
-    if (n)
-        qsort(metrics, n, sizeof *metrics, compare_metrics);
-    *out = mem_alloc_array(n + 1, sizeof **out);
-    (*out)[0] = LABEL_NONE;
+    uint32_t *order = *out = mem_alloc_array(n + 1, sizeof **out);
+    *order++ = LABEL_NONE;
     for (size_t i = 0; i < n; i++)
-        (*out)[i + 1] = metrics[i].pair;
+        order[i] = (uint32_t)i;
+    block_sort(order, n, metrics, metric_before);
+    for (size_t i = 0; i < n; i++)
+        order[i] = metrics[order[i]].pair;
     *out_n = n + 1;
     mem_free(metrics);
 }
@@ -160,6 +186,7 @@ static size_t add_set_series(const struct head *h, uint32_t set, size_t n, uint3
     for (; id != LABEL_NONE; id = head_series_at(h, id)->next_in_local) {
         *ids = mem_grow(*ids, capacity, n + 1, sizeof **ids);
         (*ids)[n++] = id;
+        breathe(h, n);
     }
     return n;
 }

@@ -29,21 +29,23 @@ struct head_spill {
 void head_spill_begin(struct head_spill *spill, struct head *h, int64_t range_ms);
 // Fills t, bits and n with the unwritten samples of a series within the range.
 void head_spill_read(struct head_spill *spill, uint32_t id, size_t range);
-void head_spill_end(struct head_spill *spill, bool written); // frees
+void head_spill_end(struct head_spill *spill, bool written); // frees; suspends likewise
 
 // Metric names and their series, ascending: pairs of `__name__`; LABEL_NONE first, for those
 // without. The caller frees *out with mem_free.
 void head_metrics(const struct head *h, uint32_t **out, size_t *out_n);
-// The series of a metric, appended to *ids, which may grow; how many.
+// The series of a metric, into *ids, which may grow; how many. Both suspend if head.may_yield; no
+// series may leave.
 size_t head_metric_series(const struct head *h, uint32_t pair, uint32_t **ids, size_t *capacity);
 
-// Releases what is written and older than keep_t from the cohorts [from, from + n); where to go on,
-// 0 when done. No snapshot may be older than the files.
-uint32_t head_release(struct head *h, int64_t keep_t, uint32_t from, uint32_t n);
-// Lets series without samples in memory and none since before_t leave, of ids [from, from + n);
-// where to go on, 0 when done. No select may be running.
+// Releases what is written and older than keep_t. No snapshot may be older than the files. Suspends
+// if head.may_yield.
+void head_release(struct head *h, int64_t keep_t);
+// Lets series without samples in memory and none since before_t leave, of ids from on, n at most;
+// where to go on, 0 when done. It may end early, when that was much work. No select may be running.
 uint32_t head_collect(struct head *h, int64_t before_t, uint32_t from, uint32_t n);
-// Takes back samples of a commit that could not be kept: their outcomes say which.
+// Takes back samples of a commit that could not be kept: their outcomes say which. Suspends if
+// head.may_yield: meanwhile nothing may be judged by what memory has, nor written.
 void head_undo(struct head *h, const struct tsdb_sample *samples, const uint8_t *outcomes,
                size_t n);
 

@@ -544,6 +544,8 @@ static err commit_rows(struct head *h, struct tsdb_commit *c, const struct wal_r
         TRY(sink(arg, rows, n, e));
     *out_seq = ++h->seq;
     head_rows_apply(h, *out_seq);
+    for (size_t i = 0; i < n; i++)
+        c->newest_t_ms = rows[i].t_ms > c->newest_t_ms ? rows[i].t_ms : c->newest_t_ms;
     c->counts[TSDB_APPENDED] = c->n;
     if (c->outcomes)
         memset(c->outcomes, TSDB_APPENDED, c->n);
@@ -558,6 +560,7 @@ err head_commit(struct head *h, struct tsdb_commit *c, head_sink_fn *sink, void 
     assert(st->n == 0 && c->n < UINT32_MAX);
     memset(c->counts, 0, sizeof c->counts);
     c->refused_at = c->n;
+    c->newest_t_ms = INT64_MIN;
     *out_seq = h->seq;
     if (c->kind == TSDB_COMMIT_STRICT || c->kind == TSDB_COMMIT_CHECK) {
         const bool is_good = check(h, c);
@@ -579,8 +582,11 @@ err head_commit(struct head *h, struct tsdb_commit *c, head_sink_fn *sink, void 
             result = sink(arg, st->rows, st->buckets_n, e);
         if (result == ERR_OK) {
             *out_seq = ++h->seq;
-            for (size_t i = 0; i < st->buckets_n; i++)
-                apply_bucket(h, &st->buckets[st->order[i]], *out_seq);
+            for (size_t i = 0; i < st->buckets_n; i++) {
+                const struct bucket *b = &st->buckets[st->order[i]];
+                apply_bucket(h, b, *out_seq);
+                c->newest_t_ms = b->t_ms > c->newest_t_ms ? b->t_ms : c->newest_t_ms;
+            }
         }
     }
     if (result == ERR_OK)

@@ -122,22 +122,37 @@ static err append_rows(void *arg, const struct wal_row *rows, size_t n, struct e
     return wal_append(call->wal, rows, n, &call->seq, e);
 }
 
+void part_wait_for_undo(struct part *p)
+{
+    fiber_shield_begin();
+    while (p->undoing)
+        (void)!waiters_wait(&p->changed);
+    fiber_shield_end();
+}
+
 // Applied, but seen by nobody until the log has kept it; taken back when the log cannot. A sample
 // that was there already may be of a commit that still waits: so everybody waits.
 static err commit_logged(struct part *p, struct tsdb_commit *c, struct errmsg *e)
 {
     struct log_sink_call call = {.wal = p->wal};
     uint64_t seq;
-    TRY(part_recall(p, c, e));
+    do {
+        part_wait_for_undo(p);
+        TRY(part_recall(p, c, e));
+    } while (p->undoing);
     TRY(head_commit(&p->head, c, append_rows, &call, &seq, e));
     if (c->kind == TSDB_COMMIT_CHECK)
         return ERR_OK;
     const uint64_t log_seq = call.seq ? call.seq : wal_next_seq(p->wal) - 1;
     const err result = log_seq ? wal_wait(p->wal, log_seq, e) : ERR_OK;
-    if (result == ERR_OK)
+    if (result == ERR_OK) {
         head_publish(&p->head, seq);
-    else if (call.seq)
+    } else if (call.seq) {
+        p->undoing++;
         head_undo(&p->head, c->samples, c->outcomes, c->n);
+        if (--p->undoing == 0)
+            waiters_wake_all(&p->changed);
+    }
     return result;
 }
 
@@ -176,7 +191,7 @@ err tsdb_commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e)
         tsdb_set_window(db, c);
         TRY(head_commit(&p->head, c, NULL, NULL, &seq, e));
         head_publish(&p->head, seq);
-        part_tell_newest(p, p->head.newest);
+        part_tell_newest(p, c->newest_t_ms);
         return ERR_OK;
     }
     while (!p->ready) {
@@ -191,7 +206,8 @@ err tsdb_commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e)
         c->outcomes = own;
     tsdb_set_window(db, c);
     const err result = commit_logged(p, c, e);
-    part_tell_newest(p, p->head.newest);
+    if (result == ERR_OK)
+        part_tell_newest(p, c->newest_t_ms);
     if (own) {
         c->outcomes = NULL;
         mem_free(own);

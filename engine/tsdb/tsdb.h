@@ -99,14 +99,15 @@ struct tsdb_commit {
     const struct tsdb_sample *samples;
     size_t n;
     enum tsdb_commit_kind kind;
-    uint8_t *outcomes;  // n of enum tsdb_outcome, or NULL
-    int64_t late_ms;    // how old a sample may be, against its series' newest; 0: not older
-    int64_t max_t_ms;   // the newest time to accept
-    int64_t window_ms;  // how old against the newest of the whole database; 0: any age
-    int64_t min_t_ms;   // that as a time; set by tsdb_commit
-    size_t refused_at;  // STRICT, CHECK: the first that is refused, judging ends there; n: none
-    uint64_t kept_bits; // if that is a duplicate: what is there
-    uint64_t counts[TSDB_OUTCOME_COUNT]; // set by tsdb_commit
+    uint8_t *outcomes;   // n of enum tsdb_outcome, or NULL
+    int64_t late_ms;     // how old a sample may be, against its series' newest; 0: not older
+    int64_t max_t_ms;    // the newest time to accept
+    int64_t window_ms;   // how old against the newest of the whole database; 0: any age
+    int64_t min_t_ms;    // that as a time; set by tsdb_commit
+    size_t refused_at;   // STRICT, CHECK: the first that is refused, judging ends there; n: none
+    uint64_t kept_bits;  // if that is a duplicate: what is there
+    int64_t newest_t_ms; // set by tsdb_commit: the newest time it kept; INT64_MIN: none
+    uint64_t counts[TSDB_OUTCOME_COUNT]; // likewise
 };
 // ERR_LIMIT: the disk is full or the WAL's queue is; nothing was kept. Suspends.
 err tsdb_commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e);

@@ -163,12 +163,13 @@ err part_recall(struct part *p, const struct tsdb_commit *c, struct errmsg *e)
     err result = ERR_OK;
     if (!p->files_n)
         return ERR_OK;
-    uint64_t epoch;
+    uint64_t epoch, releases;
     do {
         epoch = h->epoch;
+        releases = h->releases;
         answers.n = 0;
         result = ask_for_all(p, c, &answers, e);
-    } while (result == ERR_OK && h->epoch != epoch);
+    } while (result == ERR_OK && (h->epoch != epoch || h->releases != releases));
     for (size_t i = 0; i < answers.n && result == ERR_OK; i++) {
         const struct answer *answer = &answers.list[i];
         struct head_series *s = head_resolve(h, answer->ref);

@@ -23,8 +23,9 @@ struct part {
     struct wal *wal;         // NULL: in memory only
     struct part_file *files; // by generation
     size_t files_n, files_capacity;
-    bool ready;   // replay is done
-    bool refused; // it failed: nothing will be taken
+    bool ready;       // replay is done
+    bool refused;     // it failed: nothing will be taken
+    unsigned undoing; // commits that are being taken back: nobody may rely on them
     bool closing;
     bool maintained; // the maintaining fiber is alive
     bool sleeping;   // and can be cancelled
@@ -66,6 +67,7 @@ struct tsdb {
 
 struct part *tsdb_part(const struct tsdb *db); // of the present shard
 void part_tell_newest(struct part *p, int64_t t_ms);
+void part_wait_for_undo(struct part *p);    // Suspends, cancelled or not.
 int64_t tsdb_newest(const struct tsdb *db); // of all parts; INT64_MIN: nothing
 void tsdb_set_window(const struct tsdb *db, struct tsdb_commit *c);
 

@@ -430,9 +430,10 @@ static err db_read(void *self, const struct storage_set *set, const struct stora
 
 // ---- names and values
 
-static int compare_texts(const void *a, const void *b)
+static bool text_before(const void *arg, uint32_t a, uint32_t b)
 {
-    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+    const struct str *texts = arg;
+    return str_cmp(texts[a], texts[b]) < 0;
 }
 
 struct texts {
@@ -469,6 +470,30 @@ static err find_texts(const struct pin *pin, const struct str *name, const struc
     return ERR_OK;
 }
 
+// Sorted, each once.
+static err unite_texts(const struct texts *texts, struct arena *a, struct str **out, size_t *out_n,
+                       struct errmsg *e)
+{
+    struct str *all = arena_try(a, texts->n, sizeof *all, _Alignof(struct str));
+    if (!all)
+        return no_memory(e);
+    uint32_t *order = mem_alloc_array(texts->n, sizeof *order);
+    for (size_t i = 0; i < texts->n; i++)
+        order[i] = (uint32_t)i;
+    block_sort(order, texts->n, texts->list, text_before);
+    size_t n = 0;
+    for (size_t i = 0; i < texts->n; i++) {
+        const struct str text = texts->list[order[i]];
+        if (!n || !str_eq(all[n - 1], text))
+            all[n++] = text;
+        breathe_at(i);
+    }
+    mem_free(order);
+    *out = all;
+    *out_n = n;
+    return ERR_OK;
+}
+
 static err label_texts(struct tsdb *db, const struct str *name, const struct matcher *ms,
                        size_t ms_count, int64_t mint, int64_t maxt, struct arena *a,
                        struct str **out, size_t *out_n, struct errmsg *e)
@@ -477,24 +502,8 @@ static err label_texts(struct tsdb *db, const struct str *name, const struct mat
     struct texts texts = {0};
     pin_init(&pin, tsdb_part(db), mint, maxt);
     err result = find_texts(&pin, name, ms, ms_count, mint, maxt, a, &texts, e);
-    if (result == ERR_OK) {
-        if (texts.n)
-            qsort(texts.list, texts.n, sizeof *texts.list, compare_texts);
-        size_t n = 0;
-        for (size_t i = 0; i < texts.n; i++) {
-            if (!n || !str_eq(texts.list[n - 1], texts.list[i]))
-                texts.list[n++] = texts.list[i];
-        }
-        struct str *all = arena_try(a, n, sizeof *all, _Alignof(struct str));
-        if (all) {
-            if (n)
-                memcpy(all, texts.list, n * sizeof *all);
-            *out = all;
-            *out_n = n;
-        } else {
-            result = no_memory(e);
-        }
-    }
+    if (result == ERR_OK)
+        result = unite_texts(&texts, a, out, out_n, e);
     mem_free(texts.list);
     pin_deinit(&pin);
     return result;

@@ -63,9 +63,10 @@ static void commit_at_owner(void *arg)
     uint64_t seq;
     tsdb_set_window(b->db, &c); // what has expired does not come back
     b->result = head_commit(h, &c, NULL, NULL, &seq, &b->e);
-    if (b->result == ERR_OK)
+    if (b->result == ERR_OK) {
         head_publish(h, seq);
-    part_tell_newest(p, h->newest);
+        part_tell_newest(p, c.newest_t_ms);
+    }
 }
 
 static void at_owner(struct reader *r, unsigned owner, fiber_fn *fn, void *arg)

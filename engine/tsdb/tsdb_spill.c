@@ -17,8 +17,7 @@ enum {
     LEAVE_MS = 3600000, // a series without samples for so long leaves the head
     RETRY_MS = 30000,   // after an error
     TICK_MS = 1000,     // between looks at whether memory may be released
-    RELEASE_COHORTS = 16,
-    COLLECT_SERIES = 2048,
+    COLLECT_SERIES = 512,
 };
 static const int64_t NS_PER_MS = 1000000;
 
@@ -157,7 +156,8 @@ err part_spill(struct part *p, struct errmsg *e)
     head_spill_begin(&s.samples, &p->head, p->db->options.seal_ms);
     err result = log_seq > 1 ? wal_wait(p->wal, log_seq - 1, e) : ERR_OK;
     if (result == ERR_LIMIT)
-        result = ERR_OK; // what was not kept has been taken back by its commit
+        result = ERR_OK; // what was not kept is taken back by its commit
+    part_wait_for_undo(p);
     if (result == ERR_OK)
         result = write_ranges(&s, e);
     if (result == ERR_OK)
@@ -196,10 +196,7 @@ static void release(struct part *p)
         return;
     p->release_due = false;
     uint32_t at = 0;
-    do {
-        at = head_release(h, h->complete_t, at, RELEASE_COHORTS);
-        fiber_yield_if_due();
-    } while (at);
+    head_release(h, h->complete_t);
     const int64_t before = time_before(h->newest, LEAVE_MS);
     do {
         if (h->selects == 0)

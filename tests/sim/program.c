@@ -79,6 +79,8 @@ static size_t gather(struct part_batch *part, struct tsdb_sample *samples, size_
     size_t n = 0;
     for (size_t i = 0; i < part->batch->n; i++) {
         const struct traffic_sample *s = &part->batch->samples[i];
+        if (i % 64 == 63)
+            fiber_yield_if_due(); // what leaves the head meanwhile is looked up again
         if (!part->todo[i] || tsdb_owner(db, tsdb_partition(db, s->labels)) != part->shard)
             continue;
         const uint64_t ref = tsdb_series(db, s->labels, labels_hash(s->labels, tsdb_hash_seed(db)),
@@ -94,11 +96,13 @@ static void note_outcomes(struct part_batch *part, const uint8_t *outcomes, cons
 {
     struct program *p = part->sender->program;
     const int64_t begin = world_judging_begin();
+    const uint64_t commit = truth_commit(&p->truth);
     for (size_t i = 0; i < n; i++) {
         const struct traffic_sample *s = &part->batch->samples[places[i]];
         const enum tsdb_outcome outcome = outcomes[i];
         if (part->result == ERR_OK)
-            truth_outcome(&p->truth, s->labels, s->t_ms, s->bits, outcome, durable_ns(p, outcome));
+            truth_outcome(&p->truth, s->labels, s->t_ms, s->bits, outcome, durable_ns(p, outcome),
+                          commit);
         else
             truth_failed(&p->truth, s->labels, s->t_ms, s->bits, part->result == ERR_LIMIT);
         part->todo[places[i]] = part->result != ERR_OK || outcome == TSDB_GONE;

@@ -21,6 +21,7 @@ void truth_deinit(struct truth *t)
     }
     mem_free(t->series);
     mem_free(t->table);
+    mem_free(t->shown);
 }
 
 // ---- series and samples
@@ -118,12 +119,19 @@ static void keep(struct truth *t, struct truth_sample *x)
         t->newest_t = x->t_ms;
 }
 
+uint64_t truth_commit(struct truth *t)
+{
+    return ++t->commits;
+}
+
 void truth_outcome(struct truth *t, struct str labels, int64_t t_ms, uint64_t bits,
-                   enum tsdb_outcome outcome, int64_t durable_ns)
+                   enum tsdb_outcome outcome, int64_t durable_ns, uint64_t commit)
 {
     struct truth_sample *x = find_sample(find_or_make(t, labels), t_ms, bits);
     if (outcome == TSDB_APPENDED || outcome == TSDB_LATE_KEPT || outcome == TSDB_SAME) {
         keep(t, x);
+        if (outcome != TSDB_SAME)
+            x->commit = commit;
         if (durable_ns < x->durable_ns)
             x->durable_ns = durable_ns;
     } else if (x->is_fresh) {
@@ -198,6 +206,19 @@ static void describe(struct truth *t, const struct truth_series *s, const struct
     }
 }
 
+// What has expired may be gone while the rest of its commit is there.
+static void judge_commit(struct truth *t, const struct truth_series *s,
+                         const struct truth_sample *x, const struct truth_answer *a)
+{
+    if (x->commit < t->first_commit || !x->commit || is_expired(t, x->t_ms))
+        return;
+    uint8_t *shown = &t->shown[x->commit - t->first_commit];
+    const uint8_t before = *shown;
+    *shown |= x->is_found ? 1 : 2;
+    if (*shown == 3 && before != 3)
+        complain(t, "a commit is shown in part", s->labels, a, x->t_ms, x->bits);
+}
+
 static void judge_missing(struct truth *t, struct truth_series *s, const struct truth_answer *a)
 {
     for (size_t i = place_of(s, a->mint == INT64_MIN ? a->mint : a->mint + 1); i < s->n; i++) {
@@ -205,6 +226,7 @@ static void judge_missing(struct truth *t, struct truth_series *s, const struct 
         if (x->t_ms > a->maxt)
             break;
         const bool is_due = x->state == TRUTH_KEPT && x->known_at <= a->began;
+        judge_commit(t, s, x, a);
         if (is_due && !x->is_found && is_expired(t, x->t_ms)) {
             x->state = TRUTH_EXPIRED;
         } else if (is_due && !x->is_found) {
@@ -222,6 +244,9 @@ static void judge_missing(struct truth *t, struct truth_series *s, const struct 
 
 void truth_judge(struct truth *t, const struct truth_answer *a)
 {
+    const size_t commits = (size_t)(t->commits + 1 - t->first_commit);
+    t->shown = mem_grow(t->shown, &t->shown_capacity, commits, 1);
+    memset(t->shown, 0, commits);
     for (size_t i = 0; i < a->set->n; i++) {
         const struct str labels = a->set->series[i].labels;
         struct truth_series *s = find(t, labels, hash64(labels.p, labels.n, 1));
@@ -243,6 +268,7 @@ void truth_judge(struct truth *t, const struct truth_answer *a)
 
 void truth_crashed(struct truth *t, bool power_lost, int64_t crash_ns)
 {
+    t->first_commit = t->commits + 1; // of those before, the log may have a part
     for (size_t i = 0; i < t->n; i++) {
         struct truth_series *s = &t->series[i];
         for (size_t k = 0; k < s->n; k++) {
