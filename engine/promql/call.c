@@ -46,15 +46,26 @@ struct math_function {
     double (*f)(double);
 };
 
+// Go's overflow where e^x does, a little before half of it would.
+static double go_cosh(double x)
+{
+    return isinf(exp(fabs(x))) ? INFINITY : cosh(x);
+}
+
+static double go_sinh(double x)
+{
+    return isinf(exp(fabs(x))) ? copysign(INFINITY, x) : sinh(x);
+}
+
 static const struct math_function math_functions[] = {
-    {PROMQL_FN_ABS, fabs},    {PROMQL_FN_ACOS, acos},   {PROMQL_FN_ACOSH, acosh},
-    {PROMQL_FN_ASIN, asin},   {PROMQL_FN_ASINH, asinh}, {PROMQL_FN_ATAN, atan},
-    {PROMQL_FN_ATANH, atanh}, {PROMQL_FN_CEIL, ceil},   {PROMQL_FN_COS, cos},
-    {PROMQL_FN_COSH, cosh},   {PROMQL_FN_DEG, degrees}, {PROMQL_FN_EXP, exp},
-    {PROMQL_FN_FLOOR, floor}, {PROMQL_FN_LN, log},      {PROMQL_FN_LOG10, log10},
-    {PROMQL_FN_LOG2, log2},   {PROMQL_FN_RAD, radians}, {PROMQL_FN_SGN, sign_of},
-    {PROMQL_FN_SIN, sin},     {PROMQL_FN_SINH, sinh},   {PROMQL_FN_SQRT, sqrt},
-    {PROMQL_FN_TAN, tan},     {PROMQL_FN_TANH, tanh},
+    {PROMQL_FN_ABS, fabs},     {PROMQL_FN_ACOS, acos},    {PROMQL_FN_ACOSH, acosh},
+    {PROMQL_FN_ASIN, asin},    {PROMQL_FN_ASINH, asinh},  {PROMQL_FN_ATAN, atan},
+    {PROMQL_FN_ATANH, atanh},  {PROMQL_FN_CEIL, ceil},    {PROMQL_FN_COS, cos},
+    {PROMQL_FN_COSH, go_cosh}, {PROMQL_FN_DEG, degrees},  {PROMQL_FN_EXP, exp},
+    {PROMQL_FN_FLOOR, floor},  {PROMQL_FN_LN, log},       {PROMQL_FN_LOG10, log10},
+    {PROMQL_FN_LOG2, log2},    {PROMQL_FN_RAD, radians},  {PROMQL_FN_SGN, sign_of},
+    {PROMQL_FN_SIN, sin},      {PROMQL_FN_SINH, go_sinh}, {PROMQL_FN_SQRT, sqrt},
+    {PROMQL_FN_TAN, tan},      {PROMQL_FN_TANH, tanh},
 };
 
 // ---- vectors without a selector

@@ -440,7 +440,11 @@ class Grammar:
         return self.binary(sides, op, self.bool_() if compares else "", result)
 
     def binary(self, sides, op, modifiers, exact):
-        if self.often(.7):
+        if op == "^" and "odd" in sides[0].text() + sides[1].text():
+            op = "*"  # Go's powers go by its logarithms
+        texts = "".join([op, *(s.text().lower() for s in sides)])
+        # The tree says what is exact: where that matters, parentheses make the text mean the tree.
+        if self.often(.7) or not exact or "^" in texts or "atan2" in texts:
             sides = [Node(s.kind, "(", s, ")", exact=s.exact) for s in sides]
         word = self.word(op) if op.isalpha() else op
         return Node("vector", sides[0], self.space(), word, " ", modifiers, sides[1], exact=exact)
