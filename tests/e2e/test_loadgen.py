@@ -22,7 +22,7 @@ def load(url, *flags, timeout=120):
 
 
 SMALL = ("--series=6000", "--batch=500", "--duration=1s", "--connections=3")
-KINDS = (("flat out",), ("14 labels", "--labels=14"), ("cadvisor by hash", "--exporter=cadvisor", "--split=hash"),
+KINDS = (("flat out",), ("cut connections", "--cut=0.3"), ("14 labels", "--labels=14"), ("cadvisor by hash", "--exporter=cadvisor", "--split=hash"),
          ("kube-state, seven samples", "--exporter=kube-state", "--samples=7"), ("a rate", "--rate=20000"),
          ("churn", "--churn=30", "--step=1m"), ("encoded live", "--live", "--rate=20000"),
          ("out of order", "--late-share=0.3", "--late-rounds=2", "--rate=20000"))
@@ -236,7 +236,7 @@ def test_queries():
 def test_words():
     for words, text in ((["foo"], 'expected command but got "foo"'), (["remote-write"], "which <url>?"),
                         (["remote-write", "a", "b"], "one <url>, please"), (["remote-write", "ftp://x/"], "unsupported protocol"),
-                        (["remote-write", "--rate=-1", "http://x/"], "--rate and --churn are 0 or more"),
+                        (["remote-write", "--rate=-1", "http://x/"], "--rate, --churn and --cut are 0 or more"),
                         (["remote-write", "--batch=1", "http://x/"], "is not within 2..20000"),
                         (["remote-write", "--start=x", "http://x/"], '--start: "x" is no time'),
                         (["remote-write", "--exporter=x", "http://x/"], "enum value must be one of"),

@@ -189,6 +189,9 @@ void load_report_table(const struct load_report *r, struct buf *out)
                s->error[0] ? "; the last: " : "", s->error);
     if (s->late)
         buf_printf(out, "late        %llu requests held back\n", (unsigned long long)s->late);
+    if (s->cut)
+        buf_printf(out, "cut         %llu connections in the middle of a request\n",
+                   (unsigned long long)s->cut);
     if (r->is_read_back && r->read_error[0])
         buf_printf(out, "loss        unknown: %s\n", r->read_error);
     else if (r->is_read_back)
@@ -237,6 +240,7 @@ void load_report_json(const struct load_report *r, struct buf *out)
     put_u64(&j, "rejected", s->rejected);
     put_u64(&j, "broken", s->broken);
     put_u64(&j, "late", s->late);
+    put_u64(&j, "cut", s->cut);
     json_key(&j, "last_error");
     json_cstr(&j, s->error);
     if (r->is_read_back && !r->read_error[0]) {

@@ -23,6 +23,7 @@ struct load_stats {
     uint64_t rejected;                 // other answers: given up
     uint64_t broken;                   // connections that failed: sent again
     uint64_t late;                     // requests sent later than their turn, on purpose
+    uint64_t cut;                      // connections cut in the middle of a request, on purpose
     struct load_times acks;
     char error[256]; // the last thing that went wrong; empty: nothing did
 };

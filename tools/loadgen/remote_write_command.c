@@ -21,7 +21,7 @@ struct command {
     struct str exporter, labels, split, start, json;
     int64_t series, batch, connections, samples, version, pid, late_rounds;
     int64_t duration_ms, step_ms;
-    double rate, churn, late_share;
+    double rate, churn, late_share, cut;
 
     struct url url;
     char host[256];
@@ -73,6 +73,8 @@ static size_t make_rows(struct command *c, struct setting *rows)
          .help = "Share of requests that are held back and come out of order."},
         {"late-rounds", .number = &c->late_rounds, .min = 1, .max = 10000, .default_text = "4",
          .help = "How many rounds they are held back."},
+        {"cut", .fraction = &c->cut, .default_text = "0", .placeholder = "<share>",
+         .help = "Share of requests in whose middle the connection is cut; they are sent again."},
         {"live", .flag = &c->live,
          .help = "Encode and compress each request when it is sent, with libsnappy."},
         {"header", .list = &c->header, .placeholder = "NAME=VALUE",
@@ -140,9 +142,10 @@ static err make_options(struct command *c, struct errmsg *e)
     TRY(parse_url(c, e));
     const int64_t now_ms = clock_wall_ms();
     snprintf(c->run_id, sizeof c->run_id, "%llx", (unsigned long long)now_ms);
-    if (!(c->rate >= 0) || !(c->churn >= 0) || !(c->late_share >= 0) || c->late_share > 0.9)
+    if (!(c->rate >= 0) || !(c->churn >= 0) || !(c->late_share >= 0) || c->late_share > 0.9 ||
+        !(c->cut >= 0))
         return err_set(e, ERR_INVALID,
-                       "--rate and --churn are 0 or more, --late-share is 0 to 0.9");
+                       "--rate, --churn and --cut are 0 or more, --late-share is 0 to 0.9");
     enum load_exporter exporter = LOAD_NODE;
     while (!str_eq(c->exporter, str_from_c(load_exporter_names[exporter])))
         exporter++;
@@ -159,6 +162,7 @@ static err make_options(struct command *c, struct errmsg *e)
     o->rate = c->rate;
     o->churn = c->churn;
     o->late_share = c->late_share;
+    o->cut_share = c->cut;
     o->late_rounds = (uint32_t)c->late_rounds;
     o->encodes_live = c->live;
     o->write = (struct write_options){.version = (int)c->version,

@@ -307,6 +307,24 @@ static unsigned generation_of(void *arg, uint32_t target, int64_t t_ms)
     return (unsigned)(minutes * l->options.churn + phase);
 }
 
+// Now and then half a request, and then no more of that connection. Suspends.
+static void cut_connection(struct sender *s, struct str bytes)
+{
+    struct write_load *const l = s->load;
+    struct errmsg e;
+    if (l->options.cut_share <= 0 || rng_double(loop_rng()) >= l->options.cut_share)
+        return;
+    fiber_set_deadline(clock_mono_ns() + (int64_t)ANSWER_TIMEOUT_MS * NS_PER_MS);
+    err code = ERR_OK;
+    if (!s->stream)
+        code = stream_connect(l->options.host, l->options.port, l->options.tls, &s->stream, &e);
+    if (!code)
+        code = stream_write(s->stream, bytes.p, (size_t)rng_below(loop_rng(), bytes.n), &e);
+    fiber_set_deadline(INT64_MAX);
+    l->stats.cut += code == ERR_OK;
+    disconnect(s);
+}
+
 // Makes the request of a round and sends it until it is settled or all stops. Suspends.
 static void deliver(struct sender *s, uint32_t template, uint64_t round)
 {
@@ -322,6 +340,7 @@ static void deliver(struct sender *s, uint32_t template, uint64_t round)
         bytes = buf_str(&s->encoded);
     }
     t->rounds = round + 1 > t->rounds ? round + 1 : t->rounds;
+    cut_connection(s, bytes);
     while (send_once(s, t, round, bytes) && !stops(l))
         if (fiber_sleep_ns((int64_t)RETRY_MS * NS_PER_MS))
             break;

@@ -24,6 +24,7 @@ struct write_load_options {
     double churn;      // targets replaced a minute of sample time, as a share
     double late_share; // of requests held back
     uint32_t late_rounds;
+    double cut_share; // of requests whose connection is cut in their middle; then sent again
     bool encodes_live;
 };
 
