@@ -453,6 +453,26 @@ static err run_all(struct run *r, const struct storage *storage)
     return code;
 }
 
+static bool is_of_samples(const struct errmsg *e)
+{
+    return str_contains(str_from_c(e->text), STR("too many samples"));
+}
+
+// The arena's limit: the error names the selector that took so much.
+static void say_memory(const struct fragment *f, struct errmsg *e)
+{
+    struct buf text = {0};
+    for (size_t i = 0; i < f->matchers_count; i++) {
+        buf_put_char(&text, i ? ',' : '{');
+        matcher_format(&f->matchers[i], &text);
+    }
+    err_format(e,
+               "query needs too much memory, more than %zu bytes of --query.max-bytes, for the "
+               "selector %.*s}",
+               f->bytes_max, STR_ARG(buf_str(&text)));
+    buf_deinit(&text);
+}
+
 void fragment_run(const struct fragment *f, const struct storage *storage,
                   struct fragment_result *out)
 {
@@ -468,8 +488,8 @@ void fragment_run(const struct fragment *f, const struct storage *storage,
     arena_init(&r->groups, 0);
     r->map.a = &r->groups;
     out->code = run_all(r, storage);
-    if (out->code == ERR_LIMIT && !out->e.text[0])
-        out->code = query_too_many_samples(&out->e);
+    if (out->code == ERR_LIMIT && !is_of_samples(&out->e))
+        say_memory(f, &out->e);
     gently_deinit(&r->groups);
     gently_deinit(&r->batch);
     arena_deinit(&own);
