@@ -3,12 +3,12 @@
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "engine/base/calendar.h"
 #include "engine/base/number.h"
 #include "engine/base/quote.h"
 #include "engine/promql/bucket.h"
+#include "engine/promql/gently.h"
 #include "engine/promql/note.h"
 
 static const struct str LABEL_BUCKET = {"le", 2};
@@ -44,9 +44,10 @@ static void note_bad_bucket(struct query *q, const struct promql_expr *at, struc
     buf_deinit(&words);
 }
 
-static int compare_buckets(const void *left, const void *right)
+static int compare_buckets(const void *left, const void *right, const void *arg)
 {
     const struct bucket_series *a = left, *b = right;
+    (void)arg;
     if (a->histogram != b->histogram)
         return a->histogram < b->histogram ? -1 : 1;
     if (a->upper < b->upper || a->upper > b->upper)
@@ -61,8 +62,7 @@ static err list_histograms(struct query *q, struct classics *c, const struct lab
     c->all = arena_array(q->a, c->n, struct classic);
     if (!c->all)
         return query_too_many_samples(q->e);
-    if (c->buckets_count)
-        qsort(c->buckets, c->buckets_count, sizeof *c->buckets, compare_buckets);
+    TRY(gently_sort(c->buckets, c->buckets_count, sizeof *c->buckets, NULL, q->e, compare_buckets));
     for (size_t i = 0; i < c->buckets_count; i++) {
         struct classic *h = &c->all[c->buckets[i].histogram];
         if (h->n++ == 0)
