@@ -128,6 +128,7 @@ static void newest(struct world *w, struct arena *a)
             want(&w->found, newest_each(&q, &e, hear, &h) == ERR_OK, "%s", e.text);
             want(&w->found, h.n == INSTANCES, "%zu of %d, %zu at a time", h.n, INSTANCES, units[i]);
         }
+    q.selectors_count = 2;
     for (size_t enough = 1; enough < INSTANCES; enough += 7) {
         struct heard h = {.w = w, .a = a, .enough = enough};
         q.unit_max = 3;
