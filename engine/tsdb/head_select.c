@@ -263,7 +263,10 @@ static bool add_found(struct head *h, const struct head_series *s, uint32_t id, 
     }
     buf_reset(&h->text);
     head_labels(h, s, &h->text);
-    list->items = mem_grow(list->items, &list->capacity, list->n + 1, sizeof *list->items);
+    if (list->n == list->capacity) // many: room for all there are, instead of copies
+        list->items =
+            mem_grow(list->items, &list->capacity,
+                     list->n < 4096 ? list->n + 1 : h->series_n + (size_t)1, sizeof *list->items);
     list->items[list->n++] = (struct head_found){
         .ref = head_ref(s, id),
         .partition = s->partition,
@@ -284,8 +287,11 @@ err head_select(struct head *h, const struct matcher *ms, size_t ms_count, int64
     } else {
         struct head_found *items = arena_try(a, list.n, sizeof *items, _Alignof(struct head_found));
         if (items) {
-            if (list.n)
-                memcpy(items, list.items, list.n * sizeof *items);
+            size_t breaths = 0;
+            for (size_t i = 0; i < list.n; i++) {
+                breathe(h, &breaths);
+                items[i] = list.items[i];
+            }
             *out = items;
             *out_n = list.n;
         } else {
