@@ -205,6 +205,28 @@ static void put_receiver(const struct receiver_stats *r, struct buf *b)
             "Native histograms that were received and refused.", r->histograms_refused);
 }
 
+// As a summary without quantiles: rates of sum and count are what dashboards draw.
+static void put_query_times(const struct server_query_stats *q, struct buf *b)
+{
+    const struct {
+        const char *slice;
+        int64_t ns;
+    } slices[] = {{"inner_eval", q->times.eval},
+                  {"prepare_time", q->times.prepare},
+                  {"queue_time", q->times.queue},
+                  {"result_sort", 0}}; // a part of inner_eval here
+    const char *const name = "prometheus_engine_query_duration_seconds";
+    family(b, name, "summary", "Query timings");
+    for (size_t i = 0; i < sizeof slices / sizeof slices[0]; i++)
+        buf_printf(b, "%s_sum{slice=\"%s\"} %.9g\n%s_count{slice=\"%s\"} %llu\n", name,
+                   slices[i].slice, (double)slices[i].ns / 1e9, name, slices[i].slice,
+                   (unsigned long long)q->ended);
+    put_u64(b, "prometheus_engine_query_samples_total", "counter",
+            "The total number of samples loaded by all queries.", q->samples);
+    put_u64(b, "prometheus_engine_query_samples_read_total", "counter",
+            "The total number of samples read by all queries.", q->samples_read);
+}
+
 static void put_engine(const struct server *s, const struct part *p, struct buf *b)
 {
     put_u64(b, "prometheus_engine_queries", "gauge",
@@ -212,6 +234,7 @@ static void put_engine(const struct server *s, const struct part *p, struct buf 
             p->queries.running + p->queries.waiting);
     put_u64(b, "prometheus_engine_queries_concurrent_max", "gauge",
             "The max number of concurrent queries.", (uint64_t)s->flags.prom.query.max_concurrency);
+    put_query_times(&p->queries, b);
     put_u64(b, "prometheus_engine_query_log_enabled", "gauge", "State of the query log.",
             p->query_logs > 0);
     put_u64(b, "prometheus_engine_query_log_failures_total", "counter",
@@ -280,6 +303,12 @@ static void add_part(struct part *to, const struct part *from, bool first)
     to->queries.started += from->queries.started;
     to->queries.running += from->queries.running;
     to->queries.waiting += from->queries.waiting;
+    to->queries.ended += from->queries.ended;
+    to->queries.samples += from->queries.samples;
+    to->queries.samples_read += from->queries.samples_read;
+    to->queries.times.queue += from->queries.times.queue;
+    to->queries.times.prepare += from->queries.times.prepare;
+    to->queries.times.eval += from->queries.times.eval;
     add_counters(&to->scrape, &from->scrape, sizeof to->scrape);
     add_counters(&to->receiver, &from->receiver, sizeof to->receiver);
     add_tsdb(&to->tsdb, &from->tsdb, first);

@@ -111,6 +111,12 @@ void query_turn_end(struct query_turn *t, const struct query_stats *stats, struc
     struct server_shard *self = server_self(t->server);
     assert(self->queries.running > 0);
     active_queries_remove(&t->server->active, t->active);
+    self->queries.ended++;
+    self->queries.samples += stats->samples;
+    self->queries.samples_read += stats->samples_read;
+    self->queries.times.queue += t->times.queue;
+    self->queries.times.prepare += t->times.prepare;
+    self->queries.times.eval += t->times.eval;
     struct list *next = list_pop(&self->query_turns);
     if (next) {
         struct waiting *turn = container_of(next, struct waiting, link);

@@ -21,6 +21,7 @@
 #include "engine/server/active_queries.h"
 #include "engine/server/log_files.h"
 #include "engine/server/notices.h"
+#include "engine/server/query_turn.h"
 #include "engine/server/route.h"
 #include "engine/shard/shard.h"
 #include "engine/tsdb/tsdb.h"
@@ -44,8 +45,8 @@ struct server_shard { // what one shard has of the server; only its own loop tou
     struct prom_config *config; // a reference
     struct route_stats routes;
     struct server_query_stats {
-        uint64_t started, failed, samples, running, waiting;
-        double seconds;
+        uint64_t started, ended, running, waiting, samples, samples_read;
+        struct query_times times; // of those that ended, added up
     } queries;
     uint64_t federation_errors;
     struct log_files logs;
