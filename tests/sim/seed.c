@@ -148,6 +148,8 @@ static void crash(struct seed *s, enum world_crash kind)
     s->result->power_losses += kind == WORLD_POWER_LOSS;
     s->world->disk->is_full = false;
     program_crash(&s->program, kind);
+    if (s->options->defect == DEFECT_OLD_RECORDS) // replay would pass over what has expired
+        s->program.options.retention_ms = 0;
     if (kind == WORLD_POWER_LOSS && has_defect(s, DEFECT_OLD_RECORDS))
         recycled_show_old_records(s->world->disk);
 }
