@@ -578,6 +578,14 @@ TLS_CASES = {
 }
 
 
+class NoTls(FakeTarget):
+    """Takes what it gets for no request of its own, and hangs up: what a greeting holds is random."""
+
+    def _serve(self, s, number):
+        with s:
+            s.recv(1 << 16)
+
+
 def tls_answers(make, certs):
     """{case: (health, error)} of targets that speak TLS."""
     serve = lambda r: Reply("a 1\n")
@@ -586,7 +594,7 @@ def tls_answers(make, certs):
     targets = {"server": FakeTarget(serve, certs.server_context("server")),
                "named": FakeTarget(serve, certs.server_context("named")),
                "mutual": FakeTarget(serve, certs.server_context("server", client_ca=True)),
-               "plain": FakeTarget(serve), "old": FakeTarget(serve, old)}
+               "plain": NoTls(), "old": FakeTarget(serve, old)}
     config = "scrape_configs:\n"
     for name, (options, target) in TLS_CASES.items():
         options = (options.replace("CA", certs.path("ca.pem")).replace("OTHER", certs.path("other.pem"))
