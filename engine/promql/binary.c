@@ -4,6 +4,7 @@
 
 #include "engine/promql/eval.h"
 #include "engine/promql/gently.h"
+#include "engine/promql/note.h"
 
 // ---- numbers
 
@@ -55,6 +56,10 @@ static void arithmetic_run(enum promql_op op, const double *l, const double *r, 
                            double *out)
 {
     switch ((int)op) {
+    case PROMQL_TRIM_LOWER: // whose pairs are counted, see refuse_floats()
+    case PROMQL_TRIM_UPPER:
+        memcpy(out, l, n * sizeof *out);
+        return;
     case PROMQL_ADD:
         for (size_t k = 0; k < n; k++)
             out[k] = l[k] + r[k];
@@ -108,6 +113,26 @@ static bool drops_name(const struct promql_expr *e)
     return !promql_op_is_comparison(e->binary.op) || e->binary.return_bool;
 }
 
+// "</" and ">/" cut histograms at a number: of two floats nothing is left but a word about it.
+static bool is_trim(const struct promql_expr *e)
+{
+    return e->binary.op == PROMQL_TRIM_LOWER || e->binary.op == PROMQL_TRIM_UPPER;
+}
+
+static err refuse_floats(struct query *q, const struct promql_expr *e, size_t steps,
+                         struct vec *out)
+{
+    const char *op = promql_op_text(e->binary.op);
+    vec_drop_empty(out, steps);
+    if (out->n)
+        query_note(q, false, e,
+                   "incompatible sample types encountered for binary operator \"%s\": float %s "
+                   "float",
+                   op, op);
+    out->n = 0;
+    return ERR_OK;
+}
+
 void eval_scalar_binary(const struct plan_node *node, double *l)
 {
     const struct promql_expr *e = node->expr;
@@ -125,6 +150,8 @@ static err with_scalar(struct query *q, const struct plan_node *node, bool scala
     double *scalar;
     scalar = node_scalar(node->args[!scalar_is_left]);
     *out = node_vec(node->args[scalar_is_left]);
+    if (is_trim(e))
+        return refuse_floats(q, e, n, out);
     for (size_t i = 0; i < out->n; i++) {
         TRY(query_breathe(q->e));
         struct step_column *c = &out->series[i].column;
@@ -527,6 +554,8 @@ static err eval_join(struct query *q, const struct plan_node *node, struct vec *
     TRY(code);
     if (duplicate < j.steps)
         return duplicate_at(&j, duplicate);
+    if (is_trim(node->expr))
+        return refuse_floats(q, node->expr, j.steps, out);
     vec_drop_empty(out, j.steps);
     return vec_merge_equal(q, out, j.steps);
 }

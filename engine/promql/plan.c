@@ -367,13 +367,11 @@ void plan_add_node(struct query *q, struct plan_node *node)
     q->nodes[q->nodes_count++] = node;
 }
 
-// They are of native histograms alone.
-static err refuse_trim(struct query *q, const struct promql_expr *e)
+// The operators that cut histograms.
+static bool is_scalar_trim(const struct promql_expr *e)
 {
-    if (e->type == PROMQL_TYPE_SCALAR)
-        return err_set(q->e, ERR_INVALID, "operator \"%s\" not allowed for Scalar operations",
-                       promql_op_text(e->binary.op));
-    return query_unsupported(q, e, "native histograms");
+    return e->type == PROMQL_TYPE_SCALAR &&
+           (e->binary.op == PROMQL_TRIM_LOWER || e->binary.op == PROMQL_TRIM_UPPER);
 }
 
 static err plan_node(struct query *q, struct plan_node *node)
@@ -412,9 +410,9 @@ static err plan_node(struct query *q, struct plan_node *node)
         plan_aggregation(q, node);
         return ERR_OK;
     case PROMQL_BINARY:
-        if (node->expr->binary.op == PROMQL_TRIM_LOWER ||
-            node->expr->binary.op == PROMQL_TRIM_UPPER)
-            return refuse_trim(q, node->expr);
+        if (is_scalar_trim(node->expr))
+            return err_set(q->e, ERR_INVALID, "operator \"%s\" not allowed for Scalar operations",
+                           promql_op_text(node->expr->binary.op));
         return plan_children(q, node);
     case PROMQL_UNARY:
         return plan_children(q, node);

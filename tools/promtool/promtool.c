@@ -201,6 +201,7 @@ int main(int argc, char **argv)
 {
     struct promtool *const p = mem_zalloc(sizeof *p);
     const char *const slash = argc ? strrchr(argv[0], '/') : NULL;
+    setvbuf(stdout, NULL, _IOLBF, 0); // lines and those of stderr keep their order in one file
     p->name = slash ? slash + 1 : argc ? argv[0] : "promtool";
     int code = run(p, argc, argv);
     mem_free(p);

@@ -10,8 +10,8 @@ const char *const regex_texts[REGEX_TEXTS_COUNT] = {"",
                                                     "foo",
                                                     "bar",
                                                     "foobar",
-                                                    "a\x0a"
-                                                    "b",
+                                                    ("a\x0a"
+                                                     "b"),
                                                     "\x0a",
                                                     "\xc3\xa9",
                                                     "\xc5\xbf",
