@@ -236,6 +236,47 @@ static void make_connections(struct maker *m)
     mem_free(lagging);
 }
 
+// One connection of eight sends what the others sent BEHIND seconds ago, all the time.
+static void make_lagging(struct maker *m)
+{
+    enum { CONNECTIONS = 8, BEHIND = 280, ROUNDS = 2 * BEHIND, ROUND_MS = 1000 };
+    struct target targets[3];
+    size_t starts[ROUNDS + 1] = {0}; // of each round in held
+    struct traffic_sample *held = NULL, *all = NULL;
+    size_t held_capacity = 0, all_capacity = 0;
+    for (size_t i = 0; i < countof(targets); i++)
+        targets[i] = make_target(m, "node", i, 30, 4);
+    for (size_t round = 0; round < ROUNDS + BEHIND; round++) {
+        for (size_t i = 0; round < ROUNDS && i < countof(targets); i++)
+            scrape(m, &targets[i],
+                   m->start_ms + targets[i].offset_ms + (int64_t)(round * ROUND_MS));
+        const size_t n = m->n;
+        all = mem_grow(all, &all_capacity, n, sizeof *all);
+        if (n)
+            memcpy(all, m->samples, n * sizeof *all);
+        m->n = 0;
+        for (size_t i = 1; i < CONNECTIONS; i++) {
+            send_part(m, all, n, i, CONNECTIONS);
+            end_batch(m, 1, LATE_MS);
+        }
+        send_part(m, all, n, 0, CONNECTIONS);
+        if (round < ROUNDS) {
+            held = mem_grow(held, &held_capacity, starts[round] + m->n, sizeof *held);
+            memcpy(held + starts[round], m->samples, m->n * sizeof *held);
+            starts[round + 1] = starts[round] + m->n;
+        }
+        m->n = 0;
+        if (round < BEHIND)
+            continue;
+        for (size_t i = starts[round - BEHIND]; i < starts[round - BEHIND + 1]; i++)
+            put(m, held[i].labels, held[i].t_ms, held[i].bits);
+        end_batch(m, 1, LATE_MS);
+    }
+    assert(starts[BEHIND] >= 12000);
+    mem_free(held);
+    mem_free(all);
+}
+
 static void send_again(struct maker *m, const struct traffic_batch *b, size_t n, bool change)
 {
     for (size_t i = 0; i < n; i++)
@@ -368,15 +409,15 @@ static void make_nowhere(struct maker *m)
     }
 }
 
-static void make_federation(struct maker *m)
+static void federate(struct maker *m, size_t targets_n, size_t every)
 {
-    enum { TARGETS = 60, METRICS = 4 };
-    struct target *targets = arena_array(&m->traffic->arena, TARGETS, struct target);
-    for (size_t i = 0; i < TARGETS; i++)
+    enum { METRICS = 4 };
+    struct target *targets = arena_array(&m->traffic->arena, targets_n, struct target);
+    for (size_t i = 0; i < targets_n; i++)
         targets[i] = make_target(m, i % 2 ? "node" : "app", i, METRICS, 1);
-    for (size_t round = 0; round < m->rounds; round += 4) {
+    for (size_t round = 0; round < m->rounds; round += every) {
         for (size_t metric = 0; metric < METRICS; metric++) {
-            for (size_t i = 0; i < TARGETS; i++) {
+            for (size_t i = 0; i < targets_n; i++) {
                 const int64_t t_ms =
                     m->start_ms + targets[i].offset_ms + (int64_t)(round * STEP_MS);
                 struct series *s = &targets[i].series[metric];
@@ -385,6 +426,16 @@ static void make_federation(struct maker *m)
         }
         end_batch(m, 77, 0);
     }
+}
+
+static void make_federation(struct maker *m)
+{
+    federate(m, 60, 4);
+}
+
+static void make_large_federation(struct maker *m)
+{
+    federate(m, 1000, 20);
 }
 
 static void make_containers(struct maker *m)
@@ -451,7 +502,7 @@ static void make_rules(struct maker *m)
 static const struct {
     const char *name;
     void (*make)(struct maker *m);
-} shapes[TRAFFIC_SHAPE_COUNT] = {
+} shapes[TRAFFIC_ALL_COUNT] = {
     [TRAFFIC_SCRAPES] = {"scrapes", NULL},
     [TRAFFIC_UNSTABLE_ORDER] = {"unstable order", NULL},
     [TRAFFIC_CONNECTIONS] = {"connections", make_connections},
@@ -463,6 +514,8 @@ static const struct {
     [TRAFFIC_HA_PAIR] = {"HA pair", make_ha_pair},
     [TRAFFIC_NOWHERE] = {"nowhere", make_nowhere},
     [TRAFFIC_FEDERATION] = {"federation", make_federation},
+    [TRAFFIC_LARGE_FEDERATION] = {"federation of a thousand targets", make_large_federation},
+    [TRAFFIC_LAGGING] = {"a connection 12,000 samples behind", make_lagging},
     [TRAFFIC_CONTAINERS] = {"containers", make_containers},
     [TRAFFIC_ROLLOUTS] = {"rollouts", make_rollouts},
     [TRAFFIC_RULES] = {"rules", make_rules},

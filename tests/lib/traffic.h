@@ -26,6 +26,10 @@ enum traffic_shape {
     TRAFFIC_ROLLOUTS,       // pods of five series that replace each other
     TRAFFIC_RULES,          // rule outputs over all targets
     TRAFFIC_SHAPE_COUNT,
+    // Larger ones, for who has the time.
+    TRAFFIC_LARGE_FEDERATION = TRAFFIC_SHAPE_COUNT, // a thousand targets
+    TRAFFIC_LAGGING, // eight senders, one of them 12,000 samples behind; scrapes a second apart
+    TRAFFIC_ALL_COUNT,
 };
 
 struct traffic_sample {

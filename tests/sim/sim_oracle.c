@@ -166,7 +166,7 @@ int main(int argc, char **argv)
 {
     unsigned passed = 0, failed = 0;
     simd_init(SIMD_ALL);
-    for (int shape = 0; shape < TRAFFIC_SHAPE_COUNT; shape++) {
+    for (int shape = 0; shape < TRAFFIC_ALL_COUNT; shape++) {
         if (argc > 1 && strtol(argv[1], NULL, 10) != shape)
             continue;
         const bool is_good = compare((enum traffic_shape)shape);
