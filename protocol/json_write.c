@@ -104,7 +104,8 @@ void json_quote(struct str s, bool html, struct buf *out)
         at += n;
         plain = at;
     }
-    buf_put(out, s.p + plain, s.n - plain);
+    if (plain < s.n)
+        buf_put(out, s.p + plain, s.n - plain);
     buf_put_char(out, '"');
 }
 

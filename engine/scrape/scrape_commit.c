@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "engine/base/mem.h"
+#include "engine/base/util.h"
 #include "engine/model/labels.h"
 #include "engine/model/value.h"
 #include "engine/scrape/scrape_pass.h"
@@ -255,6 +256,30 @@ static void commit_gone(struct pass *p, const uint8_t *outcomes) // Suspends.
         count_outcomes(p->t->scrape, c.counts);
 }
 
+// Says in Prometheus's words what was left out of the scrape. Stale markers are not counted: they
+// come too late where another target goes on with their series.
+static void log_dropped(const struct pass *p, const uint8_t *outcomes)
+{
+    uint64_t n[TSDB_OUTCOME_COUNT] = {0};
+    for (size_t i = 0; i < p->n; i++)
+        n[outcomes[i]] += p->samples[i].bits != VALUE_STALE_BITS;
+    for (size_t i = 0; i < p->foreign_n; i++)
+        n[p->foreign[i].outcome] += p->foreign[i].sample.bits != VALUE_STALE_BITS;
+    const struct {
+        const char *text;
+        uint64_t n;
+    } rows[] = {
+        {"Error on ingesting out-of-order samples", n[TSDB_OUT_OF_ORDER]},
+        {"Error on ingesting samples with different value but same timestamp", n[TSDB_DUPLICATE]},
+        {"Error on ingesting samples that are too old or are too far into the future",
+         n[TSDB_TOO_OLD] + n[TSDB_OUT_OF_BOUNDS]},
+    };
+    for (size_t i = 0; i < countof(rows); i++)
+        if (rows[i].n)
+            log_warn(&p->t->scrape->lg, rows[i].text, log_str("scrape_pool", p->job->job_name),
+                     log_str("target", p->t->url), log_i64("num_dropped", (int64_t)rows[i].n));
+}
+
 err pass_commit(struct pass *p, struct errmsg *e)
 {
     struct scrape *s = p->t->scrape;
@@ -271,12 +296,15 @@ err pass_commit(struct pass *p, struct errmsg *e)
     }
     const err code = tsdb_commit(s->options.db, &c, e);
     if (!code) {
-        count_outcomes(s, c.counts);
+        count_outcomes(p->t->scrape, c.counts);
         s->stats.samples += p->n + p->foreign_n;
-        if (c.counts[TSDB_GONE])
-            commit_gone(p, outcomes);
+        const bool any_gone = c.counts[TSDB_GONE] > 0;
         if (p->foreign_n)
             commit_foreign(p, false);
+        if (p->foreign_n || c.counts[TSDB_APPENDED] + c.counts[TSDB_SAME] < p->n)
+            log_dropped(p, outcomes);
+        if (any_gone) // which takes the samples apart
+            commit_gone(p, outcomes);
     }
     mem_free(outcomes);
     return code;
