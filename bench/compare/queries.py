@@ -23,6 +23,9 @@ import urllib.parse
 import urllib.request
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, "tests", "e2e"))
+from harness import field, snappy_literal, varint  # noqa: E402
+
 TICKS = os.sysconf("SC_CLK_TCK")
 PEERS = os.path.join(TOP, "build", "peers", "forky", "usr", "bin")
 HEADERS = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy",
@@ -47,29 +50,6 @@ QUERIES = [
     "avg_over_time(temperature{instance=~\"i1.*\"}[5m])",
     "quantile(0.95, temperature)",
 ]
-
-
-def varint(n):
-    out = bytearray()
-    while n >= 0x80:
-        out.append(n & 0x7f | 0x80)
-        n >>= 7
-    out.append(n)
-    return bytes(out)
-
-
-def field(number, data):
-    data = data.encode() if isinstance(data, str) else data
-    return varint(number << 3 | 2) + varint(len(data)) + data
-
-
-def snappy(data):
-    """A valid block of literals."""
-    out = bytearray(varint(len(data)))
-    for at in range(0, len(data), 65536):
-        part = data[at:at + 65536]
-        out += bytes((61 << 2, (len(part) - 1) & 0xff, (len(part) - 1) >> 8)) + part
-    return bytes(out)
 
 
 def make_series(instances):
@@ -168,7 +148,7 @@ def load(systems, series, samples, end_ms):
                     ms = end_ms - (samples - 1 - k) * GAP_S * 1000
                     one += field(2, b"\x09" + struct.pack("<d", value(k)) + b"\x10" + varint(ms))
                 body += field(1, one)
-            packed = snappy(bytes(body))
+            packed = snappy_literal(bytes(body))
             for s in systems:
                 s.write(packed)
 

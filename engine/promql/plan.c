@@ -27,20 +27,12 @@ bool matchers_fix_name(const struct matcher *ms, size_t n)
 bool function_is_of_time(enum promql_function_id id)
 {
     switch ((int)id) {
-    case PROMQL_FN_DAY_OF_MONTH:
-    case PROMQL_FN_DAY_OF_WEEK:
-    case PROMQL_FN_DAY_OF_YEAR:
-    case PROMQL_FN_DAYS_IN_MONTH:
-    case PROMQL_FN_HOUR:
-    case PROMQL_FN_MINUTE:
-    case PROMQL_FN_MONTH:
     case PROMQL_FN_PREDICT_LINEAR:
     case PROMQL_FN_TIME:
     case PROMQL_FN_TIMESTAMP:
-    case PROMQL_FN_YEAR:
         return true;
     default:
-        return false;
+        return call_is_of_date(id);
     }
 }
 

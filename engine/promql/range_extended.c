@@ -2,6 +2,7 @@
 // range come from the samples around them, and nothing is extrapolated.
 #include <math.h>
 
+#include "engine/base/util.h"
 #include "engine/promql/range_kernels.h"
 
 // The samples of one window, and the edges of the range within.
@@ -17,20 +18,6 @@ static struct reach reach_at(const struct windows *w, const double *v, size_t k)
     const int64_t end_ms = steps_time(&w->times->at, k) - w->times->offset_ms;
     return (struct reach){w->t + w->first[k], v + w->first[k], w->count[k],
                           end_ms - w->times->range_ms, end_ms};
-}
-
-// The first of n times that is above t; n: none.
-static size_t first_above(const int64_t *times, size_t n, int64_t t)
-{
-    size_t from = 0, to = n;
-    while (from < to) {
-        const size_t middle = from + (to - from) / 2;
-        if (times[middle] > t)
-            to = middle;
-        else
-            from = middle + 1;
-    }
-    return from;
 }
 
 // Between sample i and the next, at t. A counter that fell began anew at 0.
@@ -56,10 +43,10 @@ static double falls(const struct reach *r, double left, double right, size_t fir
 static bool change_of(const struct reach *r, bool smoothed, bool is_counter, double *out)
 {
     size_t last = r->n - 1;
-    size_t first = first_above(r->t, last, r->start_ms);
+    size_t first = times_above(r->t, last, r->start_ms);
     first = first ? first - 1 : 0;
     if (smoothed)
-        last = first_above(r->t, last, r->end_ms - 1);
+        last = times_above(r->t, last, r->end_ms - 1);
     if (r->t[last] <= r->start_ms || (smoothed && r->t[first] > r->end_ms))
         return false;
     double left = r->v[first], right = r->v[last];
@@ -144,7 +131,7 @@ static void counts_by_window(const struct windows *w, const double *v,
         if (!w->count[k])
             continue;
         const struct reach r = reach_at(w, v, k);
-        const size_t above = first_above(r.t, r.n, r.start_ms);
+        const size_t above = times_above(r.t, r.n, r.start_ms);
         if (above == r.n)
             continue;
         const size_t first = above ? above - 1 : 0;
@@ -177,7 +164,7 @@ void range_smoothed_at(const struct windows *w, const double *v, const double *p
         if (!w->count[k])
             continue;
         const struct reach r = reach_at(w, v, k);
-        const size_t above = first_above(r.t, r.n, r.end_ms);
+        const size_t above = times_above(r.t, r.n, r.end_ms);
         if (above == 0)
             continue;
         const bool is_between = r.t[above - 1] < r.end_ms && above < r.n;

@@ -15,6 +15,18 @@ static err bad_name(struct query *q, const char *function, const char *which, st
     return ERR_INVALID;
 }
 
+// builder: scratch.
+static void set_label(struct query *q, struct labels_builder *builder, struct vec_series *s,
+                      struct str name, struct str value)
+{
+    labels_builder_reset(builder);
+    labels_builder_load(builder, s->labels);
+    labels_builder_set(builder, name, value);
+    s->labels = labels_builder_finish(builder, q->a);
+    if (str_eq(name, LABEL_NAME))
+        s->drop_name = false;
+}
+
 static err replace_all(struct query *q, const struct plan_node *node, const struct regex *r,
                        struct vec *out)
 {
@@ -35,12 +47,7 @@ static err replace_all(struct query *q, const struct plan_node *node, const stru
             continue;
         buf_reset(&value);
         regex_expand(r, template, groups, groups_count, &value);
-        labels_builder_reset(&b);
-        labels_builder_load(&b, s->labels);
-        labels_builder_set(&b, dst, buf_str(&value));
-        s->labels = labels_builder_finish(&b, q->a);
-        if (str_eq(dst, LABEL_NAME))
-            s->drop_name = false;
+        set_label(q, &b, s, dst, buf_str(&value));
     }
     labels_builder_deinit(&b);
     buf_deinit(&value);
@@ -106,12 +113,7 @@ err eval_label_join(struct query *q, const struct plan_node *node, struct vec *o
                 buf_put_str(&value, separator);
             buf_put_str(&value, labels_value(s->labels, eval_string(node->args[l])));
         }
-        labels_builder_reset(&b);
-        labels_builder_load(&b, s->labels);
-        labels_builder_set(&b, dst, buf_str(&value));
-        s->labels = labels_builder_finish(&b, q->a);
-        if (str_eq(dst, LABEL_NAME))
-            s->drop_name = false;
+        set_label(q, &b, s, dst, buf_str(&value));
     }
     labels_builder_deinit(&b);
     buf_deinit(&value);

@@ -160,20 +160,6 @@ static bool group_part(struct group *g, uint32_t times_max, struct part *out)
     return true;
 }
 
-// The first index whose time is above limit.
-static size_t above(const int64_t *t, size_t n, int64_t limit)
-{
-    size_t low = 0, high = n;
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        if (t[middle] > limit)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low;
-}
-
 struct piece { // of a part, within the range asked for
     const int64_t *t;
     const double *v;
@@ -186,8 +172,8 @@ static err read_part(struct reading *r, const struct group *g, const struct part
     double values[COLUMN_MAX + COLUMN_PAD];
     struct times times;
     TRY(get_times(r, part->time, &times, e));
-    const size_t from = above(times.t, times.n, r->mint);
-    const size_t end = above(times.t, times.n, r->maxt);
+    const size_t from = times_above(times.t, times.n, r->mint);
+    const size_t end = times_above(times.t, times.n, r->maxt);
     *out = (struct piece){0};
     if (from >= end)
         return ERR_OK;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "engine/base/util.h"
 
 void cohort_deinit(struct cohort *c)
 {
@@ -32,17 +33,9 @@ void cohort_leave(struct cohort *c, uint32_t member)
 
 uint32_t cohort_after(const struct cohort *c, int64_t t_ms)
 {
-    uint32_t low = 0, high = c->n;
-    if (high && c->times[high - 1] <= t_ms)
-        return c->base + high;
-    while (low < high) {
-        const uint32_t middle = low + (high - low) / 2;
-        if (c->times[middle] <= t_ms)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return c->base + low;
+    if (c->n && c->times[c->n - 1] <= t_ms)
+        return c->base + c->n;
+    return c->base + (uint32_t)times_above(c->times, c->n, t_ms);
 }
 
 uint32_t cohort_find(const struct cohort *c, int64_t t_ms)
