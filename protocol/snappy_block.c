@@ -9,8 +9,7 @@ err snappy_block_decompress(struct str in, size_t limit, struct buf *out, struct
     if (snappy_uncompressed_length(in.p, in.n, &size) != SNAPPY_OK)
         return err_set(e, ERR_INVALID, "snappy: corrupt input");
     if (size > limit)
-        return err_set(e, ERR_LIMIT, "snappy: decoded length %zu exceeds limit %zu",
-                       size, limit);
+        return err_set(e, ERR_LIMIT, "snappy: decoded length %zu exceeds limit %zu", size, limit);
     // A copy is at most 64 bytes from 3: what declares more is a lie, and would have us allocate
     // it.
     enum { RATIO_MAX = 64 };
@@ -21,6 +20,14 @@ err snappy_block_decompress(struct str in, size_t limit, struct buf *out, struct
         return err_set(e, ERR_INVALID, "snappy: corrupt input");
     out->n += size;
     return ERR_OK;
+}
+
+size_t snappy_block_decoded_size(struct str in, size_t limit)
+{
+    size_t size;
+    if (snappy_uncompressed_length(in.p, in.n, &size) != SNAPPY_OK)
+        return 0;
+    return size < limit ? size : limit;
 }
 
 void snappy_block_compress(struct str in, struct buf *out)

@@ -3,10 +3,12 @@
 #include "io/fiber.h"
 #include "protocol/gzip.h"
 #include "protocol/snappy_block.h"
+#include "protocol/zstd_frames.h"
 
-// What is done at once: half of a turn's quota, as decoders go (some GB/s of gzip's output, twice
-// that of snappy's). Input of gzip of more than a quarter of that is taken to become more.
-enum { GZIP_AT_ONCE = 384 * 1024, SNAPPY_AT_ONCE = 512 * 1024 };
+// What is done at once: half of a turn's quota, as decoders go (some GB/s of gzip's and zstd's
+// output, twice that of snappy's). Input of gzip and zstd of more than a quarter of that is taken
+// to become more.
+enum { GZIP_AT_ONCE = 384 * 1024, ZSTD_AT_ONCE = 256 * 1024, SNAPPY_AT_ONCE = 512 * 1024 };
 
 struct job {
     struct op op;
@@ -23,6 +25,14 @@ static void run_gzip(struct op *op) // on a helper thread
     struct gzip_reader *reader = gzip_reader_create();
     job->code = gzip_decompress(reader, job->in, job->limit, job->out, &job->e);
     gzip_reader_destroy(reader);
+}
+
+static void run_zstd(struct op *op) // on a helper thread
+{
+    struct job *job = container_of(op, struct job, op);
+    struct zstd_reader *reader = zstd_reader_create();
+    job->code = zstd_decompress(reader, job->in, job->limit, job->out, &job->e);
+    zstd_reader_destroy(reader);
 }
 
 static void run_snappy(struct op *op) // on a helper thread
@@ -75,6 +85,21 @@ err unpack_snappy(struct str in, size_t limit, struct buf *out, struct errmsg *e
     const err code = snappy_block_decompress(in, most, out, &at_once); // looks at the size first
     if (code == ERR_LIMIT && limit > most)
         return run_apart(run_snappy, in, limit, out, e);
+    if (code && e)
+        *e = at_once;
+    return code;
+}
+
+err unpack_zstd(struct zstd_reader *reader, struct str in, size_t limit, struct buf *out,
+                struct errmsg *e)
+{
+    struct errmsg at_once;
+    if (in.n > ZSTD_AT_ONCE / 4)
+        return run_apart(run_zstd, in, limit, out, e);
+    const size_t most = min_size(limit, ZSTD_AT_ONCE);
+    const err code = zstd_decompress(reader, in, most, out, &at_once);
+    if (code == ERR_LIMIT && limit > most)
+        return run_apart(run_zstd, in, limit, out, e);
     if (code && e)
         *e = at_once;
     return code;

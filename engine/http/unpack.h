@@ -7,6 +7,7 @@
 #include "engine/base/err.h"
 
 struct gzip_reader; // protocol/gzip.h
+struct zstd_reader; // protocol/zstd_frames.h
 
 // As gzip_decompress(); reader is the shard's. ERR_TIMEOUT, ERR_CANCELED: the fiber was told to
 // end. Suspends.
@@ -14,5 +15,8 @@ err unpack_gzip(struct gzip_reader *reader, struct str in, size_t limit, struct 
                 struct errmsg *e);
 // As snappy_block_decompress(). Suspends.
 err unpack_snappy(struct str in, size_t limit, struct buf *out, struct errmsg *e);
+// As zstd_decompress(); reader is the shard's. Suspends.
+err unpack_zstd(struct zstd_reader *reader, struct str in, size_t limit, struct buf *out,
+                struct errmsg *e);
 
 #endif

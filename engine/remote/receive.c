@@ -6,16 +6,14 @@
 #include "engine/base/mem.h"
 #include "engine/base/number.h"
 #include "engine/base/utf8.h"
-#include "engine/http/unpack.h"
 #include "engine/model/labels.h"
+#include "engine/remote/intake.h"
 #include "engine/remote/series_cache.h"
 #include "engine/shard/shard.h"
 #include "io/clock.h"
 #include "protocol/remote_write.h"
 
 enum {
-    BODY_MAX = 32 << 20,
-    DECODED_MAX = 32 << 20,
     FUTURE_MS = 10 * 60 * 1000, // newer samples are out of bounds
     JUDGED_MAX = 3,             // times, while series leave the head
     WINDOW_MS = 60 * 60 * 1000, // and, Prometheus's way, those so much older than the newest of all
@@ -25,6 +23,7 @@ struct receiver {
     struct receiver_options options;
     struct logger lg;
     struct series_cache cache;
+    struct intake intake;
     struct labels_builder builder;
     struct receiver_stats stats;
 };
@@ -35,6 +34,7 @@ struct receiver *receiver_create(const struct receiver_options *options)
     r->options = *options;
     r->lg = (struct logger){.component = "remote write", .sink = options->log};
     series_cache_init(&r->cache, options->series_max);
+    intake_init(&r->intake, options->decoded_bytes_max);
     return r;
 }
 
@@ -43,6 +43,7 @@ void receiver_destroy(struct receiver *r)
     if (!r)
         return;
     series_cache_deinit(&r->cache);
+    intake_deinit(&r->intake);
     labels_builder_deinit(&r->builder);
     mem_free(r);
 }
@@ -499,93 +500,9 @@ static void answer(struct request *q, struct http_exchange *x)
     }
 }
 
-static bool refuse_type(struct http_exchange *x, struct str text)
-{
-    http_answer(x, 415, "text/plain; charset=utf-8", text);
-    return false;
-}
-
-// The parameters of the media type, as client_golang's ParseProtoMsg reads them. False: answered.
-static bool check_parameters(struct http_exchange *x, struct str whole, struct str parameters)
-{
-    static const struct str v1 = {"prometheus.WriteRequest", 23};
-    static const struct str v2 = {"io.prometheus.write.v2.Request", 30};
-    for (struct str part; str_split(&parameters, ';', &part);) {
-        const ptrdiff_t equals = str_find(part, '=', 0);
-        if (equals == STR_NONE || str_find(part, '=', (size_t)equals + 1) != STR_NONE)
-            return refuse_type(
-                x, arena_printf(x->arena,
-                                "as per https://www.rfc-editor.org/rfc/rfc9110#parameter expected "
-                                "parameters to be key-values, got %.*s in %.*s content-type\n",
-                                STR_ARG(part), STR_ARG(whole)));
-        const struct str value = str_from(part, (size_t)equals + 1);
-        if (!str_eq(str_until(part, (size_t)equals), STR("proto")))
-            continue;
-        if (str_eq(value, v1))
-            return true;
-        if (str_eq(value, v2))
-            return refuse_type(
-                x, arena_printf(x->arena,
-                                "%.*s protobuf message is not accepted by this server; only "
-                                "accepts %.*s\n",
-                                STR_ARG(v2), STR_ARG(v1)));
-        return refuse_type(
-            x, arena_printf(x->arena,
-                            "got %.*s content type; unknown type for remote write protobuf message "
-                            "%.*s, supported: %.*s, %.*s\n",
-                            STR_ARG(whole), STR_ARG(value), STR_ARG(v1), STR_ARG(v2)));
-    }
-    return true;
-}
-
-// The media type and encoding of the request; neither need be said. False: answered.
-static bool check_headers(struct http_exchange *x)
-{
-    const struct str whole = http_header(x->head, STR("Content-Type"));
-    struct str rest = whole, media;
-    if (whole.n && str_split(&rest, ';', &media)) {
-        if (!str_eq(media, STR("application/x-protobuf")))
-            return refuse_type(
-                x, arena_printf(x->arena,
-                                "expected application/x-protobuf as the first (media) part, got "
-                                "%.*s content-type\n",
-                                STR_ARG(whole)));
-        if (!check_parameters(x, whole, rest))
-            return false;
-    }
-    const struct str encoding = http_header(x->head, STR("Content-Encoding"));
-    if (encoding.n && !str_eq_nocase(encoding, STR("snappy")))
-        return refuse_type(x, arena_printf(x->arena,
-                                           "%.*s encoding (compression) is not accepted by this "
-                                           "server; only snappy is acceptable\n",
-                                           STR_ARG(encoding)));
-    return true;
-}
-
 static void answer_line(struct http_exchange *x, int status, const char *text)
 {
     http_answer_text(x, status, arena_printf(x->arena, "%s\n", text).p);
-}
-
-// Reads and decompresses the body; false: answered.
-static bool read_request(struct receiver *r, struct http_exchange *x, struct buf *out)
-{
-    struct errmsg e;
-    struct str body;
-    const err code = http_read_body(x, BODY_MAX, &body, &e);
-    if (code == ERR_CANCELED)
-        return false;
-    if (code) {
-        answer_line(x, code == ERR_LIMIT ? 413 : 400, e.text);
-        return false;
-    }
-    r->stats.bytes += body.n;
-    if (unpack_snappy(body, DECODED_MAX, out, &e) != ERR_OK) {
-        answer_line(x, 400, e.text);
-        return false;
-    }
-    r->stats.decoded_bytes += out->n;
-    return true;
 }
 
 void receiver_handle(struct receiver *r, struct http_exchange *x)
@@ -596,13 +513,15 @@ void receiver_handle(struct receiver *r, struct http_exchange *x)
                          "--web.enable-remote-write-receiver\n");
         return;
     }
-    struct buf body = {0};
+    struct intake_body body = {0};
+    struct remote_format format;
     struct errmsg e;
     r->stats.requests++;
     fiber_set_class(LOOP_RECEIVE);
-    if (check_headers(x) && read_request(r, x, &body)) {
+    if (remote_negotiate(x, r->options.messages & REMOTE_MESSAGE_V1, &format) &&
+        intake_read(&r->intake, x, format.encoding, &body)) {
         struct request q = {.r = r, .a = x->arena};
-        if (walk(&q, buf_str(&body), &e) != ERR_OK) {
+        if (walk(&q, buf_str(&body.bytes), &e) != ERR_OK) {
             answer_line(x, 400, e.text);
         } else {
             q.source = hash64(x->peer->ip, sizeof x->peer->ip, x->peer->port);
@@ -615,5 +534,8 @@ void receiver_handle(struct receiver *r, struct http_exchange *x)
         }
     }
     fiber_set_class(LOOP_QUERY);
-    buf_deinit(&body);
+    intake_release(&r->intake, &body);
+    r->stats.bytes = r->intake.bytes;
+    r->stats.decoded_bytes = r->intake.decoded_bytes;
+    r->stats.bodies_refused = r->intake.refused;
 }

@@ -6,7 +6,7 @@
 #ifndef ENGINE_REMOTE_RECEIVE_H
 #define ENGINE_REMOTE_RECEIVE_H
 
-#include "engine/http/server.h"
+#include "engine/remote/negotiate.h"
 #include "engine/tsdb/tsdb.h"
 
 struct receiver; // of one shard
@@ -17,6 +17,9 @@ struct receiver_options {
     // How late a sample may be. 0: Prometheus's answers, a request is kept whole or not at all.
     int64_t late_ms;
     size_t series_max; // that the cache remembers
+    unsigned messages; // that are accepted, of enum remote_message
+    // That are held at the same time; a request that is alone may have more.
+    uint64_t decoded_bytes_max;
     const struct log_sink *log;
 };
 
@@ -27,6 +30,7 @@ void receiver_handle(struct receiver *r, struct http_exchange *x);
 
 struct receiver_stats {
     uint64_t requests, series, samples, bytes, decoded_bytes;
+    uint64_t bodies_refused; // too many decoded bytes were held
     uint64_t invalid_series; // passed over: no name, a name twice, bad UTF-8
     uint64_t out_of_order, duplicates, too_old, out_of_bounds, late, refused;
     uint64_t exemplars_dropped, histograms_refused, metadata_dropped;

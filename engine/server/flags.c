@@ -55,7 +55,8 @@ static void add_engine(struct rows *r, struct server_flags *f)
     add(r, (struct setting){"web.max-undecoded-bytes", .size_bytes = &f->body_bytes_max, .min = MIB,
                             .max = INT64_MAX, .default_text = "256MB",
                             .help = "Bytes of request bodies that a shard holds before it answers "
-                                    "503 with Retry-After. Ferula's own."});
+                                    "503 with Retry-After; as many again of what remote_write's "
+                                    "become. Ferula's own."});
     add(r, (struct setting){"scrape.max-body-size", .size_bytes = &f->scrape_body_max, .min = MIB,
                             .max = 1 << 30, .default_text = "256MB",
                             .help = "Size of a scraped body, uncompressed, at most where "

@@ -350,6 +350,8 @@ static void open_shard(void *arg) // on every shard
     const struct receiver_options receiver = {.db = s->db,
                                               .enabled = f->prom.web.enable_remote_write_receiver,
                                               .late_ms = f->receiver_late_ms,
+                                              .messages = s->write_messages,
+                                              .decoded_bytes_max = (uint64_t)f->body_bytes_max,
                                               .series_max = CACHE_SERIES / shards,
                                               .log = &s->log};
     list_init(&self->query_turns);
@@ -559,21 +561,22 @@ static err check_unsupported_flags(struct server *s, struct errmsg *e)
 {
     const struct prom_flags *f = &s->flags.prom;
     const struct setting_list *messages = &f->web.accepted_protobuf_messages;
-    bool takes_v1 = false;
     for (size_t i = 0; i < messages->n; i++) {
         struct str rest = messages->items[i], name;
         while (str_split(&rest, ',', &name)) {
-            const bool is_v1 = str_eq(name, STR("prometheus.WriteRequest"));
-            if (!is_v1 && !str_eq(name, STR("io.prometheus.write.v2.Request")))
-                return err_set(e, ERR_INVALID, "unknown remote write protobuf message %.*s",
+            enum remote_message message;
+            if (!remote_message_parse(name, &message))
+                return err_set(e, ERR_INVALID,
+                               "unknown remote write protobuf message %.*s, supported: "
+                               "prometheus.WriteRequest, io.prometheus.write.v2.Request",
                                STR_ARG(name));
-            takes_v1 |= is_v1;
+            s->write_messages |= message;
         }
     }
     const char *name = NULL;
     if (f->tsdb.retention_bytes)
         name = "storage.tsdb.retention.size";
-    else if (!takes_v1 && f->web.enable_remote_write_receiver)
+    else if (!(s->write_messages & REMOTE_MESSAGE_V1) && f->web.enable_remote_write_receiver)
         name = "web.remote-write-receiver.accepted-protobuf-messages without "
                "prometheus.WriteRequest";
     if (!name)

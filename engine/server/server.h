@@ -86,6 +86,7 @@ struct server {
     _Atomic int64_t reload_ms;    // of the last success
     _Atomic uint64_t unsupported; // parts of flags and configuration that were passed over
     uint64_t unsupported_flags;   // of them, known at start
+    unsigned write_messages;      // of remote_write that are accepted
     struct notices notices;
     struct active_queries active;
     int exit_code;

@@ -4,6 +4,7 @@
 #include "engine/http/unpack.h"
 #include "protocol/gzip.h"
 #include "protocol/snappy_block.h"
+#include "protocol/zstd_frames.h"
 #include "tests/lib/findings.h"
 #include "tests/lib/in_loop.h"
 
@@ -18,7 +19,10 @@ struct world {
     struct findings f;
     struct gzip_reader *reader;
     struct gzip_writer *writer;
+    struct zstd_reader *zstd;
 };
+
+enum packing { GZIP, SNAPPY, ZSTD, PACKINGS };
 
 static void make_body(struct buf *out, size_t n, unsigned values)
 {
@@ -31,36 +35,46 @@ static void make_body(struct buf *out, size_t n, unsigned values)
     out->n += n;
 }
 
-static err unpack(struct world *w, bool gzip, struct str in, size_t limit, struct buf *out,
-                  struct errmsg *e)
+static err unpack(struct world *w, enum packing packing, struct str in, size_t limit,
+                  struct buf *out, struct errmsg *e)
 {
-    return gzip ? unpack_gzip(w->reader, in, limit, out, e) : unpack_snappy(in, limit, out, e);
+    if (packing == GZIP)
+        return unpack_gzip(w->reader, in, limit, out, e);
+    return packing == ZSTD ? unpack_zstd(w->zstd, in, limit, out, e)
+                           : unpack_snappy(in, limit, out, e);
 }
 
-static void check_row(struct world *w, size_t row, bool gzip)
+static void pack(struct world *w, enum packing packing, struct str in, struct buf *out)
+{
+    if (packing == GZIP)
+        gzip_compress(w->writer, in, out);
+    else if (packing == ZSTD)
+        zstd_compress(in, out);
+    else
+        snappy_block_compress(in, out);
+}
+
+static void check_row(struct world *w, size_t row, enum packing packing)
 {
     struct buf plain = {0}, packed = {0}, out = {0};
     struct errmsg e = {""};
     make_body(&plain, rows[row].n, rows[row].values);
-    if (gzip)
-        gzip_compress(w->writer, buf_str(&plain), &packed);
-    else
-        snappy_block_compress(buf_str(&plain), &packed);
+    pack(w, packing, buf_str(&plain), &packed);
     buf_put_str(&out, STR("before "));
-    want(&w->f, unpack(w, gzip, buf_str(&packed), plain.n, &out, &e) == ERR_OK, "%zu: %s", row,
+    want(&w->f, unpack(w, packing, buf_str(&packed), plain.n, &out, &e) == ERR_OK, "%zu: %s", row,
          e.text);
     want(&w->f, str_eq(str_from(buf_str(&out), 7), buf_str(&plain)), "%zu", row);
     buf_reset(&out);
     if (plain.n > 0)
-        want(&w->f, unpack(w, gzip, buf_str(&packed), plain.n - 1, &out, &e) == ERR_LIMIT, "%zu",
+        want(&w->f, unpack(w, packing, buf_str(&packed), plain.n - 1, &out, &e) == ERR_LIMIT, "%zu",
              row);
     want(&w->f, out.n == 0);
     const struct str cut = str_until(buf_str(&packed), packed.n - 1);
-    want(&w->f, unpack(w, gzip, cut, plain.n, &out, &e) != ERR_OK, "%zu", row);
+    want(&w->f, unpack(w, packing, cut, plain.n, &out, &e) != ERR_OK, "%zu", row);
     want(&w->f, out.n == 0 && e.text[0]);
     // Told to end: small ones are done all the same, large ones are not begun.
     fiber_set_deadline(0);
-    const err code = unpack(w, gzip, buf_str(&packed), plain.n, &out, &e);
+    const err code = unpack(w, packing, buf_str(&packed), plain.n, &out, &e);
     fiber_set_deadline(INT64_MAX);
     want(&w->f, code == ERR_OK || (code == ERR_TIMEOUT && out.n == 0), "%zu: %d", row, code);
     want(&w->f, plain.n < (1 << 20) || code == ERR_TIMEOUT, "%zu", row);
@@ -74,10 +88,12 @@ static void check_all(void *arg)
     struct world *w = arg;
     w->reader = gzip_reader_create();
     w->writer = gzip_writer_create(1);
+    w->zstd = zstd_reader_create();
     for (size_t i = 0; i < countof(rows); i++) {
-        check_row(w, i, true);
-        check_row(w, i, false);
+        for (enum packing packing = GZIP; packing < PACKINGS; packing++)
+            check_row(w, i, packing);
     }
+    zstd_reader_destroy(w->zstd);
     gzip_reader_destroy(w->reader);
     gzip_writer_destroy(w->writer);
 }

@@ -12,6 +12,7 @@
 #include "engine/remote/receive.h"
 #include "io/clock.h"
 #include "protocol/snappy_block.h"
+#include "protocol/zstd_frames.h"
 #include "tests/lib/dump.h"
 #include "tests/lib/in_shards.h"
 
@@ -134,9 +135,14 @@ static void headers(struct world *w)
         {"application/x-protobuf;proto", "snappy", 415,
          "as per https://www.rfc-editor.org/rfc/rfc9110#parameter expected parameters to be "
          "key-values, got proto in application/x-protobuf;proto content-type\n"},
-        {"application/x-protobuf", "zstd", 415,
-         "zstd encoding (compression) is not accepted by this server; only snappy is "
+        {"application/x-protobuf;", "snappy", 415,
+         "as per https://www.rfc-editor.org/rfc/rfc9110#parameter expected parameters to be "
+         "key-values, got  in application/x-protobuf; content-type\n"},
+        {"application/x-protobuf; Proto = prometheus.WriteRequest ", "Snappy", 204, ""},
+        {"application/x-protobuf", "gzip", 415,
+         "gzip encoding (compression) is not accepted by this server; only snappy is "
          "acceptable\n"},
+        {"application/x-protobuf", "zstd", 400, "zstd: invalid header\n"},
     };
     struct buf request = {0}, packed = {0};
     put_series(&request, "__name__=a,job=x", w->now_ms, 1);
@@ -154,6 +160,13 @@ static void headers(struct world *w)
     static char large[(32 << 20) + 1];
     send_body(w, str_make(large, sizeof large), NULL, NULL, 413, NULL);
     want_samples(w, "a{job=\"x\"}", "1");
+    put_series(&request, "__name__=zstd,job=x", w->now_ms, 1);
+    buf_reset(&packed);
+    zstd_compress(buf_str(&request), &packed);
+    send_body(w, buf_str(&packed), "application/x-protobuf", "zstd", 204, "");
+    send_body(w, str_until(buf_str(&packed), packed.n - 1), NULL, "zstd", 400,
+              "zstd: corrupt input\n");
+    want_samples(w, "zstd{job=\"x\"}", "1");
     buf_deinit(&request);
     buf_deinit(&packed);
 }
@@ -410,6 +423,8 @@ static void run(void *arg)
     const struct receiver_options receiver = {.db = w->db,
                                               .enabled = true,
                                               .late_ms = w->late_ms,
+                                              .messages = REMOTE_MESSAGES,
+                                              .decoded_bytes_max = 64 << 20,
                                               .series_max = w->series_max ? w->series_max : 10000};
     w->receiver = receiver_create(&receiver);
     w->server = http_server_create(&web);
