@@ -66,7 +66,7 @@ static err memory_read(void *self, const struct storage_set *set,
         const double *v = m->v + series[i].handle * m->samples_count;
         const size_t from = after(t, m->samples_count, mint);
         const size_t to = after(t, m->samples_count, maxt);
-        out[i] = (struct column){t + from, v + from, to - from};
+        out[i] = (struct column){.t = t + from, .v = v + from, .n = to - from};
     }
     return ERR_OK;
 }

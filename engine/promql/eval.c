@@ -38,7 +38,7 @@ static err samples_of(struct query *q, const struct steps *inner, const int64_t 
 {
     const size_t n = steps_count(column->present, inner->n);
     if (n == inner->n) {
-        *out = (struct column){times, column->v, n};
+        *out = (struct column){.t = times, .v = column->v, .n = n};
         return ERR_OK;
     }
     int64_t *t = arena_array(q->a, n, int64_t);
@@ -51,7 +51,7 @@ static err samples_of(struct query *q, const struct steps *inner, const int64_t 
         t[at] = steps_time(inner, k);
         v[at++] = column->v[k];
     }
-    *out = (struct column){t, v, n};
+    *out = (struct column){.t = t, .v = v, .n = n};
     return ERR_OK;
 }
 

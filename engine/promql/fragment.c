@@ -118,7 +118,7 @@ static err without_stale(const struct column *c, struct arena *a, struct column 
             t[n] = c->t[i];
             v[n++] = c->v[i];
         }
-    *out = (struct column){t, v, n};
+    *out = (struct column){.t = t, .v = v, .n = n};
     return ERR_OK;
 }
 

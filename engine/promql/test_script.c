@@ -166,7 +166,7 @@ static err load_floats(struct script *s, const struct test_series *series, int64
         t[n] = (int64_t)i * gap_ms;
         v[n++] = series->values[i].v;
     }
-    const struct column samples = {t, v, n};
+    const struct column samples = {.t = t, .v = v, .n = n};
     return n ? st->append(st->self, series->labels, &samples, e) : ERR_OK;
 }
 

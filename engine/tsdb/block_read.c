@@ -206,7 +206,7 @@ static err join(struct reading *r, const struct group *g, const struct piece *pi
         memcpy(v + at, pieces[i].v, pieces[i].n * sizeof *v);
         at += pieces[i].n;
     }
-    *out = (struct column){t, v, n};
+    *out = (struct column){.t = t, .v = v, .n = n};
     return ERR_OK;
 }
 
@@ -232,7 +232,8 @@ static err read_series(struct reading *r, struct group *g, struct column *out, s
     if (code == ERR_OK && n > 1)
         code = join(r, g, pieces, n, out, e);
     else if (code == ERR_OK)
-        *out = n ? (struct column){pieces[0].t, pieces[0].v, pieces[0].n} : (struct column){0};
+        *out = n ? (struct column){.t = pieces[0].t, .v = pieces[0].v, .n = pieces[0].n}
+                 : (struct column){0};
     mem_free(pieces);
     return code;
 }

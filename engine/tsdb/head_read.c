@@ -80,7 +80,7 @@ static err merge_late(const struct head_reader *r, const struct head_series *s,
             k++;
         }
     }
-    *out = (struct column){t, (const double *)v, at};
+    *out = (struct column){.t = t, .v = (const double *)v, .n = at};
     return ERR_OK;
 }
 
@@ -98,7 +98,7 @@ static err plain_column(struct head_reader *r, const struct cohort *c, uint32_t 
         const int64_t *t = shared_times(r, c, from, end - from);
         if (!t)
             return no_memory(e);
-        *out = (struct column){t + (first - from), (const double *)v, n};
+        *out = (struct column){.t = t + (first - from), .v = (const double *)v, .n = n};
         return ERR_OK;
     }
     int64_t *t = arena_try(r->arena, n, sizeof *t, _Alignof(int64_t));
@@ -106,7 +106,7 @@ static err plain_column(struct head_reader *r, const struct cohort *c, uint32_t 
         return no_memory(e);
     for (size_t i = 0; i < n; i++)
         t[i] = cohort_time(c, h->slots[i]);
-    *out = (struct column){t, (const double *)v, n};
+    *out = (struct column){.t = t, .v = (const double *)v, .n = n};
     return ERR_OK;
 }
 

@@ -98,6 +98,10 @@ enum tsdb_commit_kind {
 struct tsdb_commit {
     const struct tsdb_sample *samples;
     size_t n;
+    // By sample, or NULL: the packed histogram (engine/model/histogram.h) that the sample is; p
+    // NULL: it is its bits. Of two samples with one time the hint of a histogram makes no other.
+    const struct str *histograms;
+    const int64_t *starts; // by sample, or NULL: start timestamp in ms, 0: none; not judged
     enum tsdb_commit_kind kind;
     uint8_t *outcomes;   // n of enum tsdb_outcome, or NULL
     int64_t late_ms;     // how old a sample may be, against its series' newest; 0: not older
@@ -106,6 +110,7 @@ struct tsdb_commit {
     int64_t min_t_ms;    // that as a time; set by tsdb_commit
     size_t refused_at;   // STRICT, CHECK: the first that is refused, judging ends there; n: none
     uint64_t kept_bits;  // if that is a duplicate: what is there
+    bool kept_histogram; // or that it is a histogram
     int64_t newest_t_ms; // set by tsdb_commit: the newest time it kept; INT64_MIN: none
     uint64_t counts[TSDB_OUTCOME_COUNT]; // likewise
 };

@@ -260,12 +260,12 @@ static err concatenate(struct joiner *j, const struct column *parts, size_t part
         }
         if (++j->made_n > j->mask / 2) { // full: others do without sharing
             j->made_n--;
-            *out = (struct column){t, v, n};
+            *out = (struct column){.t = t, .v = v, .n = n};
             return ERR_OK;
         }
         *made = (struct joined){t, n, parts_n, copy};
     }
-    *out = (struct column){made->t, v, n};
+    *out = (struct column){.t = made->t, .v = v, .n = n};
     return ERR_OK;
 }
 
@@ -297,7 +297,7 @@ static err interleave(struct joiner *j, struct column *parts, size_t parts_n, si
         }
         at++;
     }
-    *out = (struct column){t, v, at};
+    *out = (struct column){.t = t, .v = v, .n = at};
     return ERR_OK;
 }
 

@@ -138,7 +138,7 @@ struct column oracle_samples(const struct oracle *o, struct str labels)
     const size_t at = position(o, o->partition(labels), labels, &found);
     if (!found)
         return (struct column){0};
-    return (struct column){o->all[at]->t, o->all[at]->v, o->all[at]->n};
+    return (struct column){.t = o->all[at]->t, .v = o->all[at]->v, .n = o->all[at]->n};
 }
 
 // ---- storage
@@ -204,7 +204,7 @@ static err oracle_read(void *self, const struct storage_set *set,
                 t[count] = s->t[k];
                 v[count++] = s->v[k];
             }
-        out[i] = (struct column){t, v, count};
+        out[i] = (struct column){.t = t, .v = v, .n = count};
     }
     return ERR_OK;
 }
