@@ -6,7 +6,7 @@ import re
 import subprocess
 import time
 
-from harness import (BUILD, FakeTarget, Process, Reply, check, check_equal, ferula, main, prometheus, request,
+from harness import (BUILD, TOP, FakeTarget, Process, Reply, check, check_equal, ferula, main, prometheus, request,
                      run_scenario, scenario, temp_folder, wait_for)
 
 LOADGEN = os.path.join(BUILD, "tools", "ferula-loadgen")
@@ -25,7 +25,8 @@ SMALL = ("--series=6000", "--batch=500", "--duration=1s", "--connections=3")
 KINDS = (("flat out",), ("cut connections", "--cut=0.3"), ("14 labels", "--labels=14"), ("cadvisor by hash", "--exporter=cadvisor", "--split=hash"),
          ("kube-state, seven samples", "--exporter=kube-state", "--samples=7"), ("a rate", "--rate=20000"),
          ("churn", "--churn=30", "--step=1m"), ("encoded live", "--live", "--rate=20000"),
-         ("out of order", "--late-share=0.3", "--late-rounds=2", "--rate=20000"))
+         ("out of order", "--late-share=0.3", "--late-rounds=2", "--rate=20000"),
+         ("what goes wrong with senders", "--repeat=0.3", "--slow=0.1", "--slow-by=100ms", "--garbage=0.3", "--cut=0.1", "--rate=20000"))
 
 
 def check_kept(server, name, flags):
@@ -35,16 +36,22 @@ def check_kept(server, name, flags):
     check_equal(result["sequence_missing"], 0)
     check(result["server_resident_bytes"] > 0 and result["ack_p50_seconds"] > 0, result)
     check("loss        0 of " in out, out)
+    for flag, field in (("--repeat", "repeated"), ("--slow", "slow"), ("--garbage", "garbage"), ("--cut", "cut")):
+        if any(f.startswith(flag + "=") for f in flags):
+            check(result[field] > 0, field, result)
+    check_equal(result["garbage_taken"], 0)
 
 
 @scenario
 def test_samples_arrive():
     """Every kind of load, into ours and into Prometheus with both protocols."""
     ours = ferula(args=["--web.enable-remote-write-receiver"])
-    start = int(time.time()) - 6 * 3600
+    start = int(time.time()) - 12 * 3600
     for i, (name, *flags) in enumerate(KINDS):  # each later than the one before, whatever that reached in its second
         paced = [f for f in flags if f.startswith("--rate")]
         run_scenario(f"ferula: {name}", check_kept, ours, name, flags + ([] if paced else [f"--start={start + i * 2400}"]))
+    run_scenario("ferula: split by time", check_kept, ours, "by time",
+                 ["--split=time", f"--start={start + len(KINDS) * 2400 - 4000}"])
     theirs = prometheus(args=["--web.enable-remote-write-receiver"],
                         config="storage: {tsdb: {out_of_order_time_window: 30m}}\n")
     for name, *flags in KINDS:  # at a rate, so that the time of each is later than that of the one before
@@ -119,6 +126,40 @@ def test_errors_are_counted():
 
 
 @scenario
+def test_split_by_time():
+    """The next request of all goes over whatever connection is free; nothing is sent twice, nothing left out."""
+    target = FakeTarget(lambda r: Reply("", 204))
+    code, result, out, _ = load(f"http://{target.address}/w", *SMALL, "--split=time", "--rounds=5", "--no-read-back", "--start=1780000000")
+    check_equal(code, 0, out)
+    check_equal(result["samples"], 5 * result["series"])
+    by_connection = {}
+    for r in target.requests:
+        by_connection.setdefault(r.connection, []).append(r)
+    check_equal(len(by_connection), 3)
+    check_equal(len({r.body for r in target.requests}), len(target.requests))
+
+
+@scenario
+def test_ladder():
+    """bench/compare's short form: every system that is here takes every load."""
+    path = os.path.join(temp_folder(), "ladder.json")
+    done = subprocess.run([os.path.join(TOP, "bench", "compare", "ladder.py"), "--quick", "--labels=14", f"--json={path}"],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=600)
+    check_equal(done.returncode, 0, done.stdout + done.stderr)
+    with open(path) as f:
+        found = json.load(f)
+    check_equal([(r["kind"], r["series"]) for r in found["rungs"]], [(k, 10000) for k in ("remote_write", "scrape", "mixed")])
+    for name in found["systems"]:
+        for rung in found["rungs"]:
+            run = rung["runs"][name][0]
+            check(run["samples"] > 0 and run["rss_max_bytes"] > 0 and run["disk_bytes_per_sample"] > 0, name, rung["kind"], run)
+            check_equal(run.get("errors", 0), 0, f"{name} {rung['kind']} {run}")
+    for name in ("ferula", "prometheus", "victoria-metrics"):
+        check(name in found["systems"] or f"{name} is not there" in done.stderr, name, done.stderr)
+    check(done.stdout.count("| 10,000 | 14 |") == 3, done.stdout)
+
+
+@scenario
 def test_sink():
     """The sink takes what is sent and says how much it was."""
     sink = Process("sink", [LOADGEN, "sink", "--port=0"])
@@ -131,12 +172,15 @@ def test_sink():
 
 class Farm(Process):
     def __init__(self, *flags):
+        self.scrapes = 0
         super().__init__("farm", [LOADGEN, "scrape-farm", "--port=0", *flags])
         address = self.wait_log(r"at http://(\S+):(\d+);")
         self.host, self.port = address.group(1), int(address.group(2))
 
     def get(self, path):
-        return request(self.host, self.port, "GET", path)
+        answer = request(self.host, self.port, "GET", path)
+        self.scrapes += path.endswith("/metrics") and answer.status != 404
+        return answer
 
     def text(self, path):
         answer = self.get(path)
@@ -180,8 +224,12 @@ def test_farm_vices():
     found = json.loads(farm.text("/sd"))
     check_equal(len(found), 40)
     check_equal(found[7], {"targets": [f"{farm.host}:{farm.port}"],
-                           "labels": {"__metrics_path__": "/t/7/metrics", "instance": "target-7"}})
+                           "labels": {"__metrics_path__": "/t/7/metrics", "instance": "10.16.0.7:10250", "job": "kubelet"}})
+    check_equal(json.loads(farm.text("/report"))["scrapes"], farm.scrapes)
     farm.stop()
+    many = Farm("--targets=2", "--labels=14")
+    check_equal(len(json.loads(many.text("/sd"))[1]["labels"]), 14 + 1)
+    many.stop()
     slow = Farm("--targets=1", "--slow=1", "--slow-by=300ms")
     begin = time.monotonic()
     slow.text("/t/0/metrics")
@@ -238,7 +286,8 @@ def test_queries():
 def test_words():
     for words, text in ((["foo"], 'expected command but got "foo"'), (["remote-write"], "which <url>?"),
                         (["remote-write", "a", "b"], "one <url>, please"), (["remote-write", "ftp://x/"], "unsupported protocol"),
-                        (["remote-write", "--rate=-1", "http://x/"], "--rate, --churn and --cut are 0 or more"),
+                        (["remote-write", "--rate=-1", "http://x/"], "--rate and --churn are 0 or more"),
+                        (["remote-write", "--garbage=2", "http://x/"], "--garbage is a share, 0 to 0.9"),
                         (["remote-write", "--batch=1", "http://x/"], "is not within 2..20000"),
                         (["remote-write", "--start=x", "http://x/"], '--start: "x" is no time'),
                         (["remote-write", "--exporter=x", "http://x/"], "enum value must be one of"),

@@ -189,9 +189,13 @@ void load_report_table(const struct load_report *r, struct buf *out)
                s->error[0] ? "; the last: " : "", s->error);
     if (s->late)
         buf_printf(out, "late        %llu requests held back\n", (unsigned long long)s->late);
-    if (s->cut)
-        buf_printf(out, "cut         %llu connections in the middle of a request\n",
-                   (unsigned long long)s->cut);
+    if (s->cut || s->repeated || s->slow || s->garbage)
+        buf_printf(out,
+                   "faults      %llu connections cut, %llu requests sent once more, %llu slowly; "
+                   "%llu of garbage, %llu of it acknowledged\n",
+                   (unsigned long long)s->cut, (unsigned long long)s->repeated,
+                   (unsigned long long)s->slow, (unsigned long long)s->garbage,
+                   (unsigned long long)s->garbage_taken);
     if (r->is_read_back && r->read_error[0])
         buf_printf(out, "loss        unknown: %s\n", r->read_error);
     else if (r->is_read_back)
@@ -240,7 +244,12 @@ void load_report_json(const struct load_report *r, struct buf *out)
     put_u64(&j, "rejected", s->rejected);
     put_u64(&j, "broken", s->broken);
     put_u64(&j, "late", s->late);
+    put_u64(&j, "no_retry_after", s->no_retry_after);
     put_u64(&j, "cut", s->cut);
+    put_u64(&j, "repeated", s->repeated);
+    put_u64(&j, "slow", s->slow);
+    put_u64(&j, "garbage", s->garbage);
+    put_u64(&j, "garbage_taken", s->garbage_taken);
     json_key(&j, "last_error");
     json_cstr(&j, s->error);
     if (r->is_read_back && !r->read_error[0]) {

@@ -23,7 +23,10 @@ struct load_stats {
     uint64_t rejected;                 // other answers: given up
     uint64_t broken;                   // connections that failed: sent again
     uint64_t late;                     // requests sent later than their turn, on purpose
-    uint64_t cut;                      // connections cut in the middle of a request, on purpose
+    uint64_t no_retry_after;           // refused, but not told when to come back
+    // On purpose: connections cut in the middle of a request, requests sent once more, requests
+    // sent slowly, garbage sent, and what of it was acknowledged, which it should not be.
+    uint64_t cut, repeated, slow, garbage, garbage_taken;
     struct load_times acks;
     char error[256]; // the last thing that went wrong; empty: nothing did
 };

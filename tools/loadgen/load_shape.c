@@ -422,6 +422,16 @@ void load_shape_target(const struct load_shape *shape, uint32_t target, load_ser
     arena_deinit(&common.arena);
 }
 
+void load_shape_target_labels(const struct load_shape *shape, uint32_t target, struct buf *out)
+{
+    struct labels_of common = {0};
+    arena_init(&common.arena, 0);
+    add_target(&common, shape, target);
+    labels_builder_encode(&common.builder, out);
+    labels_builder_deinit(&common.builder);
+    arena_deinit(&common.arena);
+}
+
 static void count_one(void *arg, uint32_t target, struct str labels,
                       const struct load_motion *motion)
 {

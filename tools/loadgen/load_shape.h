@@ -54,6 +54,8 @@ typedef void load_series_fn(void *arg, uint32_t target, struct str labels,
 void load_shape_target(const struct load_shape *shape, uint32_t target, load_series_fn *each,
                        void *arg);
 size_t load_shape_series(const struct load_shape *shape); // of one target
+// The labels that a scrape puts on all of a target's series, encoded. Appended to out.
+void load_shape_target_labels(const struct load_shape *shape, uint32_t target, struct buf *out);
 // The families of an exporter, in the order of their series.
 size_t load_shape_families(enum load_exporter exporter);
 enum load_motion_kind load_shape_kind(enum load_exporter exporter, size_t family);

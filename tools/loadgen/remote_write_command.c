@@ -19,9 +19,10 @@ struct command {
     bool help, no_read_back, live, ended;
     struct setting_list args;
     struct str exporter, labels, split, start, json;
-    int64_t series, batch, connections, samples, version, pid, late_rounds;
+    int64_t series, batch, connections, samples, version, pid, late_rounds, rounds;
     int64_t duration_ms, step_ms;
-    double rate, churn, late_share, cut;
+    double rate, churn, late_share, cut, repeat, slow, garbage;
+    int64_t slow_by_ms;
 
     struct url url;
     char host[256];
@@ -36,7 +37,7 @@ struct command {
 static size_t make_rows(struct command *c, struct setting *rows)
 {
     static const char *const labels[] = {"2", "14", NULL};
-    static const char *const splits[] = {"target", "hash", NULL};
+    static const char *const splits[] = {"target", "hash", "time", NULL};
     const struct setting all[] = {
         {"help", 'h', .flag = &c->help, .help = "Show this help."},
         {"", .list = &c->args, .placeholder = "<url>"},
@@ -50,6 +51,8 @@ static size_t make_rows(struct command *c, struct setting *rows)
          .help = "Samples a second; 0: as fast as they are answered."},
         {"duration", .duration_ms = &c->duration_ms, .min = 1, .max = INT64_MAX,
          .default_text = "30s", .help = "How long to send."},
+        {"rounds", .number = &c->rounds, .max = INT64_MAX, .placeholder = "<n>",
+         .help = "End when every series was sent so often, too; 0: when --duration is over."},
         {"connections", .number = &c->connections, .min = 1, .max = CONNECTIONS_MAX,
          .default_text = "4", .help = "Connections; each sends a request at a time."},
         {"batch", .number = &c->batch, .min = 2, .max = BATCH_MAX, .default_text = "2000",
@@ -57,16 +60,17 @@ static size_t make_rows(struct command *c, struct setting *rows)
         {"samples", .number = &c->samples, .min = 1, .max = WRITE_SAMPLES_MAX, .default_text = "1",
          .help = "Samples of each series in a request, for senders that split by time."},
         {"split", .text = &c->split, .choices = splits, .default_text = "target",
-         .help = "What a connection carries: whole targets, or series by the hash of their "
-                 "labels."},
+         .help = "What a connection carries: whole targets (target), series by the hash of their "
+                 "labels (hash), or the next request whatever its series (time), so that times of "
+                 "a series go over all connections."},
         {"protocol", .number = &c->version, .min = 1, .max = 2, .default_text = "1",
          .help = "remote_write 1 or 2."},
         {"step", .duration_ms = &c->step_ms, .min = 1, .max = 86400000, .default_text = "1s",
-         .help = "Time between two samples of a series when there is no --rate; with it they lie "
-                 "as far apart as they are sent."},
+         .help = "Time between two samples of a series. With --rate and no --start they lie as far "
+                 "apart as they are sent."},
         {"start", .text = &c->start, .default_text = "", .placeholder = "<time>",
-         .help = "Time of the first samples when there is no --rate: RFC 3339 or Unix seconds; "
-                 "six hours ago by default."},
+         .help = "Time of the first samples: RFC 3339 or Unix seconds. Six hours ago by default; "
+                 "now with --rate."},
         {"churn", .fraction = &c->churn, .default_text = "0", .placeholder = "<share>",
          .help = "Share of targets replaced in a minute of sample time: 0.01, 0.5."},
         {"late-share", .fraction = &c->late_share, .default_text = "0", .placeholder = "<share>",
@@ -75,6 +79,16 @@ static size_t make_rows(struct command *c, struct setting *rows)
          .help = "How many rounds they are held back."},
         {"cut", .fraction = &c->cut, .default_text = "0", .placeholder = "<share>",
          .help = "Share of requests in whose middle the connection is cut; they are sent again."},
+        {"repeat", .fraction = &c->repeat, .default_text = "0", .placeholder = "<share>",
+         .help = "Share of acknowledged requests that are sent once more, as by a sender that did "
+                 "not see the answer."},
+        {"slow", .fraction = &c->slow, .default_text = "0", .placeholder = "<share>",
+         .help = "Share of requests that trickle in."},
+        {"slow-by", .duration_ms = &c->slow_by_ms, .min = 1, .max = 600000, .default_text = "2s",
+         .help = "How long those take."},
+        {"garbage", .fraction = &c->garbage, .default_text = "0", .placeholder = "<share>",
+         .help = "Share of requests before which one is sent that no server can read: random "
+                 "bytes, half a block, a message with wrong lengths."},
         {"live", .flag = &c->live,
          .help = "Encode and compress each request when it is sent, with libsnappy."},
         {"header", .list = &c->header, .placeholder = "NAME=VALUE",
@@ -142,10 +156,19 @@ static err make_options(struct command *c, struct errmsg *e)
     TRY(parse_url(c, e));
     const int64_t now_ms = clock_wall_ms();
     snprintf(c->run_id, sizeof c->run_id, "%llx", (unsigned long long)now_ms);
-    if (!(c->rate >= 0) || !(c->churn >= 0) || !(c->late_share >= 0) || c->late_share > 0.9 ||
-        !(c->cut >= 0))
-        return err_set(e, ERR_INVALID,
-                       "--rate, --churn and --cut are 0 or more, --late-share is 0 to 0.9");
+    if (!(c->rate >= 0) || !(c->churn >= 0))
+        return err_set(e, ERR_INVALID, "--rate and --churn are 0 or more");
+    const struct {
+        const char *name;
+        double value;
+    } shares[] = {{"late-share", c->late_share},
+                  {"cut", c->cut},
+                  {"repeat", c->repeat},
+                  {"slow", c->slow},
+                  {"garbage", c->garbage}};
+    for (size_t i = 0; i < countof(shares); i++)
+        if (!(shares[i].value >= 0 && shares[i].value <= 0.9))
+            return err_set(e, ERR_INVALID, "--%s is a share, 0 to 0.9", shares[i].name);
     enum load_exporter exporter = LOAD_NODE;
     while (!str_eq(c->exporter, str_from_c(load_exporter_names[exporter])))
         exporter++;
@@ -155,7 +178,9 @@ static err make_options(struct command *c, struct errmsg *e)
                                    .is_operator = str_eq(c->labels, STR("14")),
                                    .has_generations = c->churn > 0,
                                    .run = str_from_c(c->run_id)};
-    o->split = str_eq(c->split, STR("hash")) ? WRITE_SPLIT_HASH : WRITE_SPLIT_TARGET;
+    o->split = str_eq(c->split, STR("hash"))   ? WRITE_SPLIT_HASH
+               : str_eq(c->split, STR("time")) ? WRITE_SPLIT_TIME
+                                               : WRITE_SPLIT_TARGET;
     o->series = (uint64_t)c->series;
     o->batch = (uint32_t)c->batch;
     o->connections = (unsigned)c->connections;
@@ -163,8 +188,13 @@ static err make_options(struct command *c, struct errmsg *e)
     o->churn = c->churn;
     o->late_share = c->late_share;
     o->cut_share = c->cut;
+    o->repeat_share = c->repeat;
+    o->slow_share = c->slow;
+    o->slow_ms = c->slow_by_ms;
+    o->garbage_share = c->garbage;
     o->late_rounds = (uint32_t)c->late_rounds;
     o->encodes_live = c->live;
+    o->rounds = c->rounds ? (uint64_t)c->rounds : UINT64_MAX;
     o->write = (struct write_options){.version = (int)c->version,
                                       .samples = (uint32_t)c->samples,
                                       .step_ms = c->step_ms,
@@ -174,10 +204,10 @@ static err make_options(struct command *c, struct errmsg *e)
     return ERR_OK;
 }
 
-// With a rate the samples of a series are as far apart as they are sent.
+// With a rate and no start the samples of a series are as far apart as they are sent.
 static void set_pace(struct command *c, uint64_t series)
 {
-    if (c->options.rate <= 0)
+    if (c->options.rate <= 0 || c->start.n)
         return;
     const double step = (double)series / c->options.rate * 1000;
     c->options.write.step_ms = step < 1 ? 1 : (int64_t)(step + 0.5);
@@ -267,7 +297,7 @@ static int report(struct command *c)
     }
     buf_deinit(&text);
     const struct load_stats *const s = c->report.stats;
-    return code || c->report.missing || !s->requests ? 1 : 0;
+    return code || c->report.missing || s->garbage_taken || !s->requests ? 1 : 0;
 }
 
 struct preparing {
@@ -327,10 +357,14 @@ const struct loadgen_command loadgen_remote_write = {
     "Requests are made before the clock starts: compressed, with times and values patched in\n"
     "place, so that the generator costs little. A series loadgen_sequence in each request\n"
     "counts; at the end those that were acknowledged are asked for and what is missing is loss.\n\n"
-    "Exit code: 0, 1 when nothing was acknowledged or something of it is missing.\n\n"
+    "With --rate and --start history is sent at a rate: samples --step apart.\n\n"
+    "Exit code: 0; 1 when nothing was acknowledged, something of it is missing, or garbage was\n"
+    "acknowledged.\n\n"
     "Examples:\n"
     "  remote-write http://localhost:9090/api/v1/write\n"
     "  remote-write --rate=100000 --duration=5m --labels=14 http://localhost:9090/api/v1/write\n"
+    "  remote-write --repeat=0.1 --cut=0.05 --slow=0.01 --garbage=0.05 --late-share=0.1 \\\n"
+    "      http://localhost:9090/api/v1/write\n"
     "  remote-write --series=1000000 --churn=0.1 --pid=$(pidof prometheus) \\\n"
     "      --json=result.json http://localhost:9090/api/v1/write\n",
     run};

@@ -7,6 +7,7 @@
 #include "engine/base/number.h"
 #include "engine/base/util.h"
 #include "engine/http/server.h"
+#include "engine/model/labels.h"
 #include "io/clock.h"
 #include "protocol/json_write.h"
 #include "tools/loadgen/farm_body.h"
@@ -20,13 +21,15 @@ enum {
     BODY_BYTES_MAX = 1 << 20,
     DRAIN_MS = 2000,
     ROUND_S = 1, // values move a step each
+    SETTLING_SCRAPES = 3,
 };
 
 enum farm_vice { FARM_GOOD = 0, FARM_SLOW = 1, FARM_FAILS = 2, FARM_REORDERS = 4 };
 
 struct farm {
     bool help, stops; // stops: atomic
-    struct str exporter, host, json;
+    struct str exporter, labels, host, json;
+    enum load_exporter kind;
     int64_t targets, port, ports, interval_ms, duration_ms, slow_by_ms;
     double churn, slow, fails, reorders;
 
@@ -36,24 +39,29 @@ struct farm {
     uint16_t first_port;
     int64_t begin_ns;
     struct farm_target {
-        int64_t last_ns; // of its scrape; 0: never scraped
+        int64_t first_ns; // where its slots begin
+        int64_t slot;     // of the last scrape
         uint32_t scrapes, vices;
     } * each;
     struct buf body; // scratch, within one turn
     uint64_t scrapes, samples, bytes, failed, missed, seen;
-    struct load_times drift; // how far apart from the interval scrapes come, us
+    struct load_times late; // how late scrapes come in their slots, us
     err code;
     struct errmsg e;
 };
 
 static size_t make_rows(struct farm *f, struct setting *rows)
 {
+    static const char *const labels[] = {"2", "14", NULL};
     const struct setting all[] = {
         {"help", 'h', .flag = &f->help, .help = "Show this help."},
         {"targets", .number = &f->targets, .min = 1, .max = TARGETS_MAX, .default_text = "1000",
          .help = "How many targets there are, at /t/0/metrics and on."},
         {"exporter", .text = &f->exporter, .choices = load_exporter_names, .default_text = "node",
          .help = "What they are: node, cadvisor or kube-state."},
+        {"labels", .text = &f->labels, .choices = labels, .default_text = "2",
+         .help = "What /config and /sd put on each target: 2 (job, instance), or 14 as "
+                 "prometheus-operator."},
         {"host", .text = &f->host, .default_text = "127.0.0.1", .help = "Address to listen on."},
         {"port", .number = &f->port, .max = 65535, .default_text = "9200",
          .help = "First port to listen on; 0: the system chooses."},
@@ -98,20 +106,22 @@ static void make_targets(struct farm *f)
 
 // ---- answers
 
+// The slots of a target are an interval apart from the earliest of its first scrapes on, by
+// which all are measured that come later.
 static void note_scrape(struct farm *f, struct farm_target *t)
 {
     const int64_t now = clock_mono_ns(), interval = f->interval_ms * NS_PER_MS;
     f->scrapes++;
     f->seen += !t->scrapes++;
-    if (t->last_ns) {
-        const int64_t gap = now - t->last_ns;
-        load_times_add(&f->drift,
-                       (uint64_t)(gap > interval ? gap - interval : interval - gap) / 1000);
-        f->missed +=
-            (uint64_t)((gap + interval / 2) / interval > 1 ? (gap + interval / 2) / interval - 1
-                                                           : 0);
-    }
-    t->last_ns = now;
+    if (t->scrapes == 1)
+        t->first_ns = now;
+    const int64_t slot = (now - t->first_ns + interval / 2) / interval;
+    const int64_t late = now - t->first_ns - slot * interval;
+    t->first_ns += late < 0 ? late : 0;
+    if (t->scrapes > SETTLING_SCRAPES)
+        load_times_add(&f->late, (uint64_t)(late < 0 ? 0 : late) / 1000);
+    f->missed += (uint64_t)(slot > t->slot + 1 ? slot - t->slot - 1 : 0);
+    t->slot = slot;
 }
 
 static void answer_scrape(struct farm *f, struct http_exchange *x, uint32_t target)
@@ -144,6 +154,36 @@ static struct str host_of(const struct farm *f, const struct http_exchange *x)
     return host.n ? host : arena_printf(x->arena, "%.*s:%u", STR_ARG(f->host), f->first_port);
 }
 
+typedef void label_fn(void *arg, struct str name, struct str value);
+
+// The labels of a target in a configuration, its path among them; without job where the
+// configuration says it.
+static void each_label(struct farm *f, int64_t target, label_fn *each, void *arg)
+{
+    const struct load_shape shape = {.exporter = f->kind,
+                                     .is_operator = str_eq(f->labels, STR("14"))};
+    char path[48];
+    struct buf labels = {0};
+    struct label l;
+    snprintf(path, sizeof path, "/t/%lld/metrics", (long long)target);
+    each(arg, STR("__metrics_path__"), str_from_c(path));
+    load_shape_target_labels(&shape, (uint32_t)target, &labels);
+    for (struct labels_iter i = labels_iter(buf_str(&labels)); labels_next(&i, &l);)
+        each(arg, l.name, l.value);
+    buf_deinit(&labels);
+}
+
+static void put_json_label(void *arg, struct str name, struct str value)
+{
+    json_key_str(arg, name);
+    json_str(arg, value);
+}
+
+static void put_yaml_label(void *arg, struct str name, struct str value)
+{
+    buf_printf(arg, "%.*s: '%.*s', ", STR_ARG(name), STR_ARG(value));
+}
+
 // http_sd: one group a target, told apart by their paths.
 static void answer_discovery(struct farm *f, struct http_exchange *x)
 {
@@ -159,10 +199,7 @@ static void answer_discovery(struct farm *f, struct http_exchange *x)
         json_array_end(&j);
         json_key(&j, "labels");
         json_object_begin(&j);
-        json_key(&j, "__metrics_path__");
-        json_str(&j, arena_printf(x->arena, "/t/%lld/metrics", (long long)i));
-        json_key(&j, "instance");
-        json_str(&j, arena_printf(x->arena, "target-%lld", (long long)i));
+        each_label(f, i, put_json_label, &j);
         json_object_end(&j);
         json_object_end(&j);
     }
@@ -180,12 +217,51 @@ static void answer_config(struct farm *f, struct http_exchange *x)
                "global:\n  scrape_interval: %lldms\n  scrape_timeout: %lldms\nscrape_configs:\n"
                "- job_name: farm\n  static_configs:\n",
                (long long)f->interval_ms, (long long)f->interval_ms);
-    for (int64_t i = 0; i < f->targets; i++)
-        buf_printf(&text,
-                   "  - {targets: ['%.*s'], labels: {__metrics_path__: /t/%lld/metrics, instance: "
-                   "target-%lld}}\n",
-                   STR_ARG(host), (long long)i, (long long)i);
+    for (int64_t i = 0; i < f->targets; i++) {
+        buf_printf(&text, "  - {targets: ['%.*s'], labels: {", STR_ARG(host));
+        each_label(f, i, put_yaml_label, &text);
+        buf_put_str(&text, STR("}}\n"));
+    }
     http_answer(x, 200, "text/yaml; charset=utf-8", buf_str(&text));
+    buf_deinit(&text);
+}
+
+static void put_report(const struct farm *f, struct buf *out)
+{
+    struct process_numbers numbers;
+    process_numbers(&numbers);
+    const struct {
+        const char *key;
+        uint64_t value;
+    } counts[] = {{"scrapes", f->scrapes}, {"targets_seen", f->seen}, {"samples", f->samples},
+                  {"bytes", f->bytes},     {"failed", f->failed},     {"missed", f->missed}};
+    const struct {
+        const char *key;
+        double value;
+    } times[] = {{"late_p50_seconds", (double)load_times_at(&f->late, 0.5) / 1e6},
+                 {"late_p99_seconds", (double)load_times_at(&f->late, 0.99) / 1e6},
+                 {"late_max_seconds", (double)f->late.max_us / 1e6},
+                 {"cpu_seconds", numbers.cpu_seconds}};
+    struct json j;
+    json_init(&j, out);
+    json_object_begin(&j);
+    for (size_t i = 0; i < countof(counts); i++) {
+        json_key(&j, counts[i].key);
+        json_u64(&j, counts[i].value);
+    }
+    for (size_t i = 0; i < countof(times); i++) {
+        json_key(&j, times[i].key);
+        json_double(&j, times[i].value);
+    }
+    json_object_end(&j);
+    buf_put_char(out, '\n');
+}
+
+static void answer_report(struct farm *f, struct http_exchange *x)
+{
+    struct buf text = {0};
+    put_report(f, &text);
+    http_answer(x, 200, "application/json", arena_str(x->arena, buf_str(&text)));
     buf_deinit(&text);
 }
 
@@ -212,13 +288,15 @@ static void handle(void *arg, struct http_exchange *x)
         return answer_discovery(f, x);
     if (str_eq(x->path, STR("/config")))
         return answer_config(f, x);
+    if (str_eq(x->path, STR("/report")))
+        return answer_report(f, x);
     if (x->path.n > prefix.n + suffix.n && str_has_prefix(x->path, prefix) &&
         str_has_suffix(x->path, suffix)) {
         const struct str number = str_make(x->path.p + prefix.n, x->path.n - prefix.n - suffix.n);
         if (number_parse_u64(number, &target) == ERR_OK && target < (uint64_t)f->targets)
             return answer_scrape(f, x, (uint32_t)target);
     }
-    http_answer_text(x, 404, "/t/<n>/metrics, /metrics, /sd or /config, please\n");
+    http_answer_text(x, 404, "/t/<n>/metrics, /metrics, /sd, /config or /report, please\n");
 }
 
 // ---- the run
@@ -308,42 +386,37 @@ static int report(const struct farm *f)
     struct process_numbers numbers;
     process_numbers(&numbers);
     printf("%s%llu scrapes of %llu targets, %llu samples, %llu bytes, %llu failed on purpose\n"
-           "%llu scrapes missed; apart from the interval p50 %.1f ms, p99 %.1f ms, max %.1f ms\n"
+           "%llu slots missed; within theirs scrapes came late by p50 %.1f ms, p99 %.1f ms, max "
+           "%.1f ms\n"
            "%.2f CPU s\n",
            isatty(STDERR_FILENO) ? "\n" : "", (unsigned long long)f->scrapes,
            (unsigned long long)f->seen, (unsigned long long)f->samples,
            (unsigned long long)f->bytes, (unsigned long long)f->failed,
-           (unsigned long long)f->missed, (double)load_times_at(&f->drift, 0.5) / 1000,
-           (double)load_times_at(&f->drift, 0.99) / 1000, (double)f->drift.max_us / 1000,
+           (unsigned long long)f->missed, (double)load_times_at(&f->late, 0.5) / 1000,
+           (double)load_times_at(&f->late, 0.99) / 1000, (double)f->late.max_us / 1000,
            numbers.cpu_seconds);
     if (!f->json.n)
         return 0;
     FILE *const out = str_eq(f->json, STR("-")) ? stdout : fopen(f->json.p, "we");
-    if (!out)
-        return loadgen_fail("%s cannot be written", f->json.p);
-    fprintf(
-        out,
-        "{\"scrapes\":%llu,\"targets_seen\":%llu,\"samples\":%llu,\"bytes\":%llu,\"failed\":%llu,"
-        "\"missed\":%llu,\"drift_p50_seconds\":%.6f,\"drift_p99_seconds\":%.6f,"
-        "\"drift_max_seconds\":%.6f,\"cpu_seconds\":%.2f}\n",
-        (unsigned long long)f->scrapes, (unsigned long long)f->seen, (unsigned long long)f->samples,
-        (unsigned long long)f->bytes, (unsigned long long)f->failed, (unsigned long long)f->missed,
-        (double)load_times_at(&f->drift, 0.5) / 1e6, (double)load_times_at(&f->drift, 0.99) / 1e6,
-        (double)f->drift.max_us / 1e6, numbers.cpu_seconds);
-    return out != stdout && fclose(out) ? loadgen_fail("%s cannot be written", f->json.p) : 0;
+    struct buf text = {0};
+    put_report(f, &text);
+    int code = 0;
+    if (!out || fwrite(text.p, 1, text.n, out) != text.n || (out != stdout && fclose(out)))
+        code = loadgen_fail("%s cannot be written", f->json.p);
+    buf_deinit(&text);
+    return code;
 }
 
 static int serve(struct farm *f)
 {
     struct errmsg e;
-    enum load_exporter exporter = LOAD_NODE;
-    while (!str_eq(f->exporter, str_from_c(load_exporter_names[exporter])))
-        exporter++;
+    while (!str_eq(f->exporter, str_from_c(load_exporter_names[f->kind])))
+        f->kind++;
     if (f->port && f->port + f->ports - 1 > 65535)
         return loadgen_fail("error: --ports: there are no %lld ports from %lld on",
                             (long long)f->ports, (long long)f->port);
     (void)process_raise_file_limit();
-    farm_lines_init(&f->lines, exporter, f->churn > 0);
+    farm_lines_init(&f->lines, f->kind, f->churn > 0);
     make_targets(f);
     int code = 0;
     if (loadgen_run(flow, f, end, &e))
@@ -371,10 +444,11 @@ static int run(const struct loadgen_command *c, int argc, const char *const *arg
 const struct loadgen_command loadgen_scrape_farm = {
     "scrape-farm", "", "Serves virtual targets to be scraped, and says how they were.",
     "Ends with SIGINT or SIGTERM, or after --duration, and says how many scrapes came, how many\n"
-    "were missed, and how far from the interval they came.\n\n"
+    "were missed, and how late they came in their slots, which are an interval apart.\n\n"
     "Examples:\n"
     "  ferula-loadgen scrape-farm --targets=2000 --interval=10s &\n"
     "  curl -s http://127.0.0.1:9200/config > farm.yml\n"
-    "  prometheus --config.file=farm.yml\n"
+    "  prometheus --config.file=farm.yml &\n"
+    "  curl -s http://127.0.0.1:9200/report\n"
     "  ferula-loadgen scrape-farm --slow=0.01 --failing=0.02 --reordering=0.1 --churn=0.05\n",
     run};

@@ -19,12 +19,19 @@ enum {
     INPUT_PART = 4096,
     ANSWER_MAX = 1 << 20,
     LATE_MAX = 1024,
+    SLOW_PARTS = 16,
     REJECTED_MAX = 100, // and nothing acknowledged: there is no point in going on
 };
 
 struct held { // a request that is sent later
     uint32_t template;
     uint64_t round;
+};
+
+struct answer {
+    int status;
+    bool has_retry_after;
+    int64_t took_ns; // since the request was on its way
 };
 
 struct sender {
@@ -43,7 +50,9 @@ struct sender {
     size_t n, capacity;
     struct held late[LATE_MAX]; // a ring
     size_t late_from, late_n;
+    uint64_t next;                // request, of all rounds
     struct buf in, text, encoded; // text: of answers, and of requests encoded live
+    struct buf garbage;
 };
 
 struct write_load {
@@ -55,7 +64,8 @@ struct write_load {
     uint64_t series;
     uint32_t targets;
     int64_t begin_ns, last_ms;
-    bool stops; // atomic
+    uint64_t next; // WRITE_SPLIT_TIME: request, of all rounds
+    bool stops;    // atomic
 };
 
 // ---- templates
@@ -104,7 +114,7 @@ static void make_templates(struct write_load *l)
     l->targets = (uint32_t)((o->series + each / 2) / each);
     l->targets += !l->targets;
     for (uint32_t t = 0; t < l->targets; t++) {
-        f.connection = t % o->connections;
+        f.connection = o->split == WRITE_SPLIT_TIME ? 0 : t % o->connections;
         load_shape_target(&o->shape, t, fill, &f);
     }
     for (unsigned i = 0; i < o->connections; i++) {
@@ -141,6 +151,7 @@ void write_load_destroy(struct write_load *l)
         buf_deinit(&s->in);
         buf_deinit(&s->text);
         buf_deinit(&s->encoded);
+        buf_deinit(&s->garbage);
     }
     mem_free(l->senders);
     mem_free(l);
@@ -239,13 +250,13 @@ static err read_answer(struct sender *s, struct http_head *head, struct errmsg *
 }
 
 static void note_ack(struct sender *s, struct template *t, uint64_t round, size_t bytes_n,
-                     int64_t sent_ns)
+                     int64_t took_ns)
 {
     struct write_load *const l = s->load;
     l->stats.requests++;
     l->stats.samples += t->t.series_n * l->options.write.samples;
     l->stats.bytes += bytes_n;
-    load_times_add(&l->stats.acks, (uint64_t)(clock_mono_ns() - sent_ns) / NS_PER_US);
+    load_times_add(&l->stats.acks, (uint64_t)took_ns / NS_PER_US);
     const size_t word = (size_t)(round / 64);
     while (t->words <= word) {
         const size_t before = t->words;
@@ -255,37 +266,74 @@ static void note_ack(struct sender *s, struct template *t, uint64_t round, size_
     t->acked[word] |= (uint64_t)1 << round % 64;
 }
 
+// The body in parts, with pauses between them. Suspends.
+static err write_slowly(struct sender *s, struct str bytes, struct errmsg *e)
+{
+    const int64_t pause_ns = s->load->options.slow_ms * NS_PER_MS / SLOW_PARTS;
+    s->load->stats.slow++;
+    for (size_t part = 0, at = 0; part < SLOW_PARTS; part++) {
+        const size_t end = bytes.n * (part + 1) / SLOW_PARTS;
+        TRY(stream_write(s->stream, bytes.p + at, end - at, e));
+        at = end;
+        if (part + 1 < SLOW_PARTS && !stops(s->load) && fiber_sleep_ns(pause_ns))
+            return err_set(e, ERR_CANCELED, "ended");
+    }
+    return ERR_OK;
+}
+
+static bool is_drawn(double share)
+{
+    return share > 0 && rng_double(loop_rng()) < share;
+}
+
+// Sends bytes and reads the answer, whose body is in s->text. Suspends.
+static err exchange(struct sender *s, struct str bytes, struct answer *out, struct errmsg *e)
+{
+    struct write_load *const l = s->load;
+    const bool is_slow = is_drawn(l->options.slow_share);
+    const int64_t limit_ms = ANSWER_TIMEOUT_MS + (is_slow ? l->options.slow_ms : 0);
+    fiber_set_deadline(clock_mono_ns() + limit_ms * NS_PER_MS);
+    err code = ERR_OK;
+    if (!s->stream)
+        code = stream_connect(l->options.host, l->options.port, l->options.tls, &s->stream, e);
+    int64_t sent_ns = clock_mono_ns();
+    if (!code)
+        code = is_slow ? write_slowly(s, bytes, e) : stream_write(s->stream, bytes.p, bytes.n, e);
+    if (is_slow)
+        sent_ns = clock_mono_ns();
+    struct http_head *const head = mem_alloc(sizeof *head);
+    if (!code)
+        code = read_answer(s, head, e);
+    fiber_set_deadline(INT64_MAX);
+    if (!code)
+        *out = (struct answer){.status = head->status,
+                               .has_retry_after = http_header(head, STR("Retry-After")).n > 0,
+                               .took_ns = clock_mono_ns() - sent_ns};
+    mem_free(head);
+    if (code)
+        disconnect(s);
+    return code;
+}
+
 // Sends bytes once. ERR_OK: it is settled; ERR_IO: send it again. Suspends.
 static err send_once(struct sender *s, struct template *t, uint64_t round, struct str bytes)
 {
     struct write_load *const l = s->load;
     struct errmsg e;
-    fiber_set_deadline(clock_mono_ns() + (int64_t)ANSWER_TIMEOUT_MS * NS_PER_MS);
-    err code = ERR_OK;
-    if (!s->stream)
-        code = stream_connect(l->options.host, l->options.port, l->options.tls, &s->stream, &e);
-    const int64_t sent_ns = clock_mono_ns();
-    if (!code)
-        code = stream_write(s->stream, bytes.p, bytes.n, &e);
-    struct http_head *const head = mem_alloc(sizeof *head);
-    if (!code)
-        code = read_answer(s, head, &e);
-    fiber_set_deadline(INT64_MAX);
-    const int status = code ? 0 : head->status;
-    mem_free(head);
-    if (code) {
-        disconnect(s);
+    struct answer answer;
+    if (exchange(s, bytes, &answer, &e))
         return say(l, &l->stats.broken, e.text);
-    }
-    if (status / 100 == 2) {
-        note_ack(s, t, round, bytes.n, sent_ns);
+    if (answer.status / 100 == 2) {
+        note_ack(s, t, round, bytes.n, answer.took_ns);
         return ERR_OK;
     }
     char text[200];
-    snprintf(text, sizeof text, "%d %.*s", status, STR_ARG(str_trim(buf_str(&s->text))));
-    if (status == 429 || status == 503)
+    snprintf(text, sizeof text, "%d %.*s", answer.status, STR_ARG(str_trim(buf_str(&s->text))));
+    if (answer.status == 429 || answer.status == 503) {
+        l->stats.no_retry_after += !answer.has_retry_after;
         return say(l, &l->stats.refused, text);
-    if (status / 100 == 5)
+    }
+    if (answer.status / 100 == 5)
         return say(l, &l->stats.failed, text);
     (void)(say(l, &l->stats.rejected, text) == ERR_OK);
     if (!l->stats.requests && l->stats.rejected >= REJECTED_MAX)
@@ -312,7 +360,7 @@ static void cut_connection(struct sender *s, struct str bytes)
 {
     struct write_load *const l = s->load;
     struct errmsg e;
-    if (l->options.cut_share <= 0 || rng_double(loop_rng()) >= l->options.cut_share)
+    if (!is_drawn(l->options.cut_share))
         return;
     fiber_set_deadline(clock_mono_ns() + (int64_t)ANSWER_TIMEOUT_MS * NS_PER_MS);
     err code = ERR_OK;
@@ -325,11 +373,80 @@ static void cut_connection(struct sender *s, struct str bytes)
     disconnect(s);
 }
 
+// A request that cannot be read, each kind in its turn: random bytes; half a block; a message whose
+// first series is longer than the message.
+static void put_garbage(const struct write_load *l, struct str body, struct buf *out)
+{
+    enum { KINDS = 3, RANDOM_BYTES = 300 };
+    static const uint8_t too_long[] = {0x0a, 0xff, 0xff, 0xff, 0xff, 0x07};
+    struct buf bad = {0}, text = {0};
+    if (l->stats.garbage % KINDS == 1) {
+        buf_put_str(&bad, str_until(body, body.n / 2));
+    } else {
+        if (l->stats.garbage % KINDS == 2)
+            buf_put(&text, too_long, sizeof too_long);
+        for (int i = 0; i < RANDOM_BYTES; i++)
+            buf_put_char(&text, (char)(uint8_t)rng_below(loop_rng(), 256));
+        if (l->stats.garbage % KINDS == 2)
+            write_compress(&l->options.write, buf_str(&text), &bad);
+        else
+            buf_put_str(&bad, buf_str(&text));
+    }
+    buf_reset(out);
+    write_put_head(&l->options.write, bad.n, out);
+    buf_put_str(out, buf_str(&bad));
+    buf_deinit(&bad);
+    buf_deinit(&text);
+}
+
+static void send_garbage(struct sender *s, struct str body) // Suspends.
+{
+    struct write_load *const l = s->load;
+    struct errmsg e;
+    struct answer answer;
+    if (!is_drawn(l->options.garbage_share))
+        return;
+    put_garbage(l, body, &s->garbage);
+    l->stats.garbage++;
+    if (exchange(s, buf_str(&s->garbage), &answer, &e))
+        (void)(say(l, &l->stats.broken, e.text) == ERR_OK);
+    else if (answer.status / 100 == 2)
+        l->stats.garbage_taken++;
+    else if (answer.status / 100 == 5 && answer.status != 503)
+        (void)(say(l, &l->stats.failed, "garbage was answered 5xx") == ERR_OK);
+}
+
+// An acknowledged request once more, as a sender does that did not see the answer. Suspends.
+static void send_again(struct sender *s, struct str bytes)
+{
+    struct write_load *const l = s->load;
+    struct errmsg e;
+    struct answer answer;
+    if (!is_drawn(l->options.repeat_share))
+        return;
+    if (exchange(s, bytes, &answer, &e)) {
+        (void)(say(l, &l->stats.broken, e.text) == ERR_OK);
+    } else if (answer.status / 100 == 2) {
+        l->stats.repeated++;
+    } else if (answer.status != 429 && answer.status != 503) {
+        char text[200];
+        snprintf(text, sizeof text, "sent again: %d %.*s", answer.status,
+                 STR_ARG(str_trim(buf_str(&s->text))));
+        (void)(say(l, &l->stats.rejected, text) == ERR_OK);
+    }
+}
+
+// Whose templates a sender sends.
+static struct sender *owner_of(struct sender *s)
+{
+    return s->load->options.split == WRITE_SPLIT_TIME ? &s->load->senders[0] : s;
+}
+
 // Makes the request of a round and sends it until it is settled or all stops. Suspends.
 static void deliver(struct sender *s, uint32_t template, uint64_t round)
 {
     struct write_load *const l = s->load;
-    struct template *const t = &s->templates[template];
+    struct template *const t = &owner_of(s)->templates[template];
     const int64_t t_ms = time_of(l, round);
     write_template_patch(&t->t, &l->options.write, round, t_ms,
                          l->options.churn > 0 ? generation_of : NULL, l);
@@ -338,12 +455,19 @@ static void deliver(struct sender *s, uint32_t template, uint64_t round)
         buf_reset(&s->encoded);
         write_template_encode(&t->t, &l->options.write, &s->text, &s->encoded);
         bytes = buf_str(&s->encoded);
+    } else if (l->options.split == WRITE_SPLIT_TIME) { // others may patch it while it is sent
+        buf_reset(&s->encoded);
+        buf_put_str(&s->encoded, bytes);
+        bytes = buf_str(&s->encoded);
     }
     t->rounds = round + 1 > t->rounds ? round + 1 : t->rounds;
+    send_garbage(s, str_from(bytes, t->t.head_n));
     cut_connection(s, bytes);
-    while (send_once(s, t, round, bytes) && !stops(l))
-        if (fiber_sleep_ns((int64_t)RETRY_MS * NS_PER_MS))
-            break;
+    err code = send_once(s, t, round, bytes);
+    while (code && !stops(l) && !fiber_sleep_ns((int64_t)RETRY_MS * NS_PER_MS))
+        code = send_once(s, t, round, bytes);
+    if (!code)
+        send_again(s, bytes);
     const int64_t end_ms =
         t_ms + ((int64_t)l->options.write.samples - 1) * l->options.write.step_ms;
     l->last_ms = end_ms > l->last_ms ? end_ms : l->last_ms;
@@ -351,22 +475,23 @@ static void deliver(struct sender *s, uint32_t template, uint64_t round)
 
 // ---- the order of requests
 
-// Waits for the turn of the i-th request of a round: by the rate, or until its samples are not too
-// far in the future. Suspends.
-static void wait_for_turn(const struct sender *s, uint64_t round, size_t i)
+// Waits for the turn of the i-th of n requests of a round: by the rate, or until its samples are
+// not too far in the future. Suspends.
+static void wait_for_turn(const struct sender *s, uint64_t round, size_t i, size_t n)
 {
     const struct write_load *const l = s->load;
     const struct write_options *const w = &l->options.write;
     if (l->options.rate > 0) {
-        const double round_ns = (double)(w->samples) * (double)w->step_ms * NS_PER_MS;
-        const double part = ((double)i + (double)s->index / l->options.connections) / (double)s->n;
+        const double round_ns = (double)l->series * w->samples / l->options.rate * 1e9;
+        const double phase =
+            l->options.split == WRITE_SPLIT_TIME ? 0 : (double)s->index / l->options.connections;
+        const double part = ((double)i + phase) / (double)n;
         const int64_t due = l->begin_ns + (int64_t)(((double)round + part) * round_ns);
         while (!stops(l) && clock_mono_ns() < due) {
             const int64_t left = due - clock_mono_ns();
             if (fiber_sleep_ns(left < 100 * NS_PER_MS ? left : 100 * NS_PER_MS))
                 return;
         }
-        return;
     }
     while (!stops(l) && time_of(l, round) > clock_wall_ms() + AHEAD_MAX_MS)
         if (fiber_sleep_ns(10 * NS_PER_MS))
@@ -396,18 +521,33 @@ static bool hold_back(struct sender *s, uint32_t template, uint64_t round)
     return true;
 }
 
+// Takes the next request: of those of its own, or of all. False: there are none.
+static bool take_turn(struct sender *s, uint64_t *out_round, size_t *out_i)
+{
+    struct write_load *const l = s->load;
+    const size_t n = owner_of(s)->n;
+    if (!n)
+        return false;
+    const uint64_t turn = l->options.split == WRITE_SPLIT_TIME ? l->next++ : s->next++;
+    *out_round = turn / n;
+    *out_i = (size_t)(turn % n);
+    return *out_round < l->options.rounds;
+}
+
 static void send_all(void *arg)
 {
     struct sender *const s = arg;
     struct write_load *const l = s->load;
-    for (uint64_t round = 0; s->n && !stops(l); round++) {
-        for (size_t i = 0; i < s->n && !stops(l); i++) {
-            wait_for_turn(s, round, i);
-            if (!stops(l) && !hold_back(s, (uint32_t)i, round))
-                deliver(s, (uint32_t)i, round);
-            fiber_yield_if_due();
-        }
-        send_held(s, round, false);
+    uint64_t round, before = 0;
+    size_t i;
+    while (!stops(l) && take_turn(s, &round, &i)) {
+        if (round > before)
+            send_held(s, before, false);
+        before = round;
+        wait_for_turn(s, round, i, owner_of(s)->n);
+        if (!stops(l) && !hold_back(s, (uint32_t)i, round))
+            deliver(s, (uint32_t)i, round);
+        fiber_yield_if_due();
     }
     send_held(s, 0, true);
     fiber_shield_begin();

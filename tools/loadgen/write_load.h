@@ -7,7 +7,9 @@
 #include "tools/loadgen/load_report.h"
 #include "tools/loadgen/write_template.h"
 
-enum write_split { WRITE_SPLIT_TARGET, WRITE_SPLIT_HASH };
+// What a connection carries: whole targets; series by the hash of their labels; by time, the next
+// request whatever its series, so that a series goes over all of them.
+enum write_split { WRITE_SPLIT_TARGET, WRITE_SPLIT_HASH, WRITE_SPLIT_TIME };
 
 struct write_load_options {
     const char *host;
@@ -20,11 +22,15 @@ struct write_load_options {
     uint32_t batch;  // series of a request
     unsigned connections;
     double rate;       // samples/s; 0: flat out
+    uint64_t rounds;   // then all is sent; UINT64_MAX: until it is stopped
     int64_t start_ms;  // of the first round
     double churn;      // targets replaced a minute of sample time, as a share
     double late_share; // of requests held back
     uint32_t late_rounds;
-    double cut_share; // of requests whose connection is cut in their middle; then sent again
+    // Shares of requests: cut in their middle, and sent again; sent once more after they were
+    // acknowledged; trickling in over slow_ms; behind a request that no server can read.
+    double cut_share, repeat_share, slow_share, garbage_share;
+    int64_t slow_ms;
     bool encodes_live;
 };
 

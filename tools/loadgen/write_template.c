@@ -297,7 +297,7 @@ void write_builder_add_sequence(struct write_builder *b, struct str labels)
 
 // ---- the template
 
-static void put_head(const struct write_options *o, size_t body_n, struct buf *out)
+void write_put_head(const struct write_options *o, size_t body_n, struct buf *out)
 {
     const bool v2 = o->version == 2;
     buf_printf(out,
@@ -360,7 +360,7 @@ void write_builder_finish(struct write_builder *b, struct write_template *out)
     buf_put_str(&text, buf_str(&b->series));
     holey_snappy_compress(buf_str(&text), holes, n, &body);
     struct write_template t = {.series_n = b->series_n, .text_n = text.n};
-    put_head(&b->options, body.n, &t.bytes);
+    write_put_head(&b->options, body.n, &t.bytes);
     t.head_n = t.bytes.n;
     buf_put_str(&t.bytes, buf_str(&body));
     const size_t places_n = count_places(holes, n) + 1;
@@ -412,6 +412,12 @@ void write_template_patch(struct write_template *t, const struct write_options *
                        generation_of(arg, t->generations[i].of, t_ms));
 }
 
+void write_compress(const struct write_options *options, struct str text, struct buf *out)
+{
+    (void)options;
+    snappy_block_compress(text, out);
+}
+
 void write_template_encode(const struct write_template *t, const struct write_options *options,
                            struct buf *text, struct buf *out)
 {
@@ -420,8 +426,8 @@ void write_template_encode(const struct write_template *t, const struct write_op
     const err code =
         snappy_block_decompress(str_from(buf_str(&t->bytes), t->head_n), t->text_n, text, NULL);
     assert(code == ERR_OK); // our own block
-    snappy_block_compress(buf_str(text), &body);
-    put_head(options, body.n, out);
+    write_compress(options, buf_str(text), &body);
+    write_put_head(options, body.n, out);
     buf_put_str(out, buf_str(&body));
     buf_deinit(&body);
 }

@@ -60,4 +60,8 @@ void write_template_patch(struct write_template *t, const struct write_options *
 void write_template_encode(const struct write_template *t, const struct write_options *options,
                            struct buf *text, struct buf *out);
 
+// The parts of a request: the HTTP head of a body of body_n bytes, and a body. Appended to out.
+void write_put_head(const struct write_options *options, size_t body_n, struct buf *out);
+void write_compress(const struct write_options *options, struct str text, struct buf *out);
+
 #endif
