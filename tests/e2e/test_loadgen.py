@@ -51,7 +51,7 @@ def test_samples_arrive():
         paced = [f for f in flags if f.startswith("--rate")]
         run_scenario(f"ferula: {name}", check_kept, ours, name, flags + ([] if paced else [f"--start={start + i * 2400}"]))
     run_scenario("ferula: split by time", check_kept, ours, "by time",
-                 ["--split=time", f"--start={start + len(KINDS) * 2400 - 4000}"])
+                 ["--split=time", f"--start={start + len(KINDS) * 2400}"])
     theirs = prometheus(args=["--web.enable-remote-write-receiver"],
                         config="storage: {tsdb: {out_of_order_time_window: 30m}}\n")
     for name, *flags in KINDS:  # at a rate, so that the time of each is later than that of the one before
