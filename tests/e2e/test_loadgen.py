@@ -22,7 +22,7 @@ def load(url, *flags, timeout=120):
 
 
 SMALL = ("--series=6000", "--batch=500", "--duration=1s", "--connections=3")
-KINDS = (("flat out",), ("cut connections", "--cut=0.3"), ("14 labels", "--labels=14"), ("cadvisor by hash", "--exporter=cadvisor", "--split=hash"),
+KINDS = (("flat out",), ("by time", "--split=time"), ("cut connections", "--cut=0.3"), ("14 labels", "--labels=14"), ("cadvisor by hash", "--exporter=cadvisor", "--split=hash"),
          ("kube-state, seven samples", "--exporter=kube-state", "--samples=7"), ("a rate", "--rate=20000"),
          ("churn", "--churn=30", "--step=1m"), ("encoded live", "--live", "--rate=20000"),
          ("out of order", "--late-share=0.3", "--late-rounds=2", "--rate=20000"),
@@ -50,8 +50,6 @@ def test_samples_arrive():
     for i, (name, *flags) in enumerate(KINDS):  # each later than the one before, whatever that reached in its second
         paced = [f for f in flags if f.startswith("--rate")]
         run_scenario(f"ferula: {name}", check_kept, ours, name, flags + ([] if paced else [f"--start={start + i * 2400}"]))
-    run_scenario("ferula: split by time", check_kept, ours, "by time",
-                 ["--split=time", f"--start={start + len(KINDS) * 2400}"])
     theirs = prometheus(args=["--web.enable-remote-write-receiver"],
                         config="storage: {tsdb: {out_of_order_time_window: 30m}}\n")
     for name, *flags in KINDS:  # at a rate, so that the time of each is later than that of the one before
