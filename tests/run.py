@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Builds and runs all tests, part by part; the last line is `N passed, N failed, N skipped`.
 
-A part that ran nothing is a failure. Test programs are those that meson knows: Criterion's speak
-TAP, all others end with a line `N passed, N failed[, N skipped]`.
+Test programs are those that meson knows. Each says how many cases it had: Criterion's speak TAP, benches print a line of JSON
+a measurement, all others end with a line `N passed, N failed[, N skipped]`; one that counts nothing has failed, and so has a part
+that ran nothing. Parts that compute run one after the other on all cores; beside them run those that mostly wait, end to end,
+some programs at a time. With a part its builds are made.
 """
 import argparse
 import concurrent.futures
@@ -10,52 +12,148 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 JOBS = len(os.sched_getaffinity(0))
 COUNT = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
 TIMEOUT_S = 900
+SKIPS_SHOWN = 12  # of a program
+NO_URING = os.path.join(TOP, "build", "tests", "lib", "no_uring")
+
+# What computes, and what mostly waits: where each test program is run.
+COMPUTING = concurrent.futures.ThreadPoolExecutor(JOBS)
+WAITING = concurrent.futures.ThreadPoolExecutor(JOBS + 1)
 
 
-class Result:
-    def __init__(self, name):
-        self.name, self.passed, self.failed, self.skipped, self.seconds = name, 0, 0, 0, 0.0
+class Part:
+    """One line of the table at the end."""
 
-    def add(self, passed, failed, skipped=0):
-        self.passed += passed
-        self.failed += failed
-        self.skipped += skipped
+    def __init__(self, name, work, needs=(), waits=False):
+        self.name, self.work, self.needs, self.waits = name, work, needs, waits
+        self.passed = self.failed = self.skipped = 0
+        self.seconds = self.cpu_seconds = 0.0
+        self.lock, self.done = threading.Lock(), threading.Event()
 
-    def fail(self, text):
-        print(f"FAILED {self.name}: {text}", flush=True)
-        self.failed += 1
+    def say(self, text):
+        print(f"{self.name}: {text.rstrip()}", flush=True)
+
+    def add(self, passed, failed=0, skipped=0):
+        with self.lock:
+            self.passed += passed
+            self.failed += failed
+            self.skipped += skipped
+
+    def fail(self, text, count=1):
+        print(f"FAILED {self.name}: {text.rstrip()}", flush=True)
+        self.add(0, count)
+
+    def run(self, command, cwd=TOP, env=None):
+        """(exit code, what was printed); what it took of the processors counts for the part."""
+        with tempfile.TemporaryFile() as out:
+            process = subprocess.Popen(command, cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
+                                       stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+            RUNNING.add(process.pid)
+            late = threading.Timer(TIMEOUT_S, end_group, (process.pid, ))
+            late.start()
+            _, status, usage = os.wait4(process.pid, 0)
+            RUNNING.discard(process.pid)
+            timed_out = not late.is_alive()
+            late.cancel()
+            out.seek(0)
+            text = out.read().decode(errors="replace")
+        process.returncode = os.waitstatus_to_exitcode(status)
+        with self.lock:
+            self.cpu_seconds += usage.ru_utime + usage.ru_stime
+        return process.returncode, text + (f"\nnot done after {TIMEOUT_S} s" if timed_out else "")
 
 
-def run(command, cwd=TOP, **options):
-    return subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          errors="replace", **options)
+RUNNING = set()  # process groups
 
 
-def build(folder, *options, env=None):
-    """Configures once and builds; None, or what was printed when it failed."""
-    environment = {**os.environ, **(env or {})}
+def end_group(pid):
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def end_all(number, frame):
+    for pid in list(RUNNING):
+        end_group(pid)
+    os._exit(128 + number)
+
+
+# ---- builds
+
+def build(part, folder, *options, env=None, suites=()):
+    """Configures and builds all, or what tests of the suites need; whether it worked."""
     known = os.path.exists(os.path.join(TOP, folder, "build.ninja"))
     # Configured again where it was: packages for tests may have come since.
-    done = run(["meson", "setup", *(["--reconfigure"] if known else []), folder, *options], env=environment)
-    if done.returncode:
-        return done.stdout[-4000:]
-    done = run(["ninja", "-C", folder], env=environment)
-    return done.stdout[-6000:] if done.returncode else None
+    code, text = part.run(["meson", "setup", *(["--reconfigure"] if known else []), folder, *options], env=env)
+    if not code:
+        code, text = part.run(["ninja", "-C", folder, *targets_of(folder, suites)], env=env)
+    if code:
+        part.fail(text[-6000:])
+    else:
+        part.add(1)
+    return not code
 
+
+def introspect(folder, what):
+    return json.loads(subprocess.run(["meson", "introspect", f"--{what}", folder], cwd=TOP, capture_output=True).stdout)
+
+
+def targets_of(folder, suites):
+    """Files that tests of the suites need, as ninja calls them; none: all."""
+    needed = {d for t in tests_of(folder, suites) for d in t["depends"]} if suites else set()
+    top = os.path.join(TOP, folder)
+    return [os.path.relpath(f, top) for t in introspect(folder, "targets") if t["id"] in needed for f in t["filename"]]
+
+
+def part_build(part):
+    build(part, "build")
+
+
+SANITIZERS = {"asan-gcc": ("gcc", "g++", "address,undefined"), "asan-clang": ("clang", "clang++", "address,undefined"),
+              "tsan": ("gcc", "g++", "thread")}
+
+
+def sanitized_build(name, suites=()):
+    def part_sanitized_build(part):
+        cc, cxx, kinds = SANITIZERS[name]
+        if not build(part, f"build-{name}", f"-Db_sanitize={kinds}", "-Dbuildtype=debugoptimized", "-Dcheck_expensive=true",
+                     "-Db_lundef=false", env={"CC": cc, "CXX": cxx}, suites=suites):
+            return
+        if "address" in kinds:  # a program that leaks on purpose must be reported: otherwise its silence says nothing
+            with tempfile.TemporaryDirectory() as reports:
+                part.run([f"build-{name}/tests/lib/leaks_on_purpose"], env=sanitizer_env(reports))
+                if os.listdir(reports):
+                    part.add(1)
+                else:
+                    part.fail("a leak on purpose was not reported")
+    return part_sanitized_build
+
+
+def sanitizer_env(reports):
+    """Reports go to a folder, which must stay empty; whose log_path a report of a leak goes to is the compiler's choice.
+    The end-to-end tests look there after each scenario."""
+    return {"LSAN_OPTIONS": f"log_path={reports}/leak", "ASAN_OPTIONS": f"log_path={reports}/asan:detect_leaks=1",
+            "UBSAN_OPTIONS": f"log_path={reports}/ubsan:print_stacktrace=1",
+            "TSAN_OPTIONS": f"log_path={reports}/tsan:halt_on_error=1", "SANITIZER_REPORTS": reports}
+
+
+# ---- tests
 
 def tests_of(folder, suites):
-    done = run(["meson", "introspect", "--tests", folder])
-    found = json.loads(done.stdout)
-    return [t for t in found if any(s.split(":")[-1] in suites for s in t["suite"])]
+    """Those that take long first."""
+    found = [t for t in introspect(folder, "tests") if any(s.split(":")[-1] in suites for s in t["suite"])]
+    return sorted(found, key=lambda t: -t["priority"])
 
 
 def count_tap(text):
@@ -64,149 +162,161 @@ def count_tap(text):
     return passed - skipped, len(re.findall(r"^not ok ", text, re.M)), skipped
 
 
-def run_test(folder, test, env):
-    try:
-        done = run(test["cmd"], cwd=test.get("workdir") or os.path.join(TOP, folder),
-                   env={**os.environ, **test["env"], **env}, timeout=TIMEOUT_S)
-        text, code = done.stdout, done.returncode
-    except subprocess.TimeoutExpired as late:
-        text, code = (late.stdout or b"").decode(errors="replace") if isinstance(late.stdout, bytes) else "", -1
-        text += f"\nnot done after {TIMEOUT_S} s"
+def count_measurements(text):
+    """A bench's lines of JSON; any other line that looks like one is a failure."""
+    passed = failed = 0
+    for line in text.split("\n"):
+        if line.startswith("{"):
+            try:
+                passed += isinstance(json.loads(line), dict)
+            except ValueError:
+                failed += 1
+    return passed, failed, 0
+
+
+def count_last_line(text):
+    found = COUNT.match(text.rstrip("\n").rpartition("\n")[2])
+    return tuple(int(n or 0) for n in found.groups()) if found else (0, 0, 0)
+
+
+def count_of(test, text):
     if test["protocol"] == "tap":
-        counts = count_tap(text)
+        return count_tap(text)
+    return (count_measurements if any(s.endswith(":bench") for s in test["suite"]) else count_last_line)(text)
+
+
+def run_test(part, folder, test, env, wrap):
+    reports = tempfile.mkdtemp(prefix="sanitizer-")
+    code, text = part.run([*wrap, *test["cmd"]], test.get("workdir") or os.path.join(TOP, folder),
+                          {**test["env"], **env, **(sanitizer_env(reports) if folder != "build" else {})})
+    passed, failed, skipped = count_of(test, text)
+    if failed or code:
+        part.fail(f"{test['name']} (exit {code})\n" + "\n".join(text.split("\n")[-40:]), failed or 1)
+    elif not passed + skipped:
+        part.fail(f"{test['name']} counted nothing; it says:\n" + text[-2000:])
+    part.add(passed, 0, skipped)
+    for name in sorted(os.listdir(reports)):
+        with open(os.path.join(reports, name), errors="replace") as report:
+            part.fail(f"{test['name']}: {report.read()[:3000]}")
+    shutil.rmtree(reports)
+    words = re.findall(r"^skipped.*|^ok .*# SKIP.*", text, re.M)
+    for line in words[:SKIPS_SHOWN]:
+        part.say(line)
+    if len(words) > SKIPS_SHOWN:
+        part.say(f"skipped {len(words) - SKIPS_SHOWN} more of {test['name']}")
+    if any(s.endswith((":sim", ":sim-short")) for s in test["suite"]):  # what faults there were is part of the answer
+        part.say(f"{test['name']}\n{text}")
+
+
+def tests(*suites, folder="build", env=None, wrap=()):
+    def part_tests(part):
+        for name in suites:
+            if not tests_of(folder, (name, )):
+                part.fail(f"there is no test in suite {name} of {folder}")
+        pool = WAITING if part.waits else COMPUTING
+        list(pool.map(lambda t: run_test(part, folder, t, env or {}, wrap), tests_of(folder, suites)))
+    return part_tests
+
+
+def part_tidy(part):
+    code, text = part.run([sys.executable, "tools/dev/tidy.py", "."])
+    if code:
+        part.fail(text)
     else:
-        lines = [m for line in text.strip().split("\n") if (m := COUNT.match(line))]
-        # A program that counts nothing is one case, if it said anything: benches print their figures.
-        counts = tuple(int(n or 0) for n in lines[-1].groups()) if lines else (int(bool(text.strip())), 0, 0)
-    problem = None
-    if counts[1] or code:
-        problem = f"{test['name']} (exit {code})\n" + "\n".join(text.split("\n")[-40:])
-        if not counts[1]:
-            counts = (counts[0], 1, counts[2])
-    elif sum(counts) == 0:
-        problem, counts = f"{test['name']} ran nothing", (0, 1, 0)
-    return counts, problem, text
+        part.add(1)
 
 
-def run_tests(result, folder, suites, env=None, jobs=JOBS):
-    for name in suites:
-        if not tests_of(folder, (name,)):
-            result.fail(f"there is no test in suite {name} of {folder}")
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for counts, problem, text in pool.map(lambda t: run_test(folder, t, env or {}), tests_of(folder, suites)):
-            result.add(*counts)
-            if problem:
-                print(f"FAILED {result.name}: {problem}", flush=True)
-            elif "sim" in suites:  # what faults there were is part of the answer
-                print(text, end="", flush=True)
+def part_peers(part):
+    """What cannot be had is skipped by the tests that need it."""
+    code, text = part.run(["tools/dev/peers"])
+    part.say("\n" + text)
+    part.add(1, 0, 0) if not code else part.fail("tools/dev/peers failed")
 
 
-def part_build(result):
-    problem = build("build")
-    if problem:
-        result.fail(problem)
-    else:
-        result.add(1, 0)
+# Sanitizers slow the server, not what is asked: fewer repetitions, the same scenarios.
+FEWER = {"KILLS": "8", "COMPARE_COUNT": "500"}
+UNDER_ASAN = ("unit", "fuzz", "simd", "promql", "sim-short")
+PARTS = [
+    Part("build", part_build),
+    Part("peers", part_peers, waits=True),
+    Part("end-to-end", tests("e2e"), ("build", "peers"), waits=True),
+    # Once more where io_uring is forbidden by seccomp as Docker and containerd forbid it.
+    Part("no-uring", tests("e2e", env=FEWER, wrap=[NO_URING]), ("build", "peers"), waits=True),
+    Part("build-asan-gcc", sanitized_build("asan-gcc")),
+    Part("build-asan-clang", sanitized_build("asan-clang")),
+    # Under sanitizers on both backends, each with one compiler.
+    Part("end-to-end-asan-gcc", tests("e2e", folder="build-asan-gcc", env=FEWER), ("build-asan-gcc", "peers"), waits=True),
+    Part("end-to-end-asan-clang", tests("e2e", folder="build-asan-clang", env=FEWER, wrap=[NO_URING]),
+         ("build", "build-asan-clang", "peers"), waits=True),
+    Part("tidy", part_tidy),
+    Part("unit", tests("unit"), ("build", )),
+    Part("simd", tests("simd"), ("build", )),
+    Part("corpora", tests("fuzz"), ("build", )),
+    Part("promql", tests("promql"), ("build", )),
+    Part("simulation", tests("sim"), ("build", )),
+    Part("asan-gcc", tests(*UNDER_ASAN, folder="build-asan-gcc"), ("build-asan-gcc", )),
+    Part("asan-clang", tests(*UNDER_ASAN, folder="build-asan-clang"), ("build-asan-clang", )),
+    Part("build-tsan", sanitized_build("tsan", ("threads", ))),
+    Part("tsan", tests("threads", folder="build-tsan"), ("build-tsan", )),
+    Part("bench", tests("bench"), ("build", )),
+]
+NAMED = {p.name: p for p in PARTS}
 
 
-def part_tidy(result):
-    done = run([sys.executable, "tools/dev/tidy.py", "."])
-    if done.returncode:
-        result.fail(done.stdout)
-    else:
-        result.add(1, 0)
+def wanted_parts(names):
+    """Those named and what they need, in the order of the table; all, where none is named."""
+    wanted = set()
+
+    def want(name):
+        wanted.add(name)
+        for n in NAMED[name].needs:
+            want(n)
+    for name in names or NAMED:
+        want(name)
+    return [p for p in PARTS if p.name in wanted]
 
 
-def suite(*names, jobs=JOBS):
-    return lambda result: run_tests(result, "build", names, jobs=jobs)
-
-
-def part_end_to_end(result):
-    """Against real programs, unpacked first; what cannot be had is skipped by the tests that need it.
-
-    Then once more where io_uring is forbidden by seccomp as Docker and containerd forbid it: the same scenarios on the
-    poll backend, some of them fewer times."""
-    print(run(["tools/dev/peers"]).stdout, end="", flush=True)
-    run_tests(result, "build", ("e2e",), jobs=1)
-    before = result.passed
-    no_uring = os.path.join(TOP, "build", "tests", "lib", "no_uring")
-    run_tests(result, "build", ("no-uring",), env={"FERULA_WRAP": no_uring, "KILLS": "8"})
-    print(f"   of these {result.passed - before} without io_uring", flush=True)
-
-
-def sanitized(compiler, kinds, suites):
-    """A build of its own with sanitizers; leaks are reports in a folder that must stay empty."""
-    def part(result):
-        folder = f"build-{compiler}-{kinds.split(',')[0]}"
-        cxx = {"gcc": "g++", "clang": "clang++"}[compiler]
-        problem = build(folder, f"-Db_sanitize={kinds}", "-Dbuildtype=debugoptimized", "-Dcheck_expensive=true",
-                        "-Db_lundef=false", env={"CC": compiler, "CXX": cxx})
-        if problem:
-            result.fail(problem)
-            return
-        reports = tempfile.mkdtemp(prefix="sanitizer-")
-        env = {"LSAN_OPTIONS": f"log_path={reports}/leak", "ASAN_OPTIONS": f"log_path={reports}/asan:detect_leaks=1",
-               "UBSAN_OPTIONS": f"log_path={reports}/ubsan:print_stacktrace=1",
-               "TSAN_OPTIONS": f"log_path={reports}/tsan:halt_on_error=1"}
-        run_tests(result, folder, suites, env)
-        for name in sorted(os.listdir(reports)):
-            with open(os.path.join(reports, name), errors="replace") as report:
-                result.fail(report.read()[:3000])
-        if "address" in kinds:
-            check_leaks_are_seen(result, folder, reports, env)
-        shutil.rmtree(reports)
-    return part
-
-
-def check_leaks_are_seen(result, folder, reports, env):
-    """A program that leaks on purpose must be reported: otherwise the check above says nothing."""
-    before = set(os.listdir(reports))
-    run([os.path.join(folder, "tests/lib/leaks_on_purpose")], env={**os.environ, **env})
-    # Whose log_path a report goes to is the compiler's choice.
-    if set(os.listdir(reports)) - before:
-        result.add(1, 0)
-    else:
-        result.fail("a leak on purpose was not reported")
-
-
-PARTS = {
-    "build": part_build,
-    "tidy": part_tidy,
-    "unit": suite("unit"),
-    "simd": suite("simd"),
-    "corpora": suite("fuzz"),
-    "promql": suite("promql"),
-    "simulation": suite("sim"),
-    "end-to-end": part_end_to_end,
-    "bench": suite("bench"),
-    "asan-gcc": sanitized("gcc", "address,undefined", ("unit", "fuzz", "simd", "promql", "sim-short")),
-    "asan-clang": sanitized("clang", "address,undefined", ("unit", "fuzz", "simd", "promql", "sim-short")),
-    "tsan": sanitized("gcc", "thread", ("threads",)),
-}
+def run_part(part, before):
+    """before: the parts whose end it waits for."""
+    for other in before:
+        other.done.wait()
+    start = time.monotonic()
+    failed = [n for n in part.needs if NAMED[n].failed]
+    try:
+        if failed:
+            part.fail(f"not run: {failed[0]} failed")
+        else:
+            part.work(part)
+        if not part.passed + part.failed:
+            part.fail("ran nothing")
+    except Exception as problem:  # the others go on
+        part.fail(f"{type(problem).__name__}: {problem}")
+    part.seconds = time.monotonic() - start
+    part.say(f"{part.passed} passed, {part.failed} failed, {part.skipped} skipped, {part.seconds:.0f} s, "
+             f"{part.cpu_seconds:.0f} s of CPU")
+    part.done.set()
 
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("parts", nargs="*", help=f"which parts to run, of: {', '.join(PARTS)} (all)")
-    wanted = options.parse_args().parts or list(PARTS)
-    unknown = [p for p in wanted if p not in PARTS]
+    options.add_argument("parts", nargs="*", help=f"which parts to run, of: {', '.join(NAMED)} (all)")
+    names = options.parse_args().parts
+    unknown = [n for n in names if n not in NAMED]
     if unknown:
-        options.error(f"unknown part {unknown[0]}; there are: {', '.join(PARTS)}")
-    results = []
-    for name in wanted:
-        print(f"== {name}", flush=True)
-        result, start = Result(name), time.monotonic()
-        PARTS[name](result)
-        if not result.passed + result.failed:
-            result.fail("ran nothing")
-        result.seconds = time.monotonic() - start
-        print(f"   {result.passed} passed, {result.failed} failed, {result.skipped} skipped, "
-              f"{result.seconds:.0f} s", flush=True)
-        results.append(result)
-        if name == "build" and result.failed:
-            break
-    print("\nseconds by part: " + ", ".join(f"{r.name} {r.seconds:.0f}" for r in results))
-    total = [sum(getattr(r, k) for r in results) for k in ("passed", "failed", "skipped")]
+        options.error(f"unknown part {unknown[0]}; there are: {', '.join(NAMED)}")
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, end_all)
+    start, parts, threads, last = time.monotonic(), wanted_parts(names), [], None
+    for part in parts:
+        before = [NAMED[n] for n in part.needs] + ([last] if last and not part.waits else [])
+        last = last if part.waits else part
+        threads.append(threading.Thread(target=run_part, args=(part, before)))
+        threads[-1].start()
+    for thread in threads:
+        thread.join()
+    print(f"\nseconds by part (of CPU), {time.monotonic() - start:.0f} ({sum(p.cpu_seconds for p in parts):.0f}) in all: " +
+          ", ".join(f"{p.name} {p.seconds:.0f} ({p.cpu_seconds:.0f})" for p in parts))
+    total = [sum(getattr(p, k) for p in parts) for k in ("passed", "failed", "skipped")]
     print(f"{total[0]} passed, {total[1]} failed, {total[2]} skipped")
     return 1 if total[1] else 0
 

@@ -316,7 +316,9 @@ void route_observe(void *arg, const struct http_exchange *x, int64_t ns)
 {
     struct server *s = arg;
     struct route_stats *stats = &server_self(s)->routes;
-    const size_t at = find(x->path, method_bit(x->method));
+    size_t at = find(x->path, method_bit(x->method));
+    while (at > 0 && at < countof(routes) && strcmp(routes[at - 1].path, routes[at].path) == 0)
+        at--; // methods of one path share its label
     const double seconds = (double)ns / 1e9;
     size_t bucket = 0;
     while (bucket < ROUTE_BUCKETS - 1 && seconds > bounds[bucket])

@@ -26,7 +26,7 @@ import zlib
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "e2e"))
 from harness import (Counts, FakeTarget, Reply, Skip, check, check_equal, end_everything, ferula, prometheus,  # noqa: E402
-                     remote_write, run_scenario, wait_for)
+                     remote_write, run_and_count, run_scenario, skip, wait_for)
 
 T0 = int(time.time()) // 60 * 60 - 900  # samples every 15 s from here for five minutes
 WHO = {"grafana": {"User-Agent": "Grafana/12.1.0", "Accept-Encoding": "gzip"},
@@ -182,39 +182,34 @@ def describe(step):
     return " ".join([step.get("ask") or step["do"], *(json.dumps(step[k], ensure_ascii=False) for k in ("query", "form", "labels", "text") if k in step)])
 
 
-def main():
+def replay(path, pair):
+    """The pair that the next sequence may use, or None."""
+    who, name = path.split(os.sep)[-2:]
+    name = f"{who}/{name[:-5]}"
     wanted = [a for a in sys.argv[1:] if not a.startswith("-")]
-    start, pair = time.monotonic(), None
-    try:
-        for path in sorted(glob.glob(os.path.join(HERE, "*", "*.json"))):
-            who, name = path.split(os.sep)[-2:]
-            name = f"{who}/{name[:-5]}"
-            if wanted and not any(w in name for w in wanted):
-                continue
-            with open(path) as f:
-                sequence = json.load(f)
-            own = sequence.get("own_servers", False)
-            if own or not pair or not pair.running():
-                end_everything()
-                try:
-                    pair = Pair(sequence.get("data", True))
-                except Skip as why:
-                    Counts.skipped += 1
-                    print(f"skipped {name}: {why}", flush=True)
-                    continue
-            before = Counts.failed
-            for i, step in enumerate(sequence["steps"]):
-                run_scenario(f"{name} {i}: {describe(step)}", replay_step, pair, step, who)
-            print(f"{name}: {len(sequence['steps'])} steps, {Counts.failed - before} failed", flush=True)
-            if own:
-                end_everything()
-                pair = None
-    finally:
-        end_everything()
-    print(f"{time.monotonic() - start:.1f} s")
-    print(f"{Counts.passed} passed, {Counts.failed} failed, {Counts.skipped} skipped", flush=True)
-    sys.exit(1 if Counts.failed else 0)
+    if wanted and not any(w in name for w in wanted):
+        return pair
+    with open(path) as f:
+        sequence = json.load(f)
+    if sequence.get("own_servers") or not pair or not pair.running():
+        end_everything(name)
+        try:
+            pair = Pair(sequence.get("data", True))
+        except Skip as why:
+            why.cases = len(sequence["steps"])
+            return skip(name, why)
+    before = Counts.failed
+    for i, step in enumerate(sequence["steps"]):
+        run_scenario(f"{name} {i}: {describe(step)}", replay_step, pair, step, who)
+    print(f"{name}: {len(sequence['steps'])} steps, {Counts.failed - before} failed", flush=True)
+    return None if sequence.get("own_servers") else pair
+
+
+def replay_all():
+    pair = None
+    for path in sorted(glob.glob(os.path.join(HERE, "*", "*.json"))):
+        pair = replay(path, pair)
 
 
 if __name__ == "__main__":
-    main()
+    run_and_count(replay_all)

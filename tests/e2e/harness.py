@@ -27,6 +27,8 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 BUILD = os.environ.get("FERULA_BUILD", os.path.join(TOP, "build"))
 FERULA = os.path.join(BUILD, "tools", "ferula")
 NO_URING = os.path.join(BUILD, "tests", "lib", "no_uring")
+URING_IS_FORBIDDEN = os.environ.get("FERULA_URING") == "forbidden"  # said by that program to what it runs
+REPORTS = os.environ.get("SANITIZER_REPORTS")  # a folder, where sanitizers are at work
 PEERS = os.path.join(TOP, "build", "peers")
 PEER_PROGRAMS = {
     "prometheus": "forky/usr/bin/prometheus",
@@ -39,7 +41,9 @@ PEER_PROGRAMS = {
 
 
 class Skip(Exception):
-    """Raised by a scenario that cannot run here."""
+    """Raised by a scenario that cannot run here; cases: how many it would have had."""
+
+    cases = 1
 
 
 def peer(name):
@@ -48,6 +52,20 @@ def peer(name):
     if not os.path.exists(path):
         raise Skip(f"{name} is not there: tools/dev/peers fetches it")
     return path
+
+
+def cases(count):
+    """Decorates a scenario of that many cases: where it cannot run, so many are skipped."""
+    def counted(fn):
+        def run(*args):
+            try:
+                fn(*args)
+            except Skip as why:
+                why.cases = count
+                raise
+        run.__name__ = fn.__name__
+        return run
+    return counted
 
 
 # ---- scenarios
@@ -79,49 +97,86 @@ class Counts:
     passed = failed = skipped = 0
 
 
+def fail(name, problem):
+    Counts.failed += 1
+    print(f"FAILED {name}: {problem}", flush=True)
+
+
+def skip(name, why):
+    Counts.skipped += why.cases
+    print(f"skipped {name}{f' ({why.cases} cases)' if why.cases > 1 else ''}: {why}", flush=True)
+
+
 def run_scenario(name, fn, *args):
+    start = time.monotonic()
     try:
         fn(*args)
         Counts.passed += 1
         if "-v" in sys.argv:
-            print(f"ok {name}", flush=True)
+            print(f"ok {name} {time.monotonic() - start:.1f} s", flush=True)
     except Skip as why:
-        Counts.skipped += 1
-        print(f"skipped {name}: {why}", flush=True)
+        skip(name, why)
     except Exception as problem:  # a scenario that breaks fails, the others go on
-        Counts.failed += 1
-        print(f"FAILED {name}: {problem}", flush=True)
+        fail(name, problem)
         if not isinstance(problem, AssertionError) or "-v" in sys.argv:
             traceback.print_exc(file=sys.stdout)
 
 
-def main():
-    """Runs all scenarios whose names contain one of the arguments; the last line counts them."""
-    wanted = [a for a in sys.argv[1:] if not a.startswith("-")]
+def run_and_count(work):
+    """Runs work, ends all that it started and exits; the last line counts the cases."""
     start = time.monotonic()
     try:
-        for fn in SCENARIOS:
-            if not wanted or any(w in fn.__name__ for w in wanted):
-                run_scenario(fn.__name__, fn)
-                for process in [p for p in _processes if (p.popen.poll() or 0) < 0]:
-                    Counts.failed += 1
-                    print(f"FAILED {fn.__name__}: {process.name} died of signal {-process.popen.returncode}; its log "
-                          f"ends:\n{process.log()[-3000:]}", flush=True)
-                end_everything()
+        work()
+    except Skip as why:
+        skip("all", why)
     finally:
-        end_everything()
+        for things, stayed in _staying:
+            things += stayed
+        end_everything("what stayed for all")
     print(f"{time.monotonic() - start:.1f} s")
     print(f"{Counts.passed} passed, {Counts.failed} failed, {Counts.skipped} skipped", flush=True)
     sys.exit(1 if Counts.failed else 0)
 
 
+def main():
+    """Runs all scenarios whose names contain one of the arguments."""
+    wanted = [a for a in sys.argv[1:] if not a.startswith("-")]
+
+    def run_scenarios():
+        for fn in SCENARIOS:
+            if not wanted or any(w in fn.__name__ for w in wanted):
+                run_scenario(fn.__name__, fn)
+                end_everything(fn.__name__)
+    run_and_count(run_scenarios)
+
+
 # ---- what must be gone at the end
 
 _processes, _folders, _servers = [], [], []
+_staying = []  # (list, what was in it) of what several scenarios share
+
+
+def all_stays():
+    """What was started up to now is ended only at the end of the program."""
+    for things in (_processes, _folders, _servers):
+        _staying.append((things, list(things)))
+        things.clear()
 _libc = ctypes.CDLL(None)
 
 
-def end_everything():
+def end_everything(of="what went before"):
+    """A process that died of a signal, and what a sanitizer reports, is a failure of what ran."""
+    for process in [p for p in _processes if (p.popen.poll() or 0) < 0]:
+        fail(of, f"{process.name} died of signal {-process.popen.returncode}; its log ends:\n{process.log()[-3000:]}")
+    if REPORTS:  # leaks are looked for at a clean end
+        ours = [p for p in _processes if p.running() and any(word.startswith(BUILD) for word in p.command)]
+        for process in ours:
+            process.signal(signal.SIGTERM)
+        for process in ours:
+            try:
+                process.wait(120)
+            except AssertionError as late:
+                fail(of, late)
     for process in list(_processes):
         process.kill()
     for server in list(_servers):
@@ -129,6 +184,11 @@ def end_everything():
     for folder in _folders:
         shutil.rmtree(folder, ignore_errors=True)
     _folders.clear()
+    for name in sorted(os.listdir(REPORTS)) if REPORTS else ():
+        path = os.path.join(REPORTS, name)
+        with open(path, errors="replace") as report:
+            fail(of, report.read()[:5000])
+        os.remove(path)
 
 
 atexit.register(end_everything)
@@ -306,9 +366,8 @@ def key_of(metric):
 
 def ferula(config="", data=None, args=(), **options):
     extra = os.environ.get("FERULA_ARGS", "").split()
-    wrap = options.pop("wrap", os.environ.get("FERULA_WRAP", "").split())
-    server = Server("ferula", FERULA, config, data, [*args, *extra], wrap=wrap, **options)
-    if NO_URING in wrap and "shards started" in server.log():
+    server = Server("ferula", FERULA, config, data, [*args, *extra], **options)
+    if URING_IS_FORBIDDEN and "shards started" in server.log():
         check("io_backend=poll" in server.log(), "where io_uring is forbidden poll is used:", server.log())
     return server
 

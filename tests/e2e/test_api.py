@@ -16,8 +16,8 @@ import time
 import urllib.parse
 import zlib
 
-from harness import (FakeTarget, Raw, Reply, check, check_equal, ferula, free_port, main, prometheus, remote_write,
-                     run_scenario, scenario, wait_for)
+from harness import (FakeTarget, Raw, Reply, all_stays, check, check_equal, ferula, free_port, main, prometheus,
+                     remote_write, run_scenario, scenario, wait_for)
 
 T0 = int(time.time()) // 60 * 60 - 600  # samples every 15 s from here for five minutes
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -79,6 +79,7 @@ scrape_configs:
         answer = remote_write(server, data())
         check_equal((answer.status, answer.text()), (204, ""), server.name)
         wait_for("the targets are scraped", lambda: len(server.query("up")) == 3)
+    all_stays()
     return Pair
 
 

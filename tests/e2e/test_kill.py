@@ -246,6 +246,8 @@ def check_the_checker(run, held):
     """One sample withheld, changed by a bit, or made up is reported, and nothing else."""
     check_equal(run.ledger.problems(held, run.begin_ms), [])
     rng = random.Random(1)
+    few = [s for kind in ("scraped", "sent") for s in sorted(run.ledger.must) if s[0] == kind][::29]
+    run.ledger.must, held = ({s: of[s] for s in few} for of in (run.ledger.must, held))
     for kind in ("scraped", "sent"):
         series = rng.choice([s for s in run.ledger.must if s[0] == kind])
         t = rng.choice(list(run.ledger.must[series]))

@@ -6,7 +6,7 @@ import re
 import subprocess
 import time
 
-from harness import (BUILD, TOP, FakeTarget, Process, Reply, check, check_equal, ferula, main, prometheus, request,
+from harness import (BUILD, TOP, FakeTarget, Process, Reply, cases, check, check_equal, ferula, main, prometheus, request,
                      run_scenario, scenario, temp_folder, wait_for)
 
 LOADGEN = os.path.join(BUILD, "tools", "ferula-loadgen")
@@ -43,6 +43,7 @@ def check_kept(server, name, flags):
 
 
 @scenario
+@cases(2 * len(KINDS) + 1)
 def test_samples_arrive():
     """Every kind of load, into ours and into Prometheus with both protocols."""
     ours = ferula(args=["--web.enable-remote-write-receiver"])

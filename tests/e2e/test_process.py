@@ -14,20 +14,19 @@ import threading
 import time
 import urllib.parse
 
-from harness import (FERULA, NO_URING, FakeTarget, Process, Raw, Reply, Skip, check, check_equal, ferula, free_port,
-                     main, peer, prometheus, remote_write, request, run_scenario, scenario, snappy_literal, temp_folder,
-                     varint, wait_for, write_file, write_series)
+from harness import (FERULA, NO_URING, URING_IS_FORBIDDEN, FakeTarget, Process, Raw, Reply, Skip, check, check_equal,
+                     ferula, free_port, main, peer, prometheus, remote_write, request, run_scenario, scenario,
+                     snappy_literal, temp_folder, varint, wait_for, write_file, write_series)
 
 LIFECYCLE = "--web.enable-lifecycle"
 RECEIVER = "--web.enable-remote-write-receiver"
-WRAP = os.environ.get("FERULA_WRAP", "").split()
 NOW = int(time.time() * 1000) // 1000 * 1000
 
 
-def run(*args, program=FERULA, wrap=None, timeout=60, env=None):
+def run(*args, program=FERULA, wrap=(), timeout=60, env=None):
     """A run that should end by itself: (exit code, stdout, stderr)."""
-    done = subprocess.run([*(WRAP if wrap is None else wrap), program, *args], capture_output=True, text=True,
-                          timeout=timeout, stdin=subprocess.DEVNULL, cwd=temp_folder(), env={**os.environ, **(env or {})})
+    done = subprocess.run([*wrap, program, *args], capture_output=True, text=True, timeout=timeout,
+                          stdin=subprocess.DEVNULL, cwd=temp_folder(), env={**os.environ, **(env or {})})
     return done.returncode, done.stdout, done.stderr
 
 
@@ -92,7 +91,7 @@ def help_teaches():
 @scenario
 def help_knows_the_flags_of_prometheus():
     """Every flag Prometheus shows is accepted, with its default."""
-    _, text, errors = run("--help", program=peer("prometheus"), wrap=[])
+    _, text, errors = run("--help", program=peer("prometheus"))
     names = set(re.findall(r"^ {2,6}(?:-\w, )?--(?:\[no-\])?([\w.-]+)", text + errors, re.M))
     names -= {"help", "version", "help-long", "help-man", "web.local-assets"}  # kingpin's, and Debian's
     check(len(names) > 45, names)
@@ -113,7 +112,7 @@ def documentation_is_printed_from_the_rows():
 
 
 def compare_arguments(argument):
-    ours, theirs = run(argument), run(argument, program=peer("prometheus"), wrap=[])
+    ours, theirs = run(argument), run(argument, program=peer("prometheus"))
     check_equal(ours[0], theirs[0], "exit code")
     check_equal(ours[2].splitlines()[0], theirs[2].splitlines()[0], "what is said")
     check_equal(ours[1], "", "stdout")
@@ -178,7 +177,7 @@ def compare_bad_config(name, config, wanted):
 def compare_bad_config_with_prometheus(name, config, wanted):
     folder = temp_folder()
     path = write_file(os.path.join(folder, "prometheus.yml"), config)
-    _, _, log = run(f"--config.file={path}", program=peer("prometheus"), wrap=[])
+    _, _, log = run(f"--config.file={path}", program=peer("prometheus"))
     theirs = error_of(log).replace(folder, "FOLDER")
     check_equal(plain_error(theirs), plain_error(f"parsing YAML file FOLDER/prometheus.yml: {wanted}"), name)
 
@@ -541,7 +540,7 @@ def poll_can_be_forced():
 
 @scenario
 def io_uring_can_be_forced():
-    if subprocess.run([*WRAP, FERULA, "--io-backend=io_uring", "--config.file=/nonexistent"], capture_output=True,
+    if subprocess.run([FERULA, "--io-backend=io_uring", "--config.file=/nonexistent"], capture_output=True,
                       text=True).stderr.find("io_backend=io_uring") < 0:
         raise Skip("no io_uring here")
     server = ferula(backend_config(), args=[RECEIVER, "--io-backend=io_uring"])
@@ -564,12 +563,8 @@ def poll_is_chosen_where_io_uring_is_forbidden():
 
 @scenario
 def this_suite_runs_with_the_backend_it_says():
-    """Under FERULA_WRAP, which forbids io_uring, every scenario above and below runs with poll."""
-    server = ferula()
-    if any("no_uring" in part for part in WRAP):
-        check_equal(backend_of(server), "poll")
-    else:
-        check(backend_of(server) in ("io_uring", "poll"))
+    """Where io_uring is forbidden, every scenario above and below runs with poll."""
+    check(backend_of(ferula()) in (["poll"] if URING_IS_FORBIDDEN else ["io_uring", "poll"]))
 
 
 @scenario
@@ -612,7 +607,7 @@ def logs_as_json():
 @scenario
 def open_files_are_raised_to_the_hard_limit():
     hard = min(4000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    server = ferula(wrap=["sh", "-c", f'ulimit -Sn 64 && ulimit -Hn {hard} && exec "$@"', "sh", *WRAP])
+    server = ferula(wrap=["sh", "-c", f'ulimit -Sn 64 && ulimit -Hn {hard} && exec "$@"', "sh"])
     check_equal(metric(server, "process_max_fds"), hard)
     connections = [Raw(server) for _ in range(150)]
     for c in connections:

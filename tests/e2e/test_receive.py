@@ -6,9 +6,9 @@ import signal
 import struct
 import time
 
-from harness import (WRITE_HEADERS, FakeTarget, Process, Reply, check, check_equal, ferula, field, float_bits, free_port,
-                     main, peer, prometheus, remote_write, run_scenario, scenario, snappy_literal, temp_folder, varint,
-                     wait_for, write_file, write_series)
+from harness import (WRITE_HEADERS, FakeTarget, Process, Reply, cases, check, check_equal, ferula, field, float_bits,
+                     free_port, main, peer, prometheus, remote_write, run_scenario, scenario, snappy_literal,
+                     temp_folder, varint, wait_for, write_file, write_series)
 
 NOW = int(time.time() * 1000) // 1000 * 1000
 STALE = 0x7FF0000000000002
@@ -137,6 +137,7 @@ def everything(server):
 
 
 @scenario
+@cases(2 * (len(REQUESTS) + 1) + 1)
 def answers_as_prometheus():
     for shards in 1, 3:
         ours = ferula(args=[RECEIVER, "--storage.tsdb.out-of-order.receiver-default=0s", f"--shards={shards}"])

@@ -10,8 +10,8 @@ import re
 import ssl
 import time
 
-from harness import (Certificates, FakeTarget, Raw, Reply, Skip, check, check_equal, ferula, gzipped, key_of, main,
-                     prometheus, run_scenario, scenario, temp_folder, wait_for, write_file)
+from harness import (Certificates, FakeTarget, Raw, Reply, Skip, cases, check, check_equal, ferula, gzipped, key_of,
+                     main, prometheus, run_scenario, scenario, temp_folder, wait_for, write_file)
 
 SCRAPES = 4  # compared of each case
 BASE_MS = int(time.time() * 1000) // 1000 * 1000 - 120000
@@ -431,6 +431,7 @@ def compare(both, c):
 
 
 @scenario
+@cases(len(CASES) + 1)
 def compared_with_prometheus():
     both = Both(list(CASES.values()))
     both.wait(SCRAPES)
@@ -616,6 +617,7 @@ def tls_answers(make, certs):
 
 
 @scenario
+@cases(len(TLS_CASES) + 1)
 def tls_as_prometheus():
     certs = Certificates()
     certs.issue("server")

@@ -1,5 +1,6 @@
 // no_uring COMMAND ARGS...: runs COMMAND where io_uring is forbidden as the default seccomp
-// profiles of Docker and containerd forbid it: its system calls fail with EPERM.
+// profiles of Docker and containerd forbid it: its system calls fail with EPERM, for all that
+// COMMAND starts, too. FERULA_URING=forbidden in its environment says so.
 //
 // Needs no privileges: no_new_privs allows a process to filter its own system calls.
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -44,6 +46,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "no_uring: seccomp: %s\n", strerror(errno));
         return 2;
     }
+    if (setenv("FERULA_URING", "forbidden", 1))
+        return 2;
     execvp(argv[1], argv + 1);
     fprintf(stderr, "no_uring: %s: %s\n", argv[1], strerror(errno));
     return 2;

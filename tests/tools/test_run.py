@@ -2,104 +2,67 @@
 """tools/run as a newcomer meets it: it comes up, answers, leaves nothing behind; its errors say what to do."""
 import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
-import time
-import urllib.request
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "e2e"))
+from harness import (TOP, Process, check, check_equal, free_port, main, request, run_scenario, scenario,  # noqa: E402
+                     temp_folder, wait_for, write_file)
+
 RUN = os.path.join(TOP, "tools/run")
-passed = failed = 0
 
 
-def case(name, good, seen=""):
-    global passed, failed
-    passed, failed = passed + bool(good), failed + (not good)
-    if not good:
-        print(f"FAILED {name}: {seen}")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def processes_with(text):
+def processes_of_session(session):
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            with open(f"/proc/{pid}/cmdline", "rb") as f:
-                line = f.read().replace(b"\0", b" ").decode(errors="replace")
+            with open(f"/proc/{pid}/stat") as stat, open(f"/proc/{pid}/cmdline") as line:
+                if int(stat.read().rpartition(")")[2].split()[3]) == session:
+                    found.append(line.read().replace("\0", " "))
         except OSError:
-            continue
-        if text in line and int(pid) != os.getpid():
-            found.append(line)
+            pass
     return found
 
 
-def listeners():
-    with open("/proc/net/tcp") as f:
-        return {int(l.split()[1].split(":")[1], 16) for l in f.readlines()[1:] if l.split()[3] == "0A"}
+def a_taken_port(port):
+    done = subprocess.run([RUN, "--port", str(port)], capture_output=True, text=True)
+    check(done.returncode == 1 and "--port" in done.stderr and f"port {port} is taken" in done.stderr, done)
 
 
-def comes_up_and_leaves_nothing(folder):
-    port, before = free_port(), listeners()
-    process = subprocess.Popen([RUN, "--port", str(port), "--data", folder], stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, start_new_session=True)
-    text, deadline = "", time.monotonic() + 300
-    os.set_blocking(process.stdout.fileno(), False)
-    while "up is now" not in text and process.poll() is None and time.monotonic() < deadline:
-        text += (process.stdout.read() or b"").decode(errors="replace")
-        time.sleep(0.05)
-    case("prints the address", f"http://127.0.0.1:{port}" in text, text)
-    case("prints a first query with its answer", re.search(r'up is now: .*"value":\[[0-9.]+,"1"\]', text), text)
+@scenario
+def comes_up_and_leaves_nothing():
+    port, data = free_port(), os.path.join(temp_folder(), "data")
+    run = Process("run", ["setsid", RUN, "--port", port, "--data", data])
+    wait_for("the first query", lambda: "up is now" in run.log() or not run.running(), 300)
+    check(f"http://127.0.0.1:{port}" in run.log(), "the address is printed", run.log())
+    check(re.search(r'up is now: .*"value":\[[0-9.]+,"1"\]', run.log()), "the first query is answered", run.log())
+    check(b'"success"' in request("127.0.0.1", port, "GET", "/api/v1/query?query=up").body, "queries are answered")
+    run_scenario("a taken port is an error that names the option", a_taken_port, port)
+    session = run.popen.pid
+    check(len(processes_of_session(session)) > 1, "its processes are seen", run.log())
+    os.killpg(session, signal.SIGINT)  # as a terminal does on Ctrl-C
+    run.wait(60)
+    check_equal(processes_of_session(session), [], "processes that are left")
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?query=up", timeout=5) as answer:
-            case("answers", b'"success"' in answer.read())
-    except OSError as e:
-        case("answers", False, e)
-    taken = subprocess.run([RUN, "--port", str(port), "--data", folder], capture_output=True, text=True)
-    case("a taken port is an error that names the option",
-         taken.returncode == 1 and "--port" in taken.stderr and f"port {port} is taken" in taken.stderr, taken.stderr)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does on Ctrl-C
-    try:
-        process.wait(timeout=60)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-    left = processes_with(folder)
-    case("leaves no process", not left, left)
-    case("leaves no listener", not (listeners() - before) & {port, 9100} or 9100 in before, listeners() - before)
+        request("127.0.0.1", port, "GET", "/")
+    except ConnectionRefusedError:
+        return
+    check(False, "somebody listens")
 
 
-def without_root_it_names_one_line(folder):
+@scenario
+def without_root_it_names_one_line():
     """A machine without packages and without root, by stand-ins for the two commands that say so."""
-    fake = os.path.join(folder, "bin")
-    os.makedirs(fake)
+    fake = temp_folder()
     for name, body in (("dpkg-query", "exit 1"), ("id", "echo 1000")):
-        path = os.path.join(fake, name)
-        with open(path, "w") as f:
-            f.write(f"#!/bin/sh\n{body}\n")
-        os.chmod(path, 0o755)
-    env = {**os.environ, "PATH": fake + ":" + os.environ["PATH"]}
-    done = subprocess.run([RUN, "--port", str(free_port()), "--data", folder], capture_output=True, text=True, env=env)
-    lines = [l for l in done.stderr.split("\n") if "apt-get install" in l]
-    case("without root it ends with 1 and names one apt-get line", done.returncode == 1 and len(lines) == 1, done.stderr)
+        os.chmod(write_file(os.path.join(fake, name), f"#!/bin/sh\n{body}\n"), 0o755)
+    done = subprocess.run([RUN, "--port", str(free_port()), "--data", fake], capture_output=True, text=True,
+                          env={**os.environ, "PATH": fake + ":" + os.environ["PATH"]})
+    lines = [line for line in done.stderr.split("\n") if "apt-get install" in line]
+    check(done.returncode == 1 and len(lines) == 1, done)
 
 
-def main():
-    folder = tempfile.mkdtemp(prefix="ferula-run-")
-    try:
-        comes_up_and_leaves_nothing(os.path.join(folder, "data"))
-        without_root_it_names_one_line(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
-sys.exit(main())
+if __name__ == "__main__":
+    main()
