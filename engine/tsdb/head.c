@@ -15,6 +15,7 @@ void head_init(struct head *h, const struct placement *placement, uint64_t serie
                        .series_max = series_max,
                        .retention_ms = retention_ms,
                        .complete_t = INT64_MIN,
+                       .pieces_from = HEAD_NO_PIECES,
                        .newest = INT64_MIN};
     label_store_init(&h->labels, h->seed);
     list_init(&h->snapshots);

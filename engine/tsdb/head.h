@@ -16,6 +16,7 @@
 #include "engine/tsdb/wal_record.h"
 
 enum { HEAD_CHUNK = 1024, SERIES_NONE = ID_TABLE_NONE };
+static const uint64_t HEAD_NO_PIECES = UINT64_MAX;
 
 struct late_sample { // that has no slot
     int64_t t_ms;
@@ -85,14 +86,15 @@ struct head {
     void *forget_arg;
     uint64_t seq;                      // of the newest commit
     uint64_t visible;                  // of the newest that queries see
+    uint64_t pieces_from;              // commits after it are pieces of one, for the time being
     struct list snapshots;             // of struct head_snapshot, oldest first
     unsigned selects;                  // running: no series may leave
     bool may_yield;                    // there are fibers to give way to
     int64_t newest;                    // of all partitions
     int64_t newest_t[TSDB_PARTITIONS]; // INT64_MIN: nothing
-    size_t blocks; // of values
-    struct buf text; // scratch
-    uint32_t *slots; // likewise, of reads
+    size_t blocks;                     // of values
+    struct buf text;                   // scratch
+    uint32_t *slots;                   // likewise, of reads
     uint64_t *bits;
     size_t slots_capacity, bits_capacity;
     struct tsdb_stats stats;
@@ -124,6 +126,11 @@ void head_labels(const struct head *h, const struct head_series *s, struct buf *
 // The series' sample at t_ms; false: memory has none.
 bool head_find_sample(const struct head *h, const struct head_series *s, int64_t t_ms,
                       uint64_t *out_bits);
+// Whether what commit opened_by opened is of commit seq, which may be a later piece of the same.
+static inline bool head_is_of_commit(const struct head *h, uint64_t opened_by, uint64_t seq)
+{
+    return opened_by == seq || opened_by > h->pieces_from;
+}
 
 // Takes the rows of a commit before anything has changed; an error refuses the commit.
 typedef err head_sink_fn(void *arg, const struct wal_row *rows, size_t n, struct errmsg *e);

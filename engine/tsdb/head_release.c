@@ -43,14 +43,23 @@ static void give_way(struct head *h)
         fiber_yield_if_due();
 }
 
+// A large commit judges by what memory had when it began.
+static void wait_for_pieces(const struct head *h)
+{
+    while (h->pieces_from != HEAD_NO_PIECES)
+        fiber_yield();
+}
+
 static void release_cohort(struct head *h, struct cohort *c, int64_t keep_t)
 {
     h->releases++;
     uint32_t slot = keep_t == INT64_MIN ? c->base : cohort_after(c, keep_t - 1);
     slot = slot < c->spilled ? slot : c->spilled;
     for (size_t i = 0; i < c->members_n; i++) { // who joins meanwhile has nothing to release
-        if (i % BREATH == BREATH - 1)
+        if (i % BREATH == BREATH - 1) {
             give_way(h);
+            wait_for_pieces(h);
+        }
         if (c->members[i] == MEMBER_GONE)
             continue;
         struct head_series *s = head_series_at(h, c->members[i]);
@@ -71,8 +80,10 @@ void head_release(struct head *h, int64_t keep_t)
     for (size_t at = 0; at < h->cohorts_n; at++) {
         if (h->cohorts[at])
             release_cohort(h, h->cohorts[at], keep_t);
-        if (at % COHORTS_BREATH == COHORTS_BREATH - 1)
+        if (at % COHORTS_BREATH == COHORTS_BREATH - 1) {
             give_way(h);
+            wait_for_pieces(h);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
-// The common commit: rows. Every cohort in it has one time, newer than all it had before, and every
-// series has a cohort and comes once. Then each sample is accepted, nothing has to be looked up or
-// remembered for the rules of acceptance, and a row is members and values side by side.
+// The common commit: rows. Every cohort in it has one time, newer than all it had before (or opened
+// by an earlier piece of a large commit), and every series has a cohort and comes once. Then each
+// sample is accepted, nothing has to be looked up or remembered for the rules of acceptance, and a
+// row is members and values side by side.
 //
 // Whatever else a commit may hold is for head_stage.c: nothing is changed before that is known.
 #include <assert.h>
@@ -76,12 +77,21 @@ static bool sort_row(struct head_rows *r, const struct tsdb_sample *samples, siz
     return true;
 }
 
-static bool opens_slot(const struct head *h, const struct tsdb_commit *c, const struct cohort *to,
-                       unsigned partition, int64_t t_ms)
+// Whether the newest slot is of this time, opened by an earlier piece of this commit.
+static bool continues(const struct head *h, const struct cohort *to, int64_t t_ms)
+{
+    return h->pieces_from != HEAD_NO_PIECES && to->newest_t == t_ms && to->n &&
+           to->closed < cohort_end(to) &&
+           head_is_of_commit(h, cohort_seq(to, cohort_end(to) - 1), h->seq + 1);
+}
+
+static bool has_slot(const struct head *h, const struct tsdb_commit *c, const struct cohort *to,
+                     unsigned partition, int64_t t_ms)
 {
     const int64_t newest = h->newest_t[partition];
     int64_t oldest;
-    if (to->newest_t >= t_ms || t_ms > c->max_t_ms || (c->window_ms > 0 && t_ms < c->min_t_ms))
+    if ((to->newest_t >= t_ms && !continues(h, to, t_ms)) || t_ms > c->max_t_ms ||
+        (c->window_ms > 0 && t_ms < c->min_t_ms))
         return false;
     return h->retention_ms <= 0 || newest == INT64_MIN ||
            __builtin_sub_overflow(newest, h->retention_ms, &oldest) || t_ms >= oldest;
@@ -96,7 +106,7 @@ static size_t stage_row(struct head *h, const struct tsdb_commit *c, size_t star
     if (!first || first->cohort == COHORT_NONE)
         return 0;
     struct cohort *cohort = h->cohorts[first->cohort];
-    if (cohort->in_commit || !opens_slot(h, c, cohort, first->partition, t_ms))
+    if (cohort->in_commit || !has_slot(h, c, cohort, first->partition, t_ms))
         return 0;
     bool sorted = true;
     size_t end = start;
@@ -149,7 +159,8 @@ static void apply_row(struct head *h, const struct wal_row *row, const uint32_t 
                       uint64_t seq, uint64_t floor)
 {
     struct cohort *c = h->cohorts[row->cohort];
-    const uint32_t slot = cohort_open(c, row->t_ms, seq, floor);
+    const uint32_t slot =
+        c->newest_t == row->t_ms ? cohort_end(c) - 1 : cohort_open(c, row->t_ms, seq, floor);
     const unsigned partition = head_series_at(h, series[0])->partition;
     for (uint32_t i = 0; i < row->n; i++) {
         struct head_series *s = head_series_at(h, series[i]);

@@ -486,7 +486,7 @@ static void apply_bucket(struct head *h, const struct bucket *b, uint64_t seq)
         slot = cohort_find(c, b->t_ms);
         if (slot != SLOT_NONE && slot < c->closed)
             slot = SLOT_NONE;
-        fills = slot != SLOT_NONE && cohort_seq(c, slot) != seq;
+        fills = slot != SLOT_NONE && !head_is_of_commit(h, cohort_seq(c, slot), seq);
     }
     for (uint32_t i = b->start; i < b->start + b->n; i++) {
         const uint32_t id = st->entries[(uint32_t)st->keys[i]].series;

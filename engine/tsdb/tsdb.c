@@ -6,7 +6,12 @@
 #include "engine/model/labels.h"
 #include "engine/tsdb/tsdb_part.h"
 
-enum { MEMORY_SEED = 0x5eed, DEFAULT_SPILL_MS = 900000, DEFAULT_SEAL_MS = 7200000 };
+enum {
+    MEMORY_SEED = 0x5eed,
+    DEFAULT_SPILL_MS = 900000,
+    DEFAULT_SEAL_MS = 7200000,
+    COMMIT_PIECE = 4096,
+};
 
 struct part *tsdb_part(const struct tsdb *db)
 {
@@ -111,51 +116,6 @@ struct str tsdb_series_labels(struct tsdb *db, uint64_t ref)
     return buf_str(&h->text);
 }
 
-struct log_sink_call {
-    struct wal *wal;
-    uint64_t seq; // 0: no rows
-};
-
-static err append_rows(void *arg, const struct wal_row *rows, size_t n, struct errmsg *e)
-{
-    struct log_sink_call *call = arg;
-    return wal_append(call->wal, rows, n, &call->seq, e);
-}
-
-void part_wait_for_undo(struct part *p)
-{
-    fiber_shield_begin();
-    while (p->undoing)
-        (void)!waiters_wait(&p->changed);
-    fiber_shield_end();
-}
-
-// Applied, but seen by nobody until the log has kept it; taken back when the log cannot. A sample
-// that was there already may be of a commit that still waits: so everybody waits.
-static err commit_logged(struct part *p, struct tsdb_commit *c, struct errmsg *e)
-{
-    struct log_sink_call call = {.wal = p->wal};
-    uint64_t seq;
-    do {
-        part_wait_for_undo(p);
-        TRY(part_recall(p, c, e));
-    } while (p->undoing);
-    TRY(head_commit(&p->head, c, append_rows, &call, &seq, e));
-    if (c->kind == TSDB_COMMIT_CHECK)
-        return ERR_OK;
-    const uint64_t log_seq = call.seq ? call.seq : wal_next_seq(p->wal) - 1;
-    const err result = log_seq ? wal_wait(p->wal, log_seq, e) : ERR_OK;
-    if (result == ERR_OK) {
-        head_publish(&p->head, seq);
-    } else if (call.seq) {
-        p->undoing++;
-        head_undo(&p->head, c->samples, c->outcomes, c->n);
-        if (--p->undoing == 0)
-            waiters_wake_all(&p->changed);
-    }
-    return result;
-}
-
 void part_tell_newest(struct part *p, int64_t t_ms)
 {
     if (t_ms > p->newest_t)
@@ -207,7 +167,7 @@ err tsdb_commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e)
     if (own)
         c->outcomes = own;
     tsdb_set_window(db, c);
-    const err result = commit_logged(p, c, e);
+    const err result = part_commit(p, c, e);
     if (result == ERR_OK)
         part_tell_newest(p, c->newest_t_ms);
     if (own) {
@@ -280,6 +240,7 @@ static struct part *part_create(struct tsdb *db, unsigned index)
     p->partition_begin = (index * TSDB_PARTITIONS + db->parts_n - 1) / db->parts_n;
     p->partition_end = ((index + 1) * TSDB_PARTITIONS + db->parts_n - 1) / db->parts_n;
     p->newest_t = INT64_MIN;
+    p->commit_piece = db->options.commit_piece ? db->options.commit_piece : COMMIT_PIECE;
     const uint64_t max = db->options.series_max;
     head_init(&p->head, &db->placement, max ? (max + db->parts_n - 1) / db->parts_n : 0,
               db->options.retention_ms);

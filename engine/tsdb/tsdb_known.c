@@ -11,7 +11,7 @@
 #include "engine/tsdb/head_cohorts.h"
 #include "engine/tsdb/tsdb_part.h"
 
-enum { LABELS_MAX = 64 };
+enum { LABELS_MAX = 64, BREATH = 64 };
 
 struct known {
     struct str labels;
@@ -140,6 +140,8 @@ static err ask_for_all(struct part *p, const struct tsdb_commit *c, struct answe
         const int64_t t_ms = c->samples[i].t_ms;
         if (t_ms >= h->complete_t)
             continue;
+        if (i % BREATH == BREATH - 1)
+            fiber_yield_if_due();
         const uint64_t ref = c->samples[i].ref;
         const struct head_series *s = head_resolve(h, ref);
         if (s && s->last_t == INT64_MIN && !s->recalled) {

@@ -26,6 +26,9 @@ struct part {
     bool ready;       // replay is done
     bool refused;     // it failed: nothing will be taken
     unsigned undoing; // commits that are being taken back: nobody may rely on them
+    bool in_pieces;   // a large commit is being applied: no other begins, nor a spill
+    bool spill_waits; // for its end, before other large ones
+    uint32_t commit_piece;
     bool closing;
     bool maintained; // the maintaining fiber is alive
     bool sleeping;   // and can be cancelled
@@ -67,9 +70,13 @@ struct tsdb {
 
 struct part *tsdb_part(const struct tsdb *db); // of the present shard
 void part_tell_newest(struct part *p, int64_t t_ms);
-void part_wait_for_undo(struct part *p);    // Suspends, cancelled or not.
 int64_t tsdb_newest(const struct tsdb *db); // of all parts; INT64_MIN: nothing
 void tsdb_set_window(const struct tsdb *db, struct tsdb_commit *c);
+
+// tsdb_commit.c: of a part with a log. All suspend, the waits cancelled or not.
+err part_commit(struct part *p, struct tsdb_commit *c, struct errmsg *e); // outcomes is set
+void part_wait_for_undo(struct part *p);
+void part_wait_for_pieces(struct part *p); // of a large commit
 
 // Runs fn(arg) on the shard that has the catalogue. Suspends.
 void tsdb_at_home(struct tsdb *db, fiber_fn *fn, void *arg);

@@ -148,6 +148,7 @@ static void let_go(struct part *p)
 
 err part_spill(struct part *p, struct errmsg *e)
 {
+    part_wait_for_pieces(p);
     const uint64_t log_seq = wal_next_seq(p->wal);
     if (log_seq == p->mark_seq && p->spilled)
         return ERR_OK; // nothing came since
@@ -196,6 +197,7 @@ static void release(struct part *p)
         return;
     p->release_due = false;
     uint32_t at = 0;
+    part_wait_for_pieces(p);
     head_release(h, h->complete_t);
     const int64_t before = time_before(h->newest, LEAVE_MS);
     do {

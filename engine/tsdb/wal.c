@@ -171,15 +171,14 @@ struct wal_batch *wal_take_batch(struct wal *wal)
     return b;
 }
 
-// What the encoder holds of the present segment, as a batch; the next rows begin another one.
-static void roll(struct wal *wal)
+// Whatever follows, what the encoder holds is a batch of its own.
+static void cut_batch(struct wal *wal)
 {
     struct wal_batch *b = wal_take_batch(wal);
-    if (b) {
-        wal->batches_bytes += b->bytes.n;
-        list_push(&wal->batches, &b->link);
-    }
-    wal_begin_segment(wal);
+    if (!b)
+        return;
+    wal->batches_bytes += b->bytes.n;
+    list_push(&wal->batches, &b->link);
 }
 
 static size_t queue_bytes(const struct wal *wal)
@@ -187,28 +186,61 @@ static size_t queue_bytes(const struct wal *wal)
     return wal->batches_bytes + wal->writing_bytes + wal_encoder_pending(wal->encoder);
 }
 
-err wal_append(struct wal *wal, const struct wal_row *rows, size_t n, uint64_t *out_seq,
-               struct errmsg *e)
+static err refused(struct wal *wal, struct errmsg *e)
+{
+    return err_set(e, ERR_LIMIT, "write-ahead log: %s; tried again every second", wal->reason.text);
+}
+
+// Whether rows are taken now; then there is a segment for them.
+static err admit(struct wal *wal, struct errmsg *e)
 {
     assert(!wal->closing);
     if (wal->broken)
         return err_set(e, ERR_IO, "write-ahead log: %s", wal->reason.text);
-    if (wal->stalled || queue_bytes(wal) >= wal->options.queue_bytes) {
-        wal->stats.refused += n;
-        if (wal->stalled)
-            return err_set(e, ERR_LIMIT, "write-ahead log: %s; tried again every second",
-                           wal->reason.text);
+    if (wal->stalled || (wal->held && wal->held_refusals != wal->refusals_ever))
+        return refused(wal, e);
+    if (wal->held)
+        return ERR_OK;
+    if (queue_bytes(wal) >= wal->options.queue_bytes)
         return err_set(e, ERR_LIMIT, "write-ahead log: %zu bytes wait to be written, the limit",
                        wal->options.queue_bytes);
+    if (wal->segment_begun && is_segment_full(wal))
+        cut_batch(wal);
+    else if (wal->segment_begun)
+        return ERR_OK;
+    wal_begin_segment(wal);
+    return ERR_OK;
+}
+
+err wal_append(struct wal *wal, const struct wal_row *rows, size_t n, uint64_t *out_seq,
+               struct errmsg *e)
+{
+    const err code = admit(wal, e);
+    if (code != ERR_OK) {
+        wal->stats.refused += code == ERR_LIMIT ? n : 0;
+        return code;
     }
-    if (!wal->segment_begun)
-        wal_begin_segment(wal);
-    else if (is_segment_full(wal))
-        roll(wal);
     wal_encode(wal->encoder, rows, n);
     *out_seq = wal_encoder_next_seq(wal->encoder) - 1;
     waiters_wake_one(&wal->work);
     return ERR_OK;
+}
+
+err wal_hold(struct wal *wal, struct errmsg *e)
+{
+    assert(!wal->held);
+    TRY(admit(wal, e));
+    cut_batch(wal);
+    wal->held = true;
+    wal->held_refusals = wal->refusals_ever;
+    return ERR_OK;
+}
+
+void wal_let_go(struct wal *wal)
+{
+    assert(wal->held);
+    wal->held = false;
+    waiters_wake_one(&wal->work);
 }
 
 static const struct wal_refusal *refusal_of(const struct wal *wal, uint64_t seq)

@@ -50,6 +50,10 @@ err wal_append(struct wal *wal, const struct wal_row *rows, size_t n, uint64_t *
 // Waits until everything up to seq is kept. ERR_LIMIT: these rows could not be written and will not
 // be replayed. Deadlines and cancellation do not end it: the answer would be unknown. Suspends.
 err wal_wait(struct wal *wal, uint64_t seq, struct errmsg *e);
+// What is appended from here to wal_let_go() is written as one, or nothing of it. An append fails
+// once something was refused meanwhile, and only then. Errors as wal_append()'s.
+err wal_hold(struct wal *wal, struct errmsg *e);
+void wal_let_go(struct wal *wal);
 // Writes and syncs everything appended so far, whatever the policy. Suspends.
 err wal_flush(struct wal *wal, struct errmsg *e);
 // The cohort's number, members or their order changed: its next row defines it anew.

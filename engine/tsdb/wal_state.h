@@ -59,6 +59,8 @@ struct wal {
     // What is kept.
     uint64_t written, synced, sync_wanted; // sequences, up to and with
     struct wal_refusal refusals[WAL_REFUSALS_MAX];
+    uint64_t refusals_ever, held_refusals; // held: those before
+    bool held;                             // what the encoder has is not complete
     unsigned refusals_count;
     bool stalled; // the disk refuses: nothing is taken until a new segment could be made
     bool broken;  // a sync failed

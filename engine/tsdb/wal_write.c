@@ -76,6 +76,7 @@ static void add_refusal(struct wal *wal, uint64_t first, uint64_t last)
         wal->refusals_count--;
     }
     r[wal->refusals_count++] = (struct wal_refusal){first, last};
+    wal->refusals_ever++;
 }
 
 static void refuse_queue(struct wal *wal, const struct errmsg *e)
@@ -275,7 +276,7 @@ static struct wal_batch *next_batch(struct wal *wal)
 {
     struct list *link = list_pop(&wal->batches);
     if (!link)
-        return wal_take_batch(wal);
+        return wal->held ? NULL : wal_take_batch(wal);
     struct wal_batch *b = container_of(link, struct wal_batch, link);
     wal->batches_bytes -= b->bytes.n;
     return b;

@@ -230,6 +230,7 @@ static bool open_database(struct program *p)
         .wal_sync = p->options.wal_sync,
         .wal_sync_interval_ms = p->options.sync_interval_ms,
         .wal_segment_bytes = p->options.segment_bytes,
+        .commit_piece = p->options.commit_piece,
         .spill_ms = p->options.spill_ms,
         .seal_ms = p->options.seal_ms,
         .log = &p->log,

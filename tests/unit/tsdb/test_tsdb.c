@@ -36,6 +36,7 @@ static struct tsdb *open_folder(struct scenario *s, const char *path)
         .path = path,
         .wal_sync = TSDB_WAL_SYNC_INTERVAL,
         .wal_sync_interval_ms = 50,
+        .commit_piece = s->seed % 2 ? 5 : 0, // many are large then
         .spill_ms = 15,
         .seal_ms = 300000,
     };
