@@ -32,7 +32,7 @@ void json_str_plain(struct json *j, struct str s);
 void json_i64(struct json *j, int64_t v);
 void json_u64(struct json *j, uint64_t v);
 void json_bool(struct json *j, bool v);
-void json_null_value(struct json *j); // jansson has a json_null
+void json_null_value(struct json *j);       // jansson has a json_null
 void json_double(struct json *j, double v); // finite; as Go prints: 'e' below 1e-6 and from 1e21 on
 void json_raw(struct json *j, struct str s); // already JSON
 

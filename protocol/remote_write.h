@@ -7,10 +7,7 @@
 #ifndef PROTOCOL_REMOTE_WRITE_H
 #define PROTOCOL_REMOTE_WRITE_H
 
-#include <stdint.h>
-
-#include "engine/base/err.h"
-#include "engine/base/str.h"
+#include "protocol/remote_write_parts.h"
 
 struct remote_write {
     const uint8_t *at, *end;
@@ -18,9 +15,10 @@ struct remote_write {
 };
 
 struct remote_write_series {
-    // From the first label to the last and from the first sample to the last; other fields may lie
-    // between. Equal label bytes mean equal labels, so a hash of them is a key of the series.
-    struct str labels, samples;
+    // From the first label to the last, from the first sample to the last and so on; other fields
+    // may lie between. Equal label bytes mean equal labels, so a hash of them is a key of the
+    // series.
+    struct str labels, samples, exemplars, histograms;
     uint32_t labels_count, samples_count, exemplars_count, histograms_count;
 };
 
@@ -57,5 +55,10 @@ static inline struct remote_write_samples remote_write_samples(const struct remo
     return (struct remote_write_samples){p, p + s->samples.n};
 }
 bool remote_write_samples_next(struct remote_write_samples *i, struct remote_write_sample *out);
+
+// Over pb_of(series->exemplars), pb_of(series->histograms), pb_of(request), once all was checked.
+bool remote_write_exemplars_next(struct pb *i, struct remote_write_exemplar *out);
+bool remote_write_histograms_next(struct pb *i, struct remote_write_histogram *out);
+bool remote_write_metadata_next(struct pb *i, struct remote_write_metadata *out);
 
 #endif

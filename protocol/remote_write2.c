@@ -1,0 +1,354 @@
+// io.prometheus.write.v2.Request, protobuf 3:
+//
+//     Request    { 4: repeated string symbols, 5: repeated TimeSeries }
+//     TimeSeries { 1: repeated uint32 label references, 2: repeated Sample, 3: repeated Histogram,
+//                  4: repeated Exemplar, 5: Metadata, 6: int64 created_timestamp }
+//     Sample     { 1: double value, 2: int64 timestamp, 3: int64 start_timestamp }
+//     Metadata   { 1: enum type, 3: uint32 help reference, 4: uint32 unit reference }
+//
+// Times are milliseconds. Field 6 of a series is what senders of 2024 and 2025 write; later ones
+// say it with each sample and histogram.
+#include "protocol/remote_write2.h"
+
+#include <assert.h>
+
+enum { REQUEST_SYMBOL = 4, REQUEST_SERIES };
+enum {
+    SERIES_REFS = 1,
+    SERIES_SAMPLE,
+    SERIES_HISTOGRAM,
+    SERIES_EXEMPLAR,
+    SERIES_METADATA,
+    SERIES_CREATED
+};
+
+// Walks the symbols: how many there are, the first n of them to out.
+static size_t walk_symbols(struct str request, struct str *out, size_t n)
+{
+    size_t count = 0;
+    for (struct pb m = pb_of(request); m.at < m.end;) {
+        struct pb_field field;
+        struct str content;
+        if (pb_tag(&m, "", &field, NULL) != ERR_OK)
+            break;
+        if (field.number != REQUEST_SYMBOL || field.type != PB_BYTES) {
+            if (pb_skip(&m, &field, NULL) != ERR_OK)
+                break;
+            continue;
+        }
+        if (pb_bytes(&m, &content, NULL) != ERR_OK)
+            break;
+        if (count < n)
+            out[count] = content;
+        count++;
+    }
+    return count;
+}
+
+size_t remote_write2_symbols(struct str request)
+{
+    return walk_symbols(request, NULL, 0);
+}
+
+void remote_write2_index(struct str request, struct str *out, size_t n)
+{
+    const size_t count = walk_symbols(request, out, n);
+    assert(count >= n);
+}
+
+static err parse_sample(struct str message, struct remote_write2_sample *out, struct errmsg *e)
+{
+    enum { VALUE = 1, TIME, START };
+    *out = (struct remote_write2_sample){0};
+    for (struct pb m = pb_of(message); m.at < m.end;) {
+        struct pb_field field;
+        uint64_t time;
+        TRY(pb_tag(&m, "Sample", &field, e));
+        switch (field.number) {
+        case VALUE:
+            TRY(pb_want(&field, PB_FIXED64, "Value", e));
+            TRY(pb_fixed64(&m, &out->bits, e));
+            break;
+        case TIME:
+            TRY(pb_want(&field, PB_VARINT, "Timestamp", e));
+            TRY(pb_varint(&m, &time, e));
+            out->time_ms = (int64_t)time;
+            break;
+        case START:
+            TRY(pb_want(&field, PB_VARINT, "StartTimestamp", e));
+            TRY(pb_varint(&m, &time, e));
+            out->start_ms = (int64_t)time;
+            break;
+        default:
+            TRY(pb_skip(&m, &field, e));
+        }
+    }
+    return ERR_OK;
+}
+
+static err parse_metadata(struct str message, struct remote_write2_metadata *out, struct errmsg *e)
+{
+    enum { TYPE = 1, HELP = 3, UNIT = 4 };
+    for (struct pb m = pb_of(message); m.at < m.end;) {
+        struct pb_field field;
+        uint64_t n;
+        TRY(pb_tag(&m, "Metadata", &field, e));
+        if (field.number != TYPE && field.number != HELP && field.number != UNIT) {
+            TRY(pb_skip(&m, &field, e));
+            continue;
+        }
+        const char *const name = field.number == TYPE   ? "Type"
+                                 : field.number == HELP ? "HelpRef"
+                                                        : "UnitRef";
+        TRY(pb_want(&field, PB_VARINT, name, e));
+        TRY(pb_varint(&m, &n, e));
+        *(field.number == TYPE   ? &out->type
+          : field.number == HELP ? &out->help
+                                 : &out->unit) = (uint32_t)n;
+    }
+    return ERR_OK;
+}
+
+// How many varints so many bytes hold that have none longer than nine bytes; 0: look closer.
+static inline uint32_t count_usual_refs(const uint8_t *p, size_t n)
+{
+    uint32_t count = 0;
+    size_t length = 0;
+    for (size_t i = 0; i < n; i++) {
+        length++;
+        if (p[i] >= 0x80)
+            continue;
+        if (length > 9)
+            return 0;
+        length = 0;
+        count++;
+    }
+    return length == 0 ? count : 0;
+}
+
+// The references as every sender writes them: one packed field of less than 128 bytes. How many
+// bytes it takes with its tag, 0: it is of another form.
+static inline size_t take_usual_refs(const struct pb *m, uint32_t *out_count)
+{
+    enum { TAG = SERIES_REFS << 3 | PB_BYTES };
+    const uint8_t *const p = m->at;
+    if (pb_left(m) < 2 || p[0] != TAG || p[1] >= 0x80 || pb_left(m) - 2 < p[1])
+        return 0;
+    *out_count = count_usual_refs(p + 2, p[1]);
+    return *out_count ? (size_t)p[1] + 2 : 0;
+}
+
+// A varint of nine bytes at most that ends before end.
+static inline bool take_varint(const uint8_t **at, const uint8_t *end, int64_t *out)
+{
+    uint64_t n = 0;
+    const uint8_t *p = *at;
+    for (unsigned shift = 0; p < end && shift < 63; shift += 7) {
+        n |= (uint64_t)(*p & 0x7f) << shift;
+        if (*p++ < 0x80) {
+            *at = p;
+            *out = (int64_t)n;
+            return true;
+        }
+    }
+    return false;
+}
+
+// The same for a Sample field: value, timestamp, perhaps a start timestamp.
+static inline size_t take_usual_sample(const struct pb *m, struct remote_write2_sample *out)
+{
+    enum { TAG = SERIES_SAMPLE << 3 | PB_BYTES, VALUE_TAG = 0x09, TIME_TAG = 0x10 };
+    enum { START_TAG = 0x18, FIXED = 10 };
+    const uint8_t *const p = m->at;
+    if (pb_left(m) < 2 + FIXED + 1 || p[0] != TAG || p[1] >= 0x80 || p[1] <= FIXED ||
+        pb_left(m) - 2 < p[1] || p[2] != VALUE_TAG || p[11] != TIME_TAG)
+        return 0;
+    const uint8_t *const end = p + 2 + p[1], *at = p + 2 + FIXED;
+    out->bits = load_le64(p + 3);
+    out->start_ms = 0;
+    if (!take_varint(&at, end, &out->time_ms))
+        return 0;
+    if (at < end && (*at++ != START_TAG || !take_varint(&at, end, &out->start_ms)))
+        return 0;
+    return at == end ? (size_t)p[1] + 2 : 0;
+}
+
+static err parse_refs(struct pb *m, const struct pb_field *field, uint32_t *count, struct errmsg *e)
+{
+    struct pb_numbers numbers;
+    uint64_t ignored;
+    TRY(pb_numbers(m, field, PB_VARINT, "LabelsRefs", &numbers, e));
+    for (; numbers.in.at < numbers.in.end; ++*count)
+        TRY(pb_number(&numbers, &ignored, e));
+    return ERR_OK;
+}
+
+static err parse_part(struct pb *m, const struct pb_field *field, struct remote_write2_series *s,
+                      struct errmsg *e)
+{
+    static const char *const names[] = {
+        [SERIES_SAMPLE] = "Samples",
+        [SERIES_HISTOGRAM] = "Histograms",
+        [SERIES_EXEMPLAR] = "Exemplars",
+        [SERIES_METADATA] = "Metadata",
+    };
+    struct str content;
+    struct remote_write2_sample sample;
+    struct remote_write_histogram histogram;
+    struct remote_write_exemplar exemplar;
+    TRY(pb_want(field, PB_BYTES, names[field->number], e));
+    TRY(pb_bytes(m, &content, e));
+    switch (field->number) {
+    case SERIES_SAMPLE:
+        TRY(parse_sample(content, &sample, e));
+        remote_write_extend(&s->samples, field->start, m->at);
+        s->has_starts |= sample.start_ms != 0;
+        s->samples_count++;
+        break;
+    case SERIES_HISTOGRAM:
+        TRY(remote_write_histogram_parse(content, REMOTE_WRITE_V2, &histogram, e));
+        remote_write_extend(&s->histograms, field->start, m->at);
+        s->histograms_count++;
+        break;
+    case SERIES_EXEMPLAR:
+        TRY(remote_write_exemplar_parse(content, REMOTE_WRITE_V2, &exemplar, e));
+        remote_write_extend(&s->exemplars, field->start, m->at);
+        s->exemplars_count++;
+        break;
+    default:
+        TRY(parse_metadata(content, &s->metadata, e));
+    }
+    return ERR_OK;
+}
+
+// A field of a TimeSeries in any form.
+static err parse_series_field(struct pb *m, struct remote_write2_series *s, struct errmsg *e)
+{
+    struct pb_field field;
+    uint64_t created;
+    TRY(pb_tag(m, "TimeSeries", &field, e));
+    if (field.number > SERIES_CREATED)
+        return pb_skip(m, &field, e);
+    if (field.number == SERIES_REFS) {
+        TRY(parse_refs(m, &field, &s->refs_count, e));
+        remote_write_extend(&s->refs, field.start, m->at);
+        return ERR_OK;
+    }
+    if (field.number == SERIES_CREATED) {
+        TRY(pb_want(&field, PB_VARINT, "CreatedTimestamp", e));
+        TRY(pb_varint(m, &created, e));
+        s->start_ms = (int64_t)created;
+        return ERR_OK;
+    }
+    return parse_part(m, &field, s, e);
+}
+
+static err parse_series(struct str message, struct remote_write2_series *out, struct errmsg *e)
+{
+    struct remote_write2_series s = {
+        .refs = {"", 0}, .samples = {"", 0}, .exemplars = {"", 0}, .histograms = {"", 0}};
+    struct pb m = pb_of(message);
+    const size_t refs = take_usual_refs(&m, &s.refs_count);
+    if (refs > 0) {
+        remote_write_extend(&s.refs, m.at, m.at + refs);
+        m.at += refs;
+    }
+    while (m.at < m.end) {
+        struct remote_write2_sample sample;
+        const size_t size = take_usual_sample(&m, &sample);
+        if (size > 0) {
+            remote_write_extend(&s.samples, m.at, m.at + size);
+            s.has_starts |= sample.start_ms != 0;
+            s.samples_count++;
+            m.at += size;
+            continue;
+        }
+        TRY(parse_series_field(&m, &s, e));
+    }
+    *out = s;
+    return ERR_OK;
+}
+
+void remote_write2_init(struct remote_write2 *w, struct str request)
+{
+    assert(request.n <= REMOTE_WRITE_MAX);
+    w->in = pb_of(request);
+}
+
+err remote_write2_next(struct remote_write2 *w, struct remote_write2_series *out, bool *out_more,
+                       struct errmsg *e)
+{
+    struct pb m = w->in;
+    while (m.at < m.end) {
+        struct pb_field field;
+        struct str content;
+        TRY(pb_tag(&m, "Request", &field, e));
+        if (field.number != REQUEST_SYMBOL && field.number != REQUEST_SERIES) {
+            TRY(pb_skip(&m, &field, e));
+            continue;
+        }
+        const bool is_series = field.number == REQUEST_SERIES;
+        TRY(pb_want(&field, PB_BYTES, is_series ? "Timeseries" : "Symbols", e));
+        TRY(pb_bytes(&m, &content, e));
+        if (!is_series)
+            continue;
+        TRY(parse_series(content, out, e));
+        w->in = m;
+        *out_more = true;
+        return ERR_OK;
+    }
+    w->in = m;
+    *out_more = false;
+    return ERR_OK;
+}
+
+bool remote_write2_refs_field(struct remote_write2_refs *i)
+{
+    while (i->region.at < i->region.end) {
+        struct pb_field field;
+        err code = pb_tag(&i->region, "", &field, NULL);
+        assert(code == ERR_OK);
+        if (field.number == SERIES_REFS) {
+            code = pb_numbers(&i->region, &field, PB_VARINT, "", &i->packed, NULL);
+            assert(code == ERR_OK);
+            return true;
+        }
+        code = pb_skip(&i->region, &field, NULL);
+        assert(code == ERR_OK);
+    }
+    return false;
+}
+
+bool remote_write2_samples_next(struct pb *i, struct remote_write2_sample *out)
+{
+    struct str content;
+    const size_t usual = take_usual_sample(i, out);
+    i->at += usual;
+    if (usual > 0)
+        return true;
+    if (!pb_next(i, SERIES_SAMPLE, &content))
+        return false;
+    const err code = parse_sample(content, out, NULL);
+    assert(code == ERR_OK);
+    return true;
+}
+
+bool remote_write2_exemplars_next(struct pb *i, struct remote_write_exemplar *out)
+{
+    struct str content;
+    if (!pb_next(i, SERIES_EXEMPLAR, &content))
+        return false;
+    const err code = remote_write_exemplar_parse(content, REMOTE_WRITE_V2, out, NULL);
+    assert(code == ERR_OK);
+    return true;
+}
+
+bool remote_write2_histograms_next(struct pb *i, struct remote_write_histogram *out)
+{
+    struct str content;
+    if (!pb_next(i, SERIES_HISTOGRAM, &content))
+        return false;
+    const err code = remote_write_histogram_parse(content, REMOTE_WRITE_V2, out, NULL);
+    assert(code == ERR_OK);
+    return true;
+}
