@@ -199,7 +199,9 @@ static double write_file(struct bench *b, const struct shape *shape, const char 
             }
             const struct block_key key = {(uint32_t)(target * 37 % 256), tuples[target], local};
             if (n)
-                must(block_writer_add(w, &key, t, bits, n, &e), &e);
+                must(block_writer_add(
+                         w, &key, &(struct column){.t = t, .v = (const double *)bits, .n = n}, &e),
+                     &e);
         }
     }
     must(block_writer_finish(w, out, &e), &e);
@@ -210,8 +212,8 @@ static double write_file(struct bench *b, const struct shape *shape, const char 
 
 static void report_sections(const struct block_file *f)
 {
-    static const char *const names[] = {"names",  "pairs",    "sets",  "tuples",
-                                        "series", "postings", "times", "columns"};
+    static const char *const names[] = {"names",    "pairs", "sets",    "tuples", "series",
+                                        "postings", "times", "columns", "layouts"};
     uint64_t total = 0;
     for (unsigned i = 0; i < BLOCK_SECTION_COUNT; i++) {
         uint64_t bytes = f->footer.sections[i].chunks * (uint64_t)BLOCK_CHUNK_BYTES;

@@ -19,12 +19,16 @@ static err read_ends(struct block_file *f, struct errmsg *e)
     uint8_t header[BLOCK_HEADER_BYTES], footer[BLOCK_FOOTER_BYTES];
     int64_t size;
     TRY(file_size(&f->file, &size, e));
-    if (size < BLOCK_HEADER_BYTES + BLOCK_FOOTER_BYTES)
+    if (size < BLOCK_HEADER_BYTES + BLOCK_FOOTER_BYTES_1)
         return block_corrupt(f, (uint64_t)size, e, "the file ends early");
+    uint32_t version;
     TRY(file_read(&f->file, 0, header, sizeof header, e));
-    TRY(block_header_check(header, f->file.path, e));
-    TRY(file_read(&f->file, size - BLOCK_FOOTER_BYTES, footer, sizeof footer, e));
-    return block_footer_load(footer, (uint64_t)size, f->file.path, &f->footer, e);
+    TRY(block_header_check(header, f->file.path, &version, e));
+    const size_t footer_size = block_footer_size(version);
+    if (size < BLOCK_HEADER_BYTES + (int64_t)footer_size)
+        return block_corrupt(f, (uint64_t)size, e, "the file ends early");
+    TRY(file_read(&f->file, size - (int64_t)footer_size, footer, footer_size, e));
+    return block_footer_load(footer, (uint64_t)size, version, f->file.path, &f->footer, e);
 }
 
 err block_file_open(const char *path, size_t cache_bytes, struct block_file **out, struct errmsg *e)

@@ -30,10 +30,10 @@ struct block_key {
 err block_writer_create(const char *path, uint32_t tenant, uint32_t tier, struct block_writer **out,
                         struct errmsg *e); // Suspends.
 // The series come by metric name, ascending by bytes (none is ""), in any order within a name, each
-// once. t ascends strictly; 1 <= n. Nothing is kept of the arguments. ERR_INVALID: the order or the
-// rules above are broken. Suspends.
-err block_writer_add(struct block_writer *w, const struct block_key *key, const int64_t *t,
-                     const uint64_t *bits, size_t n, struct errmsg *e);
+// once. Times ascend strictly, of one sample at least. Nothing is kept of the arguments.
+// ERR_INVALID: the order or the rules above are broken. Suspends.
+err block_writer_add(struct block_writer *w, const struct block_key *key,
+                     const struct column *samples, struct errmsg *e);
 // Writes the index and footer and syncs. The writer is only good for destroy afterwards. Suspends.
 err block_writer_finish(struct block_writer *w, struct block_summary *out, struct errmsg *e);
 // Removes the file unless it was finished. NULL is accepted. Suspends.
@@ -80,6 +80,7 @@ err block_file_read(struct block_file *f, const uint32_t *ids, size_t n, int64_t
 struct block_facts {
     int64_t min_t, max_t; // both included
     size_t n;
+    bool has_histograms; // then the facts are 0
     struct column_facts facts;
 };
 err block_file_facts(struct block_file *f, uint32_t id, struct arena *a, struct block_facts **out,

@@ -46,21 +46,23 @@ void block_header_store(uint32_t tenant, uint32_t tier, uint8_t *p)
     store_le32(p + 20, block_chunk_crc(0, p, 20));
 }
 
-static err check_version(uint32_t version, const char *path, struct errmsg *e)
+size_t block_footer_size(uint32_t version)
 {
-    if (version == BLOCK_VERSION)
-        return ERR_OK;
-    return err_set(e, ERR_INVALID, "%s: block format %u is newer than %d, the newest known", path,
-                   version, BLOCK_VERSION);
+    return version == 1 ? BLOCK_FOOTER_BYTES_1 : BLOCK_FOOTER_BYTES;
 }
 
-err block_header_check(const uint8_t *p, const char *path, struct errmsg *e)
+err block_header_check(const uint8_t *p, const char *path, uint32_t *out_version, struct errmsg *e)
 {
     if (memcmp(p, magic, sizeof magic) != 0)
         return err_set(e, ERR_CORRUPT, "%s: offset 0: not a block file", path);
     if (load_le32(p + 20) != block_chunk_crc(0, p, 20))
         return err_set(e, ERR_CORRUPT, "%s: offset 0: wrong checksum of the header", path);
-    return check_version(load_le32(p + 8), path, e);
+    const uint32_t version = load_le32(p + 8);
+    if (version < BLOCK_VERSION_MIN || version > BLOCK_VERSION)
+        return err_set(e, ERR_INVALID, "%s: block format %u is newer than %d, the newest known",
+                       path, version, BLOCK_VERSION);
+    *out_version = version;
+    return ERR_OK;
 }
 
 void block_chunk_store(const struct block_chunk *c, uint8_t *p)
@@ -104,23 +106,26 @@ void block_footer_store(const struct block_footer *f, uint8_t *p)
         at = put32(at, f->sections[i].items);
         at = put32(at, f->sections[i].table_crc);
     }
+    const size_t unused = BLOCK_SECTION_BYTES * (BLOCK_SECTION_ROOM - BLOCK_SECTION_COUNT);
+    memset(at, 0, unused);
+    at += unused;
     at = put32(at, block_chunk_crc(s->bytes - BLOCK_FOOTER_BYTES, p, (size_t)(at - p)));
     assert(at == p + BLOCK_FOOTER_BYTES);
 }
 
-err block_footer_load(const uint8_t *p, uint64_t file_size, const char *path,
+err block_footer_load(const uint8_t *p, uint64_t file_size, uint32_t version, const char *path,
                       struct block_footer *out, struct errmsg *e)
 {
-    const uint64_t offset = file_size - BLOCK_FOOTER_BYTES;
+    const size_t size = block_footer_size(version);
+    const uint64_t offset = file_size - size;
     const uint8_t *at = p + sizeof magic;
     if (memcmp(p, magic, sizeof magic) != 0)
         return err_set(e, ERR_CORRUPT, "%s: offset %llu: no footer", path,
                        (unsigned long long)offset);
-    if (load_le32(p + BLOCK_FOOTER_BYTES - 4) != block_chunk_crc(offset, p, BLOCK_FOOTER_BYTES - 4))
+    if (load_le32(p + size - 4) != block_chunk_crc(offset, p, size - 4))
         return err_set(e, ERR_CORRUPT, "%s: offset %llu: wrong checksum of the footer", path,
                        (unsigned long long)offset);
-    TRY(check_version(get32(&at), path, e));
-    struct block_footer f;
+    struct block_footer f = {.version = get32(&at)};
     struct block_summary *s = &f.summary;
     s->tenant = get32(&at);
     s->tier = get32(&at);
@@ -131,8 +136,8 @@ err block_footer_load(const uint8_t *p, uint64_t file_size, const char *path,
     s->series = get64(&at);
     s->samples = get64(&at);
     s->bytes = get64(&at);
-    bool good = s->bytes == file_size;
-    for (unsigned i = 0; i < BLOCK_SECTION_COUNT; i++) {
+    bool good = s->bytes == file_size && f.version == version;
+    for (unsigned i = 0; i < (version == 1 ? BLOCK_SECTIONS_1 : BLOCK_SECTION_COUNT); i++) {
         struct block_section_info *section = &f.sections[i];
         section->table_offset = get64(&at);
         section->chunks = get32(&at);

@@ -24,11 +24,20 @@
 //             runs, each: gap * 2 from the end of the one before, + 1 and (length - 2) when longer
 //             than one item
 //   TIMES     of each time column: how many times, size, column (column.h)
+//   LAYOUTS   of each layout of histograms: size, bytes (engine/model/histogram.c)
 //   COLUMNS   u32 size of the directory, u32 size of the facts; directory, facts, value columns.
-//             Directory: of each series: how many parts; of each part: zigzag (number of its time
-//             column - one more than that of the part before in the chunk), size of its column.
+//             Directory: of each series: how many parts; of each part: 2 * zigzag (number of its
+//             time column - one more than that of the part before in the chunk) + whether flags
+//             (BLOCK_PART_*) follow, a byte; HISTOGRAMS: number of the layout, START: zigzag
+//             (start timestamp of all - that of the part before with one, at first 0); size of its
+//             column, with that of the start timestamps, which stands before it with its size, if
+//             STARTS.
 //             Facts: of the parts whose column is not COLUMN_CONST, in slices of COLUMN_MAX: of
-//             first, last, min, max, sum: size, column of values.
+//             first, last, min, max, sum: size, column of values. Parts of histograms have none.
+//
+// Version 1 had no flags in directories: zigzag (...), size. Its footer had room for 8 sections,
+// that of version 2 has it for 16: sections that a reader does not know are passed over, so adding
+// one needs no new version.
 #ifndef ENGINE_TSDB_BLOCK_FORMAT_H
 #define ENGINE_TSDB_BLOCK_FORMAT_H
 
@@ -37,7 +46,7 @@
 #include "engine/base/str.h"
 #include "engine/tsdb/block_file.h"
 
-enum { BLOCK_VERSION = 1 };
+enum { BLOCK_VERSION = 2, BLOCK_VERSION_MIN = 1 };
 
 enum block_section {
     BLOCK_NAMES,
@@ -48,7 +57,14 @@ enum block_section {
     BLOCK_POSTINGS,
     BLOCK_TIMES,
     BLOCK_COLUMNS,
+    BLOCK_LAYOUTS,
     BLOCK_SECTION_COUNT
+};
+
+enum block_part_flag {
+    BLOCK_PART_HISTOGRAMS = 1,
+    BLOCK_PART_START = 2,  // all have one start timestamp
+    BLOCK_PART_STARTS = 4, // or each its own
 };
 
 struct block_chunk {
@@ -66,6 +82,7 @@ struct block_section_info {
 };
 
 struct block_footer {
+    uint32_t version;
     struct block_summary summary;
     struct block_section_info sections[BLOCK_SECTION_COUNT];
 };
@@ -74,18 +91,23 @@ enum {
     BLOCK_HEADER_BYTES = 24,
     BLOCK_CHUNK_BYTES = 24,
     BLOCK_SECTION_BYTES = 20,
-    BLOCK_FOOTER_BYTES = 8 + 4 * 5 + 8 * 5 + BLOCK_SECTION_BYTES * BLOCK_SECTION_COUNT + 4,
+    BLOCK_SECTION_ROOM = 16,
+    BLOCK_FOOTER_BYTES = 8 + 4 * 5 + 8 * 5 + BLOCK_SECTION_BYTES * BLOCK_SECTION_ROOM + 4,
+    BLOCK_SECTIONS_1 = 8, // of version 1
+    BLOCK_FOOTER_BYTES_1 =
+        BLOCK_FOOTER_BYTES - BLOCK_SECTION_BYTES * (BLOCK_SECTION_ROOM - BLOCK_SECTIONS_1),
     BLOCK_RAW_MAX = 1 << 30, // of a chunk
 };
 
 uint32_t block_chunk_crc(uint64_t offset, const void *p, size_t n);
 void block_header_store(uint32_t tenant, uint32_t tier, uint8_t *p);
-err block_header_check(const uint8_t *p, const char *path, struct errmsg *e);
+err block_header_check(const uint8_t *p, const char *path, uint32_t *out_version, struct errmsg *e);
+size_t block_footer_size(uint32_t version);
 void block_chunk_store(const struct block_chunk *c, uint8_t *p);
 struct block_chunk block_chunk_load(const uint8_t *p);
 void block_footer_store(const struct block_footer *f, uint8_t *p);
-// ERR_CORRUPT, or ERR_INVALID for a newer version. Offsets are checked against file_size.
-err block_footer_load(const uint8_t *p, uint64_t file_size, const char *path,
+// ERR_CORRUPT. Offsets are checked against file_size; version is the header's.
+err block_footer_load(const uint8_t *p, uint64_t file_size, uint32_t version, const char *path,
                       struct block_footer *out, struct errmsg *e);
 
 // Reads numbers from bytes that may be anything: after the first that is not there all are 0 and

@@ -1,12 +1,15 @@
 // Merging files: one metric name at a time, since that is the order all of them have. The series of
 // a name are matched by their labels, however each file divides them, and merged in batches: the
 // columns of a batch are read from each file at once, so that no group is read over and over.
+#include <assert.h>
+
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "engine/base/util.h"
 #include "engine/model/labels.h"
 #include "engine/tsdb/block_reader.h"
 #include "engine/tsdb/block_symbols.h"
+#include "engine/tsdb/samples.h"
 #include "io/fiber.h"
 
 enum { BATCH_BYTES = 8 * 1024 * 1024, BATCH_SERIES_MAX = 1024 };
@@ -24,10 +27,7 @@ struct merging {
     uint32_t *ids; // of each merged series in each file, ID_NONE: not there
     size_t ids_capacity;
     struct block_table by_labels;
-    // of the present series
-    int64_t *t;
-    uint64_t *bits;
-    size_t t_capacity, bits_capacity, n;
+    struct arena one; // of the present series
 };
 
 static const uint32_t ID_NONE = UINT32_MAX;
@@ -123,30 +123,21 @@ static err collect_name(struct merging *m, struct str name, struct errmsg *e)
 
 // ---- merging the samples of a series
 
-static void put_samples(struct merging *m, const struct column *c, size_t from, size_t n)
-{
-    m->t = mem_grow(m->t, &m->t_capacity, m->n + n, sizeof *m->t);
-    m->bits = mem_grow(m->bits, &m->bits_capacity, m->n + n, sizeof *m->bits);
-    memcpy(m->t + m->n, c->t + from, n * sizeof *m->t);
-    memcpy(m->bits + m->n, c->v + from, n * sizeof *m->bits);
-    m->n += n;
-}
-
 // The column whose next sample is the earliest, the first of those with equal times; their copies
 // are passed over. Runs of one column are copied together.
-static void merge_columns(struct merging *m, struct column *columns, size_t n)
+static struct column merge_columns(struct merging *m, struct column *columns, size_t n)
 {
-    m->n = 0;
+    struct samples s;
+    arena_reset(&m->one);
+    const bool there = samples_init(&s, &m->one, columns, n, true);
+    assert(there); // the arena has no limit
     for (;;) {
         struct column *best = NULL;
         int64_t limit = INT64_MAX; // where another column goes on
         for (size_t i = 0; i < n; i++) {
             struct column *c = &columns[i];
-            while (c->n && m->n && c->t[0] <= m->t[m->n - 1]) { // a copy
-                c->t++;
-                c->v++;
-                c->n--;
-            }
+            while (c->n && s.n && c->t[0] <= s.t[s.n - 1]) // a copy
+                column_skip(c, 1);
             if (c->n == 0)
                 continue;
             if (!best || c->t[0] < best->t[0]) {
@@ -157,14 +148,12 @@ static void merge_columns(struct merging *m, struct column *columns, size_t n)
             }
         }
         if (!best)
-            return;
+            return samples_column(&s);
         size_t run = 1;
         while (run < best->n && best->t[run] < limit)
             run++;
-        put_samples(m, best, 0, run);
-        best->t += run;
-        best->v += run;
-        best->n -= run;
+        samples_put(&s, best, 0, run);
+        column_skip(best, run);
     }
 }
 
@@ -186,9 +175,9 @@ static err merge_batch(struct merging *m, size_t first, size_t count, struct err
                 columns[i * m->files_n + f] = some[n++];
     }
     for (size_t i = 0; i < count; i++) {
-        merge_columns(m, columns + i * m->files_n, m->files_n);
-        if (m->n)
-            TRY(block_writer_add(m->w, &m->merged[first + i], m->t, m->bits, m->n, e));
+        const struct column all = merge_columns(m, columns + i * m->files_n, m->files_n);
+        if (all.n)
+            TRY(block_writer_add(m->w, &m->merged[first + i], &all, e));
         fiber_yield_if_due();
     }
     return ERR_OK;
@@ -248,6 +237,7 @@ err block_merge(struct block_file *const *files, size_t n, struct block_range ra
     arena_init(&m.names, 0);
     arena_init(&m.text, 0);
     arena_init(&m.columns, 0);
+    arena_init(&m.one, 0);
     struct name_list *lists = mem_zalloc(n * sizeof *lists);
     err code = merge_names(&m, lists, e);
     if (code == ERR_OK)
@@ -257,10 +247,9 @@ err block_merge(struct block_file *const *files, size_t n, struct block_range ra
     mem_free(m.merged);
     mem_free(m.ids);
     block_table_deinit(&m.by_labels);
-    mem_free(m.t);
-    mem_free(m.bits);
     arena_deinit(&m.names);
     arena_deinit(&m.text);
     arena_deinit(&m.columns);
+    arena_deinit(&m.one);
     return code;
 }

@@ -3,10 +3,14 @@
 
 #include "engine/base/mem.h"
 #include "engine/base/util.h"
+#include "engine/model/histogram.h"
+#include "engine/model/value.h"
 #include "engine/tsdb/block_reader.h"
 #include "engine/tsdb/block_symbols.h"
 #include "engine/tsdb/column.h"
 #include "engine/tsdb/column_fit.h"
+#include "engine/tsdb/histogram_column.h"
+#include "engine/tsdb/samples.h"
 #include "io/fiber.h"
 
 enum { READ_BYTES = 512 * 1024 }; // at most in one read, unless a group is larger
@@ -36,6 +40,9 @@ struct reading {
     struct block_held *held;
     struct block_cursor at;
     uint32_t next;
+    // the last layout of histograms that was asked for; p NULL: none
+    struct str layout;
+    uint32_t layout_number;
 };
 
 // ---- time columns
@@ -126,6 +133,7 @@ struct group {
     struct block_cursor directory, facts;
     const uint8_t *columns, *end;
     uint32_t time; // of the part before
+    int64_t start; // of the part before that has one
 };
 
 static bool group_open(struct group *g, uint64_t offset, const uint8_t *p, size_t n)
@@ -142,16 +150,38 @@ static bool group_open(struct group *g, uint64_t offset, const uint8_t *p, size_
 }
 
 struct part {
-    uint32_t time;
+    uint32_t time, layout;
+    uint8_t flags; // BLOCK_PART_*
+    int64_t start;
     struct str column;
 };
 
-static bool group_part(struct group *g, uint32_t times_max, struct part *out)
+static void part_flags(const struct reading *r, struct group *g, struct part *out)
 {
-    const int64_t jump = unzigzag(block_number(&g->directory));
+    const struct str flags = block_bytes(&g->directory, 1);
+    out->flags = flags.p ? (uint8_t)flags.p[0] : 0;
+    if (out->flags & BLOCK_PART_HISTOGRAMS)
+        out->layout = block_number_below(&g->directory, r->f->footer.sections[BLOCK_LAYOUTS].items);
+    if (out->flags & BLOCK_PART_START) {
+        const int64_t more = unzigzag(block_number(&g->directory));
+        out->start = g->start = (int64_t)((uint64_t)g->start + (uint64_t)more);
+    }
+    if (out->flags & ~(BLOCK_PART_HISTOGRAMS | BLOCK_PART_START | BLOCK_PART_STARTS))
+        g->directory.failed = true;
+}
+
+static bool group_part(const struct reading *r, struct group *g, struct part *out)
+{
+    const bool plain = r->f->footer.version == 1;
+    const uint64_t first = block_number(&g->directory);
+    const int64_t jump = unzigzag(plain ? first : first >> 1);
+    *out = (struct part){0};
+    if (!plain && first & 1)
+        part_flags(r, g, out);
     const uint64_t size = block_number(&g->directory);
     const uint64_t time = (uint64_t)jump + g->time + 1;
-    if (g->directory.failed || time >= times_max || size > (size_t)(g->end - g->columns))
+    if (g->directory.failed || time >= r->f->footer.sections[BLOCK_TIMES].items ||
+        size > (size_t)(g->end - g->columns))
         return false;
     g->time = (uint32_t)time;
     out->time = g->time;
@@ -160,67 +190,156 @@ static bool group_part(struct group *g, uint32_t times_max, struct part *out)
     return true;
 }
 
-struct piece { // of a part, within the range asked for
-    const int64_t *t;
-    const double *v;
-    size_t n;
+// ---- layouts of histograms
+
+// In the arena, once for neighbours that share it. Suspends.
+static err get_layout(struct reading *r, uint32_t number, struct str *out, struct errmsg *e)
+{
+    struct block_held *held;
+    if (r->layout.p && r->layout_number == number) {
+        *out = r->layout;
+        return ERR_OK;
+    }
+    TRY(block_table_load(r->f, BLOCK_LAYOUTS, e));
+    const uint32_t index = block_chunk_of(r->f, BLOCK_LAYOUTS, number);
+    TRY(block_chunk_get(r->f, BLOCK_LAYOUTS, index, &held, e));
+    struct block_cursor at = block_chunk_cursor(held);
+    struct str layout = {0};
+    for (uint32_t i = held->first; i <= number && !at.failed; i++)
+        layout = block_bytes(&at, block_number(&at));
+    err code = ERR_OK;
+    if (at.failed || !histogram_column_max(layout))
+        code = block_chunk_corrupt(r->f, held, e);
+    else
+        r->layout = arena_str(r->a, layout);
+    block_chunk_put(r->f, held);
+    r->layout_number = number;
+    *out = r->layout;
+    return code;
+}
+
+// ---- a part, within the range asked for
+
+struct window { // of its times
+    size_t n, from, end;
 };
 
-static err read_part(struct reading *r, const struct group *g, const struct part *part,
-                     struct piece *out, struct errmsg *e)
+static err read_values(struct reading *r, const struct group *g, struct str column,
+                       const struct window *w, double **out, struct errmsg *e)
 {
     double values[COLUMN_MAX + COLUMN_PAD];
-    struct times times;
-    TRY(get_times(r, part->time, &times, e));
-    const size_t from = times_above(times.t, times.n, r->mint);
-    const size_t end = times_above(times.t, times.n, r->maxt);
-    *out = (struct piece){0};
-    if (from >= end)
-        return ERR_OK;
-    const size_t n = end - from;
-    double *v = arena_try(r->a, n, sizeof *v, _Alignof(double));
+    const size_t n = w->end - w->from;
+    double *v = *out = arena_try(r->a, n, sizeof *v, _Alignof(double));
     if (!v)
         return err_set(e, ERR_LIMIT, too_much);
-    if (!column_decode_values((const uint8_t *)part->column.p, part->column.n, times.n, values))
+    if (!column_decode_values((const uint8_t *)column.p, column.n, w->n, values))
         return block_corrupt(r->f, g->offset, e, "a malformed column");
-    memcpy(v, values + from, n * sizeof *v);
-    *out = (struct piece){times.t + from, v, n};
+    memcpy(v, values + w->from, n * sizeof *v);
+    return ERR_OK;
+}
+
+static err read_histograms(struct reading *r, const struct group *g, const struct part *part,
+                           struct str column, const struct window *w, struct column *out,
+                           struct errmsg *e)
+{
+    struct str layout;
+    TRY(get_layout(r, part->layout, &layout, e));
+    if (w->n > histogram_column_max(layout))
+        return block_corrupt(r->f, g->offset, e, "too many histograms in a part");
+    const size_t n = w->end - w->from;
+    struct str *histograms = arena_array(r->a, n, struct str);
+    double *v = arena_try(r->a, n, sizeof *v, _Alignof(double));
+    if (!histograms || !v)
+        return err_set(e, ERR_LIMIT, too_much);
+    const err code =
+        histogram_column_decode(column, layout, w->n, w->from, w->end, r->a, histograms);
+    if (code == ERR_LIMIT)
+        return err_set(e, ERR_LIMIT, too_much);
+    if (code != ERR_OK)
+        return block_corrupt(r->f, g->offset, e, "a malformed column of histograms");
+    for (size_t i = 0; i < n; i++)
+        v[i] = double_from_bits(VALUE_NORMAL_NAN_BITS);
+    out->v = v;
+    out->histograms = histograms;
+    return ERR_OK;
+}
+
+// Takes the start timestamps off the column.
+static err read_starts(struct reading *r, const struct group *g, const struct part *part,
+                       const struct window *w, struct str *column, struct column *out,
+                       struct errmsg *e)
+{
+    int64_t all[COLUMN_MAX + COLUMN_PAD];
+    const size_t n = w->end - w->from;
+    int64_t *starts = arena_try(r->a, n, sizeof *starts, _Alignof(int64_t));
+    out->starts = starts;
+    if (!starts)
+        return err_set(e, ERR_LIMIT, too_much);
+    for (size_t i = 0; i < n; i++)
+        starts[i] = part->start;
+    if (!(part->flags & BLOCK_PART_STARTS))
+        return ERR_OK;
+    const uint8_t *p = (const uint8_t *)column->p;
+    struct block_cursor at = {p, p + column->n, false};
+    const struct str own = block_bytes(&at, block_number(&at));
+    if (at.failed || !column_decode_times((const uint8_t *)own.p, own.n, w->n, all))
+        return block_corrupt(r->f, g->offset, e, "malformed start timestamps");
+    memcpy(starts, all + w->from, n * sizeof *starts);
+    *column = str_make((const char *)at.at, (size_t)(at.end - at.at));
+    return ERR_OK;
+}
+
+static err read_part(struct reading *r, const struct group *g, const struct part *part,
+                     struct column *out, struct errmsg *e)
+{
+    struct times times;
+    TRY(get_times(r, part->time, &times, e));
+    const struct window w = {times.n, times_above(times.t, times.n, r->mint),
+                             times_above(times.t, times.n, r->maxt)};
+    *out = (struct column){0};
+    if (w.from >= w.end)
+        return ERR_OK;
+    struct str column = part->column;
+    if (part->flags & (BLOCK_PART_START | BLOCK_PART_STARTS))
+        TRY(read_starts(r, g, part, &w, &column, out, e));
+    if (part->flags & BLOCK_PART_HISTOGRAMS) {
+        TRY(read_histograms(r, g, part, column, &w, out, e));
+    } else {
+        double *v;
+        TRY(read_values(r, g, column, &w, &v, e));
+        out->v = v;
+    }
+    out->t = times.t + w.from;
+    out->n = w.end - w.from;
     return ERR_OK;
 }
 
 // Joins the pieces of a series with several parts.
-static err join(struct reading *r, const struct group *g, const struct piece *pieces, size_t count,
+static err join(struct reading *r, const struct group *g, const struct column *pieces, size_t count,
                 struct column *out, struct errmsg *e)
 {
-    size_t n = 0, at = 0;
-    for (size_t i = 0; i < count; i++)
-        n += pieces[i].n;
-    int64_t *t = arena_try(r->a, n, sizeof *t, _Alignof(int64_t));
-    double *v = arena_try(r->a, n, sizeof *v, _Alignof(double));
-    if (!t || !v)
+    struct samples s;
+    if (!samples_init(&s, r->a, pieces, count, true))
         return err_set(e, ERR_LIMIT, too_much);
     for (size_t i = 0; i < count; i++) {
-        if (at && pieces[i].t[0] <= t[at - 1])
+        if (s.n && pieces[i].t[0] <= s.t[s.n - 1])
             return block_corrupt(r->f, g->offset, e, "parts of a series overlap");
-        memcpy(t + at, pieces[i].t, pieces[i].n * sizeof *t);
-        memcpy(v + at, pieces[i].v, pieces[i].n * sizeof *v);
-        at += pieces[i].n;
+        samples_put(&s, &pieces[i], 0, pieces[i].n);
     }
-    *out = (struct column){.t = t, .v = v, .n = n};
+    *out = samples_column(&s);
     return ERR_OK;
 }
 
 static err read_series(struct reading *r, struct group *g, struct column *out, struct errmsg *e)
 {
-    const uint32_t times_max = r->f->footer.sections[BLOCK_TIMES].items;
     const uint64_t parts = block_number(&g->directory);
-    struct piece *pieces = NULL;
+    struct column *pieces = NULL;
     size_t n = 0, capacity = 0;
     err code = ERR_OK;
     for (uint64_t i = 0; i < parts && code == ERR_OK; i++) {
         struct part part;
-        struct piece piece = {0};
-        if (!group_part(g, times_max, &part))
+        struct column piece = {0};
+        if (!group_part(r, g, &part))
             code = block_corrupt(r->f, g->offset, e, "a malformed directory");
         else
             code = read_part(r, g, &part, &piece, e);
@@ -232,8 +351,7 @@ static err read_series(struct reading *r, struct group *g, struct column *out, s
     if (code == ERR_OK && n > 1)
         code = join(r, g, pieces, n, out, e);
     else if (code == ERR_OK)
-        *out = n ? (struct column){.t = pieces[0].t, .v = pieces[0].v, .n = pieces[0].n}
-                 : (struct column){0};
+        *out = n ? pieces[0] : (struct column){0};
     mem_free(pieces);
     return code;
 }
@@ -243,7 +361,7 @@ static bool skip_series(struct reading *r, struct group *g)
     const uint64_t parts = block_number(&g->directory);
     struct part part;
     for (uint64_t i = 0; i < parts; i++)
-        if (!group_part(g, r->f->footer.sections[BLOCK_TIMES].items, &part))
+        if (!group_part(r, g, &part))
             return false;
     return !g->directory.failed;
 }
@@ -335,9 +453,22 @@ err block_file_read(struct block_file *f, const uint32_t *ids, size_t n, int64_t
 
 // ---- facts
 
+// The column without start timestamps before it.
+static struct str values_of(const struct part *part)
+{
+    const uint8_t *p = (const uint8_t *)part->column.p;
+    struct block_cursor at = {p, p + part->column.n, false};
+    if (part->flags & BLOCK_PART_STARTS)
+        (void)block_bytes(&at, block_number(&at));
+    return at.failed ? (struct str){0} : str_make((const char *)at.at, (size_t)(at.end - at.at));
+}
+
 static bool part_has_facts(const struct part *part)
 {
-    return part->column.n && ((uint8_t)part->column.p[0] & COLUMN_HEAD_FORM) != COLUMN_CONST;
+    if (part->flags & BLOCK_PART_HISTOGRAMS)
+        return false;
+    const struct str column = values_of(part);
+    return column.n && ((uint8_t)column.p[0] & COLUMN_HEAD_FORM) != COLUMN_CONST;
 }
 
 // Walks a group's directory: the parts of the series number `wanted` into parts, and how many parts
@@ -347,7 +478,7 @@ struct facts_place {
     size_t parts_n, capacity, before, all;
 };
 
-static bool find_parts(struct group *g, uint32_t series, uint32_t wanted, uint32_t times_max,
+static bool find_parts(const struct reading *r, struct group *g, uint32_t series, uint32_t wanted,
                        struct facts_place *out)
 {
     for (uint32_t i = 0; i < series; i++) {
@@ -356,7 +487,7 @@ static bool find_parts(struct group *g, uint32_t series, uint32_t wanted, uint32
             out->before = out->all;
         for (uint64_t k = 0; k < parts; k++) {
             struct part part;
-            if (!group_part(g, times_max, &part))
+            if (!group_part(r, g, &part))
                 return false;
             out->all += part_has_facts(&part);
             if (i != wanted)
@@ -409,11 +540,15 @@ static err facts_of(struct reading *r, struct group *g, const struct facts_place
         TRY(get_times(r, part->time, &times, e));
         out[i] =
             (struct block_facts){.min_t = times.t[0], .max_t = times.t[times.n - 1], .n = times.n};
+        out[i].has_histograms = part->flags & BLOCK_PART_HISTOGRAMS;
+        if (out[i].has_histograms)
+            continue;
         if (part_has_facts(part)) {
             out[i].facts = *stored++;
             continue;
         }
-        if (!column_decode_values((const uint8_t *)part->column.p, part->column.n, times.n, values))
+        const struct str column = values_of(part);
+        if (!column_decode_values((const uint8_t *)column.p, column.n, times.n, values))
             return block_corrupt(r->f, g->offset, e, "a malformed column");
         column_facts(values, times.n, &out[i].facts);
     }
@@ -432,8 +567,7 @@ static err read_facts(struct reading *r, uint32_t id, const uint8_t *p, uint32_t
         return block_corrupt(r->f, c->offset, e, "a malformed group");
     err code = ERR_OK;
     struct block_facts *facts = NULL;
-    if (!find_parts(&g, block_chunk_items(r->f, BLOCK_COLUMNS, index), id - c->first,
-                    r->f->footer.sections[BLOCK_TIMES].items, &place))
+    if (!find_parts(r, &g, block_chunk_items(r->f, BLOCK_COLUMNS, index), id - c->first, &place))
         code = block_corrupt(r->f, c->offset, e, "a malformed directory");
     if (code == ERR_OK) {
         facts = arena_array(r->a, place.parts_n, struct block_facts);

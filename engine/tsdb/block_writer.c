@@ -6,17 +6,27 @@
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "engine/base/util.h"
+#include "engine/model/histogram.h"
 #include "engine/model/labels.h"
 #include "engine/tsdb/block_index.h"
 #include "engine/tsdb/column.h"
 #include "engine/tsdb/column_fit.h"
+#include "engine/tsdb/histogram_column.h"
 #include "io/fiber.h"
 
-enum { GROUP_BYTES = 32 * 1024, GROUP_PARTS = 256, TIMES_BYTES = 16 * 1024, FACTS = 5 };
+enum {
+    GROUP_BYTES = 32 * 1024,
+    GROUP_PARTS = 256,
+    TIMES_BYTES = 16 * 1024,
+    LAYOUTS_BYTES = 16 * 1024,
+    FACTS = 5
+};
 
 struct part {
-    uint32_t time, size;
+    uint32_t time, size, layout;
     size_t at; // in waiting.columns
+    int64_t start;
+    uint8_t flags;
     bool has_facts;
     struct column_facts facts;
 };
@@ -55,6 +65,7 @@ struct block_writer {
     struct { // the group being filled
         size_t series, parts;
         uint32_t time; // of the part before
+        int64_t start; // of the part before that has one
         struct buf directory, facts, columns, all;
         uint64_t values[FACTS][COLUMN_MAX];
         size_t values_n;
@@ -64,6 +75,11 @@ struct block_writer {
     size_t times_n, times_capacity;
     struct buf time_bytes;
     struct block_table by_time;
+
+    struct arena layouts_text; // of histograms
+    struct str *layouts;
+    size_t layouts_n, layouts_capacity;
+    struct block_table by_layout;
 };
 
 err block_writer_create(const char *path, uint32_t tenant, uint32_t tier, struct block_writer **out,
@@ -82,6 +98,7 @@ err block_writer_create(const char *path, uint32_t tenant, uint32_t tier, struct
     }
     block_index_init(&w->index);
     arena_init(&w->waiting.text, 0);
+    arena_init(&w->layouts_text, 0);
     w->summary = (struct block_summary){.min_t = INT64_MAX,
                                         .max_t = INT64_MIN,
                                         .partition_min = UINT32_MAX,
@@ -112,6 +129,9 @@ void block_writer_destroy(struct block_writer *w)
     mem_free(w->times);
     buf_deinit(&w->time_bytes);
     block_table_deinit(&w->by_time);
+    arena_deinit(&w->layouts_text);
+    mem_free(w->layouts);
+    block_table_deinit(&w->by_layout);
     mem_free(w);
 }
 
@@ -144,18 +164,82 @@ static uint32_t time_number(struct block_writer *w, const int64_t *t, size_t n)
     return (uint32_t)w->times_n++;
 }
 
-static void add_part(struct block_writer *w, const int64_t *t, const uint64_t *bits, size_t n)
+static uint32_t layout_number(struct block_writer *w, struct str layout)
 {
-    double values[COLUMN_MAX];
-    struct part part = {.time = time_number(w, t, n), .at = w->waiting.columns.n};
+    const uint64_t hash = hash64(layout.p, layout.n, 0);
+    size_t walk = 0;
+    uint32_t id;
+    while (block_table_find(&w->by_layout, hash, &walk, &id))
+        if (str_eq(w->layouts[id], layout))
+            return id;
+    w->layouts = mem_grow(w->layouts, &w->layouts_capacity, w->layouts_n + 1, sizeof *w->layouts);
+    w->layouts[w->layouts_n] = arena_str(&w->layouts_text, layout);
+    block_table_add(&w->by_layout, hash, (uint32_t)w->layouts_n);
+    return (uint32_t)w->layouts_n++;
+}
+
+static void add_values(struct block_writer *w, const double *v, size_t n, struct part *part)
+{
+    uint64_t bits[COLUMN_MAX];
+    memcpy(bits, v, n * sizeof *bits);
     uint8_t *room = (uint8_t *)buf_reserve(&w->waiting.columns, COLUMN_BYTES_MAX);
-    part.size = (uint32_t)column_encode_values(bits, n, room);
-    part.has_facts = (room[0] & COLUMN_HEAD_FORM) != COLUMN_CONST;
-    w->waiting.columns.n += part.size;
-    if (part.has_facts) {
-        memcpy(values, bits, n * sizeof *values);
-        column_facts(values, n, &part.facts);
+    const size_t size = column_encode_values(bits, n, room);
+    part->has_facts = (room[0] & COLUMN_HEAD_FORM) != COLUMN_CONST;
+    w->waiting.columns.n += size;
+    if (part->has_facts)
+        column_facts(v, n, &part->facts);
+}
+
+static void add_starts(struct block_writer *w, const int64_t *starts, size_t n, struct part *part)
+{
+    bool same = true;
+    for (size_t i = 1; i < n && same; i++)
+        same = starts[i] == starts[0];
+    part->start = starts[0];
+    if (same) {
+        part->flags |= starts[0] ? BLOCK_PART_START : 0;
+        return;
     }
+    uint8_t column[COLUMN_BYTES_MAX];
+    const size_t size = column_encode_times(starts, n, column);
+    part->flags |= BLOCK_PART_STARTS;
+    buf_put_varint(&w->waiting.columns, size);
+    buf_put(&w->waiting.columns, column, size);
+}
+
+// How many samples from the first on are of one kind, and may be one part.
+static size_t part_length(const struct column *c, size_t from)
+{
+    const size_t most = c->n - from < COLUMN_MAX ? c->n - from : COLUMN_MAX;
+    size_t n = 1;
+    if (!c->histograms)
+        return most;
+    const struct str *h = c->histograms + from;
+    if (!h[0].p) {
+        while (n < most && !h[n].p)
+            n++;
+        return n;
+    }
+    const struct str layout = histogram_layout(h[0]);
+    const size_t max = histogram_column_max(layout);
+    while (n < most && n < max && h[n].p && str_eq(histogram_layout(h[n]), layout))
+        n++;
+    return n;
+}
+
+static void add_part(struct block_writer *w, const struct column *c, size_t from, size_t n)
+{
+    struct part part = {.time = time_number(w, c->t + from, n), .at = w->waiting.columns.n};
+    if (c->starts)
+        add_starts(w, c->starts + from, n, &part);
+    if (c->histograms && c->histograms[from].p) {
+        part.flags |= BLOCK_PART_HISTOGRAMS;
+        part.layout = layout_number(w, histogram_layout(c->histograms[from]));
+        histogram_column_encode(c->histograms + from, n, &w->waiting.columns);
+    } else {
+        add_values(w, c->v + from, n, &part);
+    }
+    part.size = (uint32_t)(w->waiting.columns.n - part.at);
     w->waiting.parts =
         mem_grow(w->waiting.parts, &w->waiting.parts_capacity, w->waiting.parts_n + 1, sizeof part);
     w->waiting.parts[w->waiting.parts_n++] = part;
@@ -194,9 +278,11 @@ static err check_series(struct block_writer *w, const struct block_key *key, str
     return ERR_OK;
 }
 
-err block_writer_add(struct block_writer *w, const struct block_key *key, const int64_t *t,
-                     const uint64_t *bits, size_t n, struct errmsg *e)
+err block_writer_add(struct block_writer *w, const struct block_key *key,
+                     const struct column *samples, struct errmsg *e)
 {
+    const int64_t *t = samples->t;
+    const size_t n = samples->n;
     assert(!w->finished);
     const struct str name = labels_value(key->local, LABEL_NAME);
     TRY(check_series(w, key, name, t, n, e));
@@ -207,8 +293,9 @@ err block_writer_add(struct block_writer *w, const struct block_key *key, const 
     }
     struct pending p = {.set = set_number(w, key->local), .parts_at = w->waiting.parts_n};
     p.tuple = block_index_tuple(&w->index, key->partition, key->tuple);
-    for (size_t i = 0; i < n; i += COLUMN_MAX) {
-        add_part(w, t + i, bits + i, n - i < COLUMN_MAX ? n - i : COLUMN_MAX);
+    for (size_t i = 0, part; i < n; i += part) {
+        part = part_length(samples, i);
+        add_part(w, samples, i, part);
         fiber_yield_if_due();
     }
     p.parts_n = w->waiting.parts_n - p.parts_at;
@@ -254,6 +341,7 @@ static err group_flush(struct block_writer *w, struct errmsg *e)
     const size_t series = w->group.series;
     w->group.series = w->group.parts = 0;
     w->group.time = 0;
+    w->group.start = 0;
     buf_reset(&w->group.directory);
     buf_reset(&w->group.facts);
     buf_reset(&w->group.columns);
@@ -263,8 +351,18 @@ static err group_flush(struct block_writer *w, struct errmsg *e)
 static void group_add_part(struct block_writer *w, const struct part *part)
 {
     const int64_t jump = (int64_t)part->time - (int64_t)w->group.time - 1;
-    buf_put_varint(&w->group.directory, zigzag(jump));
-    buf_put_varint(&w->group.directory, part->size);
+    struct buf *directory = &w->group.directory;
+    buf_put_varint(directory, zigzag(jump) << 1 | (part->flags != 0));
+    if (part->flags)
+        buf_put_char(directory, (char)part->flags);
+    if (part->flags & BLOCK_PART_HISTOGRAMS)
+        buf_put_varint(directory, part->layout);
+    if (part->flags & BLOCK_PART_START) {
+        buf_put_varint(directory,
+                       zigzag((int64_t)((uint64_t)part->start - (uint64_t)w->group.start)));
+        w->group.start = part->start;
+    }
+    buf_put_varint(directory, part->size);
     w->group.time = part->time;
     buf_put(&w->group.columns, w->waiting.columns.p + part->at, part->size);
     w->group.parts++;
@@ -371,12 +469,32 @@ static err write_times(struct block_writer *w, struct errmsg *e)
     return code;
 }
 
+static err write_layouts(struct block_writer *w, struct errmsg *e)
+{
+    struct buf raw = {0};
+    size_t items = 0;
+    err code = ERR_OK;
+    for (size_t i = 0; i < w->layouts_n && code == ERR_OK; i++) {
+        buf_put_varint(&raw, w->layouts[i].n);
+        buf_put_str(&raw, w->layouts[i]);
+        items++;
+        if (raw.n < LAYOUTS_BYTES && i + 1 < w->layouts_n)
+            continue;
+        code = block_sink_put(&w->sink, BLOCK_LAYOUTS, items, buf_str(&raw), true, e);
+        buf_reset(&raw);
+        items = 0;
+    }
+    buf_deinit(&raw);
+    return code;
+}
+
 err block_writer_finish(struct block_writer *w, struct block_summary *out, struct errmsg *e)
 {
     assert(!w->finished);
     TRY(metric_flush(w, e));
     TRY(group_flush(w, e));
     TRY(write_times(w, e));
+    TRY(write_layouts(w, e));
     TRY(block_index_write(&w->index, &w->sink, e));
     if (w->summary.series == 0)
         w->summary.partition_min = 0;

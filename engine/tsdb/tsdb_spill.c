@@ -55,7 +55,9 @@ static err add_series(struct spill *s, uint32_t id, size_t range, struct errmsg 
         TRY(tsdb_new_file(&s->file, e));
         TRY(block_writer_create(s->file.path, 0, 0, &s->writer, e));
     }
-    return block_writer_add(s->writer, &key, s->samples.t, s->samples.bits, s->samples.n, e);
+    const struct column samples = {
+        .t = s->samples.t, .v = (const double *)s->samples.bits, .n = s->samples.n};
+    return block_writer_add(s->writer, &key, &samples, e);
 }
 
 static err write_range(struct spill *s, size_t range, const uint32_t *metrics, size_t metrics_n,

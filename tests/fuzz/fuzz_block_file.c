@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "engine/base/util.h"
+#include "engine/model/histogram.h"
 #include "engine/model/labels.h"
 #include "engine/tsdb/block_format.h"
 #include "tests/fuzz/fuzz.h"
@@ -27,15 +28,17 @@ static void put_right_section(uint8_t *p, size_t end, uint8_t *section)
 
 static void put_right(uint8_t *p, size_t n)
 {
-    const size_t end = n - BLOCK_FOOTER_BYTES;
+    const uint32_t version = load_le32(p + 8) == 1 ? 1 : BLOCK_VERSION;
+    const size_t size = block_footer_size(version), end = n - size;
     uint8_t *footer = p + end, *sections = footer + 8 + 4 * 5 + 8 * 5;
     block_header_store(load_le32(p + 12), load_le32(p + 16), p);
+    store_le32(p + 8, version);
+    store_le32(p + 20, block_chunk_crc(0, p, 20));
     memcpy(footer, p, 12);
     store_le64(sections - 8, n);
-    for (unsigned i = 0; i < BLOCK_SECTION_COUNT; i++)
+    for (unsigned i = 0; i < (version == 1 ? BLOCK_SECTIONS_1 : BLOCK_SECTION_COUNT); i++)
         put_right_section(p, end, sections + i * (size_t)BLOCK_SECTION_BYTES);
-    store_le32(footer + BLOCK_FOOTER_BYTES - 4,
-               block_chunk_crc(end, footer, BLOCK_FOOTER_BYTES - 4));
+    store_le32(footer + size - 4, block_chunk_crc(end, footer, size - 4));
 }
 
 static bool is_good(err code, const struct errmsg *e)
@@ -48,9 +51,12 @@ static bool is_good(err code, const struct errmsg *e)
 
 static void check_columns(const struct column *columns, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         for (size_t k = 1; k < columns[i].n; k++)
             fuzz_must(columns[i].t[k] > columns[i].t[k - 1]);
+        for (size_t k = 0; columns[i].histograms && k < columns[i].n; k++)
+            fuzz_must(!columns[i].histograms[k].p || histogram_is_packed(columns[i].histograms[k]));
+    }
 }
 
 static void ask(struct block_file *f, const struct matcher *ms, size_t n)

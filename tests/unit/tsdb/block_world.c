@@ -8,6 +8,7 @@
 #include "engine/base/util.h"
 #include "engine/model/labels.h"
 #include "engine/model/value.h"
+#include "tests/lib/forms.h"
 
 uint32_t block_world_partition(struct str labels)
 {
@@ -221,12 +222,19 @@ err block_world_write(struct block_world *w, const char *name, struct block_summ
     block_world_path(w, name, path);
     TRY(block_writer_create(path, 0, 0, &writer, e));
     err code = ERR_OK;
+    struct arena a;
+    arena_init(&a, 0);
     for (size_t i = 0; i < w->n && code == ERR_OK; i++) {
         const struct block_sample_series *s = &w->series[i];
         const struct block_key key = {block_world_partition(s->labels), s->tuple, s->local};
+        arena_reset(&a);
+        const struct column samples =
+            w->forms ? form_column(s->t, s->bits, s->n, &a)
+                     : (struct column){.t = s->t, .v = (const double *)s->bits, .n = s->n};
         if (s->n)
-            code = block_writer_add(writer, &key, s->t, s->bits, s->n, e);
+            code = block_writer_add(writer, &key, &samples, e);
     }
+    arena_deinit(&a);
     if (code == ERR_OK)
         code = block_writer_finish(writer, out, e);
     block_writer_destroy(writer);
@@ -351,6 +359,8 @@ static bool compare_series(struct asking *k)
         if (!str_eq(got[at].labels, set.series[i].labels) ||
             got[at].partition != set.series[i].partition)
             return fail(k->w, "question %zu: series %zu: other labels or order", k->question, i);
+        if (k->w->forms && !form_undo(&got_c[at], k->range.end == 16, &k->a))
+            return fail(k->w, "question %zu: series %zu: another form", k->question, i);
         if (!same_column(&got_c[at], &want_c[i]))
             return fail(k->w, "question %zu: series %zu: %zu samples, want %zu, or others",
                         k->question, i, got_c[at].n, want_c[i].n);

@@ -20,6 +20,7 @@ struct block_world {
     struct oracle *oracle;
     struct block_sample_series *series; // by metric name
     size_t n;
+    bool forms; // samples are written in the forms that their bits say (tests/lib/forms.h)
     char dir[64];
     char why[2048]; // the first thing that was wrong; empty: nothing
 };

@@ -21,12 +21,15 @@ static void expect(struct block_world *w, err code, err want, const struct errms
 static void run(fiber_fn *fn)
 {
     const char *seed = getenv("SEED");
-    struct block_world w;
     simd_init(SIMD_ALL);
-    block_world_init(&w, seed ? strtoull(seed, NULL, 0) : 1);
-    in_loop(IN_LOOP_URING, fn, &w);
-    cr_expect_str_empty(w.why, "%s", w.why);
-    block_world_deinit(&w);
+    for (int forms = 0; forms < 2; forms++) {
+        struct block_world w;
+        block_world_init(&w, seed ? strtoull(seed, NULL, 0) : 1);
+        w.forms = forms;
+        in_loop(IN_LOOP_URING, fn, &w);
+        cr_expect_str_empty(w.why, "forms %d: %s", forms, w.why);
+        block_world_deinit(&w);
+    }
 }
 
 static void write_and_compare(struct block_world *w, int64_t span, size_t cache_bytes)
@@ -88,6 +91,8 @@ static void facts_agree(struct block_world *w, struct block_file *f, struct aren
         for (size_t i = 0; i < n && !w->why[0]; i++) {
             struct column_facts want;
             column_facts(c.v + at, facts[i].n, &want);
+            if (facts[i].has_histograms)
+                want = (struct column_facts){0};
             if (memcmp(&want, &facts[i].facts, sizeof want) != 0 || facts[i].min_t != c.t[at] ||
                 facts[i].max_t != c.t[at + facts[i].n - 1])
                 snprintf(w->why, sizeof w->why, "facts of part %zu of series %u", i, id);
@@ -193,6 +198,13 @@ Test(block_file, empty)
     run(empty_file);
 }
 
+static err add(struct block_writer *writer, const struct block_key *key, size_t n, struct errmsg *e)
+{
+    static const int64_t times[] = {5, 6, 6};
+    static const double values[] = {1, 2, 3};
+    return block_writer_add(writer, key, &(struct column){.t = times, .v = values, .n = n}, e);
+}
+
 static void wrong_input(void *arg)
 {
     struct block_world *w = arg;
@@ -202,17 +214,15 @@ static void wrong_input(void *arg)
     block_world_path(w, "wrong", path);
     const struct str up = STR("\x08__name__\x02up"), down = STR("\x08__name__\x04"
                                                                 "down");
-    const int64_t times[] = {5, 6, 6};
-    const uint64_t bits[] = {1, 2, 3};
     const struct block_key key = {1, {0}, up}, earlier = {1, {0}, down};
     const struct block_key malformed = {1, {0}, STR("\x08__name__\x09up")};
     expect(w, block_writer_create(path, 0, 0, &writer, &e), ERR_OK, &e);
-    expect(w, block_writer_add(writer, &key, times, bits, 0, &e), ERR_INVALID, &e);
-    expect(w, block_writer_add(writer, &key, times, bits, 3, &e), ERR_INVALID, &e);
-    expect(w, block_writer_add(writer, &malformed, times, bits, 2, &e), ERR_INVALID, &e);
-    expect(w, block_writer_add(writer, &key, times, bits, 2, &e), ERR_OK, &e);
-    expect(w, block_writer_add(writer, &earlier, times, bits, 2, &e), ERR_INVALID, &e);
-    expect(w, block_writer_add(writer, &key, times, bits, 2, &e), ERR_OK, &e);
+    expect(w, add(writer, &key, 0, &e), ERR_INVALID, &e);
+    expect(w, add(writer, &key, 3, &e), ERR_INVALID, &e);
+    expect(w, add(writer, &malformed, 2, &e), ERR_INVALID, &e);
+    expect(w, add(writer, &key, 2, &e), ERR_OK, &e);
+    expect(w, add(writer, &earlier, 2, &e), ERR_INVALID, &e);
+    expect(w, add(writer, &key, 2, &e), ERR_OK, &e);
     struct block_summary summary;
     expect(w, block_writer_finish(writer, &summary, &e), ERR_INVALID, &e); // a series twice
     block_writer_destroy(writer);
