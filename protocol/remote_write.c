@@ -12,7 +12,7 @@
 #include "protocol/remote_write_parts.h"
 
 enum { REQUEST_SERIES = 1, REQUEST_METADATA = 3 };
-enum { SERIES_LABEL = 1, SERIES_SAMPLE, SERIES_EXEMPLAR, SERIES_HISTOGRAM };
+enum { SERIES_LABEL = 1, SERIES_EXEMPLAR = 3, SERIES_HISTOGRAM };
 
 static err parse_sample(struct str message, struct remote_write_sample *out, struct errmsg *e)
 {
@@ -54,28 +54,6 @@ static inline size_t take_usual_label(const uint8_t *p, const uint8_t *end, stru
     return size + 2;
 }
 
-// The same for a Sample field: value, timestamp.
-static inline size_t take_usual_sample(const uint8_t *p, const uint8_t *end,
-                                       struct remote_write_sample *out)
-{
-    enum { SAMPLE_TAG = SERIES_SAMPLE << 3 | PB_BYTES, VALUE_TAG = 0x09, TIME_TAG = 0x10 };
-    enum { FIXED = 10, SIZE_MAX_USUAL = FIXED + 9 }; // of nine bytes a varint has 63 bits at most
-    if (end - p < 2 + FIXED + 1 || p[0] != SAMPLE_TAG || p[1] > SIZE_MAX_USUAL ||
-        end - p - 2 < p[1] || p[1] <= FIXED || p[2] != VALUE_TAG || p[11] != TIME_TAG)
-        return 0;
-    const uint8_t *const last = p + 1 + p[1];
-    uint64_t time = 0;
-    unsigned shift = 0;
-    const uint8_t *at = p + 2 + FIXED;
-    for (; at < last && *at >= 0x80; at++, shift += 7)
-        time |= (uint64_t)(*at & 0x7f) << shift;
-    if (at != last || *at >= 0x80)
-        return 0;
-    out->bits = load_le64(p + 3);
-    out->time_ms = (int64_t)(time | (uint64_t)*at << shift);
-    return (size_t)p[1] + 2;
-}
-
 // A field of a TimeSeries in any form.
 static err parse_series_field(struct pb *w, struct remote_write_series *s, struct errmsg *e)
 {
@@ -96,7 +74,7 @@ static err parse_series_field(struct pb *w, struct remote_write_series *s, struc
         remote_write_extend(&s->labels, field.start, w->at);
         s->labels_count++;
         break;
-    case SERIES_SAMPLE:
+    case REMOTE_WRITE_SAMPLE:
         TRY(parse_sample(content, &sample, e));
         remote_write_extend(&s->samples, field.start, w->at);
         s->samples_count++;
@@ -130,7 +108,7 @@ static err parse_series(struct str message, struct remote_write_series *out, str
             s.labels_count += n;
             continue;
         }
-        for (size_t size; (size = take_usual_sample(w.at, w.end, &sample)); n++)
+        for (size_t size; (size = remote_write_usual_sample(w.at, w.end, &sample)); n++)
             w.at += size;
         if (n > 0) {
             remote_write_extend(&s.samples, first, w.at);
@@ -204,14 +182,10 @@ bool remote_write_labels_next(struct remote_write_labels *i, struct str *out_nam
     return true;
 }
 
-bool remote_write_samples_next(struct remote_write_samples *i, struct remote_write_sample *out)
+bool remote_write_samples_rest(struct remote_write_samples *i, struct remote_write_sample *out)
 {
     struct str content;
-    const size_t usual = take_usual_sample(i->at, i->end, out);
-    i->at += usual;
-    if (usual > 0)
-        return true;
-    if (!next(&i->at, i->end, SERIES_SAMPLE, &content))
+    if (!next(&i->at, i->end, REMOTE_WRITE_SAMPLE, &content))
         return false;
     const err code = parse_sample(content, out, NULL);
     assert(code == ERR_OK);

@@ -7,6 +7,7 @@
 #ifndef PROTOCOL_REMOTE_WRITE_H
 #define PROTOCOL_REMOTE_WRITE_H
 
+#include "engine/base/bits.h"
 #include "protocol/remote_write_parts.h"
 
 struct remote_write {
@@ -21,6 +22,8 @@ struct remote_write_series {
     struct str labels, samples, exemplars, histograms;
     uint32_t labels_count, samples_count, exemplars_count, histograms_count;
 };
+
+enum { REMOTE_WRITE_SAMPLE = 2 }; // its field in a TimeSeries
 
 // At most this many bytes: counts and offsets fit 32 bits.
 static const size_t REMOTE_WRITE_MAX = UINT32_MAX;
@@ -54,7 +57,56 @@ static inline struct remote_write_samples remote_write_samples(const struct remo
     const uint8_t *const p = (const uint8_t *)s->samples.p;
     return (struct remote_write_samples){p, p + s->samples.n};
 }
-bool remote_write_samples_next(struct remote_write_samples *i, struct remote_write_sample *out);
+// A Sample field as every sender writes it: value, timestamp, nothing else. How many bytes it takes
+// with its tag, 0: it is of another form.
+static inline size_t remote_write_usual_sample(const uint8_t *p, const uint8_t *end,
+                                               struct remote_write_sample *out)
+{
+    enum { SAMPLE_TAG = REMOTE_WRITE_SAMPLE << 3 | PB_BYTES, VALUE_TAG = 0x09, TIME_TAG = 0x10 };
+    enum { FIXED = 10, SIZE_MAX_USUAL = FIXED + 9 }; // of nine bytes a varint has 63 bits at most
+    if (end - p < 2 + FIXED + 1 || p[0] != SAMPLE_TAG || p[1] > SIZE_MAX_USUAL ||
+        end - p - 2 < p[1] || p[1] <= FIXED || p[2] != VALUE_TAG || p[11] != TIME_TAG)
+        return 0;
+    const uint8_t *const last = p + 1 + p[1];
+    uint64_t time = 0;
+    unsigned shift = 0;
+    const uint8_t *at = p + 2 + FIXED;
+    for (; at < last && *at >= 0x80; at++, shift += 7)
+        time |= (uint64_t)(*at & 0x7f) << shift;
+    if (at != last || *at >= 0x80)
+        return 0;
+    out->bits = load_le64(p + 3);
+    out->time_ms = (int64_t)(time | (uint64_t)*at << shift);
+    return (size_t)p[1] + 2;
+}
+
+bool remote_write_samples_rest(struct remote_write_samples *i, struct remote_write_sample *out);
+static inline bool remote_write_samples_next(struct remote_write_samples *i,
+                                             struct remote_write_sample *out)
+{
+    const size_t usual = remote_write_usual_sample(i->at, i->end, out);
+    i->at += usual;
+    return usual > 0 || remote_write_samples_rest(i, out);
+}
+
+// The TimeSeries that begins at w, if its bytes up to ready hold it whole and it has the usual tag;
+// false: remote_write_next() will say, once all is there.
+static inline bool remote_write_peek(const struct remote_write *w, const uint8_t *ready,
+                                     struct str *out)
+{
+    enum { SERIES_TAG = 1 << 3 | 2, SIZE_BYTES = 3 };
+    if (ready - w->at < 1 + SIZE_BYTES || w->at[0] != SERIES_TAG)
+        return false;
+    const uint8_t *at = w->at + 1;
+    size_t size = *at & 0x7f;
+    for (unsigned shift = 7; *at++ >= 0x80; shift += 7) {
+        if (shift == 7 * SIZE_BYTES)
+            return false;
+        size |= (size_t)(*at & 0x7f) << shift;
+    }
+    *out = str_make((const char *)at, size);
+    return size <= (size_t)(ready - at);
+}
 
 // Over pb_of(series->exemplars), pb_of(series->histograms), pb_of(request), once all was checked.
 bool remote_write_exemplars_next(struct pb *i, struct remote_write_exemplar *out);

@@ -5,6 +5,10 @@
 #include "engine/base/buf.h"
 #include "engine/base/err.h"
 
+// The size that a block declares, and its elements: what simd.snappy_decode() takes. ERR_LIMIT:
+// more than limit; ERR_INVALID: not snappy, or more than its elements could become.
+err snappy_block_begin(struct str in, size_t limit, size_t *out_size, struct str *out_elements,
+                       struct errmsg *e);
 // Appends what in decompresses to. The size that in declares is looked at before anything is
 // allocated: above limit ERR_LIMIT. ERR_INVALID: not snappy; out is as before.
 err snappy_block_decompress(struct str in, size_t limit, struct buf *out, struct errmsg *e);

@@ -9,11 +9,13 @@ struct simd_ops simd = {
     .decimal_div = decimal_div_c,
     .decimal_mul = decimal_mul_c,
     .decimal_split = decimal_split_c,
+    .fingerprint = fingerprint_c,
     .packed_line = packed_line_c,
     .packed_sum = packed_sum_c,
     .scan_line = scan_line_c,
     .scan_mismatch = scan_mismatch_c,
     .scan_plain = scan_plain_c,
+    .snappy_decode = snappy_decode_c,
 };
 
 static const struct {
@@ -49,11 +51,13 @@ void simd_init(uint32_t mask)
         .decimal_div = decimal_div_c,
         .decimal_mul = decimal_mul_c,
         .decimal_split = decimal_split_c,
+        .fingerprint = fingerprint_c,
         .packed_line = packed_line_c,
         .packed_sum = packed_sum_c,
         .scan_line = scan_line_c,
         .scan_mismatch = scan_mismatch_c,
         .scan_plain = scan_plain_c,
+        .snappy_decode = snappy_decode_c,
     };
 #if defined(__x86_64__) || defined(__aarch64__)
     if (!(isa & SIMD_SSE42))
@@ -67,6 +71,7 @@ void simd_init(uint32_t mask)
     simd.scan_line = scan_line_sse42;
     simd.scan_mismatch = scan_mismatch_sse42;
     simd.scan_plain = scan_plain_sse42;
+    simd.snappy_decode = snappy_decode_sse42;
 #endif
 #if defined(__x86_64__)
     if (!(isa & SIMD_AVX2))
@@ -74,11 +79,13 @@ void simd_init(uint32_t mask)
     simd.decimal_div = decimal_div_avx2;
     simd.decimal_mul = decimal_mul_avx2;
     simd.decimal_split = decimal_split_avx2;
+    simd.fingerprint = fingerprint_avx2;
     simd.packed_line = packed_line_avx2;
     simd.packed_sum = packed_sum_avx2;
     simd.scan_line = scan_line_avx2;
     simd.scan_mismatch = scan_mismatch_avx2;
     simd.scan_plain = scan_plain_avx2;
+    simd.snappy_decode = snappy_decode_avx2;
 #endif
 }
 

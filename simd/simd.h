@@ -7,8 +7,10 @@
 #include "engine/base/str.h"
 #include "simd/crc32c.h"
 #include "simd/decimal.h"
+#include "simd/fingerprint.h"
 #include "simd/packed.h"
 #include "simd/scan.h"
+#include "simd/snappy.h"
 
 enum simd_isa { // in the ladder's order: each needs those before it
     SIMD_C = 0,
@@ -22,11 +24,13 @@ struct simd_ops {
     decimal_div_fn *decimal_div;
     decimal_mul_fn *decimal_mul;
     decimal_split_fn *decimal_split;
+    fingerprint_fn *fingerprint;
     packed_line_fn *packed_line;
     packed_sum_fn *packed_sum;
     scan_line_fn *scan_line;
     scan_mismatch_fn *scan_mismatch;
     scan_plain_fn *scan_plain;
+    snappy_decode_fn *snappy_decode;
 };
 
 extern struct simd_ops simd;

@@ -13,7 +13,8 @@
 #include "engine/base/util.h"
 #include "simd/simd.h"
 
-static check_fn *const checks[] = {check_crc32c, check_decimal, check_packed, check_scan};
+static check_fn *const checks[] = {check_crc32c, check_decimal, check_fingerprint,
+                                   check_packed, check_scan,    check_snappy};
 
 static const struct {
     const char *name;

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 typedef void check_fn(void);
-check_fn check_crc32c, check_decimal, check_packed, check_scan;
+check_fn check_crc32c, check_decimal, check_fingerprint, check_packed, check_scan, check_snappy;
 
 typedef void any_fn(void);
 
