@@ -2,13 +2,11 @@
 
 #include "io/fiber.h"
 #include "protocol/gzip.h"
-#include "protocol/snappy_block.h"
 #include "protocol/zstd_frames.h"
 
-// What is done at once: half of a turn's quota, as decoders go (some GB/s of gzip's and zstd's
-// output, twice that of snappy's). Input of gzip and zstd of more than a quarter of that is taken
-// to become more.
-enum { GZIP_AT_ONCE = 384 * 1024, ZSTD_AT_ONCE = 256 * 1024, SNAPPY_AT_ONCE = 512 * 1024 };
+// What is done at once: half of a turn's quota, as decoders go (some GB/s of output). Input of more
+// than a quarter of that is taken to become more.
+enum { GZIP_AT_ONCE = 384 * 1024, ZSTD_AT_ONCE = 256 * 1024 };
 
 struct job {
     struct op op;
@@ -33,12 +31,6 @@ static void run_zstd(struct op *op) // on a helper thread
     struct zstd_reader *reader = zstd_reader_create();
     job->code = zstd_decompress(reader, job->in, job->limit, job->out, &job->e);
     zstd_reader_destroy(reader);
-}
-
-static void run_snappy(struct op *op) // on a helper thread
-{
-    struct job *job = container_of(op, struct job, op);
-    job->code = snappy_block_decompress(job->in, job->limit, job->out, &job->e);
 }
 
 static err run_apart(void (*work)(struct op *), struct str in, size_t limit, struct buf *out,
@@ -73,18 +65,6 @@ err unpack_gzip(struct gzip_reader *reader, struct str in, size_t limit, struct 
     const err code = gzip_decompress(reader, in, most, out, &at_once);
     if (code == ERR_LIMIT && limit > most)
         return run_apart(run_gzip, in, limit, out, e);
-    if (code && e)
-        *e = at_once;
-    return code;
-}
-
-err unpack_snappy(struct str in, size_t limit, struct buf *out, struct errmsg *e)
-{
-    struct errmsg at_once;
-    const size_t most = min_size(limit, SNAPPY_AT_ONCE);
-    const err code = snappy_block_decompress(in, most, out, &at_once); // looks at the size first
-    if (code == ERR_LIMIT && limit > most)
-        return run_apart(run_snappy, in, limit, out, e);
     if (code && e)
         *e = at_once;
     return code;

@@ -13,8 +13,6 @@ struct zstd_reader; // protocol/zstd_frames.h
 // end. Suspends.
 err unpack_gzip(struct gzip_reader *reader, struct str in, size_t limit, struct buf *out,
                 struct errmsg *e);
-// As snappy_block_decompress(). Suspends.
-err unpack_snappy(struct str in, size_t limit, struct buf *out, struct errmsg *e);
 // As zstd_decompress(); reader is the shard's. Suspends.
 err unpack_zstd(struct zstd_reader *reader, struct str in, size_t limit, struct buf *out,
                 struct errmsg *e);

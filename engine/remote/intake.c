@@ -5,6 +5,9 @@
 #include "engine/http/unpack.h"
 #include "protocol/snappy_block.h"
 #include "protocol/zstd_frames.h"
+#include "simd/simd.h"
+
+enum { SPARE_MAX = 4 << 20 }; // larger memory is given back
 
 void intake_init(struct intake *in, uint64_t decoded_max)
 {
@@ -15,6 +18,8 @@ void intake_deinit(struct intake *in)
 {
     assert(in->decoded_held == 0);
     zstd_reader_destroy(in->zstd);
+    while (in->spares_n)
+        buf_deinit(&in->spares[--in->spares_n]);
 }
 
 static void answer_line(struct http_exchange *x, int status, const char *text) // Suspends.
@@ -33,13 +38,31 @@ static bool hold(struct intake *in, uint64_t size, struct intake_body *out)
     return true;
 }
 
-// Less is held once it is known how much it became.
-static void settle(struct intake *in, struct intake_body *body)
+// Nothing is decompressed yet.
+static err begin_snappy(struct intake *in, struct str packed, struct intake_body *out,
+                        struct errmsg *e)
 {
-    if (body->bytes.n < body->held) {
-        in->decoded_held -= body->held - body->bytes.n;
-        body->held = body->bytes.n;
+    struct str elements;
+    TRY(snappy_block_begin(packed, REMOTE_DECODED_MAX, &out->size, &elements, e));
+    if (in->spares_n)
+        out->bytes = in->spares[--in->spares_n];
+    uint8_t *const at = (uint8_t *)buf_reserve(&out->bytes, out->size + SNAPPY_SLACK);
+    const uint8_t *const p = (const uint8_t *)elements.p;
+    out->snappy = (struct snappy_reader){p, p + elements.n, at, at, at + out->size};
+    return ERR_OK;
+}
+
+static err unpack_all_zstd(struct intake *in, struct str packed, struct intake_body *out,
+                           struct errmsg *e)
+{
+    TRY(unpack_zstd(in->zstd, packed, REMOTE_DECODED_MAX, &out->bytes, e));
+    out->size = out->bytes.n;
+    in->decoded_bytes += out->size;
+    if (out->size < out->held) { // less is held once it is known how much it became
+        in->decoded_held -= out->held - out->size;
+        out->held = out->size;
     }
+    return ERR_OK;
 }
 
 bool intake_read(struct intake *in, struct http_exchange *x, enum remote_encoding encoding,
@@ -65,22 +88,37 @@ bool intake_read(struct intake *in, struct http_exchange *x, enum remote_encodin
         http_answer_text(x, 503, "too many decoded bytes are held; try again later\n");
         return false;
     }
-    code = is_zstd ? unpack_zstd(in->zstd, body, REMOTE_DECODED_MAX, &out->bytes, &e)
-                   : unpack_snappy(body, REMOTE_DECODED_MAX, &out->bytes, &e);
-    settle(in, out);
+    code = is_zstd ? unpack_all_zstd(in, body, out, &e) : begin_snappy(in, body, out, &e);
     if (code == ERR_TIMEOUT || code == ERR_CANCELED) {
         http_add_header(x, "Retry-After", STR("1"));
         answer_line(x, 503, e.text);
     } else if (code) {
         answer_line(x, 400, e.text);
     }
-    in->decoded_bytes += out->bytes.n;
     return code == ERR_OK;
+}
+
+err intake_unpack(struct intake *in, struct intake_body *body, size_t size, struct errmsg *e)
+{
+    struct snappy_reader *r = &body->snappy;
+    const uint8_t *const before = r->at;
+    if (!r->begin)
+        return ERR_OK;
+    const uint8_t *const until = size < body->size ? r->begin + size : r->end;
+    if (!simd.snappy_decode(r, until) || r->at < until || (r->at == r->end && r->in < r->in_end))
+        return err_set(e, ERR_INVALID, "snappy: corrupt input");
+    body->bytes.n = (size_t)(r->at - r->begin);
+    in->decoded_bytes += (uint64_t)(r->at - before);
+    return ERR_OK;
 }
 
 void intake_release(struct intake *in, struct intake_body *body)
 {
     in->decoded_held -= body->held;
-    buf_deinit(&body->bytes);
-    body->held = 0;
+    buf_reset(&body->bytes);
+    if (body->bytes.p && body->bytes.capacity <= SPARE_MAX && in->spares_n < INTAKE_SPARES)
+        in->spares[in->spares_n++] = body->bytes;
+    else
+        buf_deinit(&body->bytes);
+    *body = (struct intake_body){0};
 }

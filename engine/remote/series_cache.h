@@ -1,5 +1,9 @@
-// From a series as a sender spells it to where it lives: hash of its raw label bytes -> owner and
-// reference.
+// From a series as a sender spells it to where it lives: fingerprint of its raw label bytes ->
+// owner and reference.
+//
+// Entries are numbered in the order in which they were put, which is the order in which senders
+// send: whoever has found the entry of one series looks at the next number for the next series,
+// and needs no look-up as long as senders repeat themselves.
 //
 // Bounded: entries move between two tables; when the newer is full the older is dropped, so what
 // was not used for a while is forgotten and found again by its labels.
@@ -11,19 +15,44 @@
 struct series_place {
     uint64_t ref;
     uint32_t owner;
+    uint32_t labels_size; // of the raw bytes; 0: they are not one piece at a message's start
+};
+
+struct series_cache_entry {
+    struct hash128 key;
+    struct series_place place;
 };
 
 struct series_cache {
     struct series_cache_table {
         struct series_cache_entry *entries; // NULL: none yet
-        size_t size, n;
+        uint64_t *slots;                    // upper half of a key and index + 1; 0: free
+        uint64_t first;                     // number of entries[0]
+        size_t n, capacity, slots_size;
     } young, old;
     size_t max; // entries of one table
 };
 
+static const uint64_t SERIES_CACHE_NONE = UINT64_MAX;
+
 void series_cache_init(struct series_cache *c, size_t max);
 void series_cache_deinit(struct series_cache *c);
-bool series_cache_get(struct series_cache *c, struct hash128 key, struct series_place *out);
+void series_cache_prefetch(const struct series_cache *c, struct hash128 key);
+// The number of key's entry, or SERIES_CACHE_NONE.
+uint64_t series_cache_find(struct series_cache *c, struct hash128 key, struct series_place *out);
 void series_cache_put(struct series_cache *c, struct hash128 key, const struct series_place *place);
+// Keeps an entry that is used by its number.
+void series_cache_use(struct series_cache *c, uint64_t number);
+
+// The entry of a number; NULL: there is none, or no more. Good until the next put, find or use.
+static inline const struct series_cache_entry *series_cache_at(const struct series_cache *c,
+                                                               uint64_t number)
+{
+    if (number - c->young.first < c->young.n)
+        return &c->young.entries[number - c->young.first];
+    if (number - c->old.first < c->old.n)
+        return &c->old.entries[number - c->old.first];
+    return NULL;
+}
 
 #endif

@@ -3,7 +3,6 @@
 
 #include "engine/http/unpack.h"
 #include "protocol/gzip.h"
-#include "protocol/snappy_block.h"
 #include "protocol/zstd_frames.h"
 #include "tests/lib/findings.h"
 #include "tests/lib/in_loop.h"
@@ -22,7 +21,7 @@ struct world {
     struct zstd_reader *zstd;
 };
 
-enum packing { GZIP, SNAPPY, ZSTD, PACKINGS };
+enum packing { GZIP, ZSTD, PACKINGS };
 
 static void make_body(struct buf *out, size_t n, unsigned values)
 {
@@ -40,18 +39,15 @@ static err unpack(struct world *w, enum packing packing, struct str in, size_t l
 {
     if (packing == GZIP)
         return unpack_gzip(w->reader, in, limit, out, e);
-    return packing == ZSTD ? unpack_zstd(w->zstd, in, limit, out, e)
-                           : unpack_snappy(in, limit, out, e);
+    return unpack_zstd(w->zstd, in, limit, out, e);
 }
 
 static void pack(struct world *w, enum packing packing, struct str in, struct buf *out)
 {
     if (packing == GZIP)
         gzip_compress(w->writer, in, out);
-    else if (packing == ZSTD)
-        zstd_compress(in, out);
     else
-        snappy_block_compress(in, out);
+        zstd_compress(in, out);
 }
 
 static void check_row(struct world *w, size_t row, enum packing packing)

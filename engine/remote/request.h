@@ -1,0 +1,96 @@
+// A remote_write request between its bytes and its answer: the samples of each owner, as
+// tsdb_commit() takes them, and the series that are to be found by their labels first.
+//
+// A walker (request_v1.c) goes through the whole request once and puts every sample where it
+// belongs; nothing is kept before the end was found well formed. request_keep() then sends each
+// owner its part, one message an owner.
+#ifndef ENGINE_REMOTE_REQUEST_H
+#define ENGINE_REMOTE_REQUEST_H
+
+#include "engine/model/labels.h"
+#include "engine/remote/intake.h"
+#include "engine/remote/receive.h"
+#include "engine/remote/series_cache.h"
+#include "protocol/remote_write.h"
+#include "simd/fingerprint.h"
+
+struct receiver {
+    struct receiver_options options;
+    struct logger lg;
+    struct series_cache cache;
+    struct intake intake;
+    struct labels_builder builder;
+    struct fingerprint_key key;
+    struct receiver_stats stats;
+    struct request *spares; // a list
+    size_t spares_n;
+};
+
+struct newcomer {             // a series whose reference is not known
+    struct hash128 raw, hash; // of the bytes as sent, of the labels
+    struct str labels;
+    uint64_t ref; // as soon as the owner has found it; 0: refused
+    uint32_t labels_size, owner;
+    uint32_t first, n; // its samples in the part
+};
+
+// What one owner gets, and what it says.
+struct part {
+    struct tsdb *db;
+    struct tsdb_sample *samples;
+    uint32_t *series; // by sample: which of the request's
+    uint8_t *outcomes;
+    struct newcomer *newcomers;
+    size_t n, capacity, newcomers_n, newcomers_capacity;
+    uint64_t source; // of the sender: what it sends belongs together
+    enum tsdb_commit_kind kind;
+    int64_t late_ms, max_t_ms;
+
+    uint64_t counts[TSDB_OUTCOME_COUNT];
+    uint64_t refused;        // samples of new series beyond the limit
+    enum tsdb_outcome worst; // of the first sample that was refused
+    uint32_t worst_series;   // REQUEST_NONE: none was
+    struct tsdb_sample worst_sample;
+    uint64_t kept_bits; // a duplicate's other value, where all or nothing is kept
+    err code;
+    struct errmsg e;
+};
+
+enum { REQUEST_NONE = UINT32_MAX };
+
+struct request;
+// The labels of a series of the request into r->builder, and raw and labels_size of *out. Numbers
+// are asked for in ascending order but for the first.
+typedef void request_labels_fn(struct request *q, uint32_t series, struct newcomer *out);
+
+struct request {
+    struct receiver *r;
+    struct arena *a;
+    struct intake_body *body;
+    struct part *parts;
+    unsigned parts_count;
+    bool had_histograms;
+    request_labels_fn *labels; // the walker's
+    struct remote_write again; // request_v1.c: walked once more for labels
+    uint32_t again_series;     // the next of it
+    struct request *next_spare;
+};
+
+struct request *request_take(struct receiver *r, struct arena *a, struct intake_body *body);
+void request_give(struct request *q);
+void request_destroy(struct request *q);
+
+// Walks a prometheus.WriteRequest, decompressing as it goes. Suspends.
+err request_walk_v1(struct request *q, struct errmsg *e);
+
+// Room for n samples of a series, whose ref, t_ms and bits the caller sets.
+struct tsdb_sample *request_put(struct request *q, uint32_t owner, uint32_t series, size_t n);
+// Of r->builder, whose labels are checked: labels, hash and owner. False: not a valid series.
+bool request_resolve(struct request *q, struct newcomer *out);
+// A series whose n samples will be put next.
+void request_add_newcomer(struct request *q, struct newcomer *newcomer, size_t n);
+
+// Keeps the good of it, or all of it or nothing (receiver_options.late_ms 0). Suspends.
+void request_keep(struct request *q, uint64_t source);
+
+#endif

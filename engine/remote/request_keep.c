@@ -1,0 +1,365 @@
+#include <assert.h>
+#include <string.h>
+
+#include "engine/base/mem.h"
+#include "engine/base/utf8.h"
+#include "engine/remote/request.h"
+#include "engine/shard/shard.h"
+#include "io/clock.h"
+
+enum {
+    FUTURE_MS = 10 * 60 * 1000, // newer samples are out of bounds
+    JUDGED_MAX = 3,             // times, while series leave the head
+    WINDOW_MS = 60 * 60 * 1000, // and, Prometheus's way, those so much older than the newest of all
+    SPARES_MAX = 16,            // requests whose memory is kept for the next ones
+    SPARE_SAMPLES_MAX = 64 * 1024,
+    CAPACITY_MIN = 512,
+};
+
+// After the i-th of many. Suspends.
+static void breathe(size_t i)
+{
+    if (i % 16 == 15) // a new series takes some microseconds
+        fiber_yield_if_due();
+}
+
+// ---- memory
+
+static void part_deinit(struct part *p)
+{
+    mem_free(p->samples);
+    mem_free(p->series);
+    mem_free(p->outcomes);
+    mem_free(p->newcomers);
+}
+
+void request_destroy(struct request *q)
+{
+    if (!q)
+        return;
+    for (unsigned i = 0; i < q->parts_count; i++)
+        part_deinit(&q->parts[i]);
+    mem_free(q->parts);
+    mem_free(q);
+}
+
+struct request *request_take(struct receiver *r, struct arena *a, struct intake_body *body)
+{
+    struct request *q = r->spares;
+    if (q) {
+        r->spares = q->next_spare;
+        r->spares_n--;
+    } else {
+        q = mem_zalloc(sizeof *q);
+        q->parts_count = shards_count(shard_all());
+        q->parts = mem_zalloc(q->parts_count * sizeof *q->parts);
+    }
+    *q = (struct request){
+        .r = r, .a = a, .body = body, .parts = q->parts, .parts_count = q->parts_count};
+    const int64_t max_t_ms = clock_wall_ms() + FUTURE_MS;
+    for (unsigned i = 0; i < q->parts_count; i++) {
+        const struct part old = q->parts[i];
+        q->parts[i] = (struct part){.db = r->options.db,
+                                    .samples = old.samples,
+                                    .series = old.series,
+                                    .outcomes = old.outcomes,
+                                    .newcomers = old.newcomers,
+                                    .capacity = old.capacity,
+                                    .newcomers_capacity = old.newcomers_capacity,
+                                    .late_ms = r->options.late_ms,
+                                    .max_t_ms = max_t_ms,
+                                    .worst_series = REQUEST_NONE};
+    }
+    return q;
+}
+
+void request_give(struct request *q)
+{
+    struct receiver *r = q->r;
+    size_t samples = 0;
+    for (unsigned i = 0; i < q->parts_count; i++)
+        samples += q->parts[i].capacity + q->parts[i].newcomers_capacity;
+    if (r->spares_n == SPARES_MAX || samples > SPARE_SAMPLES_MAX) {
+        request_destroy(q);
+        return;
+    }
+    q->next_spare = r->spares;
+    r->spares = q;
+    r->spares_n++;
+}
+
+static void grow(struct part *p, size_t need)
+{
+    size_t capacity = p->capacity + p->capacity / 2;
+    capacity = capacity < CAPACITY_MIN ? CAPACITY_MIN : capacity;
+    p->capacity = capacity < need ? need : capacity;
+    p->samples = mem_realloc(p->samples, p->capacity * sizeof *p->samples);
+    p->series = mem_realloc(p->series, p->capacity * sizeof *p->series);
+    p->outcomes = mem_realloc(p->outcomes, p->capacity);
+}
+
+struct tsdb_sample *request_put(struct request *q, uint32_t owner, uint32_t series, size_t n)
+{
+    struct part *p = &q->parts[owner];
+    if (n > p->capacity - p->n)
+        grow(p, p->n + n);
+    struct tsdb_sample *const to = p->samples + p->n;
+    for (size_t i = 0; i < n; i++)
+        p->series[p->n + i] = series;
+    p->n += n;
+    return to;
+}
+
+// ---- series by their labels
+
+// Prometheus passes over series without a name, with a label twice, or with bytes that are not
+// UTF-8.
+static bool is_valid(struct labels_builder *b)
+{
+    if (!labels_builder_get(b, LABEL_NAME).n || labels_builder_has_duplicates(b))
+        return false;
+    for (size_t i = 0; i < b->n; i++)
+        if (!b->items[i].name.n || !utf8_is_valid(b->items[i].name) ||
+            !utf8_is_valid(b->items[i].value))
+            return false;
+    return true;
+}
+
+bool request_resolve(struct request *q, struct newcomer *out)
+{
+    struct labels_builder *b = &q->r->builder;
+    struct tsdb *db = q->r->options.db;
+    if (!is_valid(b))
+        return false;
+    out->labels = labels_builder_finish(b, q->a);
+    out->hash = labels_hash(out->labels, tsdb_hash_seed(db));
+    out->owner = tsdb_owner(db, tsdb_partition(db, out->labels));
+    return true;
+}
+
+static void add_newcomer(struct part *p, struct newcomer *newcomer, size_t first, size_t n)
+{
+    newcomer->first = (uint32_t)first;
+    newcomer->n = (uint32_t)n;
+    p->newcomers =
+        mem_grow(p->newcomers, &p->newcomers_capacity, p->newcomers_n + 1, sizeof *p->newcomers);
+    p->newcomers[p->newcomers_n++] = *newcomer;
+}
+
+void request_add_newcomer(struct request *q, struct newcomer *newcomer, size_t n)
+{
+    struct part *p = &q->parts[newcomer->owner];
+    add_newcomer(p, newcomer, p->n, n);
+}
+
+static void remember(struct request *q) // Suspends.
+{
+    for (unsigned i = 0; i < q->parts_count; i++) {
+        const struct part *p = &q->parts[i];
+        for (size_t k = 0; k < p->newcomers_n; k++, breathe(k)) {
+            const struct newcomer *x = &p->newcomers[k];
+            if (x->ref)
+                series_cache_put(&q->r->cache, x->raw,
+                                 &(struct series_place){x->ref, x->owner, x->labels_size});
+        }
+    }
+}
+
+// ---- on the owner
+
+// Those that are refused are taken out of the part.
+static void drop_refused(struct part *p)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        if (!p->samples[i].ref)
+            continue;
+        p->samples[n] = p->samples[i];
+        p->series[n++] = p->series[i];
+    }
+    p->refused += p->n - n;
+    p->n = n;
+}
+
+static void find_newcomers(struct part *p) // Suspends.
+{
+    bool any_refused = false;
+    for (size_t i = 0; i < p->newcomers_n; i++) {
+        struct newcomer *x = &p->newcomers[i];
+        if (x->ref)
+            continue;
+        x->ref = tsdb_series(p->db, x->labels, x->hash, p->source);
+        any_refused |= !x->ref;
+        for (uint32_t k = x->first; k < x->first + x->n; k++)
+            p->samples[k].ref = x->ref;
+        breathe(i);
+    }
+    if (any_refused)
+        drop_refused(p);
+}
+
+static void judge(struct part *p, const struct tsdb_commit *c)
+{
+    for (size_t i = 0; i < TSDB_OUTCOME_COUNT; i++)
+        p->counts[i] += c->counts[i];
+    if (c->counts[TSDB_APPENDED] == c->n || p->worst_series != REQUEST_NONE)
+        return;
+    for (size_t i = 0; i < c->n; i++) {
+        const enum tsdb_outcome outcome = c->outcomes[i];
+        if (outcome < TSDB_DUPLICATE || outcome == TSDB_GONE)
+            continue;
+        p->worst = outcome;
+        p->worst_series = p->series[i];
+        p->worst_sample = c->samples[i];
+        p->kept_bits = c->kept_bits;
+        return;
+    }
+}
+
+static void keep_part(void *arg) // on the owner; Suspends.
+{
+    struct part *p = arg;
+    p->counts[TSDB_GONE] = 0;
+    if (!p->n)
+        return;
+    find_newcomers(p);
+    struct tsdb_commit c = {.samples = p->samples,
+                            .n = p->n,
+                            .kind = p->kind,
+                            .outcomes = p->outcomes,
+                            .late_ms = p->late_ms,
+                            .max_t_ms = p->max_t_ms,
+                            .window_ms = p->late_ms ? 0 : WINDOW_MS};
+    if (p->kind == TSDB_COMMIT_STRICT && p->refused)
+        c.n = 0;
+    p->code = tsdb_commit(p->db, &c, &p->e);
+    if (!p->code)
+        judge(p, &c);
+}
+
+// ---- where the connection is
+
+static void send_parts(struct request *q, uint64_t source, enum tsdb_commit_kind kind) // Suspends.
+{
+    uint64_t where[(SHARD_MAX + 63) / 64] = {0};
+    for (unsigned i = 0; i < q->parts_count; i++) {
+        struct part *p = &q->parts[i];
+        p->source = source;
+        p->kind = kind;
+        if (p->n)
+            where[i / 64] |= 1ull << (i % 64);
+    }
+    shard_call_all(LOOP_RECEIVE, keep_part, q->parts, sizeof *q->parts, where);
+}
+
+// Series that left the head since they were remembered will be found by their labels. only_them:
+// the others of the part have been kept. False: there are none.
+static bool renew(struct request *q, struct part *p, bool only_them) // Suspends.
+{
+    size_t kept = 0;
+    p->newcomers_n = 0;
+    for (size_t i = 0, end; p->counts[TSDB_GONE] && !p->code && i < p->n; i = end) {
+        const bool is_gone = p->outcomes[i] == TSDB_GONE;
+        for (end = i + 1; end < p->n && p->series[end] == p->series[i];)
+            end++;
+        if (only_them && !is_gone)
+            continue;
+        const size_t first = kept;
+        for (size_t k = i; k < end; k++) {
+            p->samples[kept] = p->samples[k];
+            p->series[kept++] = p->series[k];
+        }
+        if (is_gone) {
+            struct newcomer x;
+            q->labels(q, p->series[first], &x);
+            const bool was_valid = request_resolve(q, &x);
+            assert(was_valid && &q->parts[x.owner] == p);
+            add_newcomer(p, &x, first, kept - first);
+        }
+        breathe(i);
+    }
+    if (only_them || p->newcomers_n)
+        p->n = kept;
+    return p->newcomers_n > 0;
+}
+
+static bool renew_all(struct request *q, bool only_them) // Suspends.
+{
+    bool any = false;
+    for (unsigned i = 0; i < q->parts_count; i++)
+        any |= renew(q, &q->parts[i], only_them);
+    return any;
+}
+
+static void fail_gone(struct request *q)
+{
+    for (unsigned i = 0; i < q->parts_count; i++) {
+        struct part *p = &q->parts[i];
+        if (p->counts[TSDB_GONE] && !p->code)
+            p->code = err_set(&p->e, ERR_LIMIT, "a series left the head meanwhile");
+    }
+}
+
+// What can be kept is, and once more what was for series that had left.
+static void keep_good(struct request *q, uint64_t source, enum tsdb_commit_kind kind) // Suspends.
+{
+    send_parts(q, source, kind);
+    remember(q);
+    if (renew_all(q, true)) {
+        send_parts(q, source, kind);
+        remember(q);
+        fail_gone(q);
+    }
+}
+
+// Whether a judged request is not to be kept, or not yet.
+static bool is_refused(const struct request *q)
+{
+    for (unsigned i = 0; i < q->parts_count; i++) {
+        const struct part *p = &q->parts[i];
+        if (p->code || p->worst_series != REQUEST_NONE || p->refused || p->counts[TSDB_GONE])
+            return true;
+    }
+    return false;
+}
+
+static void forget_verdicts(struct request *q)
+{
+    for (unsigned i = 0; i < q->parts_count; i++) {
+        struct part *p = &q->parts[i];
+        memset(p->counts, 0, sizeof p->counts);
+        p->worst_series = REQUEST_NONE;
+        p->code = ERR_OK;
+    }
+}
+
+// Prometheus's way: a request is kept whole or not at all. Every owner judges its part before any
+// keeps one; where there is but one owner, both are one step. What another request changed in
+// between is treated as Prometheus does at its commit: what does not follow any more is dropped.
+static void keep_whole(struct request *q, uint64_t source) // Suspends.
+{
+    unsigned owners = 0;
+    for (unsigned i = 0; i < q->parts_count; i++)
+        owners += q->parts[i].n > 0;
+    const enum tsdb_commit_kind kind = owners == 1 ? TSDB_COMMIT_STRICT : TSDB_COMMIT_CHECK;
+    for (int i = 0; i < JUDGED_MAX; i++) {
+        forget_verdicts(q);
+        send_parts(q, source, kind);
+        remember(q);
+        if (!renew_all(q, false))
+            break;
+    }
+    fail_gone(q);
+    if (kind == TSDB_COMMIT_STRICT || is_refused(q))
+        return;
+    forget_verdicts(q);
+    keep_good(q, source, TSDB_COMMIT_CHECKED);
+}
+
+void request_keep(struct request *q, uint64_t source)
+{
+    if (q->r->options.late_ms)
+        keep_good(q, source, TSDB_COMMIT);
+    else
+        keep_whole(q, source);
+}

@@ -1,0 +1,242 @@
+// The walk over a prometheus.WriteRequest.
+//
+// Bodies are decompressed some kilobytes ahead of the walk. A series that the sender sent after
+// the same one before is recognised by its label bytes alone: the cache says which series is
+// expected next and how many bytes its labels have; if their fingerprint is the expected one, the
+// labels need not be walked nor looked up. Others are walked, looked up in batches whose memory is
+// fetched ahead, and only what nobody knows is resolved by its labels.
+#include <assert.h>
+
+#include "engine/base/utf8.h"
+#include "engine/remote/request.h"
+#include "simd/simd.h"
+
+enum { BATCH = 32, AHEAD_BYTES = 16 * 1024 };
+
+struct seen { // a series of a batch
+    struct remote_write_series series;
+    struct hash128 raw;
+    struct series_place place; // ref 0: not known yet
+    uint32_t number;
+};
+
+struct walk {
+    struct request *q;
+    struct remote_write w;
+    const uint8_t *begin;
+    uint32_t numbers;  // of series so far
+    uint64_t expected; // number in the cache
+    struct seen seen[BATCH];
+    unsigned n;
+};
+
+static const uint8_t *ready_end(const struct walk *k)
+{
+    return k->begin + k->q->body->bytes.n;
+}
+
+static err unpack_to(struct walk *k, size_t size, struct errmsg *e)
+{
+    return intake_unpack(&k->q->r->intake, k->q->body, size, e);
+}
+
+// Everything: what comes next is no common series, or goes beyond what is there. Suspends.
+static err unpack_rest(struct walk *k, struct errmsg *e)
+{
+    const struct intake_body *body = k->q->body;
+    while (body->bytes.n < body->size) {
+        TRY(unpack_to(k, body->bytes.n + 4 * (size_t)AHEAD_BYTES, e));
+        fiber_yield_if_due();
+    }
+    return unpack_to(k, body->size, e);
+}
+
+// Whether the message is the series of entry with nothing but samples behind its labels.
+static bool take_expected(struct walk *k, struct str message,
+                          const struct series_cache_entry *entry)
+{
+    struct seen *s = &k->seen[k->n];
+    const uint8_t *const p = (const uint8_t *)message.p;
+    const size_t labels = entry->place.labels_size;
+    struct remote_write_sample sample;
+    uint32_t samples = 0;
+    if (!labels || message.n <= labels)
+        return false;
+    for (const uint8_t *at = p + labels; at < p + message.n; samples++) {
+        const size_t size = remote_write_usual_sample(at, p + message.n, &sample);
+        if (!size)
+            return false;
+        at += size;
+    }
+    const struct hash128 raw = simd.fingerprint(p, labels, &k->q->r->key);
+    if (!hash128_eq(raw, entry->key))
+        return false;
+    s->raw = raw;
+    s->place = entry->place;
+    s->series.labels = str_until(message, labels);
+    s->series.samples = str_from(message, labels);
+    s->series.samples_count = samples;
+    s->number = k->numbers++;
+    k->n++;
+    return true;
+}
+
+// The expected series, or the one behind it: a series may have ended.
+static bool take_known(struct walk *k, struct str message)
+{
+    struct series_cache *cache = &k->q->r->cache;
+    for (uint64_t i = 0; i < 2 && k->expected != SERIES_CACHE_NONE; i++) {
+        const struct series_cache_entry *entry = series_cache_at(cache, k->expected + i);
+        if (!entry || !take_expected(k, message, entry))
+            continue;
+        series_cache_use(cache, k->expected + i);
+        k->expected += i + 1;
+        k->q->r->stats.cache_hits++;
+        return true;
+    }
+    return false;
+}
+
+static void count(struct request *q, const struct remote_write_series *s)
+{
+    struct receiver_stats *stats = &q->r->stats;
+    stats->exemplars_dropped += s->exemplars_count;
+    stats->histograms_refused += s->histograms_count;
+    q->had_histograms |= s->histograms_count > 0;
+}
+
+static err take_any(struct walk *k, bool *out_more, struct errmsg *e)
+{
+    struct seen *s = &k->seen[k->n];
+    const uint8_t *const before = k->w.at;
+    TRY(remote_write_next(&k->w, &s->series, out_more, e));
+    if (!*out_more)
+        return ERR_OK;
+    s->number = k->numbers++;
+    count(k->q, &s->series);
+    if (!s->series.samples_count)
+        return ERR_OK;
+    s->raw = simd.fingerprint(s->series.labels.p, s->series.labels.n, &k->q->r->key);
+    s->place = (struct series_place){0};
+    // Whether the labels are one piece at the start of the message, which began close before.
+    struct remote_write w = {before, k->w.end, 0};
+    struct str message;
+    if (remote_write_peek(&w, k->w.at, &message) && message.p == s->series.labels.p &&
+        s->series.samples.p >= s->series.labels.p + s->series.labels.n &&
+        !s->series.exemplars_count && !s->series.histograms_count)
+        s->place.labels_size = (uint32_t)s->series.labels.n;
+    series_cache_prefetch(&k->q->r->cache, s->raw);
+    k->n++;
+    return ERR_OK;
+}
+
+// Up to a batch of series; *out_more: there is more behind them. Suspends.
+static err fill_batch(struct walk *k, bool *out_more, struct errmsg *e)
+{
+    const struct intake_body *body = k->q->body;
+    *out_more = true;
+    for (k->n = 0; k->n < BATCH && *out_more;) {
+        struct str message;
+        if (remote_write_peek(&k->w, ready_end(k), &message)) {
+            if (take_known(k, message)) {
+                k->w.at = (const uint8_t *)message.p + message.n;
+                continue;
+            }
+        } else if (body->bytes.n < body->size) {
+            if ((size_t)(ready_end(k) - k->w.at) < AHEAD_BYTES)
+                TRY(unpack_to(k, body->bytes.n + AHEAD_BYTES, e));
+            else
+                TRY(unpack_rest(k, e));
+            continue;
+        }
+        TRY(take_any(k, out_more, e));
+    }
+    return ERR_OK;
+}
+
+static void load_labels(struct request *q, const struct remote_write_series *s)
+{
+    struct remote_write_labels i = remote_write_labels(s);
+    labels_builder_reset(&q->r->builder);
+    for (struct str name, value; remote_write_labels_next(&i, &name, &value);)
+        labels_builder_push(&q->r->builder, name, value);
+}
+
+// Its place, by the cache or by its labels; false: it is not valid and passed over.
+static bool find(struct walk *k, struct seen *s)
+{
+    struct receiver *r = k->q->r;
+    const uint32_t labels_size = s->place.labels_size;
+    const uint64_t number = series_cache_find(&r->cache, s->raw, &s->place);
+    if (number != SERIES_CACHE_NONE) {
+        k->expected = number + 1;
+        r->stats.cache_hits++;
+        return true;
+    }
+    struct newcomer newcomer = {.raw = s->raw, .labels_size = labels_size};
+    load_labels(k->q, &s->series);
+    if (!request_resolve(k->q, &newcomer)) {
+        r->stats.invalid_series++;
+        return false;
+    }
+    r->stats.cache_misses++;
+    request_add_newcomer(k->q, &newcomer, s->series.samples_count);
+    s->place = (struct series_place){.owner = newcomer.owner};
+    return true;
+}
+
+static void put_batch(struct walk *k)
+{
+    struct receiver_stats *stats = &k->q->r->stats;
+    for (unsigned i = 0; i < k->n; i++) {
+        struct seen *s = &k->seen[i];
+        const uint32_t n = s->series.samples_count;
+        stats->samples += n;
+        if (!s->place.ref && !find(k, s))
+            continue;
+        struct tsdb_sample *to = request_put(k->q, s->place.owner, s->number, n);
+        struct remote_write_samples walk = remote_write_samples(&s->series);
+        for (struct remote_write_sample x; remote_write_samples_next(&walk, &x); to++)
+            *to = (struct tsdb_sample){s->place.ref, x.time_ms, x.bits};
+    }
+}
+
+static void labels_of(struct request *q, uint32_t series, struct newcomer *out)
+{
+    struct remote_write_series s;
+    bool more = true;
+    if (!q->again.at || series < q->again_series) {
+        remote_write_init(&q->again, buf_str(&q->body->bytes));
+        q->again_series = 0;
+    }
+    for (bool found = false; !found; q->again_series++) {
+        const err code = remote_write_next(&q->again, &s, &more, NULL);
+        assert(code == ERR_OK && more);
+        found = q->again_series == series;
+    }
+    load_labels(q, &s);
+    *out = (struct newcomer){.raw = simd.fingerprint(s.labels.p, s.labels.n, &q->r->key)};
+}
+
+err request_walk_v1(struct request *q, struct errmsg *e)
+{
+    const struct intake_body *body = q->body;
+    struct walk k = {.q = q, .begin = (const uint8_t *)body->bytes.p};
+    q->labels = labels_of;
+    remote_write_init(&k.w, str_make(body->bytes.p, body->size));
+    k.expected = SERIES_CACHE_NONE;
+    for (bool more = true; more;) {
+        if (body->bytes.n < body->size && (size_t)(ready_end(&k) - k.w.at) < AHEAD_BYTES / 2)
+            TRY(unpack_to(&k, body->bytes.n + AHEAD_BYTES, e));
+        const err code = fill_batch(&k, &more, e);
+        if (code != ERR_OK) { // what is wrong with the packing goes first
+            TRY(unpack_rest(&k, e));
+            return code;
+        }
+        put_batch(&k);
+        fiber_yield_if_due();
+    }
+    q->r->stats.series += k.numbers;
+    q->r->stats.metadata_dropped += k.w.metadata_count;
+    return unpack_rest(&k, e);
+}
