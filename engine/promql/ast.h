@@ -90,7 +90,8 @@ struct promql_expr {
         struct str string; // unquoted
         struct {
             struct promql_expr *expr, *range_expr, *step_expr;
-            int64_t range_ms, step_ms; // step_ms 0 without step_expr: the default
+            int64_t range_ms, step_ms; // cut; 0 with an expression
+            int64_t range_ns, step_ns; // exactly; step_ns 0 without step_expr: the default
             struct promql_shift shift;
         } subquery;
         struct {

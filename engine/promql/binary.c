@@ -450,6 +450,8 @@ static err join_pair(struct join *j, struct taken *t, struct labels_builder *b,
     TRY(vec_add_new(j->q, out, labels, j->q->options->delayed_name_removal && drop, j->steps, &c));
     for (size_t w = 0; w < j->words; w++)
         c.present[w] = many->column.present[w] & one->column.present[w] & j->good[w];
+    if (is_trim(j->e)) // said of it before whose pair it is
+        return ERR_OK;
     TRY(take_steps(j, t, one_to_one ? (struct str){0} : labels, c.present));
     const bool swapped = j->many == &j->m.right;
     const double *l = swapped ? one->column.v : many->column.v;

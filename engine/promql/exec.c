@@ -91,6 +91,8 @@ static err exec(struct query *q, const struct promql_expr *expr)
 {
     struct plan_node *root;
     TRY(promql_check(q->options, expr, q->a, q->e));
+    if (q->options->has_zero_step)
+        return query_zero_step(q->e);
     TRY(plan_make(q, expr, &root));
     const err code = gather_all(q);
     if (code)

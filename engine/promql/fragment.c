@@ -40,6 +40,11 @@ err query_too_many_samples(struct errmsg *e)
                    "query processing would load too many samples into memory in query execution");
 }
 
+err query_zero_step(struct errmsg *e)
+{
+    return err_set(e, ERR_INVALID, "unexpected error: runtime error: integer divide by zero");
+}
+
 static struct fragment_load *load_of(struct run *r, uint32_t partition)
 {
     struct fragment_result *out = r->out;

@@ -77,6 +77,8 @@ bool name_is_odd_counter(struct str name);
 
 // "query processing would load too many samples into memory in query execution"
 err query_too_many_samples(struct errmsg *e);
+err query_zero_step(
+    struct errmsg *e); // of less than a millisecond: Go's panic, which is the answer
 // Gives way when the turn is used up; ERR_TIMEOUT, ERR_CANCELED with Prometheus's text. Suspends.
 err query_breathe(struct errmsg *e);
 // The same in a loop over i whose rounds are short.

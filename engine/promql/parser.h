@@ -5,7 +5,8 @@
 #include "engine/base/err.h"
 #include "engine/promql/ast.h"
 
-enum { PROMQL_TEXT_MAX = 1 << 20 };
+// Positions have 32 bits. What a text costs is bounded by the arena: some 100 bytes a node.
+enum { PROMQL_TEXT_MAX = 1 << 30 };
 
 // Zeroed: as Prometheus without feature flags.
 struct promql_options {

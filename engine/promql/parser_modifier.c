@@ -5,14 +5,12 @@
 #define RANGE_EXPECTED "number, duration, step(), or range()"
 
 // As Go rounds seconds to nanoseconds, and the engine cuts those to milliseconds.
-static int64_t ms_from_seconds(double seconds)
+static int64_t ns_from_seconds(double seconds)
 {
     const double ns = round(seconds * 1e9);
     if (ns >= 0x1p63)
-        return INT64_MAX / 1000000;
-    if (ns < -0x1p63)
-        return INT64_MIN / 1000000;
-    return (int64_t)ns / 1000000;
+        return INT64_MAX;
+    return ns < -0x1p63 ? INT64_MIN : (int64_t)ns;
 }
 
 // A range or a step: above 0 where that is known now.
@@ -23,12 +21,15 @@ static err check_positive(struct parser *p, const struct promql_expr *d)
     return ERR_OK;
 }
 
-static void set_duration(const struct promql_expr *d, int64_t *out_ms, struct promql_expr **out)
+static void set_duration(const struct promql_expr *d, int64_t *out_ms, int64_t *out_ns,
+                         struct promql_expr **out)
 {
-    if (d->kind == PROMQL_NUMBER)
-        *out_ms = ms_from_seconds(d->number.value);
-    else
+    if (d->kind != PROMQL_NUMBER) {
         *out = (struct promql_expr *)d;
+        return;
+    }
+    *out_ns = ns_from_seconds(d->number.value);
+    *out_ms = *out_ns / 1000000;
 }
 
 static err finish_matrix(struct parser *p, struct promql_expr *e, uint32_t bracket,
@@ -43,9 +44,8 @@ static err finish_matrix(struct parser *p, struct promql_expr *e, uint32_t brack
         return parser_fail(p, bracket, "no @ modifiers allowed before range");
     TRY(parser_node(p, PROMQL_MATRIX, PROMQL_TYPE_MATRIX, e->start, close.pos + close.size, out));
     (*out)->matrix.vector = e;
-    set_duration(range, &(*out)->matrix.range_ms, &(*out)->matrix.range_expr);
-    if (range->kind == PROMQL_NUMBER)
-        (*out)->matrix.range_ns = (int64_t)round(range->number.value * 1e9);
+    set_duration(range, &(*out)->matrix.range_ms, &(*out)->matrix.range_ns,
+                 &(*out)->matrix.range_expr);
     promql_set_size(*out);
     return ERR_OK;
 }
@@ -68,9 +68,11 @@ static err finish_subquery(struct parser *p, struct promql_expr *e, struct promq
     const struct token close = parser_take(p);
     TRY(parser_node(p, PROMQL_SUBQUERY, PROMQL_TYPE_MATRIX, e->start, close.pos + close.size, out));
     (*out)->subquery.expr = e;
-    set_duration(range, &(*out)->subquery.range_ms, &(*out)->subquery.range_expr);
+    set_duration(range, &(*out)->subquery.range_ms, &(*out)->subquery.range_ns,
+                 &(*out)->subquery.range_expr);
     if (step)
-        set_duration(step, &(*out)->subquery.step_ms, &(*out)->subquery.step_expr);
+        set_duration(step, &(*out)->subquery.step_ms, &(*out)->subquery.step_ns,
+                     &(*out)->subquery.step_expr);
     promql_set_size(*out);
     return ERR_OK;
 }
@@ -112,7 +114,8 @@ err parse_offset(struct parser *p, struct promql_expr *e)
                            "range vector selector or a subquery");
     if (shift->original_offset_ms || shift->offset_expr)
         return parser_fail(p, e->start, "offset may not be set multiple times");
-    set_duration(d, &shift->original_offset_ms, &shift->offset_expr);
+    int64_t ns;
+    set_duration(d, &shift->original_offset_ms, &ns, &shift->offset_expr);
     shift->offset_ms = shift->original_offset_ms;
     e->end = p->taken_end;
     return ERR_OK;

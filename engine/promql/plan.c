@@ -192,6 +192,8 @@ static err plan_subquery(struct query *q, struct plan_node *node, const struct p
         TRY(duration_of(q->options, e->subquery.range_expr, false, q->a, &range_ms, q->e));
     if (e->subquery.step_expr)
         TRY(duration_of(q->options, e->subquery.step_expr, false, q->a, &step_ms, q->e));
+    else if (step_ms == 0 && e->subquery.step_ns)
+        return query_zero_step(q->e);
     if (step_ms == 0)
         step_ms = q->options->subquery_step_ms;
     TRY(leaf_times(q, &e->subquery.shift, &node->steps, &node->windows));

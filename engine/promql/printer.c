@@ -1,6 +1,7 @@
 #include "engine/promql/printer.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "engine/base/duration.h"
@@ -97,14 +98,51 @@ static void put_at(const struct promql_shift *shift, struct buf *out)
         buf_put_str(out, STR(" @ end()"));
 }
 
+static bool is_unwrapped(const struct promql_expr *d)
+{
+    return d->kind == PROMQL_DURATION && !d->duration.wrapped && d->duration.op < PROMQL_STEP;
+}
+
+// Behind offset an operator belongs to the duration only if that begins with a parenthesis or two
+// signs. Prometheus prints --5m + 1 as 5m + 1, which it reads otherwise: we add parentheses.
+static bool offset_needs_parens(const struct promql_expr *d)
+{
+    size_t signs = 0;
+    bool has_operator = false;
+    while (is_unwrapped(d)) {
+        has_operator |= d->duration.lhs != NULL;
+        signs += d->duration.lhs == NULL;
+        d = d->duration.lhs ? d->duration.lhs : d->duration.rhs;
+    }
+    if (d->kind == PROMQL_NUMBER)
+        return has_operator && signs + (bool)signbit(d->number.value) < 2;
+    return has_operator && signs < 2 && !(signs == 0 && d->duration.wrapped);
+}
+
+static void put_offset_end(const struct promql_shift *shift, struct buf *out)
+{
+    if (shift->offset_expr && offset_needs_parens(shift->offset_expr))
+        buf_put_char(out, ')');
+}
+
 static void put_offset(const struct promql_shift *shift, struct buf *out)
 {
-    if (shift->offset_expr) {
-        buf_put_str(out, STR(" offset ")); // it is the child behind
+    if (shift->offset_expr) { // it is the child behind
+        buf_put_str(out,
+                    offset_needs_parens(shift->offset_expr) ? STR(" offset (") : STR(" offset "));
     } else if (shift->original_offset_ms) {
         buf_put_str(out, STR(" offset "));
         duration_format(shift->original_offset_ms, out);
     }
+}
+
+// Prometheus prints what is below a millisecond as 0s, which nobody can read again.
+static void put_range(int64_t ms, int64_t ns, struct buf *out)
+{
+    if (ms || !ns)
+        duration_format(ms, out);
+    else
+        put_number((double)ns / 1e9, out);
 }
 
 static void put_extended(const struct promql_expr *vector, struct buf *out)
@@ -149,6 +187,8 @@ static void put_selector(const struct promql_expr *e, struct buf *out)
         }
         buf_put_char(out, '}');
         mem_free(parts);
+    } else if (!e->vector.name.n) { // of info(): Prometheus prints nothing, and cannot read that
+        buf_put_str(out, STR("{}"));
     }
     buf_deinit(&text);
     mem_free(ends);
@@ -166,10 +206,12 @@ static bool matrix_slot(const struct promql_expr *e, size_t slot, struct buf *ou
         *out_child = e->matrix.range_expr;
         return true;
     }
-    if (slot > 1)
+    if (slot > 1) {
+        put_offset_end(&vector->vector.shift, out);
         return false;
+    }
     if (!e->matrix.range_expr)
-        duration_format(e->matrix.range_ms, out);
+        put_range(e->matrix.range_ms, e->matrix.range_ns, out);
     buf_put_char(out, ']');
     put_extended(vector, out);
     put_at(&vector->vector.shift, out);
@@ -181,8 +223,10 @@ static bool matrix_slot(const struct promql_expr *e, size_t slot, struct buf *ou
 static bool vector_slot(const struct promql_expr *e, size_t slot, struct buf *out,
                         const struct promql_expr **out_child)
 {
-    if (slot > 0)
+    if (slot > 0) {
+        put_offset_end(&e->vector.shift, out);
         return false;
+    }
     put_selector(e, out);
     put_at(&e->vector.shift, out);
     put_extended(e, out);
@@ -204,19 +248,20 @@ static bool subquery_slot(const struct promql_expr *e, size_t slot, struct buf *
         return true;
     case 2:
         if (!e->subquery.range_expr)
-            duration_format(e->subquery.range_ms, out);
+            put_range(e->subquery.range_ms, e->subquery.range_ns, out);
         buf_put_char(out, ':');
         *out_child = e->subquery.step_expr;
         return true;
     case 3:
-        if (!e->subquery.step_expr && e->subquery.step_ms)
-            duration_format(e->subquery.step_ms, out);
+        if (!e->subquery.step_expr && e->subquery.step_ns)
+            put_range(e->subquery.step_ms, e->subquery.step_ns, out);
         buf_put_char(out, ']');
         put_at(&e->subquery.shift, out);
         put_offset(&e->subquery.shift, out);
         *out_child = e->subquery.shift.offset_expr;
         return true;
     default:
+        put_offset_end(&e->subquery.shift, out);
         return false;
     }
 }
@@ -270,6 +315,27 @@ static bool list_slot(const struct promql_expr *e, size_t slot, struct buf *out,
     return true;
 }
 
+// A sign before what begins with one: infinity is printed as +Inf, so that Inf ^ 2 is +Inf ^ 2,
+// which is read as +(Inf ^ 2). That must not become ++Inf ^ 2 (as it does in Prometheus), and so
+// on.
+static bool sign_is_printed(const struct promql_expr *e)
+{
+    const struct promql_expr *power = e->unary.expr;
+    if (e->unary.op != PROMQL_ADD || power->kind != PROMQL_BINARY ||
+        power->binary.op != PROMQL_POW || power->binary.lhs->kind != PROMQL_NUMBER)
+        return true;
+    const struct promql_expr *base = power->binary.lhs;
+    return base->number.is_duration || !isinf(base->number.value) || base->number.value < 0;
+}
+
+bool printer_put_sign(const struct promql_expr *e, struct buf *out)
+{
+    if (!sign_is_printed(e))
+        return false;
+    buf_put_str(out, str_from_c(promql_op_text(e->unary.op)));
+    return true;
+}
+
 static void put_literal(const struct promql_expr *e, struct buf *out)
 {
     if (e->kind == PROMQL_STRING)
@@ -313,7 +379,7 @@ static bool line_slot(const struct promql_expr *e, size_t slot, struct buf *out,
         return subquery_slot(e, slot, out, out_child);
     case PROMQL_UNARY:
         if (slot == 0)
-            buf_put_str(out, str_from_c(promql_op_text(e->unary.op)));
+            printer_put_sign(e, out);
         *out_child = e->unary.expr;
         return slot == 0;
     case PROMQL_VECTOR:

@@ -290,10 +290,11 @@ void api_query_range(struct api *api)
                           "positive integer");
         return;
     }
-    const int64_t step_ms = step_ns / MS_PER_NS;
     int64_t span;
     if (__builtin_sub_overflow(end_ms, start_ms, &span) ||
-        (step_ms > 0 ? span / step_ms : span) > POINTS_MAX) {
+        __builtin_mul_overflow(span, MS_PER_NS, &span))
+        span = INT64_MAX; // as Go's times do
+    if (span / step_ns > POINTS_MAX) {
         api_error(api, API_BAD_DATA,
                   "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the "
                   "query resolution (?step=XX)");
@@ -303,6 +304,9 @@ void api_query_range(struct api *api)
         return;
     o.start_ms = start_ms;
     o.end_ms = end_ms;
-    o.step_ms = step_ms > 0 ? step_ms : 1; // times are whole milliseconds
+    o.step_ms = step_ns / MS_PER_NS;
+    o.has_zero_step = o.step_ms == 0;
+    if (o.has_zero_step)
+        o.step_ms = 1;
     run_query(api, &o, limit);
 }

@@ -33,6 +33,12 @@ static bool bitmap_init(struct bitmap *b, struct arena *a, size_t n, bool full)
     return b->words;
 }
 
+static void bitmap_clear(struct bitmap *b)
+{
+    memset(b->words, 0, (b->n / 64 + 1) * sizeof *b->words);
+    b->is_any = false;
+}
+
 static bool bitmap_has(const struct bitmap *b, uint32_t i)
 {
     return b->words[i / 64] >> (i % 64) & 1;
@@ -230,12 +236,27 @@ struct selection {
     struct arena *a; // scratch
     struct bitmap sets, tuples;
     struct both *both;
-    size_t both_n;
+    size_t both_n, both_capacity;
+    struct both spare; // of the matcher before, to be used again; words NULL: none
     bool is_empty;
     // what comes out
     struct block_hit *hits;
     size_t n, capacity, max;
 };
+
+// Two cleared bitmaps: there may be as many matchers as a query has room for.
+static bool take_bitmaps(struct selection *s, struct bitmap *out_sets, struct bitmap *out_tuples)
+{
+    if (!s->spare.sets.words)
+        return bitmap_init(out_sets, s->a, s->sets.n, false) &&
+               bitmap_init(out_tuples, s->a, s->tuples.n, false);
+    *out_sets = s->spare.sets;
+    *out_tuples = s->spare.tuples;
+    s->spare = (struct both){0};
+    bitmap_clear(out_sets);
+    bitmap_clear(out_tuples);
+    return true;
+}
 
 static err apply_matcher(struct selection *s, const struct matcher *m, struct errmsg *e)
 {
@@ -247,8 +268,7 @@ static err apply_matcher(struct selection *s, const struct matcher *m, struct er
         s->is_empty |= !takes_absent;
         return ERR_OK;
     }
-    if (!bitmap_init(&sets, s->a, s->sets.n, false) ||
-        !bitmap_init(&tuples, s->a, s->tuples.n, false))
+    if (!take_bitmaps(s, &sets, &tuples))
         return err_set(e, ERR_LIMIT, too_much);
     err code = collect_pairs(s->f, m, name, !takes_absent, &pairs, e);
     if (code == ERR_OK)
@@ -264,8 +284,11 @@ static err apply_matcher(struct selection *s, const struct matcher *m, struct er
     } else if (!sets.is_any) {
         bitmap_keep(&s->tuples, &tuples, false);
     } else {
+        s->both = mem_grow(s->both, &s->both_capacity, s->both_n + 1, sizeof *s->both);
         s->both[s->both_n++] = (struct both){sets, tuples};
+        return ERR_OK;
     }
+    s->spare = (struct both){sets, tuples};
     return ERR_OK;
 }
 
@@ -386,12 +409,13 @@ static err select_hits(struct selection *s, const struct matcher *ms, size_t ms_
         return block_corrupt(s->f, sections[BLOCK_SERIES].table_offset, e,
                              "sets and series disagree");
     TRY(block_names_load(s->f, e));
-    s->both = arena_try(s->a, ms_count, sizeof *s->both, _Alignof(struct both));
-    if (!s->both || !bitmap_init(&s->sets, s->a, sections[BLOCK_SETS].items, true) ||
+    if (!bitmap_init(&s->sets, s->a, sections[BLOCK_SETS].items, true) ||
         !bitmap_init(&s->tuples, s->a, sections[BLOCK_TUPLES].items, true))
         return err_set(e, ERR_LIMIT, too_much);
-    for (size_t i = 0; i < ms_count && !s->is_empty; i++)
+    for (size_t i = 0; i < ms_count && !s->is_empty; i++) {
         TRY(apply_matcher(s, &ms[i], e));
+        fiber_yield_if_due();
+    }
     if (s->is_empty || range.begin >= range.end)
         return ERR_OK;
     TRY(apply_range(s, range, e));
@@ -424,6 +448,7 @@ err block_hits(struct block_file *f, const struct matcher *ms, size_t ms_count,
         *out_n = s.n;
     }
     mem_free(s.hits);
+    mem_free(s.both);
     arena_deinit(&scratch);
     return code;
 }

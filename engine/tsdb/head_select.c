@@ -12,7 +12,8 @@
 #include "engine/tsdb/head_query.h"
 #include "io/fiber.h"
 
-enum { LITERALS_MAX = 256, MATCHERS_MAX = 64, COST_MAX = 1 << 24, BREATH = 256 };
+enum { LITERALS_MAX = 256, COST_MAX = 1 << 24, BREATH = 256 };
+enum { PROBES_BYTES_MAX = 256 << 20 }; // of all matchers' sets
 
 struct probe {
     roaring_bitmap_t *sets;
@@ -20,19 +21,30 @@ struct probe {
     bool has_tuples; // some of the sets are tuples
 };
 
+// There may be as many matchers as a query has room for, hence few probes: what is forbidden is
+// one, what is wanted of local sets alone is one, of tuples alone another.
 struct plan {
-    struct probe probes[MATCHERS_MAX];
-    size_t n;
+    struct probe *probes;
+    size_t n, capacity, bytes;
     bool nothing; // a wanted set is empty
 };
 
 typedef bool visit_fn(struct head *h, const struct head_series *s, uint32_t id, void *arg);
 
 // Selects give way on a fiber: series may come meanwhile, but none leaves (head.selects).
+static void breathe_after(const struct head *h, size_t *count, size_t work)
+{
+    *count += work;
+    if (*count < BREATH)
+        return;
+    *count = 0;
+    if (h->may_yield)
+        fiber_yield_if_due();
+}
+
 static void breathe(const struct head *h, size_t *count)
 {
-    if (h->may_yield && ++*count % BREATH == 0)
-        fiber_yield_if_due();
+    breathe_after(h, count, 1);
 }
 
 static void add_value(const struct head *h, uint32_t name, struct str value, roaring_bitmap_t *out)
@@ -83,31 +95,66 @@ static void plan_deinit(struct plan *p)
 {
     for (size_t i = 0; i < p->n; i++)
         roaring_bitmap_free(p->probes[i].sets);
+    mem_free(p->probes);
+}
+
+// Takes sets.
+static void plan_add(struct plan *p, roaring_bitmap_t *sets, bool wanted)
+{
+    if (roaring_bitmap_is_empty(sets)) {
+        roaring_bitmap_free(sets);
+        p->nothing |= wanted;
+        return;
+    }
+    p->probes = mem_grow(p->probes, &p->capacity, p->n + 1, sizeof *p->probes);
+    p->probes[p->n++] = (struct probe){
+        .sets = sets,
+        .wanted = wanted,
+        .has_tuples = roaring_bitmap_maximum(sets) >= LABEL_SET_TUPLE,
+    };
+}
+
+// Takes sets that one matcher wants: a series has one local set and one tuple, so what several
+// want of either alone is what they have in common.
+static void plan_want(struct plan *p, roaring_bitmap_t *sets)
+{
+    const bool has_tuples =
+        !roaring_bitmap_is_empty(sets) && roaring_bitmap_maximum(sets) >= LABEL_SET_TUPLE;
+    const bool is_mixed = has_tuples && roaring_bitmap_minimum(sets) < LABEL_SET_TUPLE;
+    for (size_t i = 0; i < p->n && !is_mixed; i++) {
+        struct probe *probe = &p->probes[i];
+        if (probe->has_tuples != has_tuples ||
+            (has_tuples && roaring_bitmap_minimum(probe->sets) < LABEL_SET_TUPLE))
+            continue;
+        roaring_bitmap_and_inplace(probe->sets, sets);
+        p->nothing |= roaring_bitmap_is_empty(probe->sets);
+        roaring_bitmap_free(sets);
+        return;
+    }
+    p->bytes += roaring_bitmap_portable_size_in_bytes(sets);
+    plan_add(p, sets, true);
 }
 
 static err plan_init(struct plan *p, const struct head *h, const struct matcher *ms, size_t n,
                      struct errmsg *e)
 {
-    p->n = 0;
-    p->nothing = false;
-    if (n > MATCHERS_MAX)
-        return err_set(e, ERR_LIMIT, "more than %d matchers in one selector", MATCHERS_MAX);
-    for (size_t i = 0; i < n; i++) {
-        const bool wanted = !matcher_matches_empty(&ms[i]);
-        roaring_bitmap_t *sets = roaring_bitmap_create();
-        collect(h, &ms[i], wanted, sets);
-        if (roaring_bitmap_is_empty(sets)) {
-            roaring_bitmap_free(sets);
-            p->nothing |= wanted;
+    size_t breaths = 0;
+    roaring_bitmap_t *forbidden = roaring_bitmap_create();
+    *p = (struct plan){0};
+    for (size_t i = 0; i < n && !p->nothing && p->bytes <= PROBES_BYTES_MAX; i++) {
+        breathe(h, &breaths);
+        if (matcher_matches_empty(&ms[i])) {
+            collect(h, &ms[i], false, forbidden);
             continue;
         }
-        p->probes[p->n++] = (struct probe){
-            .sets = sets,
-            .wanted = wanted,
-            .has_tuples = roaring_bitmap_maximum(sets) >= LABEL_SET_TUPLE,
-        };
+        roaring_bitmap_t *sets = roaring_bitmap_create();
+        collect(h, &ms[i], true, sets);
+        plan_want(p, sets);
     }
-    return ERR_OK;
+    plan_add(p, forbidden, false);
+    if (p->bytes <= PROBES_BYTES_MAX)
+        return ERR_OK;
+    return err_set(e, ERR_LIMIT, "the query needs more memory than it may use");
 }
 
 // How many series the sets have, counted no further than limit.
@@ -204,12 +251,12 @@ static void walk(const struct walk *w)
 {
     struct head *h = w->head;
     size_t breaths = 0;
-    const struct probe *base = cheapest(h, w->plan);
     if (w->plan->nothing)
         return;
+    const struct probe *base = cheapest(h, w->plan);
     if (!base) {
         for (uint32_t id = 0; id < h->series_n; id++) {
-            breathe(h, &breaths);
+            breathe(h, &breaths); // what is forbidden is one probe, and there is no other
             if ((head_series_at(h, id)->generation & 1) && !offer(w, NULL, id))
                 return;
         }
@@ -219,11 +266,12 @@ static void walk(const struct walk *w)
     for (roaring_init_iterator(base->sets, &i); i.has_value; roaring_advance_uint32_iterator(&i)) {
         const uint32_t set = i.current_value;
         const bool tuple = (set & LABEL_SET_TUPLE) != 0;
+        breathe_after(h, &breaths, w->plan->n / 16);
         if (!tuple && !local_may_pass(w->plan, base, set))
             continue;
         uint32_t id = label_store_set_at(&h->labels, set)->first;
         while (id != LABEL_NONE) {
-            breathe(h, &breaths);
+            breathe_after(h, &breaths, 1 + w->plan->n / 16);
             const struct head_series *s = head_series_at(h, id);
             const uint32_t next = tuple ? s->next_in_tuple : s->next_in_local;
             if (!offer(w, base, id))
@@ -241,8 +289,8 @@ static err visit(struct walk *w, const struct matcher *ms, size_t ms_count, stru
     if (result == ERR_OK) {
         w->plan = &plan;
         walk(w);
-        plan_deinit(&plan);
     }
+    plan_deinit(&plan);
     w->head->selects--;
     return result;
 }

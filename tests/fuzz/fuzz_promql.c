@@ -10,25 +10,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static bool is_odd_offset(const struct promql_shift *shift)
-{
-    const struct promql_expr *d = shift->offset_expr;
-    return d && d->duration.lhs && d->duration.op < PROMQL_STEP && !d->duration.wrapped;
-}
-
-// What Prometheus too prints in a way that reads otherwise: selectors without matchers, durations
-// below a millisecond, offsets like --5m + 1, times beyond what a double holds to the millisecond.
+// The one thing that Prometheus too prints in a way that reads otherwise and that we print as it
+// does: times after the year 280,000, which a double does not hold to the millisecond.
 static bool is_odd_node(const struct promql_expr *e)
 {
-    if (e->kind == PROMQL_MATRIX)
-        return !e->matrix.range_expr && !e->matrix.range_ms;
-    if (e->kind == PROMQL_SUBQUERY)
-        return (!e->subquery.range_expr && !e->subquery.range_ms) ||
-               is_odd_offset(&e->subquery.shift) || llabs(e->subquery.shift.at_ms / 2) > 1ll << 50;
-    if (e->kind == PROMQL_VECTOR)
-        return !e->vector.matchers_count || is_odd_offset(&e->vector.shift) ||
-               llabs(e->vector.shift.at_ms / 2) > 1ll << 50;
-    return false;
+    const int64_t at_ms = e->kind == PROMQL_SUBQUERY ? e->subquery.shift.at_ms
+                          : e->kind == PROMQL_VECTOR ? e->vector.shift.at_ms
+                                                     : 0;
+    return llabs(at_ms / 2) > 1ll << 50;
 }
 
 static bool is_odd(const struct promql_expr *root, struct arena *a)

@@ -372,3 +372,62 @@ Test(print, json)
     }
     buf_deinit(&got);
 }
+
+// Where Prometheus writes what it reads otherwise, or cannot read at all, we write what means the
+// same, and that is written so again. NULL: as Prometheus 3.5.3 has it, the query itself.
+static const struct {
+    const char *query, *want;
+} stable[] = {
+    {"Inf ^ 2", "+Inf ^ 2"}, // as Prometheus, which reads it as the sign of a power
+    {"+Inf ^ 2", NULL},
+    {"+ inf ^ 2", "+Inf ^ 2"},
+    {"-Inf ^ 2", "-+Inf ^ 2"},
+    {"-+Inf ^ 2", NULL},
+    {"++Inf ^ 2", "++Inf ^ 2"},
+    {"2 ^ Inf ^ 2", "2 ^ +Inf ^ 2"},
+    {"2 ^ +Inf ^ 2", NULL},
+    {"+(+Inf) ^ 2", NULL},
+    {"+Inf * 2", NULL},
+    {"+x ^ 2", NULL},
+    {"+NaN ^ 2", NULL},
+    {"info(x, {})", NULL},
+    {"x[0.0001]", NULL},
+    {"x[0.0015]", "x[1ms]"},
+    {"x[0.0000001:0.000123456]", NULL},
+    {"x[5m:]", NULL},
+    {"x offset --5m + 1", "x offset (5m + 1)"},
+    {"x[5m] offset --5m * 2", "x[5m] offset (5m * 2)"},
+    {"x[5m:] @ end() offset +-2 ^ 2", "x[5m:] @ end() offset (-2 ^ 2)"},
+    {"x offset ---(5m) + 1", NULL},
+    {"x offset -(5m) + 1", NULL},
+    {"x offset (5m) + 1", NULL},
+    {"x offset -5m + 1", NULL},
+};
+
+Test(print, what_is_printed_is_stable)
+{
+    const struct promql_options options = {.experimental_functions = true};
+    for (size_t i = 0; i < countof(stable); i++) {
+        const char *query = stable[i].query;
+        const char *want = stable[i].want ? stable[i].want : query;
+        for (int again = 0; again < 2; again++, query = want) {
+            struct arena a;
+            struct promql_query q;
+            struct errmsg e;
+            struct buf out = {0}, pretty = {0};
+            arena_init(&a, 0);
+            cr_assert_eq(promql_parse(str_from_c(query), &options, &a, &q, &e), ERR_OK, "%s: %s",
+                         query, e.text);
+            promql_print(q.expr, &out);
+            cr_assert_eq(promql_print_pretty(q.expr, &pretty), ERR_OK);
+            cr_expect(str_eq(buf_str(&out), str_from_c(want)), "%s: %.*s", query,
+                      STR_ARG(buf_str(&out)));
+            cr_expect(str_eq(buf_str(&pretty), str_from_c(want)), "%s: %.*s", query,
+                      STR_ARG(buf_str(&pretty)));
+            promql_parse_done(&q);
+            arena_deinit(&a);
+            buf_deinit(&out);
+            buf_deinit(&pretty);
+        }
+    }
+}
