@@ -177,7 +177,7 @@ static size_t rows_of(const struct bench *b, size_t at, unsigned shares, struct 
     const struct scrape *s = &b->scrapes[at];
     const int64_t t_ms = 1700000000000 + (int64_t)at * STEP_MS;
     if (shares == 1) {
-        rows[0] = (struct wal_row){0, 0, t_ms, s->members, s->bits, s->n};
+        rows[0] = (struct wal_row){.t_ms = t_ms, .members = s->members, .bits = s->bits, .n = s->n};
         return 1;
     }
     uint32_t n = 0;
@@ -189,7 +189,8 @@ static size_t rows_of(const struct bench *b, size_t at, unsigned shares, struct 
             members[n] = s->members[i];
             bits[n++] = s->bits[i];
         }
-        rows[k] = (struct wal_row){0, 0, t_ms, members + from, bits + from, n - from};
+        rows[k] = (struct wal_row){
+            .t_ms = t_ms, .members = members + from, .bits = bits + from, .n = n - from};
     }
     return shares;
 }

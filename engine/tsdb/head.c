@@ -32,7 +32,7 @@ void head_deinit(struct head *h)
         struct head_series *s = head_series_at(h, (uint32_t)i);
         if (s->generation & 1) {
             series_values_release(&s->values, UINT32_MAX);
-            mem_free(s->late);
+            late_destroy(s->late);
         }
     }
     for (size_t i = 0; i < h->chunks_n; i++)
@@ -57,6 +57,7 @@ void head_deinit(struct head *h)
     mem_free(h->slots);
     mem_free(h->bits);
     buf_deinit(&h->text);
+    buf_deinit(&h->packed);
 }
 
 static uint32_t new_series_id(struct head *h)

@@ -10,6 +10,7 @@
 #include "engine/base/list.h"
 #include "engine/tsdb/cohort.h"
 #include "engine/tsdb/factoring.h"
+#include "engine/tsdb/head_beside.h"
 #include "engine/tsdb/placement.h"
 #include "engine/tsdb/series_values.h"
 #include "engine/tsdb/tsdb.h"
@@ -18,21 +19,11 @@
 enum { HEAD_CHUNK = 1024, SERIES_NONE = ID_TABLE_NONE };
 static const uint64_t HEAD_NO_PIECES = UINT64_MAX;
 
-struct late_sample { // that has no slot
-    int64_t t_ms;
-    uint64_t bits, seq;
-};
-
-struct late {
-    uint32_t n, capacity;
-    struct late_sample items[]; // by time
-};
-
 struct head_series {
     struct hash128 hash;
     int64_t last_t; // of the newest sample ever; INT64_MIN: none yet
     struct series_values values;
-    struct late *late; // NULL: none
+    struct late *late; // histograms too; NULL: none
     uint32_t tuple, local;
     uint32_t next_in_tuple, next_in_local;
     uint32_t cohort; // COHORT_NONE: no sample yet, then member is the family
@@ -90,10 +81,11 @@ struct head {
     struct list snapshots;             // of struct head_snapshot, oldest first
     unsigned selects;                  // running: no series may leave
     bool may_yield;                    // there are fibers to give way to
+    bool has_starts;                   // some series had a start timestamp once
     int64_t newest;                    // of all partitions
     int64_t newest_t[TSDB_PARTITIONS]; // INT64_MIN: nothing
     size_t blocks;                     // of values
-    struct buf text;                   // scratch
+    struct buf text, packed;           // scratch
     uint32_t *slots;                   // likewise, of reads
     uint64_t *bits;
     size_t slots_capacity, bits_capacity;
@@ -124,8 +116,12 @@ static inline uint64_t head_ref(const struct head_series *s, uint32_t id)
 uint64_t head_find_or_make(struct head *h, struct str labels, struct hash128 hash, uint64_t source);
 void head_labels(const struct head *h, const struct head_series *s, struct buf *out); // appends
 // The series' sample at t_ms; false: memory has none.
+struct head_cell {
+    uint64_t bits;
+    const struct held *histogram; // NULL: a float
+};
 bool head_find_sample(const struct head *h, const struct head_series *s, int64_t t_ms,
-                      uint64_t *out_bits);
+                      struct head_cell *out);
 // Whether what commit opened_by opened is of commit seq, which may be a later piece of the same.
 static inline bool head_is_of_commit(const struct head *h, uint64_t opened_by, uint64_t seq)
 {

@@ -149,8 +149,10 @@ void head_detach(struct head *h, uint32_t id)
         const uint64_t least = slots[i] < c->spilled  ? 0
                                : slots[i] < c->closed ? h->spilled_seq + 1
                                                       : h->spilling_seq + 1;
-        late_insert(&s->late, (struct late_sample){cohort_time(c, slots[i]), bits[i],
-                                                   known > least ? known : least});
+        late_insert(&s->late,
+                    (struct late_sample){.t_ms = cohort_time(c, slots[i]),
+                                         .bits = bits[i],
+                                         .seq = (known > least ? known : least) & INT64_MAX});
     }
     mem_free(slots);
     mem_free(bits);
@@ -162,43 +164,4 @@ void head_detach(struct head *h, uint32_t id)
     s->member = c->family;
     s->cohort = COHORT_NONE;
     s->misses = 0;
-}
-
-uint32_t late_after(const struct late *l, int64_t t_ms)
-{
-    uint32_t low = 0, high = l ? l->n : 0;
-    if (high && l->items[high - 1].t_ms <= t_ms)
-        return high;
-    while (low < high) {
-        const uint32_t middle = low + (high - low) / 2;
-        if (l->items[middle].t_ms <= t_ms)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-const struct late_sample *late_find(const struct late *l, int64_t t_ms)
-{
-    const uint32_t after = late_after(l, t_ms);
-    return after && l->items[after - 1].t_ms == t_ms ? &l->items[after - 1] : NULL;
-}
-
-void late_insert(struct late **l, struct late_sample sample)
-{
-    struct late *late = *l;
-    if (!late || late->n == late->capacity) {
-        const uint32_t capacity = late ? late->capacity + late->capacity / 2 + 1 : 2;
-        late = mem_realloc(late, sizeof *late + capacity * sizeof late->items[0]);
-        if (!*l)
-            late->n = 0;
-        late->capacity = capacity;
-        *l = late;
-    }
-    const uint32_t at = late_after(late, sample.t_ms);
-    assert(at == 0 || late->items[at - 1].t_ms != sample.t_ms);
-    memmove(late->items + at + 1, late->items + at, (late->n - at) * sizeof late->items[0]);
-    late->items[at] = sample;
-    late->n++;
 }

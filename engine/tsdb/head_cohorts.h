@@ -17,8 +17,4 @@ void head_join(struct head *h, uint32_t id, struct cohort *c); // a series witho
 void head_detach(struct head *h, uint32_t id);
 void head_free_cohort(struct head *h, struct cohort *c); // it has no members
 
-const struct late_sample *late_find(const struct late *l, int64_t t_ms); // NULL: none
-uint32_t late_after(const struct late *l, int64_t t_ms);      // index of the first above t_ms
-void late_insert(struct late **l, struct late_sample sample); // its time is not in it
-
 #endif

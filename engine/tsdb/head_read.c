@@ -1,6 +1,7 @@
 #include <assert.h>
 
 #include "engine/base/mem.h"
+#include "engine/model/value.h"
 #include "engine/tsdb/head_cohorts.h"
 #include "engine/tsdb/head_query.h"
 
@@ -55,15 +56,40 @@ static size_t drop_unseen(const struct head_reader *r, const struct cohort *c, u
     return kept;
 }
 
+static err read_histogram(const struct head_reader *r, const struct held *held, struct str *out,
+                          struct errmsg *e)
+{
+    struct buf *packed = &r->head->packed;
+    buf_reset(packed);
+    held_pack(held, packed);
+    char *copy = arena_try(r->arena, packed->n, 1, 1);
+    if (!copy)
+        return no_memory(e);
+    memcpy(copy, packed->p, packed->n);
+    *out = str_make(copy, packed->n);
+    return ERR_OK;
+}
+
+static bool has_histograms(const struct late *l, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to; i++) {
+        if (l->items[i].is_histogram)
+            return true;
+    }
+    return false;
+}
+
 static err merge_late(const struct head_reader *r, const struct head_series *s,
                       const struct cohort *c, size_t n, struct column *out, struct errmsg *e)
 {
     const struct head *h = r->head;
     const uint32_t from = late_after(s->late, r->mint), to = late_after(s->late, r->maxt);
     const size_t most = n + (to - from);
+    const bool histograms = has_histograms(s->late, from, to);
     int64_t *t = arena_try(r->arena, most, sizeof *t, _Alignof(int64_t));
     uint64_t *v = arena_try(r->arena, most, sizeof *v, _Alignof(double));
-    if (!t || !v)
+    struct str *packed = histograms ? arena_array(r->arena, most, struct str) : NULL;
+    if (!t || !v || (histograms && !packed))
         return no_memory(e);
     size_t at = 0, i = 0;
     for (uint32_t k = from; i < n || k < to;) {
@@ -76,11 +102,26 @@ static err merge_late(const struct head_reader *r, const struct head_series *s,
         } else {
             assert(late && (i == n || cohort_time(c, h->slots[i]) != late->t_ms));
             t[at] = late->t_ms;
-            v[at++] = late->bits;
+            v[at] = late->is_histogram ? VALUE_NORMAL_NAN_BITS : late->bits;
+            if (late->is_histogram)
+                TRY(read_histogram(r, late->histogram, &packed[at], e));
+            at++;
             k++;
         }
     }
-    *out = (struct column){.t = t, .v = (const double *)v, .n = at};
+    *out = (struct column){.t = t, .v = (const double *)v, .n = at, .histograms = packed};
+    return ERR_OK;
+}
+
+static err add_starts(const struct head_reader *r, const struct late *l, struct column *c,
+                      struct errmsg *e)
+{
+    int64_t *starts = arena_try(r->arena, c->n, sizeof *starts, _Alignof(int64_t));
+    if (!starts)
+        return no_memory(e);
+    for (size_t i = 0; i < c->n; i++)
+        starts[i] = late_start_at(l, c->t[i]);
+    c->starts = starts;
     return ERR_OK;
 }
 
@@ -133,6 +174,8 @@ err head_reader_read(struct head_reader *r, uint64_t ref, struct column *out, st
         n = drop_unseen(r, c, s->member, h->slots, h->bits, n);
     }
     if (s->late && s->late->n)
-        return merge_late(r, s, c, n, out, e);
-    return n ? plain_column(r, c, from, end, n, out, e) : ERR_OK;
+        TRY(merge_late(r, s, c, n, out, e));
+    else if (n)
+        TRY(plain_column(r, c, from, end, n, out, e));
+    return late_has_starts(s->late) && out->n ? add_starts(r, s->late, out, e) : ERR_OK;
 }

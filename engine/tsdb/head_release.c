@@ -13,28 +13,6 @@ enum {
     SWEEP_STEPS = 8192, // of lists that a batch of leaving series may cost
 };
 
-// What is written and old goes; the newest sample stays, for it decides what is accepted.
-static void release_late(const struct head *h, struct head_series *s, int64_t keep_t)
-{
-    struct late *late = s->late;
-    if (!late)
-        return;
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < late->n; i++) {
-        const struct late_sample x = late->items[i];
-        if (x.seq > h->spilled_seq || x.t_ms >= keep_t || x.t_ms == s->last_t)
-            late->items[kept++] = x;
-    }
-    late->n = kept;
-    if (!kept) {
-        mem_free(late);
-        s->late = NULL;
-    } else if (late->capacity > 8 && kept < late->capacity / 4) {
-        late->capacity = kept;
-        s->late = mem_realloc(late, sizeof *late + kept * sizeof late->items[0]);
-    }
-}
-
 // Who waited meanwhile must not rely on what memory had.
 static void give_way(struct head *h)
 {
@@ -55,6 +33,7 @@ static void release_cohort(struct head *h, struct cohort *c, int64_t keep_t)
     h->releases++;
     uint32_t slot = keep_t == INT64_MIN ? c->base : cohort_after(c, keep_t - 1);
     slot = slot < c->spilled ? slot : c->spilled;
+    const int64_t slots_t = slot < cohort_end(c) ? cohort_time(c, slot) : INT64_MAX;
     for (size_t i = 0; i < c->members_n; i++) { // who joins meanwhile has nothing to release
         if (i % BREATH == BREATH - 1) {
             give_way(h);
@@ -65,7 +44,8 @@ static void release_cohort(struct head *h, struct cohort *c, int64_t keep_t)
         struct head_series *s = head_series_at(h, c->members[i]);
         if (slot > c->base)
             h->blocks -= series_values_release(&s->values, slot);
-        release_late(h, s, keep_t);
+        // What is written and old goes; the newest sample stays: it decides what is accepted.
+        late_release(&s->late, keep_t, h->spilled_seq, s->last_t, slots_t);
     }
     cohort_release(c, slot);
     if (c->fills_n && c->fills[c->fills_n - 1].seq <= head_floor(h)) {
@@ -99,7 +79,7 @@ static bool may_leave(const struct head *h, struct head_series *s, int64_t befor
     }
     if (s->last_t >= before_t || !series_values_is_empty(&s->values))
         return false;
-    return !s->late || (s->late->n == 1 && s->late->items[0].seq <= h->spilled_seq);
+    return !s->late || !s->late->n || (s->late->n == 1 && s->late->items[0].seq <= h->spilled_seq);
 }
 
 // Takes the dead out of the list of one set.
@@ -139,7 +119,7 @@ static void remove_series(struct head *h, uint32_t id)
         }
     }
     id_table_remove(&h->series_ids, s->hash.lo, id);
-    mem_free(s->late);
+    late_destroy(s->late);
     *s = (struct head_series){.generation = s->generation + 1};
     h->free_series =
         mem_grow(h->free_series, &h->free_capacity, h->free_n + 1, sizeof *h->free_series);
@@ -207,10 +187,7 @@ static void remove_sample(struct head *h, struct head_series *s, int64_t t_ms)
     const struct cohort *c = s->cohort == COHORT_NONE ? NULL : h->cohorts[s->cohort];
     uint64_t bits;
     if (found) {
-        struct late *late = s->late;
-        const size_t at = (size_t)(found - late->items);
-        late->n--;
-        memmove(late->items + at, late->items + at + 1, (late->n - at) * sizeof late->items[0]);
+        late_remove(s->late, (uint32_t)(found - s->late->items));
     } else if (c) {
         const uint32_t slot = cohort_find(c, t_ms);
         if (slot == SLOT_NONE || !series_values_at(&s->values, slot, &bits))

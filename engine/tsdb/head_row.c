@@ -3,7 +3,8 @@
 // sample is accepted, nothing has to be looked up or remembered for the rules of acceptance, and a
 // row is members and values side by side.
 //
-// Whatever else a commit may hold is for head_stage.c: nothing is changed before that is known.
+// Whatever else a commit may hold, histograms too, is for head_stage.c: nothing is changed before
+// that is known.
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ struct head_rows {
     struct wal_row *rows;
     uint32_t *members, *series; // by row
     uint64_t *bits, *keys;
+    int64_t *starts; // filled where the commit has them
     size_t rows_n, rows_capacity, capacity;
 };
 
@@ -35,6 +37,7 @@ void head_rows_destroy(struct head_rows *r)
     mem_free(r->series);
     mem_free(r->bits);
     mem_free(r->keys);
+    mem_free(r->starts);
     mem_free(r);
 }
 
@@ -47,10 +50,12 @@ static void reserve(struct head_rows *r, size_t n)
     mem_free(r->series);
     mem_free(r->bits);
     mem_free(r->keys);
+    mem_free(r->starts);
     r->members = mem_alloc_array(r->capacity, sizeof *r->members);
     r->series = mem_alloc_array(r->capacity, sizeof *r->series);
     r->bits = mem_alloc_array(r->capacity, sizeof *r->bits);
     r->keys = mem_alloc_array(r->capacity, sizeof *r->keys);
+    r->starts = mem_alloc_array(r->capacity, sizeof *r->starts);
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -128,12 +133,15 @@ static size_t stage_row(struct head *h, const struct tsdb_commit *c, size_t star
     const size_t n = end - start;
     if (!sorted && !sort_row(r, c->samples + start, start, n))
         return 0;
+    for (size_t i = 0; c->starts && i < n; i++)
+        r->starts[start + i] = c->starts[start + (sorted ? i : (uint32_t)r->keys[i])];
     cohort->in_commit = true;
     r->rows = mem_grow(r->rows, &r->rows_capacity, r->rows_n + 1, sizeof *r->rows);
     r->rows[r->rows_n++] = (struct wal_row){.cohort = cohort->id,
                                             .t_ms = t_ms,
                                             .members = r->members + start,
                                             .bits = r->bits + start,
+                                            .starts = c->starts ? r->starts + start : NULL,
                                             .n = (uint32_t)n};
     return n;
 }
@@ -143,6 +151,8 @@ const struct wal_row *head_rows_stage(struct head *h, const struct tsdb_commit *
     struct head_rows *r = h->rows;
     size_t at = 0;
     r->rows_n = 0;
+    if (c->histograms)
+        return NULL;
     reserve(r, c->n);
     for (size_t n; at < c->n; at += n) {
         n = stage_row(h, c, at);
@@ -176,10 +186,26 @@ static void apply_row(struct head *h, const struct wal_row *row, const uint32_t 
         h->newest = row->t_ms;
 }
 
+// Where no series of the head ever had a start timestamp, nothing is looked at.
+static void apply_starts(struct head *h, const struct wal_row *row, const uint32_t *series)
+{
+    h->has_starts |= row->starts != NULL;
+    if (!h->has_starts)
+        return;
+    for (uint32_t i = 0; i < row->n; i++) {
+        struct head_series *s = head_series_at(h, series[i]);
+        if (row->starts || late_has_starts(s->late))
+            late_set_start(&s->late, row->t_ms, row->starts ? row->starts[i] : 0, true);
+    }
+}
+
 void head_rows_apply(struct head *h, uint64_t seq)
 {
     const struct head_rows *r = h->rows;
     const uint64_t floor = head_floor(h);
-    for (size_t i = 0; i < r->rows_n; i++)
-        apply_row(h, &r->rows[i], r->series + (r->rows[i].members - r->members), seq, floor);
+    for (size_t i = 0; i < r->rows_n; i++) {
+        const uint32_t *series = r->series + (r->rows[i].members - r->members);
+        apply_row(h, &r->rows[i], series, seq, floor);
+        apply_starts(h, &r->rows[i], series);
+    }
 }

@@ -5,6 +5,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
+#include "engine/model/value.h"
 #include "engine/tsdb/block_symbols.h"
 #include "engine/tsdb/head_cohorts.h"
 #include "io/fiber.h"
@@ -66,6 +67,7 @@ static void add_slots(struct head_spill *s, const struct cohort *c, int64_t rang
 void head_spill_begin(struct head_spill *s, struct head *h, int64_t range_ms)
 {
     *s = (struct head_spill){.head = h, .seq = h->seq};
+    arena_init(&s->arena, 0);
     assert(h->spilling_seq == h->spilled_seq);
     h->spilling_seq = h->seq;
     for (size_t i = 0; i < h->cohorts_n; i++) {
@@ -89,28 +91,63 @@ void head_spill_begin(struct head_spill *s, struct head *h, int64_t range_ms)
     }
 }
 
-static void add_sample(struct head_spill *s, int64_t t_ms, uint64_t bits)
+struct held_place {
+    const struct held *histogram;
+    size_t at; // among the samples
+};
+
+// Goes behind what is there, or between: late samples do not come often.
+static void add_sample(struct head_spill *s, const struct late_sample *x)
 {
     s->t = mem_grow(s->t, &s->t_capacity, s->n + 1, sizeof *s->t);
     s->bits = mem_grow(s->bits, &s->bits_capacity, s->n + 1, sizeof *s->bits);
     size_t at = s->n++;
-    for (; at > 0 && s->t[at - 1] > t_ms; at--) {
+    for (; at > 0 && s->t[at - 1] > x->t_ms; at--) {
         s->t[at] = s->t[at - 1];
         s->bits[at] = s->bits[at - 1];
     }
-    s->t[at] = t_ms;
-    s->bits[at] = bits;
+    s->t[at] = x->t_ms;
+    s->bits[at] = x->is_histogram ? VALUE_NORMAL_NAN_BITS : x->bits;
+    for (size_t i = s->held_n; i-- > 0 && s->held[i].at >= at;)
+        s->held[i].at++;
+    if (!x->is_histogram)
+        return;
+    s->held = mem_grow(s->held, &s->held_capacity, s->held_n + 1, sizeof *s->held);
+    s->held[s->held_n++] = (struct held_place){x->histogram, at}; // they come by time
 }
 
-void head_spill_read(struct head_spill *s, uint32_t id, size_t range)
+static struct column spilled_column(struct head_spill *s, const struct late *late)
+{
+    struct column c = {.t = s->t, .v = (const double *)s->bits, .n = s->n};
+    arena_reset(&s->arena);
+    if (s->held_n) {
+        struct str *histograms = arena_array(&s->arena, s->n, struct str);
+        struct buf *packed = &s->head->packed;
+        for (size_t i = 0; i < s->held_n; i++) {
+            buf_reset(packed);
+            held_pack(s->held[i].histogram, packed);
+            histograms[s->held[i].at] = arena_str(&s->arena, buf_str(packed));
+        }
+        c.histograms = histograms;
+    }
+    if (late_has_starts(late) && s->n) {
+        int64_t *starts = arena_array(&s->arena, s->n, int64_t);
+        for (size_t i = 0; i < s->n; i++)
+            starts[i] = late_start_at(late, s->t[i]);
+        c.starts = starts;
+    }
+    return c;
+}
+
+struct column head_spill_read(struct head_spill *s, uint32_t id, size_t range)
 {
     const struct head *h = s->head;
     const struct head_series *series = head_series_at(h, id);
     const int64_t low = range == 0 ? INT64_MIN : s->starts[range];
     const int64_t high = range + 1 < s->ranges ? s->starts[range + 1] - 1 : INT64_MAX;
-    s->n = 0;
+    s->n = s->held_n = 0;
     if (!(series->generation & 1) || series->cohort == COHORT_NONE)
-        return;
+        return (struct column){0};
     const struct cohort *c = h->cohorts[series->cohort];
     uint32_t from = low == INT64_MIN ? c->base : cohort_after(c, low - 1);
     uint32_t to = cohort_after(c, high);
@@ -128,8 +165,9 @@ void head_spill_read(struct head_spill *s, uint32_t id, size_t range)
     for (uint32_t i = 0; series->late && i < series->late->n; i++) {
         const struct late_sample *late = &series->late->items[i];
         if (late->t_ms >= low && late->t_ms <= high && is_unwritten(s, late))
-            add_sample(s, late->t_ms, late->bits);
+            add_sample(s, late);
     }
+    return spilled_column(s, series->late);
 }
 
 void head_spill_end(struct head_spill *s, bool written)
@@ -145,6 +183,8 @@ void head_spill_end(struct head_spill *s, bool written)
     mem_free(s->t);
     mem_free(s->bits);
     mem_free(s->slots);
+    mem_free(s->held);
+    arena_deinit(&s->arena);
     *s = (struct head_spill){0};
 }
 

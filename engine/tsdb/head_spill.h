@@ -21,14 +21,16 @@ struct head_spill {
     int64_t *t;
     uint64_t *bits;
     uint32_t *slots;
-    size_t n, t_capacity, bits_capacity, slots_capacity;
+    struct held_place *held; // where histograms are among them
+    size_t n, held_n, t_capacity, bits_capacity, slots_capacity, held_capacity;
+    struct arena arena; // what else they have
 };
 
 // Closes the slots there are and finds the ranges. Commits up to head->seq must be kept before the
 // first read. Suspends if head.may_yield, after the closing.
 void head_spill_begin(struct head_spill *spill, struct head *h, int64_t range_ms);
-// Fills t, bits and n with the unwritten samples of a series within the range.
-void head_spill_read(struct head_spill *spill, uint32_t id, size_t range);
+// The unwritten samples of a series within the range, until the next call.
+struct column head_spill_read(struct head_spill *spill, uint32_t id, size_t range);
 void head_spill_end(struct head_spill *spill, bool written); // frees; suspends likewise
 
 // Metric names and their series, ascending: pairs of `__name__`; LABEL_NONE first, for those

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "engine/model/histogram.h"
 #include "engine/tsdb/head.h"
 #include "engine/tsdb/head_cohorts.h"
 
@@ -20,10 +21,15 @@ struct staged {
     uint32_t newest; // the entry that holds its newest sample so far, + 1; 0: the head does
 };
 
+enum bucket_kind {
+    BUCKET_LATE = 1, // samples older than their series' newest
+    BUCKET_HISTOGRAMS = 2,
+};
+
 struct bucket {
     int64_t t_ms;
     uint32_t cohort, n, start, filled;
-    bool late; // samples older than their series' newest
+    unsigned kind;
 };
 
 struct stage {
@@ -36,12 +42,14 @@ struct stage {
     uint64_t *keys;  // member << 32 | entry, by bucket
     uint32_t *members;
     uint64_t *bits;
+    struct str *histograms; // of these; where there are any
+    int64_t *starts;        // likewise
     struct wal_row *rows;
     uint32_t *deferred; // samples of series that had no cohort
     uint8_t *outcomes;
     size_t n, capacity, buckets_n, buckets_capacity, table_mask, order_capacity, keys_capacity,
-        members_capacity, bits_capacity, rows_capacity, deferred_n, deferred_capacity,
-        outcomes_capacity;
+        members_capacity, bits_capacity, histograms_capacity, starts_capacity, rows_capacity,
+        deferred_n, deferred_capacity, outcomes_capacity;
     struct stage_labels labels;
 };
 
@@ -64,6 +72,8 @@ void stage_destroy(struct stage *st)
     mem_free(st->keys);
     mem_free(st->members);
     mem_free(st->bits);
+    mem_free(st->histograms);
+    mem_free(st->starts);
     mem_free(st->rows);
     mem_free(st->deferred);
     mem_free(st->outcomes);
@@ -88,21 +98,21 @@ struct stage_labels *stage_labels(struct stage *st, size_t n)
     return l;
 }
 
-static uint64_t bucket_hash(uint32_t cohort, int64_t t_ms, bool late)
+static uint64_t bucket_hash(uint32_t cohort, int64_t t_ms, unsigned kind)
 {
-    uint64_t x = (uint64_t)t_ms * 0x9e3779b97f4a7c15u ^ ((uint64_t)cohort << 1 | late);
+    uint64_t x = (uint64_t)t_ms * 0x9e3779b97f4a7c15u ^ ((uint64_t)cohort << 2 | kind);
     x ^= x >> 32;
     x *= 0xd6e8feb86659fd93u;
     return x ^ x >> 32;
 }
 
 // The place of a bucket in the table, or the empty one where it would stand.
-static size_t find_place(const struct stage *st, uint32_t cohort, int64_t t_ms, bool late)
+static size_t find_place(const struct stage *st, uint32_t cohort, int64_t t_ms, unsigned kind)
 {
-    size_t at = bucket_hash(cohort, t_ms, late) & st->table_mask;
+    size_t at = bucket_hash(cohort, t_ms, kind) & st->table_mask;
     while (st->table[at]) {
         const struct bucket *b = &st->buckets[st->table[at] - 1];
-        if (b->cohort == cohort && b->t_ms == t_ms && b->late == late)
+        if (b->cohort == cohort && b->t_ms == t_ms && b->kind == kind)
             break;
         at = (at + 1) & st->table_mask;
     }
@@ -117,26 +127,26 @@ static void grow_table(struct stage *st)
     st->table_mask = capacity - 1;
     for (size_t i = 0; i < st->buckets_n; i++) {
         const struct bucket *b = &st->buckets[i];
-        st->table[find_place(st, b->cohort, b->t_ms, b->late)] = (uint32_t)i + 1;
+        st->table[find_place(st, b->cohort, b->t_ms, b->kind)] = (uint32_t)i + 1;
     }
 }
 
-static uint32_t bucket_of(struct stage *st, uint32_t cohort, int64_t t_ms, bool late)
+static uint32_t bucket_of(struct stage *st, uint32_t cohort, int64_t t_ms, unsigned kind)
 {
     if (st->n) { // most samples go where the one before went
         const uint32_t before = st->entries[st->n - 1].bucket;
         const struct bucket *b = &st->buckets[before];
-        if (b->cohort == cohort && b->t_ms == t_ms && b->late == late)
+        if (b->cohort == cohort && b->t_ms == t_ms && b->kind == kind)
             return before;
     }
     if (!st->table || (st->buckets_n + 1) * 2 > st->table_mask)
         grow_table(st);
-    const size_t at = find_place(st, cohort, t_ms, late);
+    const size_t at = find_place(st, cohort, t_ms, kind);
     if (!st->table[at]) {
         st->buckets =
             mem_grow(st->buckets, &st->buckets_capacity, st->buckets_n + 1, sizeof *st->buckets);
         st->buckets[st->buckets_n++] =
-            (struct bucket){.t_ms = t_ms, .cohort = cohort, .late = late};
+            (struct bucket){.t_ms = t_ms, .cohort = cohort, .kind = kind};
         st->table[at] = (uint32_t)st->buckets_n;
     }
     return st->table[at] - 1;
@@ -147,7 +157,7 @@ static uint32_t bucket_of(struct stage *st, uint32_t cohort, int64_t t_ms, bool 
 static size_t repeat_place(const struct stage *st, const struct tsdb_commit *c, uint32_t series,
                            int64_t t_ms)
 {
-    size_t at = bucket_hash(series, t_ms, false) & st->repeats_mask;
+    size_t at = bucket_hash(series, t_ms, 0) & st->repeats_mask;
     for (; st->repeats[at]; at = (at + 1) & st->repeats_mask) {
         const struct staged *entry = &st->entries[st->repeats[at] - 1];
         if (entry->series == series && c->samples[entry->sample].t_ms == t_ms)
@@ -196,7 +206,8 @@ static const struct tsdb_sample *find_staged(const struct stage *st, const struc
 static bool is_staged(const struct head *h, uint32_t cohort, int64_t t_ms)
 {
     const struct stage *st = h->stage;
-    return st->table && st->table[find_place(st, cohort, t_ms, false)] != 0;
+    return st->table && (st->table[find_place(st, cohort, t_ms, 0)] != 0 ||
+                         st->table[find_place(st, cohort, t_ms, BUCKET_HISTOGRAMS)] != 0);
 }
 
 static void reset(struct head *h)
@@ -209,7 +220,7 @@ static void reset(struct head *h)
     } else { // emptied from the last to the first: each one is found where it stands
         for (size_t i = st->buckets_n; i-- > 0;) {
             const struct bucket *b = &st->buckets[i];
-            st->table[find_place(st, b->cohort, b->t_ms, b->late)] = 0;
+            st->table[find_place(st, b->cohort, b->t_ms, b->kind)] = 0;
         }
     }
     if (st->repeats_n > REPEATS_KEPT) {
@@ -223,32 +234,58 @@ static void reset(struct head *h)
 }
 
 bool head_find_sample(const struct head *h, const struct head_series *s, int64_t t_ms,
-                      uint64_t *out_bits)
+                      struct head_cell *out)
 {
     const struct late_sample *late = late_find(s->late, t_ms);
     if (late) {
-        *out_bits = late->bits;
+        *out = (struct head_cell){late->is_histogram ? 0 : late->bits,
+                                  late->is_histogram ? late->histogram : NULL};
         return true;
     }
-    if (s->last_t == t_ms && s->values.run_end > 0) { // its slot may be gone, the value is not
-        *out_bits = s->values.last_bits;
+    *out = (struct head_cell){.bits = s->values.last_bits};
+    if (s->last_t == t_ms && s->values.run_end > 0) // its slot may be gone, the value is not
         return true;
-    }
     if (s->cohort == COHORT_NONE)
         return false;
     const uint32_t slot = cohort_find(h->cohorts[s->cohort], t_ms);
-    return slot != SLOT_NONE && series_values_at(&s->values, slot, out_bits);
+    return slot != SLOT_NONE && series_values_at(&s->values, slot, &out->bits);
 }
 
-// The series' sample at t_ms, staged or committed; false: there is none in memory.
-static bool find_sample(const struct head *h, const struct tsdb_commit *c,
-                        const struct head_series *s, int64_t t_ms, uint64_t *out_bits)
+// The packed histogram that sample x of the commit is; p NULL: it is a float.
+static struct str histogram_of(const struct tsdb_commit *c, const struct tsdb_sample *x)
 {
-    const struct tsdb_sample *staged = find_staged(h->stage, c, s, t_ms);
-    if (!staged)
-        return head_find_sample(h, s, t_ms, out_bits);
-    *out_bits = staged->bits;
-    return true;
+    return c->histograms ? c->histograms[x - c->samples] : (struct str){0};
+}
+
+static bool is_same(struct head *h, const struct tsdb_commit *c, const struct tsdb_sample *x,
+                    const struct head_cell *there)
+{
+    const struct str histogram = histogram_of(c, x);
+    if (!histogram.p || !there->histogram)
+        return !histogram.p && !there->histogram && there->bits == x->bits;
+    buf_reset(&h->packed);
+    held_pack(there->histogram, &h->packed);
+    return histogram_same(histogram, buf_str(&h->packed));
+}
+
+static bool is_same_staged(const struct tsdb_commit *c, const struct tsdb_sample *x,
+                           const struct tsdb_sample *y)
+{
+    const struct str a = histogram_of(c, x), b = histogram_of(c, y);
+    if (!a.p || !b.p)
+        return !a.p && !b.p && x->bits == y->bits;
+    return histogram_same(a, b);
+}
+
+// Whether the series has a sample at the time of x, staged or committed; and it is x.
+static bool find_sample(struct head *h, const struct tsdb_commit *c, const struct head_series *s,
+                        const struct tsdb_sample *x, bool *out_same)
+{
+    struct head_cell there;
+    const struct tsdb_sample *staged = find_staged(h->stage, c, s, x->t_ms);
+    const bool found = staged || head_find_sample(h, s, x->t_ms, &there);
+    *out_same = staged ? is_same_staged(c, x, staged) : found && is_same(h, c, x, &there);
+    return found;
 }
 
 // Whether the time is one that is taken at all.
@@ -266,13 +303,13 @@ static bool has_expired(const struct head *h, const struct head_series *s, int64
            !__builtin_sub_overflow(newest, h->retention_ms, &oldest) && t_ms < oldest;
 }
 
-static enum tsdb_outcome judge_older(const struct head *h, const struct tsdb_commit *c,
+static enum tsdb_outcome judge_older(struct head *h, const struct tsdb_commit *c,
                                      const struct head_series *s, const struct tsdb_sample *x,
                                      int64_t newest_t)
 {
-    uint64_t bits;
-    const bool found = find_sample(h, c, s, x->t_ms, &bits);
-    if (found && bits == x->bits)
+    bool same;
+    const bool found = find_sample(h, c, s, x, &same);
+    if (same)
         return TSDB_SAME;
     if (x->t_ms == newest_t)
         return TSDB_DUPLICATE;
@@ -284,7 +321,7 @@ static enum tsdb_outcome judge_older(const struct head *h, const struct tsdb_com
     return found ? TSDB_DUPLICATE : TSDB_LATE_KEPT;
 }
 
-static enum tsdb_outcome judge(const struct head *h, const struct tsdb_commit *c,
+static enum tsdb_outcome judge(struct head *h, const struct tsdb_commit *c,
                                const struct head_series *s, const struct tsdb_sample *x)
 {
     if (!is_in_bounds(c, x->t_ms))
@@ -299,24 +336,25 @@ static enum tsdb_outcome judge(const struct head *h, const struct tsdb_commit *c
 
 // ---- Prometheus's way
 
-static enum tsdb_outcome judge_strictly(const struct head *h, struct tsdb_commit *c,
+static enum tsdb_outcome judge_strictly(struct head *h, struct tsdb_commit *c,
                                         const struct head_series *s, const struct tsdb_sample *x)
 {
-    uint64_t bits;
+    struct head_cell there;
     if (!is_in_bounds(c, x->t_ms))
         return TSDB_OUT_OF_BOUNDS;
     if (s->last_t == INT64_MIN || x->t_ms > s->last_t)
         return has_expired(h, s, x->t_ms) ? TSDB_OUT_OF_BOUNDS : TSDB_APPENDED;
-    if (x->t_ms < s->last_t || !head_find_sample(h, s, x->t_ms, &bits))
+    if (x->t_ms < s->last_t || !head_find_sample(h, s, x->t_ms, &there))
         return TSDB_OUT_OF_ORDER; // not found: it was taken back, see head_undo
-    if (bits == x->bits)
+    if (is_same(h, c, x, &there))
         return TSDB_SAME;
-    c->kept_bits = bits;
+    c->kept_bits = there.bits;
+    c->kept_histogram = there.histogram;
     return TSDB_DUPLICATE;
 }
 
 // Judges up to the first that is refused; nothing changes. False: nothing of it may be kept.
-static bool check(const struct head *h, struct tsdb_commit *c)
+static bool check(struct head *h, struct tsdb_commit *c)
 {
     if (c->outcomes && c->n)
         memset(c->outcomes, TSDB_SAME, c->n);
@@ -347,7 +385,9 @@ static void stage_sample(struct head *h, const struct tsdb_commit *c, uint32_t a
     if (s->cohort == COHORT_NONE)
         head_join(h, id, head_choose_cohort(h, s->member, x->t_ms, is_staged));
     const bool late = outcome == TSDB_LATE_KEPT;
-    const uint32_t bucket = bucket_of(st, s->cohort, x->t_ms, late);
+    const uint32_t bucket =
+        bucket_of(st, s->cohort, x->t_ms,
+                  (late ? BUCKET_LATE : 0u) | (histogram_of(c, x).p ? BUCKET_HISTOGRAMS : 0u));
     st->buckets[bucket].n++;
     st->entries = mem_grow(st->entries, &st->capacity, st->n + 1, sizeof *st->entries);
     const uint32_t newest = s->staged ? st->entries[s->staged - 1].newest : 0;
@@ -392,11 +432,14 @@ static int compare_buckets(const void *a, const void *b, void *arg)
 {
     const struct bucket *buckets = arg;
     const struct bucket *x = &buckets[*(const uint32_t *)a], *y = &buckets[*(const uint32_t *)b];
-    if (x->late != y->late)
-        return x->late - y->late;
+    const unsigned x_late = x->kind & BUCKET_LATE, y_late = y->kind & BUCKET_LATE;
+    if (x_late != y_late)
+        return x_late < y_late ? -1 : 1;
     if (x->cohort != y->cohort)
         return x->cohort < y->cohort ? -1 : 1;
-    return (x->t_ms > y->t_ms) - (x->t_ms < y->t_ms);
+    if (x->t_ms != y->t_ms)
+        return x->t_ms < y->t_ms ? -1 : 1;
+    return (x->kind > y->kind) - (x->kind < y->kind);
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -433,6 +476,23 @@ static void order_buckets(struct head *h)
     }
 }
 
+// What samples have beside their bits, in the order of the rows.
+static void make_forms(struct stage *st, const struct tsdb_commit *c)
+{
+    if (c->histograms)
+        st->histograms =
+            mem_grow(st->histograms, &st->histograms_capacity, st->n, sizeof *st->histograms);
+    if (c->starts)
+        st->starts = mem_grow(st->starts, &st->starts_capacity, st->n, sizeof *st->starts);
+    for (size_t i = 0; i < st->n; i++) {
+        const uint32_t sample = st->entries[(uint32_t)st->keys[i]].sample;
+        if (c->histograms)
+            st->histograms[i] = c->histograms[sample];
+        if (c->starts)
+            st->starts[i] = c->starts[sample];
+    }
+}
+
 static void make_rows(struct head *h, const struct tsdb_commit *c)
 {
     struct stage *st = h->stage;
@@ -443,14 +503,19 @@ static void make_rows(struct head *h, const struct tsdb_commit *c)
         st->members[i] = (uint32_t)(st->keys[i] >> 32);
         st->bits[i] = c->samples[st->entries[(uint32_t)st->keys[i]].sample].bits;
     }
+    if (c->histograms || c->starts)
+        make_forms(st, c);
     for (size_t i = 0; i < st->buckets_n; i++) {
         const struct bucket *b = &st->buckets[st->order[i]];
-        const bool behind = b->late || b->t_ms < h->cohorts[b->cohort]->newest_t;
+        const bool behind = b->kind & BUCKET_LATE || b->t_ms < h->cohorts[b->cohort]->newest_t;
+        const bool histograms = b->kind & BUCKET_HISTOGRAMS;
         st->rows[i] = (struct wal_row){.cohort = b->cohort,
                                        .flags = behind ? WAL_ROW_LATE : 0,
                                        .t_ms = b->t_ms,
                                        .members = st->members + b->start,
                                        .bits = st->bits + b->start,
+                                       .histograms = histograms ? st->histograms + b->start : NULL,
+                                       .starts = c->starts ? st->starts + b->start : NULL,
                                        .n = b->n};
     }
 }
@@ -473,38 +538,51 @@ static void apply_miss(struct head *h, uint32_t id, const struct late_sample *sa
     head_join(h, id, head_choose_cohort(h, family, sample->t_ms, NULL));
 }
 
-static void apply_bucket(struct head *h, const struct bucket *b, uint64_t seq)
+// The slot that a bucket's values go to; SLOT_NONE: they go beside.
+static uint32_t slot_of(struct head *h, const struct bucket *b, uint64_t seq, bool *out_fills)
+{
+    struct cohort *c = h->cohorts[b->cohort];
+    *out_fills = false;
+    if (b->kind & BUCKET_LATE)
+        return SLOT_NONE;
+    if (b->t_ms > c->newest_t || c->newest_t == INT64_MIN)
+        return cohort_open(c, b->t_ms, seq, head_floor(h));
+    const uint32_t slot = cohort_find(c, b->t_ms);
+    if (slot == SLOT_NONE || slot < c->closed)
+        return SLOT_NONE;
+    *out_fills = !head_is_of_commit(h, cohort_seq(c, slot), seq);
+    return slot;
+}
+
+static void apply_bucket(struct head *h, const struct bucket *b, uint64_t seq, bool has_starts)
 {
     struct stage *st = h->stage;
     struct cohort *c = h->cohorts[b->cohort];
-    const uint64_t floor = head_floor(h);
-    uint32_t slot = SLOT_NONE;
-    bool fills = false;
-    if (!b->late && (b->t_ms > c->newest_t || c->newest_t == INT64_MIN)) {
-        slot = cohort_open(c, b->t_ms, seq, floor);
-    } else if (!b->late) {
-        slot = cohort_find(c, b->t_ms);
-        if (slot != SLOT_NONE && slot < c->closed)
-            slot = SLOT_NONE;
-        fills = slot != SLOT_NONE && !head_is_of_commit(h, cohort_seq(c, slot), seq);
-    }
+    const bool is_late = b->kind & BUCKET_LATE;
+    bool fills;
+    const uint32_t slot = slot_of(h, b, seq, &fills);
     for (uint32_t i = b->start; i < b->start + b->n; i++) {
         const uint32_t id = st->entries[(uint32_t)st->keys[i]].series;
         struct head_series *s = head_series_at(h, id);
-        const uint64_t bits = st->bits[i];
         if (i + AHEAD < b->start + b->n) { // its newest block is what the append touches next
             const uint32_t next = st->entries[(uint32_t)st->keys[i + AHEAD]].series;
             __builtin_prefetch(head_series_at(h, next)->values.blocks, 1);
         }
-        if (!b->late)
+        if (!is_late)
             s->last_t = b->t_ms;
-        if (slot != SLOT_NONE && s->cohort == c->id) {
+        h->has_starts |= has_starts;
+        if (has_starts || late_has_starts(s->late))
+            late_set_start(&s->late, b->t_ms, has_starts ? st->starts[i] : 0, !is_late);
+        if (b->kind & BUCKET_HISTOGRAMS) {
+            late_insert_histogram(&s->late, b->t_ms, st->histograms[i], seq);
+        } else if (slot != SLOT_NONE && s->cohort == c->id) {
             if (fills)
-                cohort_fill(c, slot, s->member, seq, floor);
-            h->blocks += series_values_append(&s->values, slot, bits);
+                cohort_fill(c, slot, s->member, seq, head_floor(h));
+            h->blocks += series_values_append(&s->values, slot, st->bits[i]);
         } else {
-            const struct late_sample sample = {b->t_ms, bits, seq};
-            if (b->late || s->cohort != c->id) // or moved away a moment ago
+            const struct late_sample sample = {
+                .t_ms = b->t_ms, .bits = st->bits[i], .seq = seq & INT64_MAX};
+            if (is_late || s->cohort != c->id) // or moved away a moment ago
                 late_insert(&s->late, sample);
             else
                 apply_miss(h, id, &sample);
@@ -584,7 +662,7 @@ err head_commit(struct head *h, struct tsdb_commit *c, head_sink_fn *sink, void 
             *out_seq = ++h->seq;
             for (size_t i = 0; i < st->buckets_n; i++) {
                 const struct bucket *b = &st->buckets[st->order[i]];
-                apply_bucket(h, b, *out_seq);
+                apply_bucket(h, b, *out_seq, c->starts);
                 c->newest_t_ms = b->t_ms > c->newest_t_ms ? b->t_ms : c->newest_t_ms;
             }
         }

@@ -76,6 +76,7 @@ static void add_piece(struct tsdb_commit *c, const struct tsdb_commit *piece, si
     if (piece->refused_at < piece->n) {
         c->refused_at = start + piece->refused_at;
         c->kept_bits = piece->kept_bits;
+        c->kept_histogram = piece->kept_histogram;
     }
     if (piece->newest_t_ms > c->newest_t_ms)
         c->newest_t_ms = piece->newest_t_ms;
@@ -91,6 +92,10 @@ static err keep_pieces_as(struct part *p, struct tsdb_commit *c, enum tsdb_commi
         piece.kind = kind;
         piece.samples += at;
         piece.outcomes += at;
+        if (c->histograms)
+            piece.histograms += at;
+        if (c->starts)
+            piece.starts += at;
         piece.n = n;
         if (at > 0)
             fiber_yield_if_due();

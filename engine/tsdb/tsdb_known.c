@@ -6,9 +6,13 @@
 // newest sample once for each series, for others each time, since they come rarely. What they know
 // is put beside the series' slots as a late sample that is written already; the next release of
 // memory takes it away again.
+#include <assert.h>
+
+#include "engine/base/bits.h"
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
 #include "engine/tsdb/head_cohorts.h"
+#include "engine/tsdb/samples.h"
 #include "engine/tsdb/tsdb_part.h"
 
 enum { LABELS_MAX = 64, BREATH = 64 };
@@ -17,14 +21,18 @@ struct known {
     struct str labels;
     struct matcher matchers[LABELS_MAX];
     size_t n;
-    int64_t mint, maxt; // asked for is the newest sample within (mint, maxt]
-    int64_t newest_t;   // INT64_MIN: no sample
-    uint64_t bits;
+    int64_t mint, maxt;   // asked for is the newest sample within (mint, maxt]
+    struct column newest; // that sample; n 0: there is none
 };
+
+static int64_t newest_t(const struct known *k)
+{
+    return k->newest.n ? k->newest.t[0] : INT64_MIN;
+}
 
 static void set_labels(struct known *k, struct str labels, int64_t mint, int64_t maxt)
 {
-    *k = (struct known){.labels = labels, .mint = mint, .maxt = maxt, .newest_t = INT64_MIN};
+    *k = (struct known){.labels = labels, .mint = mint, .maxt = maxt};
     struct label l;
     for (struct labels_iter i = labels_iter(labels); k->n < LABELS_MAX && labels_next(&i, &l);)
         k->matchers[k->n++] =
@@ -42,11 +50,11 @@ static err ask_file(struct part *p, struct block_file *f, struct known *k, struc
         struct column column;
         if (!str_eq(series[i].labels, k->labels))
             continue;
-        const int64_t mint = k->newest_t > k->mint ? k->newest_t : k->mint;
+        const int64_t mint = k->newest.n ? newest_t(k) : k->mint;
         TRY(block_file_read(f, &series[i].id, 1, mint, k->maxt, a, &column, e));
         if (column.n) {
-            k->newest_t = column.t[column.n - 1];
-            memcpy(&k->bits, &column.v[column.n - 1], sizeof k->bits);
+            column_skip(&column, column.n - 1);
+            k->newest = column;
         }
     }
     return ERR_OK;
@@ -63,7 +71,7 @@ static err ask_files(struct part *p, struct known *k, struct arena *a, struct er
     err result = ERR_OK;
     for (size_t i = 0; i < n; i++) {
         if (result == ERR_OK && files[i].info.max_t_ms > k->mint &&
-            files[i].info.min_t_ms <= k->maxt && files[i].info.max_t_ms > k->newest_t)
+            files[i].info.min_t_ms <= k->maxt && files[i].info.max_t_ms > newest_t(k))
             result = ask_file(p, files[i].file, k, a, e);
         block_file_unref(files[i].file);
     }
@@ -73,14 +81,27 @@ static err ask_files(struct part *p, struct known *k, struct arena *a, struct er
 
 struct answer { // of the files about one sample
     uint64_t ref;
-    int64_t t_ms;
-    uint64_t bits;
+    struct column sample;
 };
 
 struct answers {
     struct answer *list;
     size_t n, capacity;
+    struct arena arena; // histograms
 };
+
+// Memory knows the sample again, as one that is written.
+static void recall(struct head_series *s, const struct column *sample)
+{
+    const int64_t t_ms = sample->t[0];
+    if (sample->starts || late_has_starts(s->late))
+        late_set_start(&s->late, t_ms, sample->starts ? sample->starts[0] : 0, false);
+    if (sample->histograms && sample->histograms[0].p)
+        late_insert_histogram(&s->late, t_ms, sample->histograms[0], 0);
+    else
+        late_insert(&s->late,
+                    (struct late_sample){.t_ms = t_ms, .bits = bits_from_double(sample->v[0])});
+}
 
 static err ask_newest(struct part *p, uint64_t ref, struct arena *a, struct errmsg *e)
 {
@@ -95,9 +116,9 @@ static err ask_newest(struct part *p, uint64_t ref, struct arena *a, struct errm
     if (!s || s->last_t != INT64_MIN)
         return ERR_OK;
     s->recalled = true;
-    if (known.newest_t != INT64_MIN) {
-        s->last_t = known.newest_t;
-        late_insert(&s->late, (struct late_sample){known.newest_t, known.bits, 0});
+    if (known.newest.n) {
+        s->last_t = newest_t(&known);
+        recall(s, &known.newest);
     }
     return ERR_OK;
 }
@@ -111,10 +132,16 @@ static err ask_at(struct part *p, uint64_t ref, int64_t t_ms, struct answers *ou
     head_labels(h, head_resolve(h, ref), &h->text);
     set_labels(&known, arena_str(a, buf_str(&h->text)), t_ms - 1, t_ms);
     TRY(ask_files(p, &known, a, e));
-    if (known.newest_t == INT64_MIN)
+    if (!known.newest.n)
         return ERR_OK;
     out->list = mem_grow(out->list, &out->capacity, out->n + 1, sizeof *out->list);
-    out->list[out->n++] = (struct answer){ref, t_ms, known.bits};
+    struct samples one;
+    const bool there = samples_init(&one, &out->arena, &known.newest, 1, true);
+    assert(there); // the arena has no limit
+    samples_put(&one, &known.newest, 0, 1);
+    if (one.histograms && one.histograms[0].p)
+        one.histograms[0] = arena_str(&out->arena, one.histograms[0]);
+    out->list[out->n++] = (struct answer){ref, samples_column(&one)};
     return ERR_OK;
 }
 
@@ -123,10 +150,10 @@ static bool may_be_late(const struct head *h, const struct head_series *s,
                         const struct tsdb_commit *c, int64_t t_ms)
 {
     int64_t oldest;
-    uint64_t bits;
+    struct head_cell there;
     return c->late_ms > 0 && t_ms < s->last_t && t_ms > INT64_MIN && t_ms <= c->max_t_ms &&
            (__builtin_sub_overflow(s->last_t, c->late_ms, &oldest) || t_ms >= oldest) &&
-           !head_find_sample(h, s, t_ms, &bits);
+           !head_find_sample(h, s, t_ms, &there);
 }
 
 static err ask_for_all(struct part *p, const struct tsdb_commit *c, struct answers *out,
@@ -165,20 +192,23 @@ err part_recall(struct part *p, const struct tsdb_commit *c, struct errmsg *e)
     err result = ERR_OK;
     if (!p->files_n)
         return ERR_OK;
+    arena_init(&answers.arena, 0);
     uint64_t epoch, releases;
     do {
         epoch = h->epoch;
         releases = h->releases;
         answers.n = 0;
+        arena_reset(&answers.arena);
         result = ask_for_all(p, c, &answers, e);
     } while (result == ERR_OK && (h->epoch != epoch || h->releases != releases));
     for (size_t i = 0; i < answers.n && result == ERR_OK; i++) {
         const struct answer *answer = &answers.list[i];
         struct head_series *s = head_resolve(h, answer->ref);
-        uint64_t bits;
-        if (s && !head_find_sample(h, s, answer->t_ms, &bits))
-            late_insert(&s->late, (struct late_sample){answer->t_ms, answer->bits, 0});
+        struct head_cell there;
+        if (s && !head_find_sample(h, s, answer->sample.t[0], &there))
+            recall(s, &answer->sample);
     }
+    arena_deinit(&answers.arena);
     mem_free(answers.list);
     return result;
 }

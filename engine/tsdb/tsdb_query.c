@@ -9,6 +9,7 @@
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
 #include "engine/tsdb/block_symbols.h"
+#include "engine/tsdb/samples.h"
 #include "engine/tsdb/tsdb_part.h"
 #include "io/fiber.h"
 
@@ -234,50 +235,44 @@ static struct joined *find_joined(struct joiner *j, const struct column *parts, 
     return &j->made[at];
 }
 
+static err init_samples(struct joiner *j, struct samples *s, const struct column *parts,
+                        size_t parts_n, bool times, struct errmsg *e)
+{
+    return samples_init(s, j->arena, parts, parts_n, times) ? ERR_OK : no_memory(e);
+}
+
 // Parts that follow each other in time, joined; their times once for all series that share them.
-static err concatenate(struct joiner *j, const struct column *parts, size_t parts_n, size_t n,
+static err concatenate(struct joiner *j, const struct column *parts, size_t parts_n,
                        struct column *out, struct errmsg *e)
 {
-    double *v = arena_try(j->arena, n, sizeof *v, _Alignof(double));
-    if (!v)
-        return no_memory(e);
-    size_t at = 0;
-    for (size_t i = 0; i < parts_n; i++) {
-        memcpy(v + at, parts[i].v, parts[i].n * sizeof *v);
-        at += parts[i].n;
-    }
     struct joined *made = find_joined(j, parts, parts_n);
-    if (!made->t) {
-        int64_t *t = arena_try(j->arena, n, sizeof *t, _Alignof(int64_t));
-        struct column *copy = arena_array(j->arena, parts_n, struct column);
-        if (!t || !copy)
-            return no_memory(e);
-        at = 0;
-        for (size_t i = 0; i < parts_n; i++) {
-            memcpy(t + at, parts[i].t, parts[i].n * sizeof *t);
-            at += parts[i].n;
-            copy[i] = parts[i];
-        }
-        if (++j->made_n > j->mask / 2) { // full: others do without sharing
-            j->made_n--;
-            *out = (struct column){.t = t, .v = v, .n = n};
-            return ERR_OK;
-        }
-        *made = (struct joined){t, n, parts_n, copy};
+    struct samples s;
+    TRY(init_samples(j, &s, parts, parts_n, !made->t, e));
+    for (size_t i = 0; i < parts_n; i++)
+        samples_put(&s, &parts[i], 0, parts[i].n);
+    *out = samples_column(&s);
+    if (made->t) {
+        out->t = made->t;
+        return ERR_OK;
     }
-    *out = (struct column){.t = made->t, .v = v, .n = n};
+    if (++j->made_n > j->mask / 2) { // full: others do without sharing
+        j->made_n--;
+        return ERR_OK;
+    }
+    struct column *copy = arena_array(j->arena, parts_n, struct column);
+    if (!copy)
+        return no_memory(e);
+    memcpy(copy, parts, parts_n * sizeof *copy);
+    *made = (struct joined){s.t, s.n, parts_n, copy};
     return ERR_OK;
 }
 
 // Parts that overlap: of equal times the part that stands first wins.
-static err interleave(struct joiner *j, struct column *parts, size_t parts_n, size_t n,
-                      struct column *out, struct errmsg *e)
+static err interleave(struct joiner *j, struct column *parts, size_t parts_n, struct column *out,
+                      struct errmsg *e)
 {
-    int64_t *t = arena_try(j->arena, n, sizeof *t, _Alignof(int64_t));
-    double *v = arena_try(j->arena, n, sizeof *v, _Alignof(double));
-    if (!t || !v)
-        return no_memory(e);
-    size_t at = 0;
+    struct samples s;
+    TRY(init_samples(j, &s, parts, parts_n, true, e));
     for (;;) {
         const struct column *next = NULL;
         for (size_t i = 0; i < parts_n; i++) {
@@ -286,18 +281,14 @@ static err interleave(struct joiner *j, struct column *parts, size_t parts_n, si
         }
         if (!next)
             break;
-        t[at] = next->t[0];
-        memcpy(&v[at], &next->v[0], sizeof v[0]); // every bit of it
+        const int64_t t = next->t[0];
+        samples_put(&s, next, 0, 1);
         for (size_t i = 0; i < parts_n; i++) {
-            if (parts[i].n && parts[i].t[0] == t[at]) {
-                parts[i].t++;
-                parts[i].v++;
-                parts[i].n--;
-            }
+            if (parts[i].n && parts[i].t[0] == t)
+                column_skip(&parts[i], 1);
         }
-        at++;
     }
-    *out = (struct column){.t = t, .v = v, .n = at};
+    *out = samples_column(&s);
     return ERR_OK;
 }
 
@@ -311,12 +302,10 @@ static int compare_starts(const void *a, const void *b)
 static err join(struct joiner *j, struct column *parts, size_t parts_n, struct column *scratch,
                 struct column *out, struct errmsg *e)
 {
-    size_t n = 0, used = 0;
+    size_t used = 0;
     for (size_t i = 0; i < parts_n; i++) {
-        if (parts[i].n) {
-            n += parts[i].n;
+        if (parts[i].n)
             parts[used++] = parts[i];
-        }
     }
     if (used <= 1) {
         *out = used ? parts[0] : (struct column){0};
@@ -327,8 +316,7 @@ static err join(struct joiner *j, struct column *parts, size_t parts_n, struct c
     bool follow = true;
     for (size_t i = 1; i < used; i++)
         follow &= scratch[i - 1].t[scratch[i - 1].n - 1] < scratch[i].t[0];
-    return follow ? concatenate(j, scratch, used, n, out, e)
-                  : interleave(j, parts, used, n, out, e);
+    return follow ? concatenate(j, scratch, used, out, e) : interleave(j, parts, used, out, e);
 }
 
 struct reading { // of one call

@@ -41,8 +41,8 @@ struct spill {
 static err add_series(struct spill *s, uint32_t id, size_t range, struct errmsg *e)
 {
     struct part *p = s->part;
-    head_spill_read(&s->samples, id, range);
-    if (!s->samples.n)
+    const struct column samples = head_spill_read(&s->samples, id, range);
+    if (!samples.n)
         return ERR_OK;
     const struct head_series *series = head_series_at(&p->head, id);
     buf_reset(&s->tuple);
@@ -55,8 +55,6 @@ static err add_series(struct spill *s, uint32_t id, size_t range, struct errmsg 
         TRY(tsdb_new_file(&s->file, e));
         TRY(block_writer_create(s->file.path, 0, 0, &s->writer, e));
     }
-    const struct column samples = {
-        .t = s->samples.t, .v = (const double *)s->samples.bits, .n = s->samples.n};
     return block_writer_add(s->writer, &key, &samples, e);
 }
 

@@ -29,7 +29,11 @@ struct wal_row {
     int64_t t_ms;
     const uint32_t *members; // indexes within the cohort, ascending; NULL: 0..n-1
     const uint64_t *bits;    // of the doubles
-    uint32_t n;              // 0: nothing is written
+    // NULL: it is a row of floats; else packed histograms (engine/model/histogram.h) in their
+    // place.
+    const struct str *histograms;
+    const int64_t *starts; // start timestamps, 0: none. NULL: none at all
+    uint32_t n;            // 0: nothing is written
 };
 
 enum {

@@ -6,6 +6,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/util.h"
 #include "engine/model/labels.h"
+#include "tests/lib/forms.h"
 
 enum { MATCHERS_MAX = 3 };
 
@@ -21,6 +22,8 @@ struct part_answer { // of one shard
     struct storage_set set;
     struct column *columns;
     struct arena arena;
+    bool is_formed; // what was read has the forms that it should
+    size_t histograms, starts;
     err result;
     struct errmsg e;
 };
@@ -78,7 +81,12 @@ static void commit_part(void *arg)
                             .outcomes = outcomes,
                             .late_ms = p->batch->late_ms,
                             .max_t_ms = INT64_MAX};
+    struct arena forms;
+    arena_init(&forms, 0);
+    if (p->w->forms)
+        form_commit(&c, &forms);
     p->result = tsdb_commit(db, &c, &p->e);
+    arena_deinit(&forms);
     for (size_t i = 0; i < p->n; i++)
         p->outcomes[p->places[i]] = outcomes[i];
     memcpy(p->counts, c.counts, sizeof p->counts);
@@ -201,6 +209,14 @@ static void read_part(void *arg)
     a->columns = mem_zalloc((a->set.n + 1) * sizeof *a->columns);
     a->result = s.ops->read(s.self, &a->set, a->set.series, a->set.n, a->q->mint, a->q->maxt,
                             &a->arena, a->columns, &a->e);
+    for (size_t i = 0; a->w->forms && a->result == ERR_OK && i < a->set.n; i++) {
+        struct column *c = &a->columns[i];
+        for (size_t k = 0; k < c->n; k++) {
+            a->histograms += c->histograms && c->histograms[k].p;
+            a->starts += c->starts && c->starts[k];
+        }
+        a->is_formed &= form_undo(c, true, &a->arena);
+    }
 }
 
 static void release_part(void *arg)
@@ -215,7 +231,7 @@ static void release_part(void *arg)
 static void begin_query(struct map_world *w, const struct query *q, struct part_answer *answers)
 {
     for (unsigned i = 0; i < parts_of(w); i++) {
-        answers[i] = (struct part_answer){.w = w, .q = q};
+        answers[i] = (struct part_answer){.w = w, .q = q, .is_formed = true};
         at_part(w, i, select_part, &answers[i]);
         want(w->found, answers[i].result == ERR_OK, "select: %s", answers[i].e.text);
     }
@@ -232,6 +248,10 @@ static void end_query(struct map_world *w, const struct query *q, uint64_t seq,
         struct part_answer *a = &answers[part];
         at_part(w, part, read_part, a);
         want(w->found, a->result == ERR_OK, "read: %s", a->e.text);
+        w->histograms += a->histograms;
+        w->starts += a->starts;
+        want(w->found, a->is_formed, "%s, seed %llu: a sample in another form", w->name,
+             (unsigned long long)w->seed);
         for (size_t i = 0; a->result == ERR_OK && i < a->set.n && !w->found->text[0]; i++) {
             if (!a->columns[i].n)
                 continue; // may have samples, says select

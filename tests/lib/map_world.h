@@ -16,11 +16,13 @@ struct map_world {
     struct sample_map map;
     struct rng rng;
     int64_t start_ms; // of the traffic: random queries lie around it
+    bool forms;       // samples get the forms that their bits say (tests/lib/forms.h)
     bool any_outcome; // what memory has forgotten cannot be judged as the map does
     const char *name;
     uint64_t seed;
     uint64_t counts[TSDB_OUTCOME_COUNT];
-    size_t columns; // that were compared and not empty
+    size_t columns;            // that were compared and not empty
+    size_t histograms, starts; // that were read
     struct findings *found;
 };
 
