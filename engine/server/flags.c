@@ -40,11 +40,13 @@ static void add_storage(struct rows *r, struct server_flags *f)
                             .max = 7200000, .default_text = "15m",
                             .help = "How often packed samples leave memory for files, which bounds "
                                     "memory and replay. Ferula's own."});
-    add(r, (struct setting){"storage.placement-labels", .text = &f->placement_labels,
-                            .default_text = "cluster,prometheus,prometheus_replica,replica,"
-                                            "__replica__",
-                            .help = "Labels that decide, with job and instance, where a series "
-                                    "lives; fixed when the data folder is made. Ferula's own."});
+    add(r, (struct setting){
+               "storage.placement-labels", .text = &f->placement_labels,
+               .default_text = "cluster,prometheus,prometheus_replica,replica,"
+                               "__replica__",
+               .help = "Labels that decide, with job and instance, where a series "
+                       "lives; fixed when the data folder is made: not given, the folder's "
+                       "hold, others are refused. Ferula's own."});
     add(r, (struct setting){"storage.max-series", .number = &f->series_max, .default_text = "0",
                             .help = "Active series at most; new ones beyond are refused, 0: no "
                                     "limit. Ferula's own."});

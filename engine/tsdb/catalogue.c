@@ -8,6 +8,7 @@
 #include "engine/base/mem.h"
 #include "engine/tsdb/catalogue_log.h"
 #include "engine/tsdb/folder_lock.h"
+#include "engine/tsdb/placement.h"
 #include "io/clock.h"
 #include "io/fiber.h"
 #include "io/file.h"
@@ -188,35 +189,79 @@ static err check_live_files(const struct catalogue *c, struct errmsg *e)
 
 // ---- opening
 
+typedef bool is_data_fn(struct str name);
+
+static bool is_block(struct str name)
+{
+    uint64_t id;
+    bool temporary;
+    return parse_block_name(name, &id, &temporary);
+}
+
+static bool is_segment(struct str name)
+{
+    struct wal_stream stream;
+    uint64_t number;
+    return wal_segment_parse_name(name, &stream, &number);
+}
+
+// chunks_head of a server, 00000000 and further of its WAL and of an agent's.
+static bool is_prometheus(struct str name)
+{
+    size_t digits = 0;
+    while (digits < name.n && name.p[digits] >= '0' && name.p[digits] <= '9')
+        digits++;
+    return str_eq(name, STR("chunks_head")) || (digits == 8 && name.n == 8);
+}
+
+// Whether the folder holds such a file, and the first one's name. What is not there holds nothing.
+static err find_data(const struct catalogue *c, const char *sub, is_data_fn *is_data, bool *found,
+                     char out_name[CATALOGUE_PATH_MAX], struct errmsg *e)
+{
+    char path[CATALOGUE_PATH_MAX];
+    struct buf names = {0};
+    size_t count = 0;
+    path_of(c, sub, path);
+    err code = path_list(path, &names, &count, e);
+    const char *name = names.p;
+    *found = false;
+    for (size_t i = 0; code == ERR_OK && i < count && !*found; i++, name += strlen(name) + 1) {
+        *found = is_data(str_from_c(name));
+        if (*found)
+            snprintf(out_name, CATALOGUE_PATH_MAX, "%s/%s", sub, name);
+    }
+    buf_deinit(&names);
+    return code == ERR_NOTFOUND ? ERR_OK : code;
+}
+
 // A folder without a catalogue must not hold what looks like data: ours, or Prometheus's.
 static err check_new_folder(const struct catalogue *c, struct errmsg *e)
 {
-    static const char *const prometheus[] = {"chunks_head", "wal/00000000", "queries.active"};
-    char path[CATALOGUE_PATH_MAX];
-    struct op_stat st;
-    for (size_t i = 0; i < countof(prometheus); i++) {
-        path_of(c, prometheus[i], path);
-        if (path_stat(path, &st, NULL) == ERR_OK)
+    static const struct {
+        const char *sub;
+        is_data_fn *is_data;
+        bool is_ours;
+    } rows[] = {{"blocks", is_block, true},
+                {"wal", is_segment, true},
+                {".", is_prometheus, false},
+                {"wal", is_prometheus, false}};
+    char name[CATALOGUE_PATH_MAX];
+    for (size_t i = 0; i < countof(rows); i++) {
+        bool found;
+        TRY(find_data(c, rows[i].sub, rows[i].is_data, &found, name, e));
+        if (found && rows[i].is_ours)
+            return err_set(e, ERR_CORRUPT,
+                           "%s holds data of Ferula (%s), but the file \"catalogue\" that says "
+                           "what is valid is missing: put it back from where the folder was copied "
+                           "from, or name another folder with --storage.tsdb.path",
+                           c->dir, name);
+        if (found)
             return err_set(e, ERR_INVALID,
                            "%s is a data folder of Prometheus: name another one with "
                            "--storage.tsdb.path",
                            c->dir);
     }
-    path_of(c, "blocks", path);
-    struct buf names = {0};
-    size_t count = 0;
-    const err code = path_list(path, &names, &count, e);
-    bool has_blocks = false;
-    const char *name = names.p;
-    for (size_t i = 0; code == ERR_OK && i < count; i++, name += strlen(name) + 1) {
-        uint64_t id;
-        bool temporary;
-        has_blocks |= parse_block_name(str_from_c(name), &id, &temporary);
-    }
-    buf_deinit(&names);
-    if (has_blocks)
-        return err_set(e, ERR_CORRUPT, "%s holds blocks, but no catalogue", c->dir);
-    return code;
+    return ERR_OK;
 }
 
 static err read_log(struct catalogue *c, const struct catalogue_options *options, struct errmsg *e)
@@ -233,7 +278,8 @@ static err read_log(struct catalogue *c, const struct catalogue_options *options
         *s = (struct catalogue_state){
             .partitions = options->partitions, .spread = 1, .next_id = 1, .seq = 1};
         random_bytes(&s->hash_seed, sizeof s->hash_seed);
-        buf_put_str(&s->placement_labels, options->placement_labels);
+        buf_put_str(&s->placement_labels,
+                    options->placement_labels.n ? options->placement_labels : PLACEMENT_DEFAULT);
         return ERR_OK;
     }
     size_t end = 0;
@@ -310,11 +356,30 @@ static err make_folders(struct catalogue *c, struct errmsg *e)
     return path_sync_dir(c->dir, e);
 }
 
+// The labels that were asked for and those of the folder, in whatever order.
+static err check_placement(const struct catalogue *c, const struct catalogue_options *options,
+                           struct errmsg *e)
+{
+    const struct str is = buf_str(&c->state.placement_labels);
+    struct placement asked, had;
+    TRY(placement_init(&asked, options->placement_labels, 0, e));
+    TRY(placement_init(&had, is, 0, e));
+    if (!options->placement_labels.n || placement_equals(&asked, &had))
+        return ERR_OK;
+    return err_set(
+        e, ERR_INVALID,
+        "--storage.placement-labels=%.*s, but %s was made with \"%.*s\", which is fixed: "
+        "leave the flag out, give it these labels, or name another folder with "
+        "--storage.tsdb.path",
+        STR_ARG(options->placement_labels), c->dir, STR_ARG(is));
+}
+
 static err open_locked(struct catalogue *c, const struct catalogue_options *options,
                        struct errmsg *e)
 {
+    TRY(read_log(c, options, e)); // nothing is made in a folder that is refused
+    TRY(check_placement(c, options, e));
     TRY(make_folders(c, e));
-    TRY(read_log(c, options, e));
     if (c->info.is_new)
         TRY(sync_parent(c, e));
     TRY(check_live_files(c, e));

@@ -43,9 +43,10 @@ struct catalogue_change {
     size_t streams_done_count;
 };
 
-struct catalogue_options { // used when the folder is new; afterwards what it was made with holds
-    uint32_t partitions;
-    struct str placement_labels;
+struct catalogue_options {
+    uint32_t partitions; // when the folder is new; afterwards what it was made with holds
+    struct str
+        placement_labels; // empty: the folder's, or the default; else they must be the folder's
     const struct log_sink *log;
 };
 

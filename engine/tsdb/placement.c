@@ -41,6 +41,14 @@ bool placement_is_key(const struct placement *p, struct str name)
     return false;
 }
 
+bool placement_equals(const struct placement *a, const struct placement *b)
+{
+    bool equal = a->n == b->n;
+    for (size_t i = 0; equal && i < a->n; i++)
+        equal = str_eq(a->names[i], b->names[i]);
+    return equal;
+}
+
 uint64_t placement_key(const struct placement *p, struct str labels, uint64_t *out_job)
 {
     uint64_t key = p->seed;

@@ -23,6 +23,7 @@ static const struct str PLACEMENT_DEFAULT = {
 
 // labels: names with commas; they must outlive the placement.
 err placement_init(struct placement *p, struct str labels, uint64_t seed, struct errmsg *e);
+bool placement_equals(const struct placement *a, const struct placement *b); // the same labels
 bool placement_is_key(const struct placement *p, struct str name);
 // The hash of the key; *out_job is that of the job's value.
 uint64_t placement_key(const struct placement *p, struct str labels, uint64_t *out_job);

@@ -436,8 +436,7 @@ static err open_folder(struct tsdb *db, struct errmsg *e)
 {
     const struct catalogue_options options = {
         .partitions = TSDB_PARTITIONS,
-        .placement_labels =
-            db->options.placement_labels.n ? db->options.placement_labels : PLACEMENT_DEFAULT,
+        .placement_labels = db->options.placement_labels,
         .log = db->options.log,
     };
     TRY(catalogue_open(db->options.path, &options, &db->catalogue, e));

@@ -22,7 +22,7 @@ struct tsdb_options {
     uint64_t wal_segment_bytes;  // 0: 64 MiB
     int64_t spill_ms;            // packed blocks are written out this often; 0: 15 minutes
     int64_t seal_ms;             // ranges are sealed to files of this length; 0: 2 hours
-    struct str placement_labels; // names with commas; fixed when the folder is made
+    struct str placement_labels; // names with commas; empty: the folder's
     uint64_t series_max;         // active series in all; 0: none
     uint32_t commit_piece;       // samples of a commit that are kept in one step; 0: 4096
     const struct log_sink *log;

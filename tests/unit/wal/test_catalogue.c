@@ -8,6 +8,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/util.h"
 #include "engine/tsdb/catalogue.h"
+#include "engine/tsdb/wal_record.h"
 #include "io/file.h"
 #include "tests/unit/wal/wal_faults.h"
 
@@ -108,11 +109,19 @@ static void keeps(void *arg)
     }
     catalogue_close(c);
     const struct catalogue_options other = {.partitions = 7, .placement_labels = {"x", 1}};
-    CHECK(s, catalogue_open(s->dir, &other, &c, &e) == ERR_OK);
+    CHECK(s, catalogue_open(s->dir, &other, &c, &e) == ERR_INVALID);
+    CHECK(s, strstr(e.text, "--storage.placement-labels=x, but ") &&
+                 strstr(e.text, "was made with \"cluster\", which is fixed: leave the flag out"));
+    const struct catalogue_options same = {.partitions = 7,
+                                           .placement_labels = STR(" job,cluster,cluster")};
+    CHECK(s, catalogue_open(s->dir, &same, &c, &e) == ERR_OK); // job and instance always are
+    catalogue_close(c);
+    const struct catalogue_options any = {.partitions = 7};
+    CHECK(s, catalogue_open(s->dir, &any, &c, &e) == ERR_OK);
     if (s->line)
         return;
     const struct catalogue_info *info = catalogue_info(c);
-    CHECK(s, !info->is_new && info->epoch == 2 && info->hash_seed == seed);
+    CHECK(s, !info->is_new && info->epoch == 3 && info->hash_seed == seed);
     CHECK(s, info->partitions == 256 && str_eq(info->placement_labels, STR("cluster")));
     CHECK(s, catalogue_files(c, &n)[0].id == 500 && n == 1);
     CHECK(s, catalogue_marks(c, &n)[0].seq == 499 && n == 1);
@@ -283,10 +292,31 @@ static void refuses_strangers(void *arg)
     CHECK(s, path_mkdir(path, &e) == ERR_OK);
     CHECK(s, catalogue_open(s->dir, &OPTIONS, &c, &e) == ERR_INVALID);
     CHECK(s, strstr(e.text, "is a data folder of Prometheus") != NULL);
+    CHECK(s, !is_there(s->dir, "blocks") && !is_there(s->dir, "wal"));
     CHECK(s, path_rmdir(path, &e) == ERR_OK);
-    put(s->dir, "blocks/0000000000000001.block", 1);
-    CHECK(s, catalogue_open(s->dir, &OPTIONS, &c, &e) == ERR_CORRUPT);
-    CHECK(s, is_there(s->dir, "blocks/0000000000000001.block"));
+    snprintf(path, sizeof path, "%s/wal", s->dir);
+    CHECK(s, path_mkdir(path, &e) == ERR_OK);
+    put(s->dir, "wal/00000007", 1);
+    CHECK(s, catalogue_open(s->dir, &OPTIONS, &c, &e) == ERR_INVALID);
+    CHECK(s, strstr(e.text, "is a data folder of Prometheus") != NULL);
+    snprintf(path, sizeof path, "%s/wal/00000007", s->dir);
+    CHECK(s, path_unlink(path, &e) == ERR_OK);
+    put(s->dir, "queries.active", 1); // both of them have one
+    CHECK(s, catalogue_open(s->dir, &OPTIONS, &c, &e) == ERR_OK);
+    catalogue_close(c);
+    snprintf(path, sizeof path, "%s/catalogue", s->dir);
+    char segment[TEXT];
+    const struct wal_stream stream = {1, 0};
+    wal_segment_path("wal", &stream, 3, segment, sizeof segment);
+    for (int i = 0; i < 2; i++) { // ours: a segment, then also a block
+        const char *name = i ? "blocks/0000000000000001.block" : segment;
+        put(s->dir, name, 1);
+        CHECK(s, path_unlink(path, &e) == (i ? ERR_NOTFOUND : ERR_OK));
+        CHECK(s, catalogue_open(s->dir, &OPTIONS, &c, &e) == ERR_CORRUPT);
+        CHECK(s, strstr(e.text, "holds data of Ferula (") && strstr(e.text, name) &&
+                     strstr(e.text, "put it back"));
+        CHECK(s, is_there(s->dir, name) && !is_there(s->dir, "catalogue"));
+    }
 }
 
 Test(catalogue, refuses_folders_of_others)
