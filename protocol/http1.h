@@ -13,7 +13,7 @@
 
 enum {
     HTTP_HEADERS_MAX = 128,
-    HTTP_HEAD_BYTES_MAX = 64 * 1024, // of a request line or status line and all headers
+    HTTP_HEAD_BYTES_MAX = (1 << 20) + 4096, // of the first line and all headers: Go's limit
 };
 
 struct http_header {

@@ -35,20 +35,35 @@ static bool skip_quoted(struct str *s)
     return false;
 }
 
-// Takes one `; name=value` off *s.
-static bool skip_parameter(struct str *s)
+// Takes one `; name=value` off *s; a value in quotes keeps them.
+static bool take_parameter(struct str *s, struct str *out_name, struct str *out_value)
 {
     struct str rest = trim_left(str_from(*s, 1));
-    if (!take_token(&rest).n)
+    *out_name = take_token(&rest);
+    if (!out_name->n)
         return false;
     rest = trim_left(rest);
     if (!rest.n || rest.p[0] != '=')
         return false;
     rest = trim_left(str_from(rest, 1));
+    const struct str value = rest;
     if (rest.n && rest.p[0] == '"' ? !skip_quoted(&rest) : !take_token(&rest).n)
         return false;
+    *out_value = str_until(value, value.n - rest.n);
     *s = rest;
     return true;
+}
+
+// Whether parameters, up to the one called name, have that name with another value.
+static bool is_duplicate(struct str parameters, struct str name, struct str value)
+{
+    struct str other, was;
+    while (take_parameter(&parameters, &other, &was) && other.p != name.p) {
+        if (str_eq_nocase(other, name) && !str_eq(was, value))
+            return true;
+        parameters = trim_left(parameters);
+    }
+    return false;
 }
 
 err media_type_parse(struct str text, struct str *out, struct errmsg *e)
@@ -69,11 +84,15 @@ err media_type_parse(struct str text, struct str *out, struct errmsg *e)
             return err_set(e, ERR_INVALID, "mime: unexpected content after media subtype");
     }
     rest = semicolon == STR_NONE ? (struct str){0} : str_from(text, (size_t)semicolon);
+    const struct str parameters = rest;
     while ((rest = trim_left(rest)).n) {
+        struct str name, value;
         if (str_eq(str_trim(rest), STR(";"))) // one at the end is passed over
             break;
-        if (rest.p[0] != ';' || !skip_parameter(&rest))
+        if (rest.p[0] != ';' || !take_parameter(&rest, &name, &value))
             return err_set(e, ERR_INVALID, "mime: invalid media parameter");
+        if (is_duplicate(parameters, name, value))
+            return err_set(e, ERR_INVALID, "mime: duplicate parameter name");
     }
     *out = media;
     return ERR_OK;

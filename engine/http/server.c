@@ -12,6 +12,7 @@
 
 enum {
     INPUT_START = 4096,
+    HEAD_FREE = 16 * 1024, // of a head; more of it counts among the undecoded bytes that are held
     ARENA_LIMIT = 256 << 20,
     DRAIN_UNREAD_MAX = 256 * 1024, // of a body nobody read; more: the connection is closed
     WRITE_PART = 64 * 1024,
@@ -28,6 +29,7 @@ struct http_server {
     struct list conns;
     size_t conns_count;
     bool draining;
+    _Atomic int64_t own_connections; // where no counter is shared
     struct waiters gone;
     struct http_server_stats stats;
 };
@@ -65,6 +67,8 @@ struct http_server *http_server_create(const struct http_server_options *options
 {
     struct http_server *s = mem_zalloc(sizeof *s);
     s->options = *options;
+    if (!s->options.connections)
+        s->options.connections = &s->own_connections;
     s->lg = (struct logger){.component = "web", .sink = options->log};
     list_init(&s->conns);
     waiters_init(&s->gone);
@@ -93,6 +97,7 @@ static void conn_close(struct conn *c) // Suspends.
     buf_deinit(&c->in);
     list_remove(&c->link);
     s->conns_count--;
+    atomic_fetch_sub(s->options.connections, 1);
     shard_connection_closed();
     mem_free(c);
     waiters_wake_all(&s->gone);
@@ -209,8 +214,10 @@ err http_read_body(struct http_exchange *x, size_t max, struct str *out, struct 
 {
     struct conn *c = x->conn;
     *out = (struct str){0};
-    if (c->head->content_length > 0 && (uint64_t)c->head->content_length > max)
+    if (c->head->content_length > 0 && (uint64_t)c->head->content_length > max) {
+        c->close_after = true; // nobody reads it
         return err_set(e, ERR_LIMIT, "http: request body too large");
+    }
     if (c->head->content_length > 0)
         TRY(hold_body(x, (uint64_t)c->head->content_length));
     if (c->awaits_continue && c->at == c->in.n && !c->body_ended)
@@ -233,8 +240,10 @@ err http_read_body(struct http_exchange *x, size_t max, struct str *out, struct 
         TRY(next_body_part(c, &part, e));
         if (!part.n)
             break;
-        if (part.n > max - n)
+        if (part.n > max - n) {
+            c->close_after = true;
             return err_set(e, ERR_LIMIT, "http: request body too large");
+        }
         if (n + part.n > capacity) { // only of chunked bodies
             const size_t grown = 2 * (n + part.n);
             TRY(hold_body(x, grown - capacity));
@@ -516,7 +525,7 @@ bool http_is_gone(struct http_exchange *x)
         return c->broken;
     // What comes early is the next request's; a peer that sends on and on is not waited for.
     set_deadline(c->server->options.read_timeout_ns);
-    const bool is_gone = c->in.n - c->at > HTTP_HEAD_BYTES_MAX || !read_more(c);
+    const bool is_gone = c->in.n - c->at > GUARD_INPUT_MAX || !read_more(c);
     fiber_set_deadline(INT64_MAX);
     if (is_gone)
         c->close_after = true;
@@ -597,16 +606,15 @@ static void handle(struct conn *c) // Suspends.
     release_body(c);
 }
 
-static void refuse_head(struct conn *c, err code, const struct errmsg *e) // Suspends.
+static void refuse_head(struct conn *c, const char *status, const char *text) // Suspends.
 {
     struct buf b = {0};
     c->server->stats.bad_requests++;
     c->body_ended = false; // whatever still comes belongs to this request
     buf_printf(&b,
                "HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
-               "\r\n%s\n",
-               code == ERR_LIMIT ? "431 Request Header Fields Too Large" : "400 Bad Request",
-               e->text);
+               "\r\n%s",
+               status, text);
     send_bytes(c, buf_str(&b));
     buf_deinit(&b);
 }
@@ -623,6 +631,23 @@ static void skip_empty_lines(struct conn *c)
         else
             return;
     }
+}
+
+// Counts what a long head takes among the bytes that are held; false: that is too much.
+static bool hold_head(struct conn *c)
+{
+    struct http_server_stats *stats = &c->server->stats;
+    const uint64_t have = unused(c).n;
+    if (have <= HEAD_FREE || have <= c->body_held)
+        return true;
+    const uint64_t more = have - c->body_held;
+    if (stats->body_bytes + more > c->server->options.body_bytes_max) {
+        stats->bodies_refused++;
+        return false;
+    }
+    stats->body_bytes += more;
+    c->body_held += more;
+    return true;
 }
 
 // Reads a head. False: the connection is to be closed; what was wrong has been answered. A head is
@@ -643,8 +668,10 @@ static bool read_head(struct conn *c)
         if (str_find(have, '\n', seen) != STR_NONE || have.n >= HTTP_HEAD_BYTES_MAX)
             code = http_parse_request(have, c->head, &size, &e);
         seen = have.n;
+        static const char *const too_long = "431 Request Header Fields Too Large";
         if (code) {
-            refuse_head(c, code, &e);
+            refuse_head(c, code == ERR_LIMIT ? too_long : "400 Bad Request",
+                        code == ERR_LIMIT ? too_long : e.text);
             return false;
         }
         if (size) { // its slices must stay where they are while the body is read: a copy
@@ -654,6 +681,11 @@ static bool read_head(struct conn *c)
             assert(same == ERR_OK && again == size);
             c->at += size;
             return true;
+        }
+        if (!hold_head(c)) {
+            refuse_head(c, "503 Service Unavailable",
+                        "too many undecoded bytes are held; try again later\n");
+            return false;
         }
         if (!read_more(c))
             return false;
@@ -681,8 +713,10 @@ static void conn_run(void *arg)
         c->body_ended = true;
         const bool has_request = read_head(c);
         c->reads_head = false;
-        if (!has_request)
+        if (!has_request) {
+            release_body(c);
             break;
+        }
         start_body(c);
         handle(c);
         if (!skip_body(c) || c->server->draining)
@@ -730,7 +764,9 @@ static void conn_idle(struct timer *timer)
 
 void http_server_take(struct http_server *s, int fd, const struct address *peer)
 {
-    if (s->draining || (int64_t)s->conns_count >= s->options.connections_max) {
+    const int64_t before = atomic_fetch_add(s->options.connections, 1);
+    if (s->draining || before >= s->options.connections_max) {
+        atomic_fetch_sub(s->options.connections, 1);
         s->stats.connections_refused++;
         socket_discard(fd);
         shard_connection_opened(); // who handed it over has counted it

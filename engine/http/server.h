@@ -7,6 +7,8 @@
 #ifndef ENGINE_HTTP_SERVER_H
 #define ENGINE_HTTP_SERVER_H
 
+#include <stdatomic.h>
+
 #include "engine/base/arena.h"
 #include "engine/base/log.h"
 #include "io/fiber.h"
@@ -39,11 +41,12 @@ struct http_server_options {
     http_handler_fn *handler;
     http_observer_fn *observer; // may be NULL
     void *arg;
-    int64_t read_timeout_ns;  // of a whole request; also how long a connection may be idle
-    int64_t write_timeout_ns; // without any progress of the peer
-    int64_t connections_max;  // of this shard; more are closed at once
-    uint64_t body_bytes_max;  // undecoded bytes of all requests of this shard: then 503
-    struct tls *tls;          // NULL: plain
+    int64_t read_timeout_ns;      // of a whole request; also how long a connection may be idle
+    int64_t write_timeout_ns;     // without any progress of the peer
+    int64_t connections_max;      // of all servers with this counter; more are closed at once
+    _Atomic int64_t *connections; // NULL: this server's alone
+    uint64_t body_bytes_max;      // undecoded bytes of all requests of this shard: then 503
+    struct tls *tls;              // NULL: plain
     const struct log_sink *log;
 };
 

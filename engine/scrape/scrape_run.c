@@ -3,6 +3,7 @@
 // Everything of a scrape, stale markers and the series about the scrape included, is one commit on
 // the target's shard; series that relabelling moved elsewhere are committed by their owners.
 #include "engine/base/mem.h"
+#include "engine/base/quote.h"
 #include "engine/base/util.h"
 #include "engine/http/media_type.h"
 #include "engine/model/value.h"
@@ -137,6 +138,8 @@ static bool format_of(const struct scrape_config *job, struct str type, enum exp
     case SCRAPE_PROTOCOLS:
         break;
     }
+    struct buf quoted = {0};
+    buf_put_quoted(&quoted, type);
     if (str_eq_nocase(media, STR("application/vnd.google.protobuf")))
         err_format(e, "received protobuf, which is not supported yet");
     else if (!type.n)
@@ -144,14 +147,15 @@ static bool format_of(const struct scrape_config *job, struct str type, enum exp
                       "fallback_scrape_protocol specified for target");
     else if (malformed)
         err_format(e,
-                   "cannot parse Content-Type \"%.*s\" and no fallback_scrape_protocol for "
+                   "cannot parse Content-Type %.*s and no fallback_scrape_protocol for "
                    "target\n%s",
-                   STR_ARG(type), why.text);
+                   STR_ARG(buf_str(&quoted)), why.text);
     else
         err_format(e,
-                   "received unsupported Content-Type \"%.*s\" and no fallback_scrape_protocol "
+                   "received unsupported Content-Type %.*s and no fallback_scrape_protocol "
                    "specified for target",
-                   STR_ARG(type));
+                   STR_ARG(buf_str(&quoted)));
+    buf_deinit(&quoted);
     return false;
 }
 

@@ -1,5 +1,6 @@
 #include "engine/server/api.h"
 #include "engine/server/parse_apart.h"
+#include "protocol/multipart.h"
 
 #include <assert.h>
 #include <math.h>
@@ -13,7 +14,13 @@
 #include "engine/base/util.h"
 #include "engine/model/labels.h"
 
-enum { FORM_BODY_MAX = 10 << 20, FLUSH_FROM = 256 * 1024, NOTES_MAX = 10, NS_PER_MS = 1000000 };
+enum {
+    FORM_BODY_MAX = 10 << 20,
+    MULTIPART_BODY_MAX = 42 << 20,
+    FLUSH_FROM = 256 * 1024,
+    NOTES_MAX = 10,
+    NS_PER_MS = 1000000
+};
 
 static const struct {
     const char *name;
@@ -43,6 +50,22 @@ static void note_form_error(struct api *api, const struct errmsg *e)
         api->form_error = arena_str(api->x->arena, str_from_c(e->text));
 }
 
+// The values of a multipart body, where it can be read: like Go's FormValue, nothing is said where
+// it cannot. False: the shard holds too much, which has been answered. Suspends.
+static bool add_multipart(struct api *api)
+{
+    struct http_exchange *x = api->x;
+    struct str body;
+    const struct str boundary =
+        multipart_boundary(http_header(x->head, STR("Content-Type")), x->arena);
+    if (!boundary.p)
+        return true;
+    const err code = http_read_body(x, MULTIPART_BODY_MAX, &body, NULL);
+    const err parsed = code ? code : multipart_parse(body, boundary, x->arena, &api->form);
+    (void)parsed;
+    return code != ERR_CANCELED;
+}
+
 bool api_init(struct api *api, struct server *server, struct http_exchange *x)
 {
     *api = (struct api){.server = server, .x = x};
@@ -53,16 +76,24 @@ bool api_init(struct api *api, struct server *server, struct http_exchange *x)
         code = http_read_body(x, FORM_BODY_MAX, &body, &e);
         if (code == ERR_CANCELED)
             return false;
-        if (!code)
-            code = form_parse(body, x->arena, &api->form, &e);
-        if (code)
+        if (code == ERR_LIMIT) { // only who asks for the whole form gets to hear of it
+            err_format(&e, "http: POST too large");
             note_form_error(api, &e);
+            code = ERR_OK;
+        } else {
+            code = code ? code : form_parse(body, x->arena, &api->form, &e);
+            if (code)
+                note_form_error(api, &e);
+        }
     }
     if (code != ERR_LIMIT) {
         code = form_parse(x->query, x->arena, &api->form, &e);
         if (code)
             note_form_error(api, &e);
     }
+    api->plain_count = api->form.n;
+    if (!add_multipart(api))
+        return false;
     if (code != ERR_LIMIT || api_form_is_whole(api))
         return true;
     api_done(api);
@@ -71,6 +102,8 @@ bool api_init(struct api *api, struct server *server, struct http_exchange *x)
 
 bool api_form_is_whole(struct api *api)
 {
+    if (api->form.n > api->plain_count)
+        api->form.n = api->plain_count;
     if (api->form_error.p)
         api_error(api, API_BAD_DATA, "error parsing form values: %.*s", STR_ARG(api->form_error));
     return !api->form_error.p;

@@ -16,7 +16,8 @@ struct server;
 struct api {
     struct server *server;
     struct http_exchange *x;
-    struct form form;      // of the URL, for POST with the body's in front
+    struct form form;   // of the URL, for POST with the body's in front; a multipart body's behind
+    size_t plain_count; // of its pairs, without those
     struct str form_error; // what of it could not be read
     struct buf out;
     struct json json;
@@ -54,7 +55,8 @@ void api_end(struct api *api);
 // Sends what has gathered when it is much; false: the client is gone. Suspends.
 bool api_flush_if_due(struct api *api);
 
-// For those that Prometheus asks for a form that can be read whole; false: answered.
+// For those that Prometheus asks for a form that can be read whole, which leaves a multipart body's
+// values out; false: answered.
 bool api_form_is_whole(struct api *api);
 // Parameters. A missing one leaves *out as it is.
 struct str api_get(const struct api *api, const char *name); // NULL p: absent

@@ -29,6 +29,8 @@ static const struct {
     {"text/plain; a=\"b", NULL, "mime: invalid media parameter"},
     {"text/plain; a=b c", NULL, "mime: invalid media parameter"},
     {"text/plain; a=\"b\nc\"", NULL, "mime: invalid media parameter"},
+    {"text/plain; a=b; c=d; a=e", NULL, "mime: duplicate parameter name"},
+    {"text/plain; a=b; c=d; a=b", "text/plain", NULL},
     {"text/plain;;", NULL, "mime: invalid media parameter"},
 };
 
