@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/base/mem.h"
 #include "io/file.h"
 #include "io/mapped.h"
 #include "protocol/json_write.h"
@@ -38,13 +39,13 @@ static void log_unfinished(struct str left, const struct logger *lg)
 }
 
 void active_queries_open(struct active_queries *a, const char *folder, size_t slots,
-                         unsigned shards, const struct logger *lg)
+                         const struct logger *lg)
 {
     char path[600];
     struct buf left = {0};
     struct errmsg e;
     const struct logger mine = {.component = "activeQueryTracker", .sink = lg->sink};
-    *a = (struct active_queries){.size = 1 + slots * shards * ACTIVE_QUERY_BYTES, .slots = slots};
+    *a = (struct active_queries){.size = 1 + slots * ACTIVE_QUERY_BYTES, .slots = slots};
     snprintf(path, sizeof path, "%s/queries.active", folder);
     err code = path_read(path, FILE_MAX, &left, &e);
     if (!code)
@@ -59,13 +60,16 @@ void active_queries_open(struct active_queries *a, const char *folder, size_t sl
         return;
     }
     a->map[0] = '[';
+    a->taken = mem_zalloc(slots * sizeof *a->taken);
 }
 
 void active_queries_close(struct active_queries *a)
 {
     if (a->map)
         mapped_destroy(a->map, a->size);
+    mem_free(a->taken);
     a->map = NULL;
+    a->taken = NULL;
 }
 
 // {"query":"...","timestamp_sec":N}, with as much of text as fits.
@@ -96,15 +100,14 @@ static void put_fitting_entry(struct str text, int64_t now_s, struct buf *out)
     }
 }
 
-size_t active_queries_add(struct active_queries *a, unsigned shard, struct str text, int64_t now_s)
+size_t active_queries_add(struct active_queries *a, struct str text, int64_t now_s)
 {
     if (!a->map)
         return NO_SLOT;
-    size_t slot = shard * a->slots;
-    const size_t end = slot + a->slots;
-    while (slot < end && a->map[1 + slot * ACTIVE_QUERY_BYTES])
+    size_t slot = 0;
+    while (slot < a->slots && atomic_exchange(&a->taken[slot], true))
         slot++;
-    assert(slot < end);
+    assert(slot < a->slots);
     struct buf entry = {0};
     put_fitting_entry(text, now_s, &entry);
     char *at = a->map + 1 + slot * ACTIVE_QUERY_BYTES;
@@ -117,6 +120,8 @@ size_t active_queries_add(struct active_queries *a, unsigned shard, struct str t
 
 void active_queries_remove(struct active_queries *a, size_t slot)
 {
-    if (a->map && slot != NO_SLOT)
-        memset(a->map + 1 + slot * ACTIVE_QUERY_BYTES, 0, ACTIVE_QUERY_BYTES);
+    if (!a->map || slot == NO_SLOT)
+        return;
+    memset(a->map + 1 + slot * ACTIVE_QUERY_BYTES, 0, ACTIVE_QUERY_BYTES);
+    atomic_store(&a->taken[slot], false);
 }

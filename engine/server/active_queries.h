@@ -3,9 +3,11 @@
 //
 // <data>/queries.active is a mapped JSON array as Prometheus writes it: '[', then slots of a
 // thousand bytes, each empty (NULs) or an object {"query","timestamp_sec"} with a comma in the
-// slot's last byte. A slot belongs to one shard; taking it costs no system call.
+// slot's last byte. Any shard takes any slot, which costs no system call.
 #ifndef ENGINE_SERVER_ACTIVE_QUERIES_H
 #define ENGINE_SERVER_ACTIVE_QUERIES_H
+
+#include <stdatomic.h>
 
 #include "engine/base/err.h"
 #include "engine/base/log.h"
@@ -15,17 +17,18 @@ enum { ACTIVE_QUERY_BYTES = 1000 };
 struct active_queries {
     char *map; // NULL: nothing is noted
     size_t size;
-    size_t slots; // of each shard
+    size_t slots;
+    _Atomic bool *taken;
 };
 
-// Logs what an earlier run left behind in folder, then starts anew with slots for each of shards. A
-// file that cannot be had is a warning: queries run without it. Suspends.
+// Logs what an earlier run left behind in folder, then starts anew with so many slots. A file that
+// cannot be had is a warning: queries run without it. Suspends.
 void active_queries_open(struct active_queries *a, const char *folder, size_t slots,
-                         unsigned shards, const struct logger *lg);
+                         const struct logger *lg);
 void active_queries_close(struct active_queries *a);
 
-// The shard notes text; the slot, for active_queries_remove(). Slots are as many as may run.
-size_t active_queries_add(struct active_queries *a, unsigned shard, struct str text, int64_t now_s);
+// Notes text; the slot, for active_queries_remove(). Slots are as many as may run.
+size_t active_queries_add(struct active_queries *a, struct str text, int64_t now_s);
 void active_queries_remove(struct active_queries *a, size_t slot);
 
 #endif

@@ -16,6 +16,7 @@ struct part {
     struct route_stats routes;
     struct http_server_stats web;
     struct server_query_stats queries;
+    struct query_window query_times;
     struct scrape_stats scrape;
     struct receiver_stats receiver;
     struct tsdb_stats tsdb;
@@ -29,6 +30,7 @@ static void gather(void *arg) // on each shard
     p->routes = self->routes;
     p->web = *http_server_stats(self->web);
     p->queries = self->queries;
+    query_summary_gather(self->query_times, clock_mono_ns(), &p->query_times);
     p->federation_errors = self->federation_errors;
     p->query_logs = self->logs.queries != NULL;
     p->query_log_failures =
@@ -208,22 +210,29 @@ static void put_receiver(const struct receiver_stats *r, struct buf *b)
             "Native histograms that were received and refused.", r->histograms_refused);
 }
 
-// As a summary without quantiles: rates of sum and count are what dashboards draw.
-static void put_query_times(const struct server_query_stats *q, struct buf *b)
+static void put_query_times(const struct server_query_stats *q, const struct query_window *w,
+                            struct buf *b)
 {
     const struct {
-        const char *slice;
+        const char *name;
         int64_t ns;
-    } slices[] = {{"inner_eval", q->times.eval},
-                  {"prepare_time", q->times.prepare},
-                  {"queue_time", q->times.queue},
-                  {"result_sort", 0}}; // a part of inner_eval here
+    } slices[QUERY_SLICES] = {[QUERY_EVAL] = {"inner_eval", q->times.eval},
+                              [QUERY_PREPARE] = {"prepare_time", q->times.prepare},
+                              [QUERY_QUEUE] = {"queue_time", q->times.queue},
+                              [QUERY_SORT] = {"result_sort", 0}}; // a part of inner_eval here
+    static const double quantiles[] = {.5, .9, .99};
     const char *const name = "prometheus_engine_query_duration_seconds";
     family(b, name, "summary", "Query timings");
-    for (size_t i = 0; i < sizeof slices / sizeof slices[0]; i++)
+    for (unsigned i = 0; i < QUERY_SLICES; i++) {
+        for (size_t k = 0; k < sizeof quantiles / sizeof *quantiles; k++) {
+            buf_printf(b, "%s{slice=\"%s\",quantile=\"%g\"} ", name, slices[i].name, quantiles[k]);
+            buf_put_double_g(b, query_window_quantile(w, (enum query_slice)i, quantiles[k]));
+            buf_put_char(b, '\n');
+        }
         buf_printf(b, "%s_sum{slice=\"%s\"} %.9g\n%s_count{slice=\"%s\"} %llu\n", name,
-                   slices[i].slice, (double)slices[i].ns / 1e9, name, slices[i].slice,
+                   slices[i].name, (double)slices[i].ns / 1e9, name, slices[i].name,
                    (unsigned long long)q->ended);
+    }
     put_u64(b, "prometheus_engine_query_samples_total", "counter",
             "The total number of samples loaded by all queries.", q->samples);
     put_u64(b, "prometheus_engine_query_samples_read_total", "counter",
@@ -234,10 +243,10 @@ static void put_engine(const struct server *s, const struct part *p, struct buf 
 {
     put_u64(b, "prometheus_engine_queries", "gauge",
             "The current number of queries being executed or waiting.",
-            p->queries.running + p->queries.waiting);
+            (uint64_t)(atomic_load(&s->turns.running) + atomic_load(&s->turns.waiting)));
     put_u64(b, "prometheus_engine_queries_concurrent_max", "gauge",
             "The max number of concurrent queries.", (uint64_t)s->flags.prom.query.max_concurrency);
-    put_query_times(&p->queries, b);
+    put_query_times(&p->queries, &p->query_times, b);
     put_u64(b, "prometheus_engine_query_log_enabled", "gauge", "State of the query log.",
             p->query_logs > 0);
     put_u64(b, "prometheus_engine_query_log_failures_total", "counter",
@@ -304,14 +313,15 @@ static void add_part(struct part *to, const struct part *from, bool first)
     to->query_logs += from->query_logs;
     to->query_log_failures += from->query_log_failures;
     to->queries.started += from->queries.started;
-    to->queries.running += from->queries.running;
-    to->queries.waiting += from->queries.waiting;
     to->queries.ended += from->queries.ended;
     to->queries.samples += from->queries.samples;
     to->queries.samples_read += from->queries.samples_read;
     to->queries.times.queue += from->queries.times.queue;
     to->queries.times.prepare += from->queries.times.prepare;
     to->queries.times.eval += from->queries.times.eval;
+    for (unsigned i = 0; i < QUERY_SLICES; i++)
+        for (unsigned k = 0; k < QUERY_BUCKETS; k++)
+            to->query_times.counts[i][k] += from->query_times.counts[i][k];
     add_counters(&to->scrape, &from->scrape, sizeof to->scrape);
     add_counters(&to->receiver, &from->receiver, sizeof to->receiver);
     add_tsdb(&to->tsdb, &from->tsdb, first);

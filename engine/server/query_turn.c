@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "engine/base/calendar.h"
+#include "engine/base/mem.h"
 #include "engine/base/util.h"
 #include "engine/server/json_log.h"
 #include "engine/server/server.h"
@@ -11,36 +12,89 @@
 // One that waits. Its turn is handed to it, so that nobody who comes later is first, and so that a
 // turn is not lost when who was woken gives up in the same moment.
 struct waiting {
+    struct server *server;
     struct list link;
     struct waiters wake;
     bool is_given;
+    err code;
 };
 
-// Each shard has its share of the turns.
-size_t server_query_share(const struct server *s)
+void query_turns_init(struct query_turns *t)
 {
-    const uint64_t shards = shards_count(s->shards);
-    return (size_t)(((uint64_t)s->flags.prom.query.max_concurrency + shards - 1) / shards);
+    list_init(&t->queue);
 }
 
-static err wait_for_turn(struct server_shard *self, uint64_t share, struct errmsg *e)
+static bool take_turn(struct server *s)
 {
-    if (self->queries.running < share) {
-        self->queries.running++;
-        return ERR_OK;
+    int64_t running = atomic_load(&s->turns.running);
+    while (running < s->flags.prom.query.max_concurrency)
+        if (atomic_compare_exchange_weak(&s->turns.running, &running, running + 1))
+            return true;
+    return false;
+}
+
+static void hand_out(struct server *s) // on shard 0
+{
+    while (!list_is_empty(&s->turns.queue) && take_turn(s)) {
+        struct waiting *w = container_of(list_pop(&s->turns.queue), struct waiting, link);
+        w->is_given = true;
+        waiters_wake_all(&w->wake);
     }
-    struct waiting turn = {0};
-    waiters_init(&turn.wake);
-    list_push(&self->query_turns, &turn.link);
-    self->queries.waiting++;
-    err code = ERR_OK;
-    while (!code && !turn.is_given)
-        code = waiters_wait(&turn.wake);
-    self->queries.waiting--;
-    if (turn.is_given)
+}
+
+static void wait_in_line(void *arg) // on shard 0
+{
+    struct waiting *w = arg;
+    waiters_init(&w->wake);
+    list_push(&w->server->turns.queue, &w->link);
+    hand_out(w->server);
+    while (!w->code && !w->is_given)
+        w->code = waiters_wait(&w->wake);
+    if (!w->is_given)
+        list_remove(&w->link);
+}
+
+static err wait_for_turn(struct server *s, struct errmsg *e)
+{
+    if (!atomic_load(&s->turns.waiting) && take_turn(s))
         return ERR_OK;
-    list_remove(&turn.link);
-    return err_set(e, code, "context %s", code == ERR_TIMEOUT ? "deadline exceeded" : "canceled");
+    struct waiting w = {.server = s};
+    // Counted first: who gives a turn back from now on looks for us.
+    atomic_fetch_add(&s->turns.waiting, 1);
+    shard_call(shards_at(s->shards, 0), LOOP_QUERY, wait_in_line, &w);
+    atomic_fetch_sub(&s->turns.waiting, 1);
+    if (w.is_given)
+        return ERR_OK;
+    return err_set(e, w.code, "context %s",
+                   w.code == ERR_TIMEOUT ? "deadline exceeded" : "canceled");
+}
+
+struct freed { // a turn, elsewhere
+    struct shard_post post;
+    struct server *server;
+};
+
+static void note_freed(void *arg) // on shard 0
+{
+    struct freed *f = arg;
+    hand_out(f->server);
+    mem_free(f);
+}
+
+static void give_turn(struct server *s)
+{
+    const int64_t before = atomic_fetch_sub(&s->turns.running, 1);
+    assert(before > 0);
+    if (!atomic_load(&s->turns.waiting))
+        return;
+    if (shard_index(shard_self()) == 0) {
+        hand_out(s);
+        return;
+    }
+    struct freed *f = mem_alloc(sizeof *f);
+    *f = (struct freed){.server = s};
+    f->post = (struct shard_post){.class = LOOP_QUERY, .fn = note_freed, .arg = f};
+    shard_post(shards_at(s->shards, 0), &f->post);
 }
 
 static void put_date(struct json *j, const char *key, int64_t ms)
@@ -98,18 +152,16 @@ err query_turn_begin(struct query_turn *t, struct errmsg *e)
 {
     struct server_shard *self = server_self(t->server);
     const int64_t asked_ns = clock_mono_ns();
-    TRY(wait_for_turn(self, server_query_share(t->server), e));
+    TRY(wait_for_turn(t->server, e));
     t->times = (struct query_times){.queue = clock_mono_ns() - asked_ns};
     self->queries.started++;
-    t->active = active_queries_add(&t->server->active, shard_index(shard_self()), t->text,
-                                   clock_wall_ms() / 1000);
+    t->active = active_queries_add(&t->server->active, t->text, clock_wall_ms() / 1000);
     return ERR_OK;
 }
 
 void query_turn_end(struct query_turn *t, const struct query_stats *stats, struct str error)
 {
     struct server_shard *self = server_self(t->server);
-    assert(self->queries.running > 0);
     active_queries_remove(&t->server->active, t->active);
     self->queries.ended++;
     self->queries.samples += stats->samples;
@@ -117,14 +169,11 @@ void query_turn_end(struct query_turn *t, const struct query_stats *stats, struc
     self->queries.times.queue += t->times.queue;
     self->queries.times.prepare += t->times.prepare;
     self->queries.times.eval += t->times.eval;
-    struct list *next = list_pop(&self->query_turns);
-    if (next) {
-        struct waiting *turn = container_of(next, struct waiting, link);
-        turn->is_given = true;
-        waiters_wake_all(&turn->wake);
-    } else {
-        self->queries.running--;
-    }
+    const int64_t slices[QUERY_SLICES] = {[QUERY_EVAL] = t->times.eval,
+                                          [QUERY_PREPARE] = t->times.prepare,
+                                          [QUERY_QUEUE] = t->times.queue};
+    query_summary_add(self->query_times, slices, clock_mono_ns());
+    give_turn(t->server);
     if (self->logs.queries)
         log_query(t, self->logs.queries, stats, error);
 }

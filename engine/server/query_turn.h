@@ -3,6 +3,9 @@
 #ifndef ENGINE_SERVER_QUERY_TURN_H
 #define ENGINE_SERVER_QUERY_TURN_H
 
+#include <stdatomic.h>
+
+#include "engine/base/list.h"
 #include "engine/promql/query.h"
 
 struct server;
@@ -12,6 +15,15 @@ struct json;
 struct query_times { // ns
     int64_t queue, prepare, eval;
 };
+
+// What all shards share. A free turn is taken by whoever comes, without a message; where there is
+// none, shard 0 keeps the order of those that wait.
+struct query_turns {
+    _Atomic int64_t running, waiting;
+    struct list queue; // of shard 0: the first first
+};
+
+void query_turns_init(struct query_turns *t);
 
 struct query_turn { // the caller's memory, from begin to end
     struct server *server;

@@ -330,7 +330,8 @@ static void open_shard(void *arg) // on every shard
         .arg = s,
         .read_timeout_ns = f->prom.web.read_timeout_ms * NS_PER_MS,
         .write_timeout_ns = WRITE_TIMEOUT_NS,
-        .connections_max = (f->prom.web.max_connections + shards - 1) / shards,
+        .connections_max = f->prom.web.max_connections,
+        .connections = &s->connections,
         .body_bytes_max = (uint64_t)f->body_bytes_max,
         .log = &s->log,
     };
@@ -354,7 +355,7 @@ static void open_shard(void *arg) // on every shard
                                               .decoded_bytes_max = (uint64_t)f->body_bytes_max,
                                               .series_max = CACHE_SERIES / shards,
                                               .log = &s->log};
-    list_init(&self->query_turns);
+    self->query_times = mem_zalloc(sizeof *self->query_times);
     waiters_init(&self->notice_waiters);
     self->config = prom_config_ref(((const struct apply *)arg)->config);
     self->web = http_server_create(&web);
@@ -379,7 +380,9 @@ static err open_db(struct server *s, const struct prom_config *config,
         .wal_sync_interval_ms = s->flags.wal_sync_interval_ms,
         .spill_ms = s->flags.spill_ms,
         .seal_ms = 2 * 3600 * 1000,
-        .placement_labels = s->flags.placement_labels,
+        .placement_labels = settings_is_given(&s->settings, STR("storage.placement-labels"))
+                                ? s->flags.placement_labels
+                                : (struct str){0},
         .series_max = (uint64_t)s->flags.series_max,
         .log = &s->log,
     };
@@ -399,8 +402,8 @@ static err boot(struct server *s, struct errmsg *e) // Suspends.
     if (!code)
         code = open_db(s, config, e);
     if (!code) {
-        active_queries_open(&s->active, s->data_path, server_query_share(s),
-                            shards_count(s->shards), &s->lg);
+        active_queries_open(&s->active, s->data_path, (size_t)s->flags.prom.query.max_concurrency,
+                            &s->lg);
         for (unsigned i = 0; i < shards_count(s->shards); i++)
             args[i] = (struct apply){s, config};
         shard_call_all(LOOP_CONTROL, open_shard, args, sizeof *args, NULL);
@@ -433,6 +436,7 @@ static void close_shard(void *arg) // on every shard
     scrape_destroy(self->scrape);
     receiver_destroy(self->receiver);
     log_files_close(&self->logs);
+    mem_free(self->query_times);
     prom_config_unref(self->config);
 }
 
@@ -491,6 +495,7 @@ static void run(void *arg) // a control fiber on shard 0
     struct errmsg e;
     waiters_init(&s->stop);
     waiters_init(&s->reloaded);
+    query_turns_init(&s->turns);
     notices_set(s, NOTICE_STARTING, true);
     s->reloading = true; // so that nobody reloads what is not there yet
     const err booted = boot(s, &e);

@@ -21,6 +21,7 @@
 #include "engine/server/active_queries.h"
 #include "engine/server/log_files.h"
 #include "engine/server/notices.h"
+#include "engine/server/query_summary.h"
 #include "engine/server/query_turn.h"
 #include "engine/server/route.h"
 #include "engine/shard/shard.h"
@@ -45,12 +46,12 @@ struct server_shard { // what one shard has of the server; only its own loop tou
     struct prom_config *config; // a reference
     struct route_stats routes;
     struct server_query_stats {
-        uint64_t started, ended, running, waiting, samples, samples_read;
+        uint64_t started, ended, samples, samples_read;
         struct query_times times; // of those that ended, added up
     } queries;
+    struct query_summary *query_times; // of late
     uint64_t federation_errors;
     struct log_files logs;
-    struct list query_turns;       // who waits for a turn, the first first
     struct waiters notice_waiters; // for a change of the notices
 };
 
@@ -89,6 +90,8 @@ struct server {
     unsigned write_messages;      // of remote_write that are accepted
     struct notices notices;
     struct active_queries active;
+    struct query_turns turns;
+    _Atomic int64_t connections; // at present, of all shards
     int exit_code;
     struct shard_post signal_post[2]; // reload, stop
     _Atomic int signal_pending[2];
@@ -106,8 +109,6 @@ void server_ask_to_stop(struct server *s); // from any shard
 enum server_state server_state(const struct server *s);
 int64_t server_evaluation_interval_ms(struct server *s);
 int64_t server_retention_ms(struct server *s); // the file's, or the flags'; 0: for ever
-
-size_t server_query_share(const struct server *s); // of --query.max-concurrency, a shard's
 
 // Corrupt parts of the WAL that were found, over all shards. Suspends.
 uint64_t server_corruptions(struct server *s);
