@@ -79,6 +79,7 @@ struct loop_stats {
     uint64_t turns_over_quota;             // those that took more than twice the quota
     int64_t turn_ns_max;
     int64_t piece_ns_max; // CPU time between two questions whether a yield is due, where watched
+    int64_t told_ns_max;  // CPU time of a query after it was told to end, likewise
     size_t fibers_alive, stacks_pooled, in_flight;
     uint64_t busy_ns;
 };

@@ -28,6 +28,7 @@ struct fiber {
     bool canceled, timed_out;
     bool woken; // by waiters_wake_*(), not by cancel or deadline
     unsigned shields, no_suspends;
+    int64_t told_ns; // CPU time since it was told to end, where watched
     void *local;
     void *asan_stack, *tsan_fiber; // the sanitizers'
 };

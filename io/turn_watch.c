@@ -17,7 +17,13 @@ enum { GROWN_BY_PERCENT = 50 }; // a record worse by that much is told anew
 
 enum turn_watch_mode turn_watch_default(void)
 {
-    return WATCHES_TURNS ? TURN_WATCH_LOG : TURN_WATCH_OFF; // from meson.build
+    return WATCHES_TURNS ? TURN_WATCH_ABORT : TURN_WATCH_OFF; // from meson.build
+}
+
+const char *turn_watch_text(enum turn_watch_mode mode)
+{
+    static const char *const texts[] = {"off", "log", "abort", "pieces"};
+    return texts[mode];
 }
 
 void turn_watch_init(struct loop *loop)
@@ -50,36 +56,6 @@ walk_frames(const struct fiber *f, void *const *frame, struct turn_piece *piece)
             return;
         frame = frame[0];
     }
-}
-
-void turn_watch_piece(struct loop *loop, const void *pc, void *const *frame)
-{
-    struct turn_watch *w = &loop->watch;
-    const int64_t now = system_thread_cpu_ns();
-    w->now.ns = now - w->piece_cpu_ns;
-    if (w->now.ns > w->longest.ns) {
-        w->longest = w->now;
-        if (loop->running && frame)
-            walk_frames(loop->running, frame, &w->longest);
-    }
-    w->now.from = pc;
-    w->piece_cpu_ns = now;
-}
-
-void turn_watch_enter(struct loop *loop, const void *fn, const char *phase, enum loop_class class)
-{
-    if (turn_watch_is_on(loop))
-        turn_watch_piece(loop, NULL, NULL);
-    loop->watch.now = (struct turn_piece){.fn = fn, .phase = phase, .class = class};
-}
-
-void turn_watch_ran(struct loop *loop, int64_t ns)
-{
-    struct turn_watch *w = &loop->watch;
-    if (turn_watch_is_on(loop) || ns <= w->longest.ns)
-        return;
-    w->longest = w->now;
-    w->longest.ns = ns;
 }
 
 static struct turn_offender *offender_of(struct turn_watch *w, const struct turn_piece *piece)
@@ -120,6 +96,68 @@ static void describe(struct turn_offender *o, const struct turn_piece *piece)
         put_symbol(o->place, sizeof o->place, i == 0 ? " to " : " < ", piece->frames[i]);
 }
 
+// Someone who was told to end ran for ns more.
+static void add_told(struct loop *loop, struct fiber *f, int64_t ns)
+{
+    struct turn_watch *w = &loop->watch;
+    const int64_t before = f->told_ns;
+    const int64_t limit =
+        TURN_TOLD_MS_MAX * 1000000LL * (w->mode == TURN_WATCH_ABORT ? TURN_SLOWNESS : 1);
+    f->told_ns += ns;
+    if (f->told_ns > loop->stats.told_ns_max)
+        loop->stats.told_ns_max = f->told_ns;
+    if (f->told_ns <= limit || before > limit || w->mode == TURN_WATCH_PIECES)
+        return;
+    struct turn_offender o = {.fn = f->flow};
+    struct turn_piece piece = w->now;
+    walk_frames(f, __builtin_frame_address(0), &piece);
+    describe(&o, &piece);
+    if (w->lg.sink)
+        log_warn(&w->lg, "a query went on after it was told to end",
+                 log_i64("us", f->told_ns / 1000), log_cstr("flow", o.flow),
+                 log_cstr("at", o.place));
+    if (w->mode == TURN_WATCH_ABORT) {
+        fprintf(stderr, "%lld us after it was told to end: %s: %s\n", (long long)f->told_ns / 1000,
+                o.flow, o.place);
+        abort();
+    }
+}
+
+void turn_watch_piece(struct loop *loop, const void *pc, void *const *frame)
+{
+    struct turn_watch *w = &loop->watch;
+    const int64_t now = system_thread_cpu_ns();
+    w->now.ns = now - w->piece_cpu_ns;
+    if (w->now.ns > w->longest.ns) {
+        w->longest = w->now;
+        if (loop->running && frame)
+            walk_frames(loop->running, frame, &w->longest);
+    }
+    struct fiber *f = loop->running;
+    if (f && f->class == LOOP_QUERY && (f->canceled || f->timed_out))
+        add_told(loop, f, w->now.ns);
+    else if (f)
+        f->told_ns = 0;
+    w->now.from = pc;
+    w->piece_cpu_ns = now;
+}
+
+void turn_watch_enter(struct loop *loop, const void *fn, const char *phase, enum loop_class class)
+{
+    if (turn_watch_is_on(loop))
+        turn_watch_piece(loop, NULL, NULL);
+    loop->watch.now = (struct turn_piece){.fn = fn, .phase = phase, .class = class};
+}
+
+void turn_watch_ran(struct loop *loop, int64_t ns)
+{
+    struct turn_watch *w = &loop->watch;
+    if (turn_watch_is_on(loop) || ns <= w->longest.ns)
+        return;
+    w->longest = w->now;
+    w->longest.ns = ns;
+}
+
 static void sort_in(struct turn_watch *w, struct turn_offender *o)
 {
     for (; o > w->offenders && o[-1].ns_max < o->ns_max; o--) {
@@ -143,7 +181,7 @@ static void record(struct loop *loop, int64_t took_ns)
                  log_i64("longest_us", piece->ns / 1000), log_cstr("flow", o->flow),
                  log_cstr("class", loop_class_text(piece->class)), log_cstr("at", o->place),
                  log_i64("count", (int64_t)o->count));
-    if (w->mode == TURN_WATCH_ABORT) {
+    if (w->mode == TURN_WATCH_ABORT && o->count >= TURN_ABORTS_AT) {
         fprintf(stderr, "a turn took %lld us, %lld of them %s: %s\n", (long long)took_ns / 1000,
                 (long long)piece->ns / 1000, o->flow, o->place);
         abort();
@@ -156,7 +194,8 @@ static void record(struct loop *loop, int64_t took_ns)
 void turn_watch_end(struct loop *loop, int64_t took_ns)
 {
     struct turn_watch *w = &loop->watch;
-    const int64_t limit = 2 * loop->options.quota_ns;
+    const int64_t slowness = w->mode == TURN_WATCH_ABORT ? TURN_SLOWNESS : 1;
+    const int64_t limit = 2 * loop->options.quota_ns * slowness;
     if (turn_watch_is_on(loop)) {
         turn_watch_piece(loop, NULL, NULL);
         if (w->longest.ns > loop->stats.piece_ns_max)

@@ -4,6 +4,14 @@
 // that the system put aside meanwhile is counted, too. With a watch on, by the CPU time of the
 // thread, and down to the piece between two questions whether a yield is due. A watch costs a few
 // system calls a turn, so it is off in release builds unless it is asked for.
+//
+// Watched is also that a query which is canceled, or whose time is up, ends: its own CPU time from
+// then on, with all it has to free, is at most 100 ms.
+//
+// Builds for development end where a flow takes too long: not at the first turn, since what a host
+// takes from a virtual machine, and faults of pages, count as the thread's time, but at the third
+// of the same flow, each beyond twice the quota times TURN_SLOWNESS (io/meson.build): without
+// optimization and under sanitizers everything takes longer.
 #ifndef IO_TURN_WATCH_H
 #define IO_TURN_WATCH_H
 
@@ -17,14 +25,20 @@ struct loop;
 enum turn_watch_mode {
     TURN_WATCH_OFF,
     TURN_WATCH_LOG,
-    TURN_WATCH_ABORT,  // after the log
+    TURN_WATCH_ABORT,  // after the log, at the third turn of a flow
     TURN_WATCH_PIECES, // for simulators, whose clock does not move with work: pieces are counted
 };
 
-// What a build for development has: on, except under sanitizers, where everything is slower.
-enum turn_watch_mode turn_watch_default(void);
+enum turn_watch_mode turn_watch_default(void); // builds for development: TURN_WATCH_ABORT
+const char *turn_watch_text(enum turn_watch_mode mode);
 
-enum { TURN_OFFENDERS_MAX = 16, TURN_FLOW_MAX = 64, TURN_PLACE_MAX = 384 };
+enum {
+    TURN_TOLD_MS_MAX = 100,
+    TURN_ABORTS_AT = 3,
+    TURN_OFFENDERS_MAX = 16,
+    TURN_FLOW_MAX = 64,
+    TURN_PLACE_MAX = 384
+};
 
 // A flow that made turns too long.
 struct turn_offender {

@@ -89,7 +89,7 @@ static void add_engine(struct rows *r, struct server_flags *f)
 static void add_debugging(struct rows *r, struct server_flags *f)
 {
     add(r, (struct setting){"debug.turn-watch", .text = &f->turn_watch, .choices = watches,
-                            .default_text = turn_watch_default() == TURN_WATCH_OFF ? "off" : "log",
+                            .default_text = turn_watch_text(turn_watch_default()),
                             .help = "Whether turns of a shard over twice the quota of CPU time are "
                                     "logged with the place that took long, or end the process. "
                                     "Ferula's own."});

@@ -10,7 +10,7 @@ enum {
     MEMORY_SEED = 0x5eed,
     DEFAULT_SPILL_MS = 900000,
     DEFAULT_SEAL_MS = 7200000,
-    COMMIT_PIECE = 4096,
+    COMMIT_PIECE = 1024,
 };
 
 struct part *tsdb_part(const struct tsdb *db)

@@ -24,7 +24,7 @@ struct tsdb_options {
     int64_t seal_ms;             // ranges are sealed to files of this length; 0: 2 hours
     struct str placement_labels; // names with commas; empty: the folder's
     uint64_t series_max;         // active series in all; 0: none
-    uint32_t commit_piece;       // samples of a commit that are kept in one step; 0: 4096
+    uint32_t commit_piece;       // samples of a commit that are kept in one step; 0: 1024
     const struct log_sink *log;
     // A sync of the log failed: see wal.h. NULL: the process aborts.
     void (*fatal)(void *arg, const char *reason);

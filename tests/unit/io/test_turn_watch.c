@@ -36,6 +36,33 @@ void hold_the_shard(void *arg)
     work_for_a_while(5 * MS);
 }
 
+// Longer than any build allows.
+static void hold_it_often(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < TURN_ABORTS_AT; i++) {
+        work_for_a_while(40 * MS);
+        fiber_yield();
+    }
+}
+
+static void go_on(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 150; i++) {
+        work_for_a_while(MS);
+        fiber_yield_if_due();
+    }
+}
+
+static void go_on_though_canceled(void *arg)
+{
+    struct fiber *other = NULL;
+    (void)arg;
+    fiber_start_always(LOOP_QUERY, go_on, NULL, &other);
+    fiber_cancel(other);
+}
+
 void ask_too_late(void *arg)
 {
     (void)arg;
@@ -66,7 +93,23 @@ static bool start_both(void *arg)
     return true;
 }
 
-static struct loop *run(enum turn_watch_mode mode, const struct log_sink *log)
+static bool start_often(void *arg)
+{
+    (void)arg;
+    fiber_start_always(LOOP_QUERY, hold_it_often, NULL, NULL);
+    loop_set_hook(loop_current(), NULL, NULL);
+    return true;
+}
+
+static bool start_deaf(void *arg)
+{
+    (void)arg;
+    fiber_start_always(LOOP_SCRAPE, go_on_though_canceled, NULL, NULL);
+    loop_set_hook(loop_current(), NULL, NULL);
+    return true;
+}
+
+static struct loop *run(enum turn_watch_mode mode, const struct log_sink *log, loop_hook_fn *first)
 {
     struct backend *backend = NULL;
     struct loop *loop = NULL;
@@ -74,7 +117,7 @@ static struct loop *run(enum turn_watch_mode mode, const struct log_sink *log)
     if (backend_poll_create(&backend, NULL) != ERR_OK ||
         loop_create(backend, &options, &loop, NULL) != ERR_OK)
         abort();
-    loop_set_hook(loop, start_both, NULL);
+    loop_set_hook(loop, first, NULL);
     do
         (void)loop_turn(loop, -1);
     while (loop_stats(loop)->fibers_alive > 0);
@@ -95,7 +138,7 @@ static void check(enum turn_watch_mode mode)
 {
     struct seen seen = {.n = 0};
     const struct log_sink log = {.level = LOG_LEVEL_WARN, .write = note_line, .cookie = &seen};
-    struct loop *loop = run(mode, &log);
+    struct loop *loop = run(mode, &log, start_both);
     const struct turn_offender *held = offender(loop, "hold_the_shard");
     const struct turn_offender *late = offender(loop, "ask_too_late");
     cr_assert(held && late, "mode %d", mode);
@@ -124,10 +167,25 @@ Test(turn_watch, aborts)
     const pid_t pid = fork();
     if (pid == 0) {
         close(STDERR_FILENO);
-        loop_destroy(run(TURN_WATCH_ABORT, NULL));
+        loop_destroy(run(TURN_WATCH_ABORT, NULL, start_often));
         _exit(0);
     }
     int status;
     cr_assert_eq(waitpid(pid, &status, 0), pid);
     cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "%d", status);
+}
+
+Test(turn_watch, measures_who_goes_on_after_a_cancel)
+{
+    struct seen seen = {.n = 0};
+    const struct log_sink log = {.level = LOG_LEVEL_WARN, .write = note_line, .cookie = &seen};
+    struct loop *loop = run(TURN_WATCH_LOG, &log, start_deaf);
+    cr_assert(loop_stats(loop)->told_ns_max >= 140 * MS, "%lld",
+              (long long)loop_stats(loop)->told_ns_max);
+    cr_assert(strstr(seen.lines, "went on after it was told to end"), "%s", seen.lines);
+    loop_destroy(loop);
+    loop = run(TURN_WATCH_LOG, &log, start_both);
+    cr_assert_eq(loop_stats(loop)->told_ns_max, 0);
+    loop_destroy(loop);
+    helpers_stop();
 }
