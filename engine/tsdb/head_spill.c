@@ -64,18 +64,22 @@ static void add_slots(struct head_spill *s, const struct cohort *c, int64_t rang
     }
 }
 
-void head_spill_begin(struct head_spill *s, struct head *h, int64_t range_ms)
+void head_spill_begin(struct head_spill *s, struct head *h)
 {
     *s = (struct head_spill){.head = h, .seq = h->seq};
     arena_init(&s->arena, 0);
     assert(h->spilling_seq == h->spilled_seq);
     h->spilling_seq = h->seq;
     for (size_t i = 0; i < h->cohorts_n; i++) {
-        struct cohort *c = h->cohorts[i];
-        if (!c)
-            continue;
-        c->closed = cohort_end(c);
+        breathe(h, i);
+        if (h->cohorts[i])
+            h->cohorts[i]->closed = cohort_end(h->cohorts[i]);
     }
+}
+
+void head_spill_find_ranges(struct head_spill *s, int64_t range_ms)
+{
+    struct head *h = s->head;
     for (size_t i = 0; i < h->cohorts_n; i++) {
         breathe(h, i); // what comes meanwhile is of later commits
         if (h->cohorts[i])

@@ -26,9 +26,10 @@ struct head_spill {
     struct arena arena; // what else they have
 };
 
-// Closes the slots there are and finds the ranges. Commits up to head->seq must be kept before the
-// first read. Suspends if head.may_yield, after the closing.
-void head_spill_begin(struct head_spill *spill, struct head *h, int64_t range_ms);
+// Closes the slots there are. Suspends if head.may_yield; nobody may commit meanwhile.
+void head_spill_begin(struct head_spill *spill, struct head *h);
+// Before the first read, and commits up to head->seq must be kept by then. Suspends likewise.
+void head_spill_find_ranges(struct head_spill *spill, int64_t range_ms);
 // The unwritten samples of a series within the range, until the next call.
 struct column head_spill_read(struct head_spill *spill, uint32_t id, size_t range);
 void head_spill_end(struct head_spill *spill, bool written); // frees; suspends likewise

@@ -11,6 +11,7 @@ enum {
     DEFAULT_SPILL_MS = 900000,
     DEFAULT_SEAL_MS = 7200000,
     COMMIT_PIECE = 1024,
+    BREATH = 256,
 };
 
 struct part *tsdb_part(const struct tsdb *db)
@@ -211,6 +212,8 @@ void tsdb_stats(struct tsdb *db, struct tsdb_stats *out)
     out->max_time_ms = h->newest;
     out->min_time_ms = INT64_MAX;
     for (size_t i = 0; i < h->cohorts_n; i++) {
+        if (h->may_yield && i % BREATH == BREATH - 1)
+            fiber_yield_if_due();
         if (h->cohorts[i] && h->cohorts[i]->n && h->cohorts[i]->times[0] < out->min_time_ms)
             out->min_time_ms = h->cohorts[i]->times[0];
     }

@@ -132,6 +132,6 @@ struct tsdb_stats { // of this shard
     int64_t min_time_ms, max_time_ms; // of the head; INT64_MAX / INT64_MIN: empty
     int64_t lowest_time_ms;           // of anything; INT64_MAX: nothing
 };
-void tsdb_stats(struct tsdb *db, struct tsdb_stats *out);
+void tsdb_stats(struct tsdb *db, struct tsdb_stats *out); // Suspends.
 
 #endif

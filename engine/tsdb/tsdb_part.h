@@ -26,7 +26,7 @@ struct part {
     bool ready;       // replay is done
     bool refused;     // it failed: nothing will be taken
     unsigned undoing; // commits that are being taken back: nobody may rely on them
-    bool in_pieces;   // a large commit is being applied: no other begins, nor a spill
+    bool in_pieces;   // a large commit is being applied, or a spill begins: no other may
     bool spill_waits; // for its end, before other large ones
     uint32_t commit_piece;
     bool closing;

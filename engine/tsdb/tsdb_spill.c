@@ -153,8 +153,12 @@ err part_spill(struct part *p, struct errmsg *e)
     if (log_seq == p->mark_seq && p->spilled)
         return ERR_OK; // nothing came since
     struct spill s = {.part = p};
-    p->head.selects++; // no series may leave
-    head_spill_begin(&s.samples, &p->head, p->db->options.seal_ms);
+    p->head.selects++;   // no series may leave
+    p->in_pieces = true; // nobody commits
+    head_spill_begin(&s.samples, &p->head);
+    p->in_pieces = false;
+    waiters_wake_all(&p->changed);
+    head_spill_find_ranges(&s.samples, p->db->options.seal_ms);
     err result = log_seq > 1 ? wal_wait(p->wal, log_seq - 1, e) : ERR_OK;
     if (result == ERR_LIMIT)
         result = ERR_OK; // what was not kept is taken back by its commit
