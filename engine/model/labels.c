@@ -323,6 +323,18 @@ bool labels_builder_has_duplicates(struct labels_builder *b)
     return false;
 }
 
+void labels_builder_format(struct labels_builder *b, struct buf *out)
+{
+    sort(b);
+    buf_put_char(out, '{');
+    for (size_t i = 0; i < b->n; i++) {
+        if (i)
+            buf_put_str(out, STR(", "));
+        put_pair(out, b->items[i]);
+    }
+    buf_put_char(out, '}');
+}
+
 static char *put_part(char *at, struct str s)
 {
     if (s.n < 0x80)

@@ -73,6 +73,8 @@ struct str labels_builder_get(const struct labels_builder *b, struct str name);
 // Appends without a look for the same name: the caller finishes with labels_builder_has_duplicates.
 void labels_builder_push(struct labels_builder *b, struct str name, struct str value);
 bool labels_builder_has_duplicates(struct labels_builder *b);
+// As labels_format(), of labels that may be no set: all that were added, sorted.
+void labels_builder_format(struct labels_builder *b, struct buf *out);
 // The encoding, appended to out / copied into the arena.
 void labels_builder_encode(struct labels_builder *b, struct buf *out);
 struct str labels_builder_finish(struct labels_builder *b, struct arena *a);

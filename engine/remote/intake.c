@@ -27,14 +27,15 @@ static void answer_line(struct http_exchange *x, int status, const char *text) /
     http_answer_text(x, status, arena_printf(x->arena, "%s\n", text).p);
 }
 
-static bool hold(struct intake *in, uint64_t size, struct intake_body *out)
+bool intake_hold(struct intake *in, struct intake_body *body, uint64_t size)
 {
-    if (in->decoded_held > 0 && in->decoded_held + size > in->decoded_max) {
+    const uint64_t others = in->decoded_held - body->held;
+    if (others > 0 && in->decoded_held + size > in->decoded_max) {
         in->refused++;
         return false;
     }
     in->decoded_held += size;
-    out->held = size;
+    body->held += size;
     return true;
 }
 
@@ -80,10 +81,9 @@ bool intake_read(struct intake *in, struct http_exchange *x, enum remote_encodin
     }
     in->bytes += body.n;
     const bool is_zstd = encoding == REMOTE_ZSTD;
-    if (!hold(in,
-              is_zstd ? zstd_decoded_size(body, REMOTE_DECODED_MAX)
-                      : snappy_block_decoded_size(body, REMOTE_DECODED_MAX),
-              out)) {
+    if (!intake_hold(in, out,
+                     is_zstd ? zstd_decoded_size(body, REMOTE_DECODED_MAX)
+                             : snappy_block_decoded_size(body, REMOTE_DECODED_MAX))) {
         http_add_header(x, "Retry-After", STR("1"));
         http_answer_text(x, 503, "too many decoded bytes are held; try again later\n");
         return false;

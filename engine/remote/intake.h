@@ -39,6 +39,8 @@ bool intake_read(struct intake *in, struct http_exchange *x, enum remote_encodin
 // Decompresses more of it, as far as `size` at least or its end, and looks at what is left at the
 // end. The exchange's arena has what it came from.
 err intake_unpack(struct intake *in, struct intake_body *body, size_t size, struct errmsg *e);
+// Counts more bytes that the body needs until it is released; false: beyond the budget.
+bool intake_hold(struct intake *in, struct intake_body *body, uint64_t size);
 void intake_release(struct intake *in, struct intake_body *body);
 
 #endif

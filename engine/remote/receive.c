@@ -1,8 +1,6 @@
 #include "engine/remote/receive.h"
 
-#include "engine/base/bits.h"
 #include "engine/base/mem.h"
-#include "engine/base/number.h"
 #include "engine/remote/request.h"
 
 struct receiver *receiver_create(const struct receiver_options *options)
@@ -36,42 +34,16 @@ const struct receiver_stats *receiver_stats(const struct receiver *r)
     return &r->stats;
 }
 
-static const char *outcome_text(enum tsdb_outcome outcome)
-{
-    switch (outcome) {
-    case TSDB_DUPLICATE:
-        return "duplicate sample for timestamp";
-    case TSDB_OUT_OF_ORDER:
-        return "out of order sample";
-    case TSDB_TOO_OLD:
-        return "too old sample";
-    case TSDB_OUT_OF_BOUNDS:
-        return "out of bounds";
-    case TSDB_APPENDED:
-    case TSDB_SAME:
-    case TSDB_LATE_KEPT:
-    case TSDB_GONE:
-    case TSDB_OUTCOME_COUNT:
-        break;
-    }
-    return "not kept";
-}
-
 // In Prometheus's words, and where the good part was kept, with the series that was not.
 static void answer_rejected(struct request *q, const struct part *p, struct http_exchange *x)
 {
     const bool is_whole = q->r->options.late_ms == 0;
-    const struct tsdb_sample *s = &p->worst_sample;
+    const struct refusal refusal = {.outcome = p->worst,
+                                    .sample = p->worst_sample,
+                                    .is_future = p->worst_sample.t_ms > p->max_t_ms,
+                                    .kept = is_whole ? &p->kept_bits : NULL};
     struct buf text = {0};
-    buf_put_str(&text, str_from_c(outcome_text(p->worst)));
-    if (p->worst == TSDB_OUT_OF_BOUNDS && s->t_ms > p->max_t_ms)
-        buf_put_str(&text, STR(": timestamp is too far in the future"));
-    if (p->worst == TSDB_DUPLICATE && is_whole && s->t_ms) {
-        buf_printf(&text, " %lld; overrides not allowed: existing ", (long long)s->t_ms);
-        buf_put_double_g(&text, double_from_bits(p->kept_bits));
-        buf_put_str(&text, STR(", new value "));
-        buf_put_double_g(&text, double_from_bits(s->bits));
-    }
+    refusal_format(&refusal, &text);
     struct newcomer series;
     if (!is_whole) {
         q->labels(q, p->worst_series, &series);
@@ -93,6 +65,22 @@ static void count(struct receiver *r, const struct part *p)
     r->stats.refused += p->refused;
 }
 
+// What of a request of 2.0 is kept, and all that is wrong with it.
+static void answer_partial(struct request *q, struct http_exchange *x)
+{
+    struct buf text = {0};
+    remote_add_written(x, &q->written);
+    if (q->faults.total) {
+        request_format_faults(q, &text);
+        http_answer(x, 400, "text/plain; charset=utf-8", buf_str(&text));
+        buf_deinit(&text);
+    } else if (q->had_histograms) {
+        http_answer_text(x, 400, "native histograms are not supported yet\n");
+    } else {
+        http_answer(x, 204, NULL, (struct str){0});
+    }
+}
+
 static void answer(struct request *q, struct http_exchange *x)
 {
     const struct part *failed = NULL, *rejected = NULL, *full = NULL;
@@ -104,14 +92,23 @@ static void answer(struct request *q, struct http_exchange *x)
             rejected = p;
         full = p->refused && !full ? p : full;
     }
+    q->written.samples -= q->faults.samples;
+    for (unsigned i = 0; i < q->parts_count; i++)
+        q->written.samples -= q->parts[i].refused;
     if (failed) { // not kept: the sender tries again
         struct errmsg e = failed->e;
+        if (q->is_partial)
+            remote_add_written(x, &(struct remote_written){0});
         err_prefix(&e, "not kept");
         http_add_header(x, "Retry-After", STR("5"));
         http_answer_text(x, failed->code == ERR_LIMIT ? 503 : 500, e.text);
     } else if (full) {
         http_add_header(x, "Retry-After", STR("60"));
+        if (q->is_partial)
+            remote_add_written(x, &q->written);
         http_answer_text(x, 429, "the limit of active series (--storage.max-series) is reached\n");
+    } else if (q->is_partial) {
+        answer_partial(q, x);
     } else if (rejected) {
         answer_rejected(q, rejected, x);
     } else if (q->had_histograms) {
@@ -128,12 +125,16 @@ static void answer_line(struct http_exchange *x, int status, const char *text)
     http_answer_text(x, status, arena_printf(x->arena, "%s\n", text).p);
 }
 
-static void handle_body(struct receiver *r, struct http_exchange *x, struct intake_body *body)
+static void handle_body(struct receiver *r, struct http_exchange *x, enum remote_message message,
+                        struct intake_body *body)
 {
     struct errmsg e;
     struct request *q = request_take(r, x->arena, body);
-    if (request_walk_v1(q, &e) != ERR_OK) {
-        answer_line(x, 400, e.text);
+    const err code = message == REMOTE_MESSAGE_V2 ? request_walk_v2(q, &e) : request_walk_v1(q, &e);
+    if (code != ERR_OK) {
+        if (code == ERR_LIMIT)
+            http_add_header(x, "Retry-After", STR("1"));
+        answer_line(x, code == ERR_LIMIT ? 503 : 400, e.text);
     } else {
         fiber_set_deadline(INT64_MAX); // what is under way is kept, and then answered
         request_keep(q, hash64(x->peer->ip, sizeof x->peer->ip, x->peer->port));
@@ -154,9 +155,9 @@ void receiver_handle(struct receiver *r, struct http_exchange *x)
     struct remote_format format;
     r->stats.requests++;
     fiber_set_class(LOOP_RECEIVE);
-    if (remote_negotiate(x, r->options.messages & REMOTE_MESSAGE_V1, &format) &&
+    if (remote_negotiate(x, r->options.messages, &format) &&
         intake_read(&r->intake, x, format.encoding, &body))
-        handle_body(r, x, &body);
+        handle_body(r, x, format.message, &body);
     fiber_set_class(LOOP_QUERY);
     intake_release(&r->intake, &body);
     r->stats.bytes = r->intake.bytes;

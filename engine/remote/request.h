@@ -1,13 +1,14 @@
 // A remote_write request between its bytes and its answer: the samples of each owner, as
 // tsdb_commit() takes them, and the series that are to be found by their labels first.
 //
-// A walker (request_v1.c) goes through the whole request once and puts every sample where it
-// belongs; nothing is kept before the end was found well formed. request_keep() then sends each
-// owner its part, one message an owner.
+// A walker (request_v1.c, request_v2.c) goes through the whole request once and puts every sample
+// where it belongs; nothing is kept before the end was found well formed. request_keep() then sends
+// each owner its part, one message an owner.
 #ifndef ENGINE_REMOTE_REQUEST_H
 #define ENGINE_REMOTE_REQUEST_H
 
 #include "engine/model/labels.h"
+#include "engine/remote/faults.h"
 #include "engine/remote/intake.h"
 #include "engine/remote/receive.h"
 #include "engine/remote/series_cache.h"
@@ -43,7 +44,10 @@ struct part {
     struct newcomer *newcomers;
     size_t n, capacity, newcomers_n, newcomers_capacity;
     uint64_t source; // of the sender: what it sends belongs together
+    uint64_t *kept;  // by sample, where each is judged alone: a duplicate's other value
+    size_t kept_capacity;
     enum tsdb_commit_kind kind;
+    bool judges_each; // CHECK goes on behind a refused sample
     int64_t late_ms, max_t_ms;
 
     uint64_t counts[TSDB_OUTCOME_COUNT];
@@ -59,6 +63,7 @@ struct part {
 enum { REQUEST_NONE = UINT32_MAX };
 
 struct request;
+struct request_v2;
 // The labels of a series of the request into r->builder, and raw and labels_size of *out. Numbers
 // are asked for in ascending order but for the first.
 typedef void request_labels_fn(struct request *q, uint32_t series, struct newcomer *out);
@@ -70,6 +75,11 @@ struct request {
     struct part *parts;
     unsigned parts_count;
     bool had_histograms;
+    // Of 2.0: what can be kept is, whatever is wrong with the rest.
+    bool is_partial;
+    struct faults faults;
+    struct remote_written written; // what is to be kept; in the end, what is
+    struct request_v2 *v2;
     request_labels_fn *labels; // the walker's
     struct remote_write again; // request_v1.c: walked once more for labels
     uint32_t again_series;     // the next of it
@@ -83,10 +93,19 @@ void request_destroy(struct request *q);
 // Walks a prometheus.WriteRequest, decompressing as it goes. Suspends.
 err request_walk_v1(struct request *q, struct errmsg *e);
 
+// Walks an io.prometheus.write.v2.Request. Suspends.
+err request_walk_v2(struct request *q, struct errmsg *e);
+void request_v2_release(struct request *q);
+// All that is wrong with it, a line each.
+void request_format_faults(struct request *q, struct buf *out);
+enum { REQUEST_UNPACK_STEP = 64 * 1024 };
+
 // Room for n samples of a series, whose ref, t_ms and bits the caller sets.
 struct tsdb_sample *request_put(struct request *q, uint32_t owner, uint32_t series, size_t n);
 // Of r->builder, whose labels are checked: labels, hash and owner. False: not a valid series.
 bool request_resolve(struct request *q, struct newcomer *out);
+// A metric name, no empty name, all of it UTF-8; and, if asked, no name twice.
+bool labels_are_valid(struct labels_builder *b, bool no_duplicates);
 // A series whose n samples will be put next.
 void request_add_newcomer(struct request *q, struct newcomer *newcomer, size_t n);
 

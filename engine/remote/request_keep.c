@@ -31,6 +31,7 @@ static void part_deinit(struct part *p)
     mem_free(p->series);
     mem_free(p->outcomes);
     mem_free(p->newcomers);
+    mem_free(p->kept);
 }
 
 void request_destroy(struct request *q)
@@ -64,6 +65,8 @@ struct request *request_take(struct receiver *r, struct arena *a, struct intake_
                                     .series = old.series,
                                     .outcomes = old.outcomes,
                                     .newcomers = old.newcomers,
+                                    .kept = old.kept,
+                                    .kept_capacity = old.kept_capacity,
                                     .capacity = old.capacity,
                                     .newcomers_capacity = old.newcomers_capacity,
                                     .late_ms = r->options.late_ms,
@@ -77,6 +80,8 @@ void request_give(struct request *q)
 {
     struct receiver *r = q->r;
     size_t samples = 0;
+    request_v2_release(q);
+    faults_deinit(&q->faults);
     for (unsigned i = 0; i < q->parts_count; i++)
         samples += q->parts[i].capacity + q->parts[i].newcomers_capacity;
     if (r->spares_n == SPARES_MAX || samples > SPARE_SAMPLES_MAX) {
@@ -112,11 +117,9 @@ struct tsdb_sample *request_put(struct request *q, uint32_t owner, uint32_t seri
 
 // ---- series by their labels
 
-// Prometheus passes over series without a name, with a label twice, or with bytes that are not
-// UTF-8.
-static bool is_valid(struct labels_builder *b)
+bool labels_are_valid(struct labels_builder *b, bool no_duplicates)
 {
-    if (!labels_builder_get(b, LABEL_NAME).n || labels_builder_has_duplicates(b))
+    if (!labels_builder_get(b, LABEL_NAME).n || (no_duplicates && labels_builder_has_duplicates(b)))
         return false;
     for (size_t i = 0; i < b->n; i++)
         if (!b->items[i].name.n || !utf8_is_valid(b->items[i].name) ||
@@ -129,7 +132,7 @@ bool request_resolve(struct request *q, struct newcomer *out)
 {
     struct labels_builder *b = &q->r->builder;
     struct tsdb *db = q->r->options.db;
-    if (!is_valid(b))
+    if (!labels_are_valid(b, true))
         return false;
     out->labels = labels_builder_finish(b, q->a);
     out->hash = labels_hash(out->labels, tsdb_hash_seed(db));
@@ -216,6 +219,25 @@ static void judge(struct part *p, const struct tsdb_commit *c)
     }
 }
 
+// The outcome of each sample against what is there, in steps: a refused one ends a check.
+static err check_each(struct part *p, const struct tsdb_commit *whole)
+{
+    enum { STEP = 256 };
+    for (size_t at = 0; at < p->n;) {
+        struct tsdb_commit c = *whole;
+        c.samples += at;
+        c.outcomes += at;
+        c.n = p->n - at < STEP ? p->n - at : STEP;
+        TRY(tsdb_commit(p->db, &c, &p->e));
+        for (size_t i = 0; i < TSDB_OUTCOME_COUNT; i++)
+            p->counts[i] += c.counts[i];
+        at += c.refused_at;
+        if (c.refused_at < c.n)
+            p->kept[at++] = c.kept_bits;
+    }
+    return ERR_OK;
+}
+
 static void keep_part(void *arg) // on the owner; Suspends.
 {
     struct part *p = arg;
@@ -230,6 +252,10 @@ static void keep_part(void *arg) // on the owner; Suspends.
                             .late_ms = p->late_ms,
                             .max_t_ms = p->max_t_ms,
                             .window_ms = p->late_ms ? 0 : WINDOW_MS};
+    if (p->judges_each) {
+        p->code = check_each(p, &c);
+        return;
+    }
     if (p->kind == TSDB_COMMIT_STRICT && p->refused)
         c.n = 0;
     p->code = tsdb_commit(p->db, &c, &p->e);
@@ -300,14 +326,53 @@ static void fail_gone(struct request *q)
     }
 }
 
+static void note_refusal(struct request *q, const struct part *p, size_t i)
+{
+    struct buf text = {0};
+    const struct refusal refusal = {.outcome = p->outcomes[i],
+                                    .sample = p->samples[i],
+                                    .is_future = p->samples[i].t_ms > p->max_t_ms,
+                                    .kept = p->judges_each ? &p->kept[i] : NULL};
+    q->faults.samples++;
+    if (q->faults.n == q->faults.limit) {
+        q->faults.total++;
+        return;
+    }
+    refusal_format(&refusal, &text);
+    faults_add(&q->faults, &(struct fault){.series = p->series[i],
+                                           .rank = FAULT_RANK_ITEM + (uint32_t)i,
+                                           .kind = FAULT_ITEM,
+                                           .text = arena_str(q->a, buf_str(&text))});
+    buf_deinit(&text);
+}
+
+// Of 2.0, whose answer tells of each.
+static void note_refusals(struct request *q) // Suspends.
+{
+    for (unsigned k = 0; k < q->parts_count; k++) {
+        const struct part *p = &q->parts[k];
+        const uint64_t refused = p->counts[TSDB_DUPLICATE] + p->counts[TSDB_OUT_OF_ORDER] +
+                                 p->counts[TSDB_TOO_OLD] + p->counts[TSDB_OUT_OF_BOUNDS];
+        faults_begin(&q->faults);
+        for (size_t i = 0; refused && !p->code && i < p->n; i++, breathe(i))
+            if (p->outcomes[i] >= TSDB_DUPLICATE && p->outcomes[i] != TSDB_GONE)
+                note_refusal(q, p, i);
+    }
+}
+
 // What can be kept is, and once more what was for series that had left.
 static void keep_good(struct request *q, uint64_t source, enum tsdb_commit_kind kind) // Suspends.
 {
+    const bool notes = q->is_partial && kind == TSDB_COMMIT;
     send_parts(q, source, kind);
     remember(q);
+    if (notes)
+        note_refusals(q);
     if (renew_all(q, true)) {
         send_parts(q, source, kind);
         remember(q);
+        if (notes)
+            note_refusals(q);
         fail_gone(q);
     }
 }
@@ -356,9 +421,60 @@ static void keep_whole(struct request *q, uint64_t source) // Suspends.
     keep_good(q, source, TSDB_COMMIT_CHECKED);
 }
 
+static void set_judging(struct request *q, bool each)
+{
+    for (unsigned i = 0; i < q->parts_count; i++) {
+        struct part *p = &q->parts[i];
+        p->judges_each = each;
+        if (each && p->n > p->kept_capacity)
+            p->kept = mem_grow(p->kept, &p->kept_capacity, p->n, sizeof *p->kept);
+    }
+}
+
+static void drop_judged(struct part *p)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->outcomes[i] >= TSDB_DUPLICATE)
+            continue;
+        p->samples[n] = p->samples[i];
+        p->series[n++] = p->series[i];
+    }
+    p->n = n;
+}
+
+// Prometheus's way with 2.0: each sample is judged against what was there before the request; the
+// refused are named, the others kept, and of these what does not follow the request's own samples
+// is dropped in silence, as Prometheus does at its commit.
+static void keep_each(struct request *q, uint64_t source) // Suspends.
+{
+    set_judging(q, true);
+    for (int i = 0; i < JUDGED_MAX; i++) {
+        forget_verdicts(q);
+        send_parts(q, source, TSDB_COMMIT_CHECK);
+        remember(q);
+        if (!renew_all(q, false))
+            break;
+    }
+    fail_gone(q);
+    note_refusals(q);
+    set_judging(q, false);
+    for (unsigned i = 0; i < q->parts_count; i++) {
+        struct part *p = &q->parts[i];
+        if (p->code)
+            return;
+        if (p->n)
+            drop_judged(p);
+        p->newcomers_n = 0;
+    }
+    keep_good(q, source, TSDB_COMMIT_CHECKED);
+}
+
 void request_keep(struct request *q, uint64_t source)
 {
-    if (q->r->options.late_ms)
+    if (q->is_partial && !q->r->options.late_ms)
+        keep_each(q, source);
+    else if (q->r->options.late_ms)
         keep_good(q, source, TSDB_COMMIT);
     else
         keep_whole(q, source);

@@ -581,9 +581,6 @@ static err check_unsupported_flags(struct server *s, struct errmsg *e)
     const char *name = NULL;
     if (f->tsdb.retention_bytes)
         name = "storage.tsdb.retention.size";
-    else if (!(s->write_messages & REMOTE_MESSAGE_V1) && f->web.enable_remote_write_receiver)
-        name = "web.remote-write-receiver.accepted-protobuf-messages without "
-               "prometheus.WriteRequest";
     if (!name)
         return ERR_OK;
     if (!f->ignore_unsupported)

@@ -11,6 +11,7 @@
 #include "engine/http/server.h"
 #include "engine/remote/receive.h"
 #include "io/clock.h"
+#include "protocol/remote_write.h"
 #include "protocol/snappy_block.h"
 #include "protocol/zstd_frames.h"
 #include "tests/lib/dump.h"
@@ -31,6 +32,7 @@ struct world {
     struct http_result result;
     struct buf dump;
     int64_t now_ms;
+    bool v2; // requests are of 2.0
 };
 
 enum { SPREAD = 24 }; // series of as many keys
@@ -86,7 +88,7 @@ static void send_body(struct world *w, struct str body, const char *type, const 
                                          .headers = headers,
                                          .headers_count = n,
                                          .body = body,
-                                         .body_max = 4096};
+                                         .body_max = 128 << 10};
     want(&w->found, http_fetch(w->client, &request, &w->result, &e) == ERR_OK, "%s", e.text);
     want(&w->found, w->result.status == status, "%d '%.*s', not %d", w->result.status,
          STR_ARG(buf_str(&w->result.body)), status);
@@ -95,14 +97,71 @@ static void send_body(struct world *w, struct str body, const char *type, const 
              STR_ARG(buf_str(&w->result.body)), text);
 }
 
+static const char v2_type[] = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+
+static void put_refs(struct buf *series, struct buf *symbols, uint32_t *symbols_n, struct str name,
+                     struct str value)
+{
+    put_bytes(symbols, 4, name);
+    put_bytes(symbols, 4, value);
+    buf_put_varint(series, (*symbols_n)++);
+    buf_put_varint(series, (*symbols_n)++);
+}
+
+// The same as a request of 2.0, whose symbols are not shared and stand at its end. 5.4 kB at most
+// a series.
+static void translate(struct str request, struct buf *out)
+{
+    struct remote_write in;
+    struct remote_write_series s;
+    struct buf symbols = {0}, refs = {0}, series = {0};
+    uint32_t symbols_n = 0;
+    bool more = true;
+    remote_write_init(&in, request);
+    while (remote_write_next(&in, &s, &more, NULL) == ERR_OK && more) {
+        buf_reset(&refs);
+        buf_reset(&series);
+        struct remote_write_labels labels = remote_write_labels(&s);
+        for (struct str name, value; remote_write_labels_next(&labels, &name, &value);)
+            put_refs(&refs, &symbols, &symbols_n, name, value);
+        put_bytes(&series, 1, buf_str(&refs));
+        buf_put_str(&series, s.samples); // written the same
+        put_bytes(out, 5, buf_str(&series));
+    }
+    buf_put_str(out, buf_str(&symbols));
+    buf_deinit(&symbols);
+    buf_deinit(&refs);
+    buf_deinit(&series);
+}
+
 // Sends what request holds and empties it.
 static void send_request(struct world *w, struct buf *request, int status, const char *text)
 {
-    struct buf packed = {0};
-    snappy_block_compress(buf_str(request), &packed);
-    send_body(w, buf_str(&packed), "application/x-protobuf", "snappy", status, text);
+    struct buf packed = {0}, other = {0};
+    if (w->v2) {
+        translate(buf_str(request), &other);
+        snappy_block_compress(buf_str(&other), &packed);
+    } else {
+        snappy_block_compress(buf_str(request), &packed);
+    }
+    send_body(w, buf_str(&packed), w->v2 ? v2_type : "application/x-protobuf", "snappy", status,
+              text);
     buf_deinit(&packed);
+    buf_deinit(&other);
     buf_reset(request);
+}
+
+// What the headers of the answer say was written.
+static void want_written(struct world *w, const char *samples)
+{
+    static const char *const names[] = {"X-Prometheus-Remote-Write-Samples-Written",
+                                        "X-Prometheus-Remote-Write-Histograms-Written",
+                                        "X-Prometheus-Remote-Write-Exemplars-Written"};
+    for (size_t i = 0; i < countof(names); i++) {
+        const struct str got = http_header(&w->result.head, str_from_c(names[i]));
+        want(&w->found, str_eq(got, str_from_c(i ? "0" : samples)), "%s: '%.*s'", names[i],
+             STR_ARG(got));
+    }
 }
 
 static void want_samples(struct world *w, const char *series, const char *wanted)
@@ -128,9 +187,7 @@ static void headers(struct world *w)
         {"text/plain", "snappy", 415,
          "expected application/x-protobuf as the first (media) part, got text/plain "
          "content-type\n"},
-        {"application/x-protobuf;proto=io.prometheus.write.v2.Request", "snappy", 415,
-         "io.prometheus.write.v2.Request protobuf message is not accepted by this server; only "
-         "accepts prometheus.WriteRequest\n"},
+        {v2_type, "snappy", 204, ""}, // of other fields than the message's: none
         {"application/x-protobuf;proto=x", "snappy", 415, NULL},
         {"application/x-protobuf;proto", "snappy", 415,
          "as per https://www.rfc-editor.org/rfc/rfc9110#parameter expected parameters to be "
@@ -191,7 +248,7 @@ static void samples(struct world *w)
     put_series(&request, "__name__=b,job=x,job=y", w->now_ms, 1);
     put_series(&request, "__name__=b,job=\xff", w->now_ms, 1);
     put_series(&request, "job=x,__name__=b,instance=y,empty=", w->now_ms, 7);
-    send_request(w, &request, 204, "");
+    send_request(w, &request, w->v2 ? 400 : 204, w->v2 ? NULL : "");
     want_samples(w, "b{instance=\"y\", job=\"x\"}", "7");
     want(&w->found, receiver_stats(w->receiver)->invalid_series == 3);
     put_series(&request, "__name__=b,job=x,instance=y", w->now_ms + 11 * 60 * 1000, 8);
@@ -390,6 +447,136 @@ static void eviction(struct world *w)
     buf_deinit(&request);
 }
 
+// The parts of a request of 2.0 that are good are kept, whatever is wrong with the others.
+static void partial(struct world *w)
+{
+    static const char want_text[] =
+        "parsing labels for series [0 1 2]: invalid labelRefs length 3\n"
+        "parsing labels for series [0 99]: labelRefs 0 (name) = 99 (value) outside of symbols "
+        "table "
+        "(size 8)\n"
+        "invalid metric name or labels, got {job=\"x\"}\n"
+        "invalid metric name or labels, got {__name__=\"\\xff\"}\n"
+        "invalid labels for series, labels {__name__=\"a\", job=\"a\", job=\"x\"}, duplicated "
+        "label "
+        "job\n"
+        "TimeSeries must contain at least one sample or histogram for series {__name__=\"a\"}\n"
+        "parsing exemplar for series {__name__=\"a\", job=\"x\"}: invalid labelRefs length 1\n"
+        "out of bounds: timestamp is too far in the future for series {__name__=\"a\", "
+        "job=\"x\"}\n";
+    static const struct {
+        struct str refs;
+        int64_t later_ms;
+        bool bare, exemplar;
+    } rows[] = {
+        {STR("\x00\x01\x02"), 0, false, false},
+        {STR("\x00\x63"), 0, false, false},
+        {STR("\x02\x03"), 0, false, false},
+        {STR("\x00\x04"), 0, false, false},
+        {STR("\x00\x01\x02\x01\x02\x03"), 0, false, false},
+        {STR("\x00\x01"), 0, true, false},
+        {STR("\x02\x03\x00\x01"), 0, false, true},
+        {STR("\x00\x01\x02\x03"), 3600000, false, false},
+        {STR("\x00\x05\x02\x03"), 0, false, false},
+        {STR("\x00\x01\x02\x03\x07\x06"), 1, false, false}, // an empty value: no label
+    };
+    struct buf request = {0}, packed = {0};
+    for (size_t i = 0; i < 8; i++)
+        put_bytes(
+            &request, 4,
+            str_from_c((const char *[]){"__name__", "a", "job", "x", "\xff", "b", "", "empty"}[i]));
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct buf series = {0}, sample = {0};
+        buf_put_char(&sample, 1 << 3 | 1);
+        buf_put_le64(&sample, bits_from_double((double)i));
+        buf_put_char(&sample, 2 << 3);
+        buf_put_varint(&sample, (uint64_t)(w->now_ms + rows[i].later_ms));
+        put_bytes(&series, 1, rows[i].refs);
+        if (!rows[i].bare)
+            put_bytes(&series, 2, buf_str(&sample));
+        if (rows[i].exemplar)
+            put_bytes(&series, 4, STR("\x0a\x01\x00"));
+        put_bytes(&request, 5, buf_str(&series));
+        buf_deinit(&series);
+        buf_deinit(&sample);
+    }
+    snappy_block_compress(buf_str(&request), &packed);
+    const int rounds = w->late_ms ? 3 : 1; // known the second time, and then as zstd
+    for (int round = 0; round < rounds; round++) {
+        if (round == 2) {
+            buf_reset(&packed);
+            zstd_compress(buf_str(&request), &packed);
+        }
+        send_body(w, buf_str(&packed), v2_type, round == 2 ? "zstd" : "snappy", 400, want_text);
+        want_written(w, "3");
+    }
+    want_samples(w, "a{job=\"x\"}", "6 9");
+    want_samples(w, "b{job=\"x\"}", "8");
+    want(&w->found, receiver_stats(w->receiver)->invalid_series == 5 * (uint64_t)rounds);
+    buf_deinit(&request);
+    buf_deinit(&packed);
+}
+
+// Refused samples by their owners, all of them named in the order of the request.
+static void refused_v2(struct world *w)
+{
+    struct buf request = {0}, text = {0};
+    put_spread(&request, "a", w->now_ms, 3);
+    send_request(w, &request, 204, "");
+    want_written(w, "24");
+    put_spread(&request, "b", w->now_ms, 1);
+    put_spread(&request, "a", w->now_ms - 600000, 1);
+    put_spread(&request, "a", w->now_ms, 2e21);
+    put_spread(&request, "c", w->now_ms, 2);
+    for (int of = 0; of < 2; of++)
+        for (int i = 0; i < SPREAD; i++) {
+            if (of && !w->late_ms)
+                buf_printf(&text,
+                           "duplicate sample for timestamp %lld; overrides not allowed: existing "
+                           "3, new value 2e+21",
+                           (long long)w->now_ms);
+            else
+                buf_put_str(&text, of           ? STR("duplicate sample for timestamp")
+                                   : w->late_ms ? STR("too old sample")
+                                                : STR("out of order sample"));
+            buf_printf(&text, " for series {__name__=\"a\", instance=\"i%d\", job=\"x\"}\n", i);
+        }
+    buf_put_char(&text, 0);
+    send_request(w, &request, 400, text.p);
+    want_written(w, "48");
+    want_spread(w, "a", "3");
+    want_spread(w, "b", "1");
+    want_spread(w, "c", "2");
+    put_spread(&request, "b", w->now_ms, 1); // again, as 1.0: the same series
+    w->v2 = false;
+    send_request(w, &request, 204, "");
+    want_spread(w, "b", "1");
+    buf_deinit(&request);
+    buf_deinit(&text);
+}
+
+// More is wrong than an answer can hold: the others are counted.
+static void flood_v2(struct world *w)
+{
+    enum { MANY = 5000 };
+    struct buf request = {0};
+    for (int i = 0; i < MANY; i++) {
+        char labels[64];
+        snprintf(labels, sizeof labels, "__name__=flood,instance=i%d,job=x", i);
+        put_series(&request, labels, w->now_ms + 3600000, 1);
+    }
+    put_series(&request, "__name__=good,job=x", w->now_ms, 1);
+    send_request(w, &request, 400, NULL);
+    want_written(w, "1");
+    const struct str got = buf_str(&w->result.body);
+    want(&w->found,
+         str_contains(got, STR("instance=\"i0\"")) && str_contains(got, STR("\n... and ")) &&
+             got.n < 70000,
+         "%.*s", (int)(got.n > 300 ? 300 : got.n), got.p);
+    want_samples(w, "good{job=\"x\"}", "1");
+    buf_deinit(&request);
+}
+
 // ---- the world
 
 static void handler(void *arg, struct http_exchange *x)
@@ -451,25 +638,40 @@ static const struct flow {
     unsigned shards;
     int64_t late_ms;
     size_t series_max;
+    bool v2;
 } flows[] = {
-    {"headers", headers, 1, 300000, 0},
-    {"samples", samples, 1, 300000, 0},
-    {"samples", samples, 2, 300000, 0},
-    {"late", late, 1, 300000, 0},
-    {"late", late, 2, 300000, 0},
-    {"strict", strict, 1, 0, 0},
-    {"strict", strict, 2, 0, 0},
-    {"eviction", eviction, 1, 300000, 30},
-    {"eviction", eviction, 2, 300000, 30},
-    {"whole", whole, 1, 0, 0},
-    {"whole", whole, 2, 0, 0},
-    {"whole", whole, 3, 0, 0},
-    {"limit", limit, 1, 300000, 0},
-    {"limit", limit, 1, 0, 0},
-    {"gone", gone, 1, 300000, 0},
-    {"gone", gone, 1, 0, 0},
-    {"gone", gone, 3, 300000, 0},
-    {"gone", gone, 3, 0, 0},
+    {"headers", headers, 1, 300000, 0, false},
+    {"samples", samples, 1, 300000, 0, false},
+    {"samples", samples, 2, 300000, 0, false},
+    {"late", late, 1, 300000, 0, false},
+    {"late", late, 2, 300000, 0, false},
+    {"strict", strict, 1, 0, 0, false},
+    {"strict", strict, 2, 0, 0, false},
+    {"eviction", eviction, 1, 300000, 30, false},
+    {"eviction", eviction, 2, 300000, 30, false},
+    {"whole", whole, 1, 0, 0, false},
+    {"whole", whole, 2, 0, 0, false},
+    {"whole", whole, 3, 0, 0, false},
+    {"limit", limit, 1, 300000, 0, false},
+    {"limit", limit, 1, 0, 0, false},
+    {"gone", gone, 1, 300000, 0, false},
+    {"gone", gone, 1, 0, 0, false},
+    {"gone", gone, 3, 300000, 0, false},
+    {"gone", gone, 3, 0, 0, false},
+    {"samples", samples, 1, 300000, 0, true},
+    {"samples", samples, 2, 300000, 0, true},
+    {"eviction", eviction, 2, 300000, 30, true},
+    {"partial", partial, 1, 300000, 0, true},
+    {"partial", partial, 2, 0, 0, true},
+    {"refused", refused_v2, 1, 300000, 0, true},
+    {"refused", refused_v2, 3, 300000, 0, true},
+    {"refused", refused_v2, 1, 0, 0, true},
+    {"refused", refused_v2, 3, 0, 0, true},
+    {"flood", flood_v2, 2, 300000, 0, true},
+    {"flood", flood_v2, 2, 0, 0, true},
+    {"limit", limit, 1, 300000, 0, true},
+    {"gone", gone, 1, 300000, 0, true},
+    {"gone", gone, 3, 0, 0, true},
 };
 
 ParameterizedTestParameters(receive, flow)
@@ -488,7 +690,8 @@ ParameterizedTest(size_t *row, receive, flow)
     w = (struct world){.script = f->script,
                        .shards = f->shards,
                        .late_ms = f->late_ms,
-                       .series_max = f->series_max};
+                       .series_max = f->series_max,
+                       .v2 = f->v2};
     if (w.shards > 1 || w.script == gone) {
         snprintf(w.folder, sizeof w.folder, "/tmp/ferula-receive-XXXXXX");
         cr_assert(mkdtemp(w.folder) != NULL);

@@ -1,0 +1,361 @@
+// The walk over an io.prometheus.write.v2.Request.
+//
+// A series is recognised by a fingerprint of its labels' fingerprints: each symbol is hashed once a
+// request, however many series refer to it. Senders repeat their order, so the cache's next entry
+// is looked at first. What is wrong with one series or one of its parts is noted (faults.h) and the
+// rest is kept; only a message that cannot be read is refused whole.
+#include <assert.h>
+
+#include "engine/base/mem.h"
+#include "engine/base/utf8.h"
+#include "engine/remote/request.h"
+#include "protocol/remote_write2.h"
+#include "simd/simd.h"
+
+// More than any sender has; an index of as many takes 128 MiB.
+enum { SYMBOLS_MAX = 4 << 20 };
+
+// Fingerprints of references are not those of label bytes of 1.0 that happen to be the same.
+static const uint64_t KEY_OF_V2 = 0x9e3779b97f4a7c15;
+
+struct request_v2 {
+    struct str *symbols;
+    struct hash128 *prints; // of the symbols
+    size_t symbols_n;
+    uint64_t expected;      // number in the cache
+    uint32_t series;        // so far
+    struct hash128 *labels; // of one series: fingerprints of its symbols
+    size_t labels_capacity;
+    struct remote_write2 again; // walked once more for labels
+    uint32_t again_series;      // the next of it
+};
+
+// The series of the next number. Ascending, but for the first after the walk.
+static void series_at(struct request *q, uint32_t series, struct remote_write2_series *out)
+{
+    struct request_v2 *k = q->v2;
+    bool more = true;
+    if (!k->again.in.at || series < k->again_series) {
+        remote_write2_init(&k->again, buf_str(&q->body->bytes));
+        k->again_series = 0;
+    }
+    for (bool found = false; !found; k->again_series++) {
+        const err code = remote_write2_next(&k->again, out, &more, NULL);
+        assert(code == ERR_OK && more);
+        found = k->again_series == series;
+    }
+}
+
+// References of a region: that they are pairs and within the table. *out_text is empty when all is
+// well.
+static void check_refs(struct request *q, struct str region, uint32_t count, struct str *out_text)
+{
+    const size_t n = q->v2->symbols_n;
+    struct remote_write2_refs refs = remote_write2_refs(region);
+    *out_text = (struct str){0};
+    if (count % 2) {
+        *out_text = arena_printf(q->a, "invalid labelRefs length %u", count);
+        return;
+    }
+    for (uint32_t name, value; remote_write2_refs_next(&refs, &name);) {
+        if (!remote_write2_refs_next(&refs, &value))
+            break;
+        if (name < n && value < n)
+            continue;
+        *out_text = arena_printf(q->a,
+                                 "labelRefs %u (name) = %u (value) outside of symbols table "
+                                 "(size %zu)",
+                                 name, value, n);
+        return;
+    }
+}
+
+static void load_labels(struct request *q, const struct remote_write2_series *s)
+{
+    const struct str *const symbols = q->v2->symbols;
+    struct remote_write2_refs refs = remote_write2_refs(s->refs);
+    labels_builder_reset(&q->r->builder);
+    for (uint32_t name, value;
+         remote_write2_refs_next(&refs, &name) && remote_write2_refs_next(&refs, &value);)
+        labels_builder_push(&q->r->builder, symbols[name], symbols[value]);
+}
+
+// The fingerprint of a series; false: a reference is not in the table, or has no partner.
+static bool fingerprint_series(struct request *q, const struct remote_write2_series *s,
+                               struct hash128 *out)
+{
+    struct request_v2 *k = q->v2;
+    struct remote_write2_refs refs = remote_write2_refs(s->refs);
+    if (s->refs_count % 2)
+        return false;
+    if (s->refs_count > k->labels_capacity)
+        k->labels = mem_grow(k->labels, &k->labels_capacity, s->refs_count, sizeof *k->labels);
+    size_t n = 0;
+    for (uint32_t ref; remote_write2_refs_next(&refs, &ref); n++) {
+        if (ref >= k->symbols_n)
+            return false;
+        k->labels[n] = k->prints[ref];
+    }
+    *out = simd.fingerprint(k->labels, n * sizeof *k->labels, &q->r->key);
+    out->hi ^= KEY_OF_V2;
+    return true;
+}
+
+static void labels_of(struct request *q, uint32_t series, struct newcomer *out)
+{
+    struct remote_write2_series s;
+    struct hash128 raw;
+    series_at(q, series, &s);
+    load_labels(q, &s);
+    const bool is_good = fingerprint_series(q, &s, &raw);
+    assert(is_good);
+    *out = (struct newcomer){.raw = raw};
+}
+
+// Prints go by the symbol's bytes alone, so that equal labels have equal keys in all requests.
+static err index_symbols(struct request *q, struct errmsg *e) // Suspends.
+{
+    struct request_v2 *k = q->v2;
+    const struct str body = buf_str(&q->body->bytes);
+    const size_t n = remote_write2_symbols(body);
+    if (n > SYMBOLS_MAX)
+        return err_set(e, ERR_INVALID, "too many symbols: %zu, at most %d", n, (int)SYMBOLS_MAX);
+    if (!intake_hold(&q->r->intake, q->body, n * (sizeof *k->symbols + sizeof *k->prints)))
+        return err_set(e, ERR_LIMIT, "too many decoded bytes are held; try again later");
+    k->symbols_n = n;
+    k->symbols = arena_alloc(q->a, n * sizeof *k->symbols, _Alignof(struct str));
+    k->prints = arena_alloc(q->a, n * sizeof *k->prints, _Alignof(struct hash128));
+    remote_write2_index(body, k->symbols, n);
+    for (size_t i = 0; i < n; i++) {
+        k->prints[i] =
+            simd.fingerprint(k->symbols[i].n ? k->symbols[i].p : "", k->symbols[i].n, &q->r->key);
+        if (i % 1024 == 1023)
+            fiber_yield_if_due();
+    }
+    return ERR_OK;
+}
+
+static void note(struct request *q, uint32_t series, uint32_t rank, enum fault_kind kind,
+                 struct str text)
+{
+    faults_add(&q->faults, &(struct fault){series, rank, kind, text});
+}
+
+// Labels that cannot be read or are not valid: the whole series is passed over.
+static bool pass_over(struct request *q, const struct remote_write2_series *s, uint32_t number,
+                      enum fault_kind kind, struct str text)
+{
+    note(q, number, FAULT_RANK_SERIES, kind, text);
+    if (kind != FAULT_EMPTY)
+        q->r->stats.invalid_series += s->samples_count + s->histograms_count;
+    return false;
+}
+
+// Of labels that request_resolve() did not take.
+static enum fault_kind why_invalid(struct request *q)
+{
+    struct labels_builder *b = &q->r->builder;
+    return labels_are_valid(b, false) ? FAULT_DUPLICATE_LABEL : FAULT_NAME;
+}
+
+static bool find(struct request *q, const struct remote_write2_series *s, uint32_t number,
+                 struct hash128 raw, struct series_place *out)
+{
+    struct request_v2 *k = q->v2;
+    struct series_cache *cache = &q->r->cache;
+    const struct series_cache_entry *entry =
+        k->expected == SERIES_CACHE_NONE ? NULL : series_cache_at(cache, k->expected);
+    if (entry && hash128_eq(entry->key, raw)) {
+        *out = entry->place;
+        series_cache_use(cache, k->expected++);
+        q->r->stats.cache_hits++;
+        return true;
+    }
+    const uint64_t found = series_cache_find(cache, raw, out);
+    if (found != SERIES_CACHE_NONE) {
+        k->expected = found + 1;
+        q->r->stats.cache_hits++;
+        return true;
+    }
+    struct newcomer newcomer = {.raw = raw};
+    load_labels(q, s);
+    if (!request_resolve(q, &newcomer))
+        return pass_over(q, s, number, why_invalid(q), (struct str){0});
+    q->r->stats.cache_misses++;
+    request_add_newcomer(q, &newcomer, s->samples_count);
+    *out = (struct series_place){.owner = newcomer.owner};
+    return true;
+}
+
+// What is not kept yet is counted, and told by the answer's headers.
+static void pass_exemplars(struct request *q, const struct remote_write2_series *s, uint32_t number)
+{
+    struct remote_write_exemplar exemplar;
+    for (struct pb i = pb_of(s->exemplars); remote_write2_exemplars_next(&i, &exemplar);) {
+        struct str text;
+        check_refs(q, exemplar.labels, exemplar.labels_count, &text);
+        if (text.n)
+            note(q, number, FAULT_RANK_EXEMPLAR, FAULT_EXEMPLAR, text);
+        else
+            q->r->stats.exemplars_dropped++;
+    }
+}
+
+static void put_samples(struct request *q, const struct remote_write2_series *s, uint32_t number,
+                        const struct series_place *place)
+{
+    struct tsdb_sample *to = request_put(q, place->owner, number, s->samples_count);
+    struct remote_write2_sample sample;
+    for (struct pb i = pb_of(s->samples); remote_write2_samples_next(&i, &sample); to++)
+        *to = (struct tsdb_sample){place->ref, sample.time_ms, sample.bits};
+    q->written.samples += s->samples_count;
+}
+
+static void take_series(struct request *q, const struct remote_write2_series *s, uint32_t number)
+{
+    const size_t n = q->v2->symbols_n;
+    struct hash128 raw;
+    struct series_place place;
+    struct str text;
+    q->r->stats.samples += s->samples_count;
+    if (!fingerprint_series(q, s, &raw)) {
+        check_refs(q, s->refs, s->refs_count, &text);
+        pass_over(q, s, number, FAULT_REFS, text);
+        return;
+    }
+    const struct remote_write2_metadata *const m = &s->metadata;
+    if ((m->help >= n && m->help) || (m->unit >= n && m->unit)) {
+        text = arena_printf(q->a,
+                            "metadata refs %u (help), %u (unit) outside of symbols table "
+                            "(size %zu)",
+                            m->help, m->unit, n);
+        pass_over(q, s, number, FAULT_METADATA, text);
+        return;
+    }
+    q->r->stats.metadata_dropped += m->type || m->help || m->unit;
+    if (!s->samples_count) {
+        load_labels(q, s);
+        struct newcomer ignored;
+        if (!request_resolve(q, &ignored))
+            pass_over(q, s, number, why_invalid(q), (struct str){0});
+        else if (!s->histograms_count && !s->exemplars_count)
+            pass_over(q, s, number, FAULT_EMPTY, (struct str){0});
+        else
+            pass_exemplars(q, s, number);
+    } else if (find(q, s, number, raw, &place)) {
+        put_samples(q, s, number, &place);
+        pass_exemplars(q, s, number);
+    }
+    q->r->stats.histograms_refused += s->histograms_count;
+    q->had_histograms |= s->histograms_count > 0;
+}
+
+err request_walk_v2(struct request *q, struct errmsg *e)
+{
+    const struct intake_body *body = q->body;
+    struct remote_write2 w;
+    bool more = true;
+    while (body->bytes.n < body->size) {
+        TRY(intake_unpack(&q->r->intake, q->body, body->bytes.n + REQUEST_UNPACK_STEP, e));
+        fiber_yield_if_due();
+    }
+    TRY(intake_unpack(&q->r->intake, q->body, body->size, e));
+    q->v2 = arena_zalloc(q->a, sizeof *q->v2, _Alignof(struct request_v2));
+    q->v2->expected = SERIES_CACHE_NONE;
+    q->labels = labels_of;
+    q->is_partial = true;
+    faults_begin(&q->faults);
+    TRY(index_symbols(q, e));
+    remote_write2_init(&w, buf_str(&body->bytes));
+    err code;
+    struct remote_write2_series s;
+    while ((code = remote_write2_next(&w, &s, &more, e)) == ERR_OK && more) {
+        take_series(q, &s, q->v2->series++);
+        if (q->v2->series % 32 == 0)
+            fiber_yield_if_due();
+    }
+    q->r->stats.series += q->v2->series;
+    return code;
+}
+
+static void format_refs(struct str region, struct buf *out)
+{
+    const char *separator = "[";
+    struct remote_write2_refs refs = remote_write2_refs(region);
+    for (uint32_t ref; remote_write2_refs_next(&refs, &ref); separator = " ")
+        buf_printf(out, "%s%u", separator, ref);
+    buf_put_str(out, separator[0] == '[' ? STR("[]") : STR("]"));
+}
+
+static struct str duplicate_label(struct labels_builder *b)
+{
+    for (size_t i = 1; i < b->n; i++)
+        if (str_eq(b->items[i - 1].name, b->items[i].name))
+            return b->items[i].name;
+    return (struct str){0};
+}
+
+static void format_fault(struct request *q, const struct fault *f, struct buf *out)
+{
+    struct labels_builder *b = &q->r->builder;
+    struct remote_write2_series s;
+    series_at(q, f->series, &s);
+    if (f->kind == FAULT_REFS || f->kind == FAULT_METADATA) {
+        buf_put_str(out, f->kind == FAULT_REFS ? STR("parsing labels for series ")
+                                               : STR("parsing metadata for series "));
+        format_refs(s.refs, out);
+        buf_put_str(out, STR(": "));
+        buf_put_str(out, f->text);
+        return;
+    }
+    load_labels(q, &s);
+    switch (f->kind) {
+    case FAULT_NAME:
+        buf_put_str(out, STR("invalid metric name or labels, got "));
+        break;
+    case FAULT_DUPLICATE_LABEL:
+        buf_put_str(out, STR("invalid labels for series, labels "));
+        break;
+    case FAULT_EMPTY:
+        buf_put_str(out, STR("TimeSeries must contain at least one sample or histogram for "
+                             "series "));
+        break;
+    case FAULT_EXEMPLAR:
+        buf_put_str(out, STR("parsing exemplar for series "));
+        break;
+    case FAULT_REFS:
+    case FAULT_METADATA:
+    case FAULT_ITEM:
+        buf_put_str(out, f->text);
+        buf_put_str(out, STR(" for series "));
+        break;
+    }
+    labels_builder_format(b, out);
+    if (f->kind == FAULT_EXEMPLAR) {
+        buf_put_str(out, STR(": "));
+        buf_put_str(out, f->text);
+    } else if (f->kind == FAULT_DUPLICATE_LABEL) {
+        buf_put_str(out, STR(", duplicated label "));
+        buf_put_str(out, duplicate_label(b));
+    }
+}
+
+void request_format_faults(struct request *q, struct buf *out)
+{
+    size_t i = 0;
+    faults_sort(&q->faults);
+    for (; i < q->faults.n && out->n < FAULTS_TEXT_MAX; i++) {
+        if (i)
+            buf_put_char(out, '\n');
+        format_fault(q, &q->faults.list[i], out);
+    }
+    if (q->faults.total > i)
+        buf_printf(out, "\n... and %llu more", (unsigned long long)(q->faults.total - i));
+    buf_put_char(out, '\n');
+}
+
+void request_v2_release(struct request *q)
+{
+    if (q->v2)
+        mem_free(q->v2->labels);
+}
