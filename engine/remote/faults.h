@@ -10,13 +10,14 @@
 #include "engine/tsdb/tsdb.h"
 
 enum fault_kind {
-    FAULT_REFS,            // references come in no pairs, or are not in the table: text says it
-    FAULT_METADATA,        // the same of its metadata
-    FAULT_NAME,            // no metric name, an empty name, bytes that are not UTF-8
-    FAULT_DUPLICATE_LABEL, //
-    FAULT_EMPTY,           // neither samples nor histograms
-    FAULT_ITEM,            // a sample, histogram or exemplar: text says it
-    FAULT_EXEMPLAR,        // an exemplar that cannot be read: text says it
+    FAULT_REFS,     // references come in no pairs, or are not in the table: text says it
+    FAULT_METADATA, // the same of its metadata
+    FAULT_NAME,     // no metric name, an empty name, bytes that are not UTF-8
+    FAULT_DUPLICATE_LABEL,
+    FAULT_LONG_LABELS, // text says how long
+    FAULT_EMPTY,       // neither samples nor histograms
+    FAULT_ITEM,        // a sample, histogram or exemplar: text says it
+    FAULT_EXEMPLAR,    // an exemplar that cannot be read: text says it
 };
 
 struct fault {

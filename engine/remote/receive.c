@@ -34,6 +34,11 @@ const struct receiver_stats *receiver_stats(const struct receiver *r)
     return &r->stats;
 }
 
+static void answer_line(struct http_exchange *x, int status, const char *text)
+{
+    http_answer_text(x, status, arena_printf(x->arena, "%s\n", text).p);
+}
+
 // In Prometheus's words, and where the good part was kept, with the series that was not.
 static void answer_rejected(struct request *q, const struct part *p, struct http_exchange *x)
 {
@@ -111,6 +116,8 @@ static void answer(struct request *q, struct http_exchange *x)
         answer_partial(q, x);
     } else if (rejected) {
         answer_rejected(q, rejected, x);
+    } else if (q->long_labels) {
+        answer_line(x, 400, request_long_labels(q).p);
     } else if (q->had_histograms) {
         http_answer_text(x, 400,
                          "native histograms are not supported yet; all other samples of "
@@ -118,11 +125,6 @@ static void answer(struct request *q, struct http_exchange *x)
     } else {
         http_answer(x, 204, NULL, (struct str){0});
     }
-}
-
-static void answer_line(struct http_exchange *x, int status, const char *text)
-{
-    http_answer_text(x, status, arena_printf(x->arena, "%s\n", text).p);
 }
 
 static void handle_body(struct receiver *r, struct http_exchange *x, enum remote_message message,
@@ -135,6 +137,8 @@ static void handle_body(struct receiver *r, struct http_exchange *x, enum remote
         if (code == ERR_LIMIT)
             http_add_header(x, "Retry-After", STR("1"));
         answer_line(x, code == ERR_LIMIT ? 503 : 400, e.text);
+    } else if (q->long_labels && !r->options.late_ms) { // all or nothing
+        answer_line(x, 400, request_long_labels(q).p);
     } else {
         fiber_set_deadline(INT64_MAX); // what is under way is kept, and then answered
         request_keep(q, hash64(x->peer->ip, sizeof x->peer->ip, x->peer->port));

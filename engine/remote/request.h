@@ -75,6 +75,7 @@ struct request {
     struct part *parts;
     unsigned parts_count;
     bool had_histograms;
+    size_t long_labels; // bytes, of a series that has more than can be kept; 0: none has
     // Of 2.0: what can be kept is, whatever is wrong with the rest.
     bool is_partial;
     struct faults faults;
@@ -102,8 +103,10 @@ enum { REQUEST_UNPACK_STEP = 64 * 1024 };
 
 // Room for n samples of a series, whose ref, t_ms and bits the caller sets.
 struct tsdb_sample *request_put(struct request *q, uint32_t owner, uint32_t series, size_t n);
-// Of r->builder, whose labels are checked: labels, hash and owner. False: not a valid series.
+// Of r->builder, whose labels are checked: labels, hash and owner. False: not a valid series, or
+// its labels are too long (*out has them then).
 bool request_resolve(struct request *q, struct newcomer *out);
+struct str request_long_labels(struct request *q); // what is said of them
 // A metric name, no empty name, all of it UTF-8; and, if asked, no name twice.
 bool labels_are_valid(struct labels_builder *b, bool no_duplicates);
 // A series whose n samples will be put next.

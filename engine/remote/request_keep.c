@@ -135,9 +135,19 @@ bool request_resolve(struct request *q, struct newcomer *out)
     if (!labels_are_valid(b, true))
         return false;
     out->labels = labels_builder_finish(b, q->a);
+    if (out->labels.n > TSDB_LABELS_BYTES_MAX) {
+        q->long_labels = out->labels.n;
+        return false;
+    }
     out->hash = labels_hash(out->labels, tsdb_hash_seed(db));
     out->owner = tsdb_owner(db, tsdb_partition(db, out->labels));
     return true;
+}
+
+struct str request_long_labels(struct request *q)
+{
+    return arena_printf(q->a, "the labels of a series take %zu bytes, at most %d are kept",
+                        q->long_labels, (int)TSDB_LABELS_BYTES_MAX);
 }
 
 static void add_newcomer(struct part *p, struct newcomer *newcomer, size_t first, size_t n)

@@ -151,11 +151,20 @@ static bool pass_over(struct request *q, const struct remote_write2_series *s, u
     return false;
 }
 
-// Of labels that request_resolve() did not take.
-static enum fault_kind why_invalid(struct request *q)
+// A series whose labels request_resolve() did not take.
+static bool pass_invalid(struct request *q, const struct remote_write2_series *s, uint32_t number)
 {
     struct labels_builder *b = &q->r->builder;
-    return labels_are_valid(b, false) ? FAULT_DUPLICATE_LABEL : FAULT_NAME;
+    struct str text = {0};
+    enum fault_kind kind = FAULT_NAME;
+    if (q->long_labels) {
+        kind = FAULT_LONG_LABELS;
+        text = request_long_labels(q);
+        q->long_labels = 0;
+    } else if (labels_are_valid(b, false)) {
+        kind = FAULT_DUPLICATE_LABEL;
+    }
+    return pass_over(q, s, number, kind, text);
 }
 
 static bool find(struct request *q, const struct remote_write2_series *s, uint32_t number,
@@ -180,7 +189,7 @@ static bool find(struct request *q, const struct remote_write2_series *s, uint32
     struct newcomer newcomer = {.raw = raw};
     load_labels(q, s);
     if (!request_resolve(q, &newcomer))
-        return pass_over(q, s, number, why_invalid(q), (struct str){0});
+        return pass_invalid(q, s, number);
     q->r->stats.cache_misses++;
     request_add_newcomer(q, &newcomer, s->samples_count);
     *out = (struct series_place){.owner = newcomer.owner};
@@ -237,7 +246,7 @@ static void take_series(struct request *q, const struct remote_write2_series *s,
         load_labels(q, s);
         struct newcomer ignored;
         if (!request_resolve(q, &ignored))
-            pass_over(q, s, number, why_invalid(q), (struct str){0});
+            pass_invalid(q, s, number);
         else if (!s->histograms_count && !s->exemplars_count)
             pass_over(q, s, number, FAULT_EMPTY, (struct str){0});
         else
@@ -309,6 +318,10 @@ static void format_fault(struct request *q, const struct fault *f, struct buf *o
         return;
     }
     load_labels(q, &s);
+    if (f->kind == FAULT_LONG_LABELS) { // which are not repeated
+        buf_put_str(out, f->text);
+        return;
+    }
     switch (f->kind) {
     case FAULT_NAME:
         buf_put_str(out, STR("invalid metric name or labels, got "));
@@ -325,6 +338,7 @@ static void format_fault(struct request *q, const struct fault *f, struct buf *o
         break;
     case FAULT_REFS:
     case FAULT_METADATA:
+    case FAULT_LONG_LABELS:
     case FAULT_ITEM:
         buf_put_str(out, f->text);
         buf_put_str(out, STR(" for series "));

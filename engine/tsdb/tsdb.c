@@ -101,8 +101,12 @@ unsigned tsdb_owner(const struct tsdb *db, uint32_t partition)
     return partition * db->parts_n / TSDB_PARTITIONS;
 }
 
+static_assert((int)TSDB_LABELS_BYTES_MAX <= (int)WAL_LABELS_BYTES_MAX, "the log takes them");
+
 uint64_t tsdb_series(struct tsdb *db, struct str labels, struct hash128 hash, uint64_t source)
 {
+    if (labels.n > TSDB_LABELS_BYTES_MAX)
+        return 0; // the log takes no larger ones
     return head_find_or_make(&tsdb_part(db)->head, labels, hash, source);
 }
 

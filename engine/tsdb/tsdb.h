@@ -59,9 +59,11 @@ unsigned tsdb_owner(const struct tsdb *db, uint32_t partition); // index of the 
 // A reference to a series of this shard; 0 is none. Good until the series leaves the head: then
 // commits answer TSDB_GONE and the caller looks it up again. (References are plain uint64_t.)
 
+enum { TSDB_LABELS_BYTES_MAX = 1 << 20 }; // of one series
+
 // Finds or makes the series of these labels, whose hash is labels_hash(labels, seed). source groups
 // series that are written together (a scrape's target, a sender): a hint for cohorts. 0: refused,
-// series_max is reached.
+// series_max is reached or the labels are too long.
 uint64_t tsdb_series(struct tsdb *db, struct str labels, struct hash128 hash, uint64_t source);
 // The labels of a reference, in the database's memory until the next suspension; empty: gone.
 struct str tsdb_series_labels(struct tsdb *db, uint64_t ref);

@@ -629,7 +629,7 @@ class Certificates:
         return context
 
 
-# ---- remote_write 1.0
+# ---- remote_write
 
 def varint(n):
     out = bytearray()
@@ -677,6 +677,53 @@ def snappy_literal(data):
     return bytes(out)
 
 
+def zigzag(n):
+    return varint((n << 1) ^ (n >> 63))
+
+
+def packed(numbers, encode=varint):
+    return b"".join(encode(n) for n in numbers)
+
+
+def write_sample(ms, value, start=None):
+    """Field 2 of a series of 2.0."""
+    return field(2, b"\x09" + float_bits(value) + b"\x10" + varint(ms) + (b"\x18" + varint(start) if start is not None else b""))
+
+
+def histogram_message(ms, count=1, schema=0, deltas=(1,), spans=((0, 1),), total=1.0, custom=(), hint=0, start=None, extra=b""):
+    """An integer histogram, of either message."""
+    out = b"\x08" + varint(count) + b"\x19" + float_bits(total) + b"\x20" + zigzag(schema) + extra
+    for offset, length in spans:
+        out += field(11, b"\x08" + zigzag(offset) + b"\x10" + varint(length))
+    out += field(12, packed(deltas, zigzag))
+    if hint:
+        out += b"\x70" + varint(hint)
+    out += b"\x78" + varint(ms)
+    if custom:
+        out += field(16, packed(custom, float_bits))
+    return out + (b"\x88\x01" + varint(start) if start is not None else b"")
+
+
+def write2_series(refs, *parts):
+    return field(5, (field(1, packed(refs)) if refs is not None else b"") + b"".join(parts))
+
+
+def write2_request(symbols, *series):
+    """A Request of 2.0, not compressed."""
+    return b"".join(field(4, s) for s in symbols) + b"".join(series)
+
+
+def zstd_raw(data):
+    """A valid zstd frame of raw blocks that says its size."""
+    out = b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", len(data))
+    blocks = [data[i:i + 100_000] for i in range(0, len(data), 100_000)] or [b""]
+    for i, block in enumerate(blocks):
+        out += struct.pack("<I", (i + 1 == len(blocks)) | len(block) << 3)[:3] + block
+    return out
+
+
+WRITE2_HEADERS = {"Content-Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request", "Content-Encoding": "snappy",
+                  "X-Prometheus-Remote-Write-Version": "2.0.0", "User-Agent": "ferula-e2e"}
 WRITE_HEADERS = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy",
                  "X-Prometheus-Remote-Write-Version": "0.1.0", "User-Agent": "ferula-e2e"}
 
