@@ -24,19 +24,15 @@ struct storage_set {
 
 // Samples of one series in (mint, maxt], times ascending, stale markers included. Memory of the
 // arena or of the set's pin. Series that share their times may share t: the same pointer and n mean
-// the same times. A sample is a float or a native histogram; readers that know floats alone take
-// column_floats() of it.
+// the same times. A sample is a float or a native histogram; a reader that knows floats alone finds
+// a stale marker in its place.
 struct column {
     const int64_t *t; // ms
-    const double *v;  // of a histogram: a NaN without meaning
+    const double *v;  // of a histogram: the stale marker
     size_t n;
     const struct str *histograms; // packed (histogram.h); p NULL: a float. NULL: floats only
     const int64_t *starts;        // start timestamps, ms, 0: none. NULL: none
 };
-
-// The floats of a column: itself where it has no histograms, else a copy. NULL in v with n above 0:
-// the arena's limit was reached.
-struct column column_floats(const struct column *c, struct arena *a);
 
 struct storage_ops {
     // Series that match all of ms and may have samples in (mint, maxt]. At most max series (0: any

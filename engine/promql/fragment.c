@@ -424,6 +424,8 @@ static err run_batch(struct run *r, const struct storage *storage, const struct 
     size_t samples = 0;
     for (size_t i = 0; i < n; i++)
         samples += columns[i].n;
+    for (size_t i = 0; i < n; i++)
+        r->out->has_histograms |= columns[i].histograms != NULL;
     for (size_t i = 0; i < n; i++) {
         TRY(query_breathe(&r->out->e));
         TRY(take_series(r, &series[i], &columns[i]));

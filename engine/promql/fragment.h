@@ -61,6 +61,7 @@ struct fragment_result {
     struct fragment_series *series; // by partition, ascending; without those that are empty
     size_t n, capacity;
     struct label_map odd_counters;  // metric names
+    bool has_histograms;            // among what was read; they count as if they were not there
     uint64_t samples, samples_read; // as struct query_stats has them
     struct fragment_load *loads;    // by partition, ascending
     size_t loads_count, loads_capacity;

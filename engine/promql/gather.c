@@ -161,6 +161,15 @@ static err collect(struct query *q, const struct plan_leaf *leaf, struct fragmen
     return ERR_OK;
 }
 
+static void note_histograms(struct query *q, const struct plan_leaf *leaf)
+{
+    bool any = false;
+    for (size_t p = 0; p < q->parts_count; p++)
+        any |= leaf->parts[p].result.has_histograms;
+    if (any)
+        query_note(q, true, NULL, "native histograms are not evaluated yet and were left out");
+}
+
 static void note_odd_counters(struct query *q, const struct plan_node *node)
 {
     for (size_t p = 0; p < q->parts_count; p++) {
@@ -242,6 +251,7 @@ err gather_vec(struct query *q, struct plan_node *node, struct vec *out)
         note_odd_counters(q, node);
     if (!leaf->is_gathered)
         TRY(make_vec(q, leaf, &leaf->vec));
+    note_histograms(q, leaf);
     leaf->is_gathered = true;
     assert(leaf->uses > 0);
     if (--leaf->uses > 0) // whoever gets a vector changes it
@@ -256,6 +266,7 @@ err gather_raw(struct query *q, struct plan_node *node)
     size_t n;
     TRY(samples_count_fragment(q, node));
     TRY(collect(q, node->leaf, &all, &n));
+    note_histograms(q, node->leaf);
     struct query_series *series = gently_array(q->a, n, struct query_series);
     struct label_index *order = gently_array(q->a, n, struct label_index);
     if (!series || !order)

@@ -258,7 +258,7 @@ static err read_histograms(struct reading *r, const struct group *g, const struc
     if (code != ERR_OK)
         return block_corrupt(r->f, g->offset, e, "a malformed column of histograms");
     for (size_t i = 0; i < n; i++)
-        v[i] = double_from_bits(VALUE_NORMAL_NAN_BITS);
+        v[i] = double_from_bits(VALUE_STALE_BITS);
     out->v = v;
     out->histograms = histograms;
     return ERR_OK;

@@ -102,7 +102,7 @@ static err merge_late(const struct head_reader *r, const struct head_series *s,
         } else {
             assert(late && (i == n || cohort_time(c, h->slots[i]) != late->t_ms));
             t[at] = late->t_ms;
-            v[at] = late->is_histogram ? VALUE_NORMAL_NAN_BITS : late->bits;
+            v[at] = late->is_histogram ? VALUE_STALE_BITS : late->bits;
             if (late->is_histogram)
                 TRY(read_histogram(r, late->histogram, &packed[at], e));
             at++;

@@ -111,7 +111,7 @@ static void add_sample(struct head_spill *s, const struct late_sample *x)
         s->bits[at] = s->bits[at - 1];
     }
     s->t[at] = x->t_ms;
-    s->bits[at] = x->is_histogram ? VALUE_NORMAL_NAN_BITS : x->bits;
+    s->bits[at] = x->is_histogram ? VALUE_STALE_BITS : x->bits;
     for (size_t i = s->held_n; i-- > 0 && s->held[i].at >= at;)
         s->held[i].at++;
     if (!x->is_histogram)

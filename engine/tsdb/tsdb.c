@@ -151,8 +151,6 @@ void tsdb_set_window(const struct tsdb *db, struct tsdb_commit *c)
 err tsdb_commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e)
 {
     struct part *p = tsdb_part(db);
-    if ((c->histograms || c->starts) && p->wal)
-        return err_set(e, ERR_INVALID, "native histograms and start timestamps are not kept yet");
     if (!p->wal) {
         uint64_t seq;
         tsdb_set_window(db, c);

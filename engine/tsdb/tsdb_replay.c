@@ -24,6 +24,11 @@ struct remote { // a series, as its owner knows it
 struct owner_batch {
     struct tsdb *db;
     struct tsdb_sample *samples;
+    // BATCH of each, empty but for samples that have one; NULL: none had so far
+    struct str *histograms;
+    int64_t *starts;
+    bool has_histograms, has_starts; // some sample does
+    struct arena arena;              // what histograms look at
     size_t n;
     err result;
     struct errmsg e;
@@ -57,6 +62,8 @@ static void commit_at_owner(void *arg)
     struct head *h = &p->head;
     struct tsdb_commit c = {.samples = b->samples,
                             .n = b->n,
+                            .histograms = b->has_histograms ? b->histograms : NULL,
+                            .starts = b->has_starts ? b->starts : NULL,
                             .late_ms = INT64_MAX,
                             .max_t_ms = INT64_MAX,
                             .window_ms = h->retention_ms};
@@ -84,6 +91,12 @@ static err flush(struct reader *r, unsigned owner, struct errmsg *e)
     if (!b->n)
         return ERR_OK;
     at_owner(r, owner, commit_at_owner, b);
+    if (b->has_histograms)
+        memset(b->histograms, 0, b->n * sizeof *b->histograms);
+    if (b->has_starts)
+        memset(b->starts, 0, b->n * sizeof *b->starts);
+    b->has_histograms = b->has_starts = false;
+    arena_reset(&b->arena);
     b->n = 0;
     fiber_yield_if_due();
     return b->result == ERR_OK ? ERR_OK : err_set(e, b->result, "%s", b->e.text);
@@ -107,6 +120,21 @@ static err on_define(void *arg, const struct wal_cohort_info *cohort, uint32_t n
     return ERR_OK;
 }
 
+// What the batch's last sample has beside its bits.
+static void add_forms(struct owner_batch *b, const struct wal_replay_row *row, uint32_t i)
+{
+    if (row->histograms && !b->histograms)
+        b->histograms = mem_zalloc(BATCH * sizeof *b->histograms);
+    b->has_histograms |= row->histograms != NULL;
+    b->has_starts |= row->starts != NULL;
+    if (row->histograms)
+        b->histograms[b->n - 1] = arena_str(&b->arena, row->histograms[i]);
+    if (row->starts && !b->starts)
+        b->starts = mem_zalloc(BATCH * sizeof *b->starts);
+    if (row->starts)
+        b->starts[b->n - 1] = row->starts[i];
+}
+
 static err on_row(void *arg, const struct wal_replay_row *row, struct errmsg *e)
 {
     struct reader *r = arg;
@@ -116,6 +144,8 @@ static err on_row(void *arg, const struct wal_replay_row *row, struct errmsg *e)
         const struct remote *s = &r->series[row->handles[i] - 1];
         struct owner_batch *b = &r->batches[s->owner];
         b->samples[b->n++] = (struct tsdb_sample){s->ref, row->t_ms, row->bits[i]};
+        if (row->histograms || row->starts)
+            add_forms(b, row, i);
         if (b->n == BATCH)
             TRY(flush(r, s->owner, e));
     }
@@ -156,6 +186,9 @@ static err replay_stream(struct part *p, const struct wal_mark *mark, struct err
         if (result == ERR_OK)
             result = flush(&r, i, e);
         mem_free(r.batches[i].samples);
+        mem_free(r.batches[i].histograms);
+        mem_free(r.batches[i].starts);
+        arena_deinit(&r.batches[i].arena);
     }
     mem_free(r.batches);
     mem_free(r.series);

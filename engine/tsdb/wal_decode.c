@@ -4,6 +4,7 @@
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
 #include "engine/model/value.h"
+#include "engine/tsdb/wal_layouts.h"
 #include "engine/tsdb/wal_table.h"
 #include "engine/tsdb/wal_value.h"
 
@@ -25,6 +26,7 @@ struct cohort {
     uint64_t *handles;
     uint64_t *hashes; // of the labels
     uint8_t *modes;
+    int64_t *starts; // capacity of them, or NULL while there was none
 };
 
 struct wal_decoder {
@@ -36,7 +38,12 @@ struct wal_decoder {
     // Of one row, as large as the largest cohort.
     uint32_t *members;
     uint64_t *bits, *handles;
+    int64_t *starts;
     size_t scratch_count;
+    struct wal_layouts layouts;
+    struct buf packed; // the histograms of a row
+    struct str *histograms;
+    size_t histograms_capacity;
     struct wal_decoder_stats stats;
 };
 
@@ -78,9 +85,11 @@ void wal_decoder_begin(struct wal_decoder *d)
         drop_shapes(d, c);
         mem_free(c->shapes);
         mem_free(c->bits);
+        mem_free(c->starts);
         mem_free(c);
     }
     wal_table_deinit(&d->cohorts);
+    wal_layouts_reset(&d->layouts);
     d->stats.state_bytes = 0;
 }
 
@@ -94,6 +103,10 @@ void wal_decoder_destroy(struct wal_decoder *d)
     mem_free(d->members);
     mem_free(d->bits);
     mem_free(d->handles);
+    mem_free(d->starts);
+    mem_free(d->histograms);
+    buf_deinit(&d->packed);
+    wal_layouts_deinit(&d->layouts);
     mem_free(d);
 }
 
@@ -136,6 +149,10 @@ static void cohort_grow(struct wal_decoder *d, struct cohort *c, uint32_t need)
             memcpy(modes, c->modes, c->known);
         }
         mem_free(c->bits);
+        if (c->starts) {
+            c->starts = mem_realloc(c->starts, capacity * sizeof *c->starts);
+            d->stats.state_bytes += (size_t)(capacity - c->capacity) * sizeof *c->starts;
+        }
         d->stats.state_bytes += (size_t)(capacity - c->capacity) * DEFINED_BYTES;
         c->bits = bits;
         c->handles = handles;
@@ -148,6 +165,7 @@ static void cohort_grow(struct wal_decoder *d, struct cohort *c, uint32_t need)
         d->members = mem_realloc(d->members, count * sizeof *d->members);
         d->bits = mem_realloc(d->bits, count * sizeof *d->bits);
         d->handles = mem_realloc(d->handles, count * sizeof *d->handles);
+        d->starts = mem_realloc(d->starts, count * sizeof *d->starts);
         d->scratch_count = count;
     }
 }
@@ -200,6 +218,8 @@ static err take_members(struct wal_decoder *d, struct cohort *c, uint32_t number
         TRY(take_handle(d, c, number, buf_str(labels), e));
         c->bits[c->defined] = 0;
         c->modes[c->defined] = 0;
+        if (c->starts)
+            c->starts[c->defined] = 0;
         c->defined++;
     }
     *out_good = in->p == in->end;
@@ -405,6 +425,43 @@ static void reset_bases(struct wal_decoder *d, struct cohort *c)
     c->t_ms = c->step_ms = 0;
     memset(c->bits, 0, c->defined * sizeof *c->bits);
     memset(c->modes, 0, c->defined);
+    if (c->starts)
+        memset(c->starts, 0, c->defined * sizeof *c->starts);
+}
+
+// Of the row's n members, into d->starts; those of a row that is not late are remembered.
+static bool take_starts(struct wal_decoder *d, struct cohort *c, const uint32_t *members,
+                        const struct wal_replay_row *row, struct input *in)
+{
+    uint32_t runs, skip, more, at = 0;
+    uint64_t last = (uint64_t)row->t_ms, z;
+    const bool late = row->flags & WAL_ROW_LATE;
+    if (!take_u32(in, row->n, &runs))
+        return false;
+    if (!c->starts) {
+        c->starts = mem_zalloc(c->capacity * sizeof *c->starts);
+        d->stats.state_bytes += c->capacity * sizeof *c->starts;
+        memset(d->starts, 0, row->n * sizeof *d->starts);
+    }
+    for (; runs > 0; runs--) {
+        if (!take_u32(in, row->n, &skip) || !take_u32(in, row->n, &more) || !take_varint(in, &z) ||
+            skip >= row->n - at || more >= row->n - at - skip)
+            return false;
+        last += (uint64_t)unzigzag(z);
+        for (at += skip, more++; more > 0; more--, at++) {
+            d->starts[at] = (int64_t)last;
+            if (!late)
+                c->starts[members ? members[at] : at] = (int64_t)last;
+        }
+    }
+    return true;
+}
+
+static void inherit_starts(struct wal_decoder *d, const struct cohort *c, const uint32_t *members,
+                           uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        d->starts[i] = c->starts[members ? members[i] : i];
 }
 
 // The row's cohort, with its bases as they were when the row was written; NULL: something it builds
@@ -444,8 +501,8 @@ static err hand_over(struct wal_decoder *d, uint64_t seq, const struct wal_repla
     return d->ops->row(d->arg, row, e);
 }
 
-static err read_row(struct wal_decoder *d, uint64_t seq, uint8_t flags, struct input *in,
-                    bool *out_good, struct errmsg *e)
+static err read_row(struct wal_decoder *d, uint64_t seq, uint8_t flags, bool has_starts,
+                    struct input *in, bool *out_good, struct errmsg *e)
 {
     const bool late = flags & WAL_FLAG_LATE;
     struct wal_replay_row row = {.flags = late ? WAL_ROW_LATE : 0, .seq = seq};
@@ -465,6 +522,11 @@ static err read_row(struct wal_decoder *d, uint64_t seq, uint8_t flags, struct i
         return ERR_OK;
     const uint64_t step = (uint64_t)unzigzag(z) + (late ? 0 : (uint64_t)c->step_ms);
     row.t_ms = (int64_t)((uint64_t)c->t_ms + step);
+    if (c->starts)
+        inherit_starts(d, c, members, row.n);
+    if (has_starts && !take_starts(d, c, members, &row, in))
+        return ERR_OK;
+    row.starts = c->starts ? d->starts : NULL;
     if (!late && !take_changes(in, members, row.n, c->bits, c->modes))
         return ERR_OK;
     for (uint32_t i = 0; members && i < row.n; i++)
@@ -484,6 +546,65 @@ static err read_row(struct wal_decoder *d, uint64_t seq, uint8_t flags, struct i
     return hand_over(d, seq, &row, e);
 }
 
+// What of a record's histograms has a layout that is known, in row.
+static bool take_histograms(struct wal_decoder *d, const struct cohort *c, uint64_t seq,
+                            bool has_starts, struct input *in, struct wal_replay_row *row)
+{
+    uint32_t n, kept = 0;
+    uint64_t start = 0, z;
+    if (!take_list(d, c, in, &n))
+        return false;
+    d->histograms = mem_grow(d->histograms, &d->histograms_capacity, n, sizeof *d->histograms);
+    buf_reset(&d->packed);
+    for (uint32_t i = 0; i < n; i++) {
+        const size_t from = d->packed.n;
+        if (has_starts && !take_varint(in, &z))
+            return false;
+        start += has_starts ? (uint64_t)unzigzag(z) : 0;
+        if (!wal_layouts_take(&d->layouts, seq, &in->p, in->end, &d->packed))
+            return false;
+        if (d->packed.n == from)
+            continue;
+        d->histograms[kept].n = d->packed.n - from;
+        d->handles[kept] = c->handles[d->members[i]];
+        d->starts[kept] = (int64_t)start;
+        d->bits[kept++] = 0;
+    }
+    const char *p = d->packed.p;
+    for (uint32_t i = 0; i < kept; p += d->histograms[i++].n)
+        d->histograms[i].p = p;
+    d->stats.rows_skipped += kept < n;
+    row->n = kept;
+    row->handles = d->handles;
+    row->bits = d->bits;
+    row->histograms = d->histograms;
+    row->starts = has_starts ? d->starts : NULL;
+    return in->p == in->end;
+}
+
+static err read_histograms(struct wal_decoder *d, uint64_t seq, uint8_t flags, struct input *in,
+                           bool *out_good, struct errmsg *e)
+{
+    struct wal_replay_row row = {.flags = flags & WAL_HISTOGRAMS_LATE ? WAL_ROW_LATE : 0,
+                                 .seq = seq};
+    uint64_t back, members, z;
+    if (flags & ~(WAL_HISTOGRAMS_LATE | WAL_HISTOGRAMS_STARTS) ||
+        !take_u32(in, WAL_COHORTS_MAX - 1, &row.cohort) || !take_varint(in, &back) ||
+        !take_varint(in, &members) || !take_varint(in, &z))
+        return ERR_OK;
+    const struct cohort *c = wal_table_get(&d->cohorts, row.cohort);
+    if (!c || !c->new_seq || seq - back != c->new_seq || members != c->defined) {
+        d->stats.rows_skipped++;
+        *out_good = true;
+        return ERR_OK;
+    }
+    row.t_ms = unzigzag(z);
+    if (!take_histograms(d, c, seq, flags & WAL_HISTOGRAMS_STARTS, in, &row))
+        return ERR_OK;
+    *out_good = true;
+    return row.n ? hand_over(d, seq, &row, e) : ERR_OK;
+}
+
 static err read_record(struct wal_decoder *d, uint64_t seq, struct input in, bool *out_good,
                        struct errmsg *e)
 {
@@ -494,8 +615,10 @@ static err read_record(struct wal_decoder *d, uint64_t seq, struct input in, boo
     const uint8_t flags = first & 0xf0;
     if ((first & 0x0f) == WAL_RECORD_DEFINE)
         return read_define(d, seq, flags, &in, out_good, e);
-    if ((first & 0x0f) == WAL_RECORD_ROW)
-        return read_row(d, seq, flags, &in, out_good, e);
+    if ((first & 0x0f) == WAL_RECORD_ROW || (first & 0x0f) == WAL_RECORD_ROW_STARTS)
+        return read_row(d, seq, flags, (first & 0x0f) == WAL_RECORD_ROW_STARTS, &in, out_good, e);
+    if ((first & 0x0f) == WAL_RECORD_HISTOGRAMS)
+        return read_histograms(d, seq, flags, &in, out_good, e);
     return ERR_OK;
 }
 

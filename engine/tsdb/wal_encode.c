@@ -3,6 +3,7 @@
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "engine/model/value.h"
+#include "engine/tsdb/wal_layouts.h"
 #include "engine/tsdb/wal_table.h"
 #include "engine/tsdb/wal_value.h"
 
@@ -14,10 +15,18 @@ enum {
     DEFINE_ROWS = 64, // so many rows' samples pay for defining their members once more
     CHANGE_BYTES_MAX = 1 + VARINT_MAX + 1 + 8,
     LIST_BYTES_MAX = 2 * VARINT_MAX,
-    RECORD_FIXED_MAX = 100, // everything in a record but lists, changes and labels
+    START_BYTES_MAX = 2 * VARINT_MAX,
+    HISTOGRAMS_BYTES = 64 * 1024, // of a record, if it has several
+    RECORD_FIXED_MAX = 100,       // everything in a record but lists, changes and labels
 };
-static_assert(WAL_ROW_MEMBERS_MAX * (CHANGE_BYTES_MAX + LIST_BYTES_MAX) + FRAME_BYTES < 1 << 20,
+static_assert(WAL_ROW_MEMBERS_MAX * (CHANGE_BYTES_MAX + LIST_BYTES_MAX + START_BYTES_MAX) +
+                      FRAME_BYTES <
+                  1 << 20,
               "a row fits in a frame");
+static_assert(HISTOGRAMS_BYTES + WAL_HISTOGRAM_BYTES_MAX + FRAME_BYTES +
+                      WAL_ROW_MEMBERS_MAX * LIST_BYTES_MAX <
+                  WAL_FRAME_BYTES_MAX,
+              "histograms too");
 
 struct shape {
     uint64_t hash;
@@ -38,6 +47,7 @@ struct cohort {
     struct shape *shapes; // WAL_SHAPES_MAX, or NULL while there was none
     uint64_t *bits;       // capacity of these, then capacity modes
     uint8_t *modes;
+    int64_t *starts; // capacity of them, or NULL while there was none
 };
 
 struct wal_encoder {
@@ -51,6 +61,8 @@ struct wal_encoder {
     struct wal_frame frame;
     struct wal_table cohorts;
     struct buf labels; // of the member defined before
+    struct wal_layouts layouts;
+    struct buf histograms; // of a record
     uint32_t *identity;
     size_t identity_count;
     struct wal_encoder_stats stats;
@@ -77,8 +89,11 @@ static void free_cohort(struct wal_encoder *enc, struct cohort *c)
     drop_shapes(enc, c);
     enc->stats.state_bytes -= sizeof *c + c->capacity * (sizeof *c->bits + 1);
     enc->stats.cohorts--;
+    if (c->starts)
+        enc->stats.state_bytes -= c->capacity * sizeof *c->starts;
     mem_free(c->shapes);
     mem_free(c->bits);
+    mem_free(c->starts);
     mem_free(c);
 }
 
@@ -94,6 +109,8 @@ void wal_encoder_destroy(struct wal_encoder *enc)
     wal_table_deinit(&enc->cohorts);
     buf_deinit(&enc->out);
     buf_deinit(&enc->labels);
+    buf_deinit(&enc->histograms);
+    wal_layouts_deinit(&enc->layouts);
     mem_free(enc->identity);
     mem_free(enc);
 }
@@ -115,6 +132,7 @@ void wal_encoder_begin(struct wal_encoder *enc, const struct wal_segment *segmen
     enc->next_seq = segment->first_seq;
     enc->out_offset = offset;
     enc->generation++;
+    wal_layouts_reset(&enc->layouts);
 }
 
 void wal_encoder_set_synced(struct wal_encoder *enc, uint64_t seq)
@@ -229,6 +247,10 @@ static void cohort_grow(struct wal_encoder *enc, struct cohort *c, uint32_t need
         memcpy(modes, c->modes, c->defined);
     }
     mem_free(c->bits);
+    if (c->starts) {
+        c->starts = mem_realloc(c->starts, capacity * sizeof *c->starts);
+        enc->stats.state_bytes += (capacity - c->capacity) * sizeof *c->starts;
+    }
     enc->stats.state_bytes += (capacity - c->capacity) * (sizeof *bits + 1);
     c->bits = bits;
     c->modes = modes;
@@ -310,6 +332,8 @@ static void define(struct wal_encoder *enc, uint32_t number, struct cohort *c, u
         at = define_some(enc, number, c, at, end, is_new);
     memset(c->bits + c->defined, 0, (end - c->defined) * sizeof *c->bits);
     memset(c->modes + c->defined, 0, end - c->defined);
+    if (c->starts)
+        memset(c->starts + c->defined, 0, (end - c->defined) * sizeof *c->starts);
     c->defined = end;
 }
 
@@ -544,6 +568,70 @@ static void make_absolute(struct wal_encoder *enc, struct cohort *c, const struc
     drop_shapes(enc, c);
     memset(c->bits, 0, c->defined * sizeof *c->bits);
     memset(c->modes, 0, c->defined);
+    if (c->starts)
+        memset(c->starts, 0, c->defined * sizeof *c->starts);
+}
+
+static int64_t start_of(const struct wal_row *row, uint32_t i)
+{
+    return row->starts ? row->starts[i] : 0;
+}
+
+static bool start_differs(const struct cohort *c, const struct wal_row *row, uint32_t i)
+{
+    return start_of(row, i) != (c->starts ? c->starts[row->members ? row->members[i] : i] : 0);
+}
+
+static bool starts_differ(const struct cohort *c, const struct wal_row *row)
+{
+    if (!row->starts && !c->starts)
+        return false;
+    for (uint32_t i = 0; i < row->n; i++) {
+        if (start_differs(c, row, i))
+            return true;
+    }
+    return false;
+}
+
+// The end of the run of members from i on that get one start timestamp which is new to them.
+static uint32_t start_run_end(const struct cohort *c, const struct wal_row *row, uint32_t i)
+{
+    uint32_t end = i;
+    while (end < row->n && start_of(row, end) == start_of(row, i) && start_differs(c, row, end))
+        end++;
+    return end;
+}
+
+static uint8_t *put_starts(uint8_t *p, const struct cohort *c, const struct wal_row *row)
+{
+    uint32_t runs = 0, after = 0;
+    for (uint32_t i = 0, end; i<row->n; i = end> i ? end : i + 1) {
+        end = start_run_end(c, row, i);
+        runs += end > i;
+    }
+    p += varint_store(p, runs);
+    uint64_t last = (uint64_t)row->t_ms;
+    for (uint32_t i = 0, end; i<row->n; i = end> i ? end : i + 1) {
+        end = start_run_end(c, row, i);
+        if (end == i)
+            continue;
+        p += varint_store(p, i - after);
+        p += varint_store(p, end - i - 1);
+        p += varint_store(p, zigzag((int64_t)((uint64_t)start_of(row, i) - last)));
+        last = (uint64_t)start_of(row, i);
+        after = end;
+    }
+    return p;
+}
+
+static void keep_starts(struct wal_encoder *enc, struct cohort *c, const struct wal_row *row)
+{
+    if (!c->starts) {
+        c->starts = mem_zalloc(c->capacity * sizeof *c->starts);
+        enc->stats.state_bytes += c->capacity * sizeof *c->starts;
+    }
+    for (uint32_t i = 0; i < row->n; i++)
+        c->starts[row->members ? row->members[i] : i] = start_of(row, i);
 }
 
 static bool is_absolute_due(const struct cohort *c, const struct wal_row *row)
@@ -561,7 +649,8 @@ static void encode_row(struct wal_encoder *enc, struct cohort *c, const struct w
     if (absolute)
         make_absolute(enc, c, row);
     uint8_t *const begin =
-        record_begin(enc, RECORD_FIXED_MAX + (size_t)row->n * (CHANGE_BYTES_MAX + LIST_BYTES_MAX));
+        record_begin(enc, RECORD_FIXED_MAX + (size_t)row->n * (CHANGE_BYTES_MAX + LIST_BYTES_MAX +
+                                                               START_BYTES_MAX));
     uint8_t *p = begin + 1;
     p += varint_store(p, row->cohort);
     p += varint_store(p, enc->next_seq - (absolute ? c->new_seq : c->last_seq));
@@ -572,6 +661,12 @@ static void encode_row(struct wal_encoder *enc, struct cohort *c, const struct w
     uint8_t flags = (uint8_t)((late ? WAL_FLAG_LATE : 0) | (absolute ? WAL_FLAG_ABSOLUTE : 0));
     p = put_presence(enc, c, row, p, &flags);
     *begin = (uint8_t)(WAL_RECORD_ROW | flags);
+    if (starts_differ(c, row)) {
+        *begin = (uint8_t)(WAL_RECORD_ROW_STARTS | flags);
+        p = put_starts(p, c, row);
+        if (!late)
+            keep_starts(enc, c, row);
+    }
     if (late)
         p = put_changes_late(p, row, c->bits, c->modes);
     else if ((flags & WAL_FLAG_PRESENCE) == WAL_PRESENCE_FULL)
@@ -591,6 +686,37 @@ static void encode_row(struct wal_encoder *enc, struct cohort *c, const struct w
     enc->stats.samples += row->n;
 }
 
+// A record of as many of the row's histograms as it may hold; how many.
+static uint32_t encode_histograms(struct wal_encoder *enc, struct cohort *c,
+                                  const struct wal_row *row)
+{
+    struct buf *body = &enc->histograms;
+    uint64_t last = 0;
+    uint32_t n = 0;
+    buf_reset(body);
+    for (; n < row->n && n < WAL_ROW_MEMBERS_MAX && body->n < HISTOGRAMS_BYTES; n++) {
+        if (row->starts) {
+            buf_put_varint(body, zigzag((int64_t)((uint64_t)row->starts[n] - last)));
+            last = (uint64_t)row->starts[n];
+        }
+        wal_layouts_put(&enc->layouts, enc->next_seq, row->histograms[n], body);
+    }
+    uint8_t *p = record_begin(enc, RECORD_FIXED_MAX + (size_t)n * LIST_BYTES_MAX + body->n);
+    *p++ = (uint8_t)(WAL_RECORD_HISTOGRAMS | (row->flags & WAL_ROW_LATE ? WAL_HISTOGRAMS_LATE : 0) |
+                     (row->starts ? WAL_HISTOGRAMS_STARTS : 0));
+    p += varint_store(p, row->cohort);
+    p += varint_store(p, enc->next_seq - c->new_seq);
+    p += varint_store(p, c->defined);
+    p += varint_store(p, zigzag(row->t_ms));
+    p = put_list(p, row->members, n);
+    memcpy(p, body->p, body->n);
+    c->samples_defined += n;
+    record_end(enc, p + body->n);
+    enc->stats.rows++;
+    enc->stats.samples += n;
+    return n;
+}
+
 // 0, 1, 2, ...: for a row that names its members by being the first n of more.
 static const uint32_t *identity(struct wal_encoder *enc, uint32_t n)
 {
@@ -603,6 +729,31 @@ static const uint32_t *identity(struct wal_encoder *enc, uint32_t n)
     return enc->identity;
 }
 
+// The cohort of a row, with all of the row's members defined.
+static struct cohort *cohort_of(struct wal_encoder *enc, const struct wal_row *row)
+{
+    const uint32_t last = row->members ? row->members[row->n - 1] : row->n - 1;
+    assert(last < WAL_MEMBERS_MAX && row->n <= last + 1);
+    struct cohort *c = cohort_at(enc, row->cohort, last + 1);
+    if (c->samples_defined >= (uint64_t)DEFINE_ROWS * c->defined &&
+        (row->histograms || is_absolute_due(c, row)))
+        define_again(enc, row->cohort, c, last + 1);
+    return c;
+}
+
+// The row without its first n members.
+static void row_skip(struct wal_row *row, uint32_t n)
+{
+    row->bits += n;
+    row->n -= n;
+    if (row->members)
+        row->members += n;
+    if (row->histograms)
+        row->histograms += n;
+    if (row->starts)
+        row->starts += n;
+}
+
 void wal_encode(struct wal_encoder *enc, const struct wal_row *rows, size_t n)
 {
     assert(enc->generation > 0); // begun
@@ -610,20 +761,17 @@ void wal_encode(struct wal_encoder *enc, const struct wal_row *rows, size_t n)
         struct wal_row row = rows[i];
         if (row.n == 0)
             continue;
-        const uint32_t last = row.members ? row.members[row.n - 1] : row.n - 1;
-        assert(last < WAL_MEMBERS_MAX && row.n <= last + 1);
-        struct cohort *c = cohort_at(enc, row.cohort, last + 1);
-        if (c->samples_defined >= (uint64_t)DEFINE_ROWS * c->defined && is_absolute_due(c, &row))
-            define_again(enc, row.cohort, c, last + 1);
-        if (!row.members && (!is_full(c, &row) || row.n > WAL_ROW_MEMBERS_MAX))
+        struct cohort *c = cohort_of(enc, &row);
+        if (!row.members && (row.histograms || !is_full(c, &row) || row.n > WAL_ROW_MEMBERS_MAX))
             row.members = identity(enc, row.n);
-        const uint32_t end = row.n;
-        for (uint32_t at = 0; at < end; at += row.n) {
-            row.n = end - at < WAL_ROW_MEMBERS_MAX ? end - at : WAL_ROW_MEMBERS_MAX;
-            row.bits = rows[i].bits + at;
-            encode_row(enc, c, &row);
-            if (row.members)
-                row.members += row.n;
+        for (uint32_t done; row.n > 0; row_skip(&row, done)) {
+            struct wal_row some = row;
+            some.n = row.n < WAL_ROW_MEMBERS_MAX ? row.n : WAL_ROW_MEMBERS_MAX;
+            done = some.n;
+            if (row.histograms)
+                done = encode_histograms(enc, c, &some);
+            else
+                encode_row(enc, c, &some);
         }
     }
 }

@@ -1,11 +1,11 @@
-// The format of the write-ahead log, version 1. Integers are little-endian, "varint" is LEB128,
+// The format of the write-ahead log, version 2. Integers are little-endian, "varint" is LEB128,
 // "zigzag" a varint of the zigzag code.
 //
 // A segment file <epoch 16 hex>-<shard 4 hex>-<number 16 hex>.wal:
 //
 //     offset  size  segment header
 //     0       8     "FERULAWL"
-//     8       4     format: 1
+//     8       4     format: 2; 1 had no HISTOGRAMS and no ROW_STARTS
 //     12      4     bytes of the header: 128
 //     16      8     epoch
 //     24      4     shard
@@ -52,6 +52,15 @@
 //             presence, by flags: FULL; SHAPE: its number, varint; NEW_SHAPE (numbered from 0 in
 //             order) and ONCE: a list of members
 //             changes, up to the record's end: only members whose bits differ from their last
+//     ROW_STARTS  as ROW, with start timestamps between presence and changes: how many runs,
+//             varint; each: present members skipped since the last, how many less one (varints),
+//             their start timestamp less that of the last run, of the first less the row's time
+//             (zigzag). Who is in no run has the one it had in the row before that was not late;
+//             before an ABSOLUTE row, 0: none
+//     HISTOGRAMS  cohort: varint; back, varint: own sequence minus that of the DEFINE with NEW;
+//             members defined so far, varint; time: zigzag; list of members; of each, with
+//             STARTS (0x20): zigzag of its start timestamp less that of the one before (at first
+//             0); its histogram (wal_layouts.c). Such a record is no base of others
 //     list    how many: varint; then varints x: skip x >> 1 members, then one; x odd: a varint
 //             follows, two and that many more
 //     change  a byte: low five bits: skip so many present members (31: 31 and a varint more);

@@ -37,7 +37,7 @@ struct wal_row {
 };
 
 enum {
-    WAL_FORMAT = 1,
+    WAL_FORMAT = 2,
     WAL_LABELS_BYTES_MAX = 1 << 20, // of one series: the head refuses larger ones before
     WAL_MEMBERS_MAX = 1 << 24,      // of a cohort
     WAL_COHORTS_MAX = 1 << 24,      // their numbers are below
@@ -50,8 +50,13 @@ enum {
 enum wal_record_type { // low four bits of a record's first byte; flags above
     WAL_RECORD_DEFINE = 1,
     WAL_RECORD_ROW = 2,
-    // Reserved, refused by this version: 3 native histograms, 4 float histograms, 5 exemplars,
-    // 6 tombstones, 7 metadata, 8 start timestamps.
+    WAL_RECORD_HISTOGRAMS = 3,
+    // Reserved, refused by this version: 4, 5 exemplars, 6 tombstones, 7 metadata.
+    WAL_RECORD_ROW_STARTS = 8,
+};
+enum wal_histograms_flag {
+    WAL_HISTOGRAMS_LATE = 0x10,
+    WAL_HISTOGRAMS_STARTS = 0x20,
 };
 enum wal_define_flag {
     WAL_DEFINE_NEW = 0x10,

@@ -17,6 +17,8 @@ struct wal_replay_row {
     int64_t t_ms;
     const uint64_t *handles; // n, what define() returned; 0 where it returned 0
     const uint64_t *bits;
+    const struct str *histograms; // n packed ones; NULL: it is a row of floats
+    const int64_t *starts;        // start timestamps, 0: none; NULL: none at all
     uint32_t n;
 };
 

@@ -123,6 +123,7 @@ static bool run_shape(enum traffic_shape shape, const unsigned *shards, struct b
     struct run r = {.world = world_create(FOLDER_SEED), .traffic = &traffic};
     map_world_init(&r.map, NULL, name, 1, &r.found);
     r.map.start_ms = start_ms;
+    r.map.forms = shape % 2;
     for (int life = 0; life < 2 && !r.world->violation.count && !r.found.text[0]; life++) {
         r.from = life ? traffic.n / 2 : 0;
         r.to = life ? traffic.n : traffic.n / 2;

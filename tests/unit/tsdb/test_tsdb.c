@@ -84,6 +84,7 @@ static void run(void *arg)
         return;
     map_world_init(&w, db, traffic_shape_name((enum traffic_shape)s->shape), s->seed, &s->found);
     w.start_ms = START_MS;
+    w.forms = s->seed % 4 >= 2;
     w.shards = s->shards > 1 ? shard_all() : NULL;
     traffic_init(&t, (enum traffic_shape)s->shape, s->seed, START_MS, 100);
     const size_t step = t.n / 8 + 1;
@@ -189,6 +190,7 @@ Test(tsdb, opens_with_any_number_of_shards)
     traffic_init(&t, TRAFFIC_FEDERATION, 3, START_MS, 240);
     map_world_init(&l.world, NULL, "shards", 3, &l.found);
     l.world.start_ms = START_MS;
+    l.world.forms = true;
     l.world.any_outcome = true;
     for (size_t i = 0; i < countof(shards) && !l.found.text[0]; i++) {
         l.shards = shards[i];

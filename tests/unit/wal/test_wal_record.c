@@ -229,9 +229,9 @@ Test(wal_record, segment_headers)
         cr_assert_neq(wal_segment_load(p, sizeof p, &s, &e), ERR_OK, "bit %zu", i);
         p[i / 8] ^= (uint8_t)(1u << i % 8);
     }
-    p[8] = 2;
+    p[8] = 3;
     cr_assert_eq(wal_segment_load(p, sizeof p, &s, &e), ERR_INVALID);
-    cr_assert_str_eq(e.text, "write-ahead log format 2 is newer than this program's 1");
+    cr_assert_str_eq(e.text, "write-ahead log format 3 is newer than this program's 2");
 }
 
 Test(wal_record, names_of_files)
