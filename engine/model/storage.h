@@ -43,6 +43,11 @@ struct storage_ops {
     err (*read)(void *self, const struct storage_set *set, const struct storage_series *series,
                 size_t n, int64_t mint, int64_t maxt, struct arena *a, struct column *out,
                 struct errmsg *e);
+    // Which of a set's series[0..n) have samples in (mint, maxt], where a select's "may" is not
+    // enough; NULL: it is. Suspends.
+    err (*present)(void *self, const struct storage_set *set, const struct storage_series *series,
+                   size_t n, int64_t mint, int64_t maxt, size_t bytes_max, bool *out,
+                   struct errmsg *e);
     void (*release)(void *self, struct storage_set *set);
     // Sorted names, or values of name, of the series that match (ms_count 0: all), in the arena.
     // Suspends.

@@ -45,6 +45,25 @@ static size_t sort_unique(struct str *items, size_t n, enum fan_kind kind) // Su
     return kept;
 }
 
+// Leaves out what has no sample in the range. Suspends.
+static err keep_present(struct fan_part *p, struct storage_set *set)
+{
+    const struct fan_question *q = p->q;
+    const struct storage_ops *ops = q->storage.ops;
+    if (!ops->present || !set->n || (q->mint == INT64_MIN && q->maxt == INT64_MAX))
+        return ERR_OK;
+    bool *present = mem_alloc_array(set->n, sizeof *present);
+    const err code = ops->present(q->storage.self, set, set->series, set->n, q->mint, q->maxt,
+                                  p->arena.limit_bytes, present, &p->e);
+    size_t kept = 0;
+    for (size_t i = 0; i < set->n && !code; i++)
+        if (present[i])
+            set->series[kept++] = set->series[i];
+    set->n = kept;
+    mem_free(present);
+    return code;
+}
+
 static err series_of(struct fan_part *p, const struct fan_selector *s, struct str **out,
                      size_t *out_n)
 {
@@ -52,8 +71,10 @@ static err series_of(struct fan_part *p, const struct fan_selector *s, struct st
     struct storage_set set = {0};
     TRY(q->storage.ops->select(q->storage.self, s->ms, s->n, q->mint, q->maxt, 0, &p->arena, &set,
                                &p->e));
+    err code = keep_present(p, &set);
     struct str *items = arena_try(&p->arena, set.n, sizeof *items, _Alignof(struct str));
-    const err code = items ? ERR_OK : err_set(&p->e, ERR_LIMIT, too_many);
+    if (!code && !items)
+        code = err_set(&p->e, ERR_LIMIT, too_many);
     for (size_t i = 0; !code && i < set.n; i++)
         items[i] = set.series[i].labels; // in our arena: the set may go
     *out = items;

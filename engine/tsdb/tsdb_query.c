@@ -416,6 +416,58 @@ static err db_read(void *self, const struct storage_set *set, const struct stora
     return result;
 }
 
+// ---- presence
+
+// A file that lies within the range has a sample there of each series it has, and so has memory of
+// one whose newest sample does.
+static bool is_surely_present(const struct pin *pin, size_t handle, int64_t mint, int64_t maxt)
+{
+    for (uint32_t i = pin->firsts[handle]; i < pin->firsts[handle + 1]; i++) {
+        const struct piece *piece = &pin->pieces[i];
+        if (piece->file == IN_MEMORY) {
+            const struct head_series *s = head_resolve(&pin->part->head, piece->id);
+            if (s && s->last_t > mint && s->last_t <= maxt)
+                return true;
+        } else {
+            const struct block_summary *b = block_file_summary(pin->files[piece->file]);
+            if (b->min_t > mint && b->max_t <= maxt)
+                return true;
+        }
+    }
+    return false;
+}
+
+// The others are read, some at a time: only what lies in the range is decoded.
+static err db_present(void *self, const struct storage_set *set,
+                      const struct storage_series *series, size_t n, int64_t mint, int64_t maxt,
+                      size_t bytes_max, bool *out, struct errmsg *e)
+{
+    enum { AT_ONCE = 64 };
+    struct storage_series asked[AT_ONCE];
+    struct column columns[AT_ONCE];
+    size_t at[AT_ONCE], asked_n = 0;
+    struct arena scratch;
+    err code = ERR_OK;
+    arena_init(&scratch, bytes_max);
+    for (size_t i = 0; i < n && code == ERR_OK; i++) {
+        out[i] = is_surely_present(set->pin, series[i].handle, mint, maxt);
+        breathe_at(i);
+        if (!out[i]) {
+            at[asked_n] = i;
+            asked[asked_n++] = series[i];
+        }
+        if (asked_n < AT_ONCE && (i + 1 < n || !asked_n))
+            continue;
+        code = db_read(self, set, asked, asked_n, mint, maxt, &scratch, columns, e);
+        for (size_t k = 0; k < asked_n && code == ERR_OK; k++)
+            out[at[k]] = columns[k].n > 0;
+        asked_n = 0;
+        arena_reset(&scratch);
+    }
+    arena_deinit(&scratch);
+    return code;
+}
+
 // ---- names and values
 
 static bool text_before(const void *arg, uint32_t a, uint32_t b)
@@ -514,6 +566,7 @@ static err db_label_values(void *self, struct str name, const struct matcher *ms
 const struct storage_ops tsdb_storage_ops = {
     .select = db_select,
     .read = db_read,
+    .present = db_present,
     .release = db_release,
     .label_names = db_label_names,
     .label_values = db_label_values,

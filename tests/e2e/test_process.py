@@ -892,6 +892,33 @@ def a_lost_catalogue_is_named():
 
 
 @scenario
+def series_of_a_window():
+    """Those that have samples in it, as in Prometheus; also of files, and of memory that lies about it."""
+    minute = 60_000
+    answers = []
+    for make in (ferula, prometheus):
+        server = make(args=[RECEIVER])
+        for names, first, last in ((("early", "gap", "whole"), -110, -100), (("whole",), -100, -50), (("late", "whole"), -50, -1), (("gap",), -1, 0)):
+            rows = [({"__name__": name, "job": "j"}, [(NOW + m * minute, 1.0) for m in range(first, last)]) for name in names]
+            check_equal(remote_write(server, rows).status // 100, 2)
+        found = []
+        for again in range(2):
+            for start, end in ((-111, -105), (-110, -110), (-111, -110.5), (-100.5, -52), (-40, -30), (-1, 0), (0, 60), (-111, 0)):
+                params = {"match[]": '{job="j"}', "start": (NOW + start * minute) / 1000, "end": (NOW + end * minute) / 1000}
+                names = sorted(labels["__name__"] for labels in server.api("series", params))
+                found.append((start, end, names))
+            server.stop()
+            server.restart()
+        answers.append(found)
+        server.stop()
+    for ours, theirs in zip(*answers):
+        # Prometheus answers by chunks, of which "gap" has one that spans the gap.
+        theirs[2][:] = [n for n in theirs[2] if n != "gap"]
+        check_equal((ours[0], ours[1], [n for n in ours[2] if n != "gap"]), theirs)
+        check_equal("gap" in ours[2], ours[0] in (-111, -110) and ours[1] != -110.5 or ours[0] == -1, ours)
+
+
+@scenario
 def multipart_forms():
     """As Prometheus 3.5 reads them: everywhere but where it asks for the whole form before."""
     body = "".join(f'--b\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in (
