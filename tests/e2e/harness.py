@@ -487,7 +487,7 @@ class Reply:
 class FakeTarget:
     """An HTTP server whose answers are functions: handler(Request) -> Reply, str or bytes."""
 
-    def __init__(self, handler=None, tls=None, host="127.0.0.1"):
+    def __init__(self, handler=None, tls=None, host="127.0.0.1", port=0):
         self.handlers = {}
         self.default = handler
         self.tls = tls
@@ -495,7 +495,7 @@ class FakeTarget:
         self.counts, self.connections = {}, 0
         self.lock = threading.Lock()
         self.open = set()
-        self.listener = socket.create_server((host, 0), backlog=256,
+        self.listener = socket.create_server((host, port), backlog=256,
                                              family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         self.port = self.listener.getsockname()[1]
         _servers.append(self)

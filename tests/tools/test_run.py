@@ -8,7 +8,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "e2e"))
-from harness import (TOP, Process, check, check_equal, free_port, main, request, run_scenario, scenario,  # noqa: E402
+from harness import (TOP, FakeTarget, Process, Reply, check, check_equal, free_port, main, request, run_scenario, scenario,  # noqa: E402
                      temp_folder, wait_for, write_file)
 
 RUN = os.path.join(TOP, "tools/run")
@@ -28,16 +28,29 @@ def processes_of_session(session):
 
 def a_taken_port(port):
     done = subprocess.run([RUN, "--port", str(port)], capture_output=True, text=True)
-    check(done.returncode == 1 and "--port" in done.stderr and f"port {port} is taken" in done.stderr, done)
+    check(done.returncode == 1 and "--port" in done.stderr and 
+          and re.search(rf"port {port} is taken by process \d+ \(ferula\)", done.stderr), done)
+
+
+def stranger_on_9100():
+    """Something else that has the node_exporter's port, unless somebody has it already."""
+    try:
+        return FakeTarget(lambda r: Reply("something else\n"), port=9100)
+    except OSError:
+        return None
 
 
 @scenario
 def comes_up_and_leaves_nothing():
+    stranger = stranger_on_9100()
     port, data = free_port(), os.path.join(temp_folder(), "data")
     run = Process("run", ["setsid", RUN, "--port", port, "--data", data])
     wait_for("the first query", lambda: "up is now" in run.log() or not run.running(), 300)
     check(f"http://127.0.0.1:{port}" in run.log(), "the address is printed", run.log())
     check(re.search(r'up is now: .*"value":\[[0-9.]+,"1"\]', run.log()), "the first query is answered", run.log())
+    node = int(re.search(r"  node +http://127.0.0.1:(\d+)/metrics", run.log()).group(1))
+    check(node != 9100 or not stranger, "the node_exporter has a port of its own", run.log())
+    check(b"node_cpu_seconds_total" in request("127.0.0.1", node, "GET", "/metrics").body, "it answers there")
     check(b'"success"' in request("127.0.0.1", port, "GET", "/api/v1/query?query=up").body, "queries are answered")
     run_scenario("a taken port is an error that names the option", a_taken_port, port)
     session = run.popen.pid
