@@ -28,7 +28,7 @@ def processes_of_session(session):
 
 def a_taken_port(port):
     done = subprocess.run([RUN, "--port", str(port)], capture_output=True, text=True)
-    check(done.returncode == 1 and "--port" in done.stderr and 
+    check(done.returncode == 1 and "--port" in done.stderr
           and re.search(rf"port {port} is taken by process \d+ \(ferula\)", done.stderr), done)
 
 
