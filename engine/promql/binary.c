@@ -311,12 +311,16 @@ static err say_duplicate(struct join *j, size_t group, const struct vec_series *
     labels_format(a->labels, &texts[1]);
     labels_format(b->labels, &texts[2]);
     const char *side = j->one == &j->m.right ? "right" : "left";
-    err_format(j->q->e,
-               "found duplicate series for the match group %.*s on the %s hand-side of the "
-               "operation: [%.*s, %.*s];many-to-many matching not allowed: matching labels must "
-               "be unique on one side",
-               STR_ARG(buf_str(&texts[0])), side, STR_ARG(buf_str(&texts[1])),
-               STR_ARG(buf_str(&texts[2])));
+    const struct str whole = arena_printf(
+        j->q->a,
+        "found duplicate series for the match group %.*s on the %s hand-side of the "
+        "operation: [%.*s, %.*s];many-to-many matching not allowed: matching labels must "
+        "be unique on one side",
+        STR_ARG(buf_str(&texts[0])), side, STR_ARG(buf_str(&texts[1])),
+        STR_ARG(buf_str(&texts[2])));
+    if (whole.n >= sizeof j->q->e->text)
+        j->q->out->error = whole;
+    err_format(j->q->e, "%.*s", STR_ARG(whole));
     for (size_t i = 0; i < 3; i++)
         buf_deinit(&texts[i]);
     return ERR_INVALID;

@@ -50,6 +50,7 @@ bool frame_is_done(const struct frame *f, int precedence)
 static void add_position(struct parser *p, uint32_t pos)
 {
     const struct str text = p->lexer.text;
+    struct str *whole = p->options->whole_error;
     if (text.n == 0) {
         err_prefix(p->e, "unknown position: parse error");
         return;
@@ -63,15 +64,27 @@ static void add_position(struct parser *p, uint32_t pos)
             last = i;
         }
     err_prefix(p->e, "%u:%td: parse error", line, (ptrdiff_t)pos - last);
+    if (whole && whole->n)
+        *whole = arena_printf(p->arena, "%u:%td: parse error: %.*s", line, (ptrdiff_t)pos - last,
+                              STR_ARG(*whole));
 }
 
 err parser_fail(struct parser *p, uint32_t pos, const char *format, ...)
 {
+    enum { WHOLE_MAX = 64 * 1024 };
     struct errmsg text;
-    va_list args;
+    va_list args, again;
     va_start(args, format);
-    vsnprintf(text.text, sizeof text.text, format, args);
+    va_copy(again, args);
+    const int n = vsnprintf(text.text, sizeof text.text, format, args);
     va_end(args);
+    if (p->options->whole_error && n >= (int)sizeof text.text) {
+        const size_t size = n < WHOLE_MAX ? (size_t)n + 1 : WHOLE_MAX;
+        char *whole = arena_alloc(p->arena, size, 1);
+        vsnprintf(whole, size, format, again);
+        *p->options->whole_error = str_make(whole, size - 1);
+    }
+    va_end(again);
     err_format(p->e, "%s", text.text);
     add_position(p, pos);
     return ERR_INVALID;

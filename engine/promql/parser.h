@@ -14,6 +14,8 @@ struct promql_options {
     bool extended_range_selectors; // anchored, smoothed
     bool binop_fill_modifiers;     // fill(), fill_left(), fill_right()
     bool no_duration_expressions;  // refuses arithmetic in ranges, steps and offsets
+    struct str
+        *whole_error; // gets a message that an errmsg cuts, in the arena, ends in NUL; or NULL
 };
 
 struct promql_query {

@@ -52,6 +52,7 @@ struct query_result {
     struct steps steps; // one for an instant query
     struct str string;
     double scalar;               // of an instant query
+    struct str error;            // of a failure: a message that the errmsg cuts; ends in NUL
     struct query_series *series; // sorted by labels, but for sort() and topk() of instant queries
     size_t series_count;
     struct query_note *notes;

@@ -118,11 +118,14 @@ void api_done(struct api *api)
 
 void api_error(struct api *api, enum api_error kind, const char *format, ...)
 {
-    struct errmsg e;
-    va_list args;
+    va_list args, again;
     va_start(args, format);
-    vsnprintf(e.text, sizeof e.text, format, args);
+    va_copy(again, args);
+    const int n = vsnprintf(NULL, 0, format, args);
     va_end(args);
+    char *text = arena_alloc(api->x->arena, (size_t)n + 1, 1);
+    vsnprintf(text, (size_t)n + 1, format, again);
+    va_end(again);
     buf_reset(&api->out);
     json_init(&api->json, &api->out);
     json_object_begin(&api->json);
@@ -131,7 +134,7 @@ void api_error(struct api *api, enum api_error kind, const char *format, ...)
     json_key(&api->json, "errorType");
     json_cstr(&api->json, errors[kind].name);
     json_key(&api->json, "error");
-    json_cstr(&api->json, e.text);
+    json_str(&api->json, str_make(text, (size_t)n));
     json_object_end(&api->json);
     http_answer(api->x, errors[kind].status, "application/json", buf_str(&api->out));
 }
@@ -351,7 +354,8 @@ bool api_matchers(struct api *api, bool with_name)
         count += str_eq(api->form.pairs[i].name, STR("match[]"));
     api->selectors =
         arena_alloc(api->x->arena, count * sizeof *api->selectors, _Alignof(struct promql_query));
-    const struct promql_options options = {0};
+    struct str whole = {0};
+    const struct promql_options options = {.whole_error = &whole};
     for (size_t i = 0; i < api->form.n; i++) {
         struct errmsg e;
         if (!str_eq(api->form.pairs[i].name, STR("match[]")))
@@ -360,7 +364,7 @@ bool api_matchers(struct api *api, bool with_name)
         *q = (struct promql_query){0};
         if (parse_selector_apart(api->form.pairs[i].value, &options, api->x->arena, q, &e) !=
             ERR_OK) {
-            bad_matcher(api, with_name, e.text);
+            bad_matcher(api, with_name, whole.n ? whole.p : e.text);
             return false;
         }
         api->selectors_count++;

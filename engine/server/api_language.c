@@ -8,10 +8,13 @@
 static bool parse(struct api *api, struct promql_query *out) // false: answered
 {
     struct errmsg e;
+    struct str whole = {0};
+    struct promql_options options = api->server->promql;
+    options.whole_error = &whole;
     const struct str text = api_get(api, "query");
-    if (parse_apart(text, &api->server->promql, api->x->arena, out, &e) == ERR_OK)
+    if (parse_apart(text, &options, api->x->arena, out, &e) == ERR_OK)
         return true;
-    api_bad_parameter(api, "query", e.text);
+    api_bad_parameter(api, "query", whole.n ? whole.p : e.text);
     return false;
 }
 

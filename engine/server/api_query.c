@@ -56,7 +56,7 @@ static void word_failure(err code, struct errmsg *e)
         err_format(e, "query was canceled in expression evaluation");
 }
 
-static void answer_failure(struct api *api, err code, const struct errmsg *e)
+static void answer_failure(struct api *api, err code, const char *text)
 {
     // The answer itself has the connection's own time.
     const enum api_error kind = code == ERR_TIMEOUT                     ? API_TIMEOUT
@@ -64,7 +64,7 @@ static void answer_failure(struct api *api, err code, const struct errmsg *e)
                                 : code == ERR_IO || code == ERR_CORRUPT ? API_INTERNAL
                                                                         : API_EXECUTION;
     fiber_set_deadline(INT64_MAX);
-    api_error(api, kind, "%s", e->text);
+    api_error(api, kind, "%s", text);
 }
 
 static void put_points(struct api *api, const struct query_result *r, const struct query_series *s)
@@ -204,9 +204,11 @@ static void answer_result(struct api *api, struct query_result *r, uint64_t limi
 static bool parse_query(struct api *api, const struct query_options *o, struct promql_query *out)
 {
     struct errmsg e;
-    if (parse_apart(api_get(api, "query"), &api->server->promql, api->x->arena, out, &e) !=
-        ERR_OK) {
-        api_bad_parameter(api, "query", e.text);
+    struct str whole = {0};
+    struct promql_options options = api->server->promql;
+    options.whole_error = &whole;
+    if (parse_apart(api_get(api, "query"), &options, api->x->arena, out, &e) != ERR_OK) {
+        api_bad_parameter(api, "query", whole.n ? whole.p : e.text);
         return false;
     }
     if (promql_check(o, out->expr, api->x->arena, &e) == ERR_OK)
@@ -248,9 +250,10 @@ static void run_query(struct api *api, const struct query_options *o, uint64_t l
     turn.times.eval = clock_mono_ns() - begun_ns;
     if (code)
         word_failure(code, &e);
-    query_turn_end(&turn, &result.stats, code ? str_from_c(e.text) : (struct str){0});
+    query_turn_end(&turn, &result.stats,
+                   code ? result.error.n ? result.error : str_from_c(e.text) : (struct str){0});
     if (code) {
-        answer_failure(api, code, &e);
+        answer_failure(api, code, result.error.n ? result.error.p : e.text);
     } else {
         fiber_set_deadline(INT64_MAX);
         answer_result(api, &result, limit, &turn.times);

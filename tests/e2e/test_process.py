@@ -919,6 +919,31 @@ def series_of_a_window():
 
 
 @scenario
+def long_errors_come_whole():
+    """Messages that quote what was sent are as long as Prometheus's."""
+    long = "x" * 3000
+    labels = [{"__name__": name, "job": "j", "side": side, "text": long} for name, side in (("a", "1"), ("a", "2"), ("b", "1"))]
+    answers = []
+    for make in (ferula, prometheus):
+        server = make(args=[RECEIVER])
+        check_equal(remote_write(server, [(l, [(NOW, 1.0)]) for l in labels]).status // 100, 2)
+        found = []
+        for path, params in (("query", {"query": "b + on(job) a", "time": NOW / 1000}),
+                             ("query", {"query": f"sum(up) {long}"}), ("format_query", {"query": f'up{{a="b"}} {long}'}),
+                             ("query_range", {"query": f"up {long}", "start": 1, "end": 2, "step": 1}),
+                             ("query", {"query": f"{long}(up)"}), ("series", {"match[]": f"up {long}"}), ("labels", {"match[]": f"up {long}"})):
+            answer = server.post(f"/api/v1/{path}", params)
+            # Which of two series that match the same is named first is a matter of their order in storage.
+            found.append((path, answer.status, len(answer.text()) if "duplicate" in answer.text() else answer.text()))
+        answers.append(found)
+        server.stop()
+    for ours, theirs in zip(*answers):
+        check_equal(ours, theirs)
+    whole = sum((text if isinstance(text, int) else len(text)) > 3000 for _, _, text in answers[0])
+    check_equal(whole, len(answers[0]))
+
+
+@scenario
 def multipart_forms():
     """As Prometheus 3.5 reads them: everywhere but where it asks for the whole form before."""
     body = "".join(f'--b\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in (
