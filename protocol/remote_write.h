@@ -86,7 +86,7 @@ static inline bool remote_write_samples_next(struct remote_write_samples *i,
 {
     const size_t usual = remote_write_usual_sample(i->at, i->end, out);
     i->at += usual;
-    return usual > 0 || remote_write_samples_rest(i, out);
+    return usual > 0 || (i->at < i->end && remote_write_samples_rest(i, out));
 }
 
 // The TimeSeries that begins at w, if its bytes up to ready hold it whole and it has the usual tag;

@@ -150,6 +150,8 @@ static err fill_batch(struct walk *k, bool *out_more, struct errmsg *e)
             continue;
         }
         TRY(take_any(k, out_more, e));
+        if (k->n == 1 && k->expected == SERIES_CACHE_NONE)
+            break; // looked up at once: then it is known what to expect
     }
     return ERR_OK;
 }

@@ -25,7 +25,7 @@ struct cohort {
     uint32_t n;       // slots known
     uint32_t times_capacity;
     uint32_t seqs_n, seqs_capacity; // of the newest slots; older ones everybody sees
-    bool in_commit;                 // the commit being staged has a row for it
+    uint32_t first_row, last_row;   // of the commit being staged, + 1; 0: none (head_row.c)
     int64_t newest_t;               // of any slot there ever was; INT64_MIN: none
     int64_t *times;
     uint64_t *seqs;

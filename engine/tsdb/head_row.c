@@ -1,10 +1,11 @@
-// The common commit: rows. Every cohort in it has one time, newer than all it had before (or opened
-// by an earlier piece of a large commit), and every series has a cohort and comes once. Then each
-// sample is accepted, nothing has to be looked up or remembered for the rules of acceptance, and a
-// row is members and values side by side.
+// The common commit: rows. Every sample is newer than all that its series has, committed or in this
+// commit before it; every series has a cohort; and every time is that of the newest slot of its
+// cohort or newer than that, in order. Then each sample is accepted, nothing has to be looked up or
+// remembered for the rules of acceptance, and a row is members and values side by side.
 //
-// Whatever else a commit may hold, histograms too, is for head_stage.c: nothing is changed before
-// that is known.
+// In which order samples come does not matter: targets may be mixed, series shuffled, a series may
+// come several times with ascending times. Whatever else a commit may hold, histograms too, is for
+// head_stage.c: nothing is changed before that is known.
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,14 +14,33 @@
 #include "engine/tsdb/head.h"
 #include "engine/tsdb/head_stage.h"
 
-enum { AHEAD = 12 };
+enum { AHEAD = 12, STEPS_MAX = 64 };
+
+struct row_plan {
+    int64_t t_ms;
+    uint32_t cohort, n, start;
+    uint32_t next; // row of the same cohort, + 1; 0: none
+    int64_t last_member;
+    bool unsorted;
+};
+
+struct row_cell { // of a sample
+    uint32_t row, member;
+};
 
 struct head_rows {
     struct wal_row *rows;
+    struct row_plan *plans;
+    struct row_cell *cells;
     uint32_t *members, *series; // by row
-    uint64_t *bits, *keys;
-    int64_t *starts; // filled where the commit has them
-    size_t rows_n, rows_capacity, capacity;
+    uint64_t *bits;
+    int64_t *starts;  // filled where the commit has them
+    uint32_t *places; // by member, while a row is sorted
+    uint64_t *marks;  // likewise, a bit a member
+    uint64_t *keys;   // likewise, of small rows of large cohorts
+    struct tsdb_sample *sorted;
+    size_t rows_n, rows_capacity, plans_capacity, capacity, places_capacity, marks_capacity;
+    size_t staged; // samples whose series are marked
 };
 
 struct head_rows *head_rows_create(void)
@@ -28,16 +48,26 @@ struct head_rows *head_rows_create(void)
     return mem_zalloc(sizeof(struct head_rows));
 }
 
+static void free_arrays(struct head_rows *r)
+{
+    mem_free(r->cells);
+    mem_free(r->members);
+    mem_free(r->series);
+    mem_free(r->bits);
+    mem_free(r->starts);
+    mem_free(r->keys);
+    mem_free(r->sorted);
+}
+
 void head_rows_destroy(struct head_rows *r)
 {
     if (!r)
         return;
+    free_arrays(r);
     mem_free(r->rows);
-    mem_free(r->members);
-    mem_free(r->series);
-    mem_free(r->bits);
-    mem_free(r->keys);
-    mem_free(r->starts);
+    mem_free(r->plans);
+    mem_free(r->places);
+    mem_free(r->marks);
     mem_free(r);
 }
 
@@ -46,16 +76,147 @@ static void reserve(struct head_rows *r, size_t n)
     if (n <= r->capacity)
         return;
     r->capacity = n + n / 2;
-    mem_free(r->members);
-    mem_free(r->series);
-    mem_free(r->bits);
-    mem_free(r->keys);
-    mem_free(r->starts);
+    free_arrays(r);
+    r->cells = mem_alloc_array(r->capacity, sizeof *r->cells);
     r->members = mem_alloc_array(r->capacity, sizeof *r->members);
     r->series = mem_alloc_array(r->capacity, sizeof *r->series);
     r->bits = mem_alloc_array(r->capacity, sizeof *r->bits);
-    r->keys = mem_alloc_array(r->capacity, sizeof *r->keys);
     r->starts = mem_alloc_array(r->capacity, sizeof *r->starts);
+    r->keys = mem_alloc_array(r->capacity, sizeof *r->keys);
+    r->sorted = mem_alloc_array(r->capacity, sizeof *r->sorted);
+}
+
+// Whether the newest slot takes more values.
+static bool is_open(const struct cohort *c)
+{
+    return c->n > 0 && c->closed < cohort_end(c);
+}
+
+static bool has_slot(const struct head *h, const struct tsdb_commit *c, const struct cohort *to,
+                     unsigned partition, int64_t t_ms)
+{
+    const int64_t newest = h->newest_t[partition];
+    int64_t oldest;
+    if (to->newest_t > t_ms || (to->newest_t == t_ms && !is_open(to)) || t_ms == INT64_MIN ||
+        t_ms > c->max_t_ms || (c->window_ms > 0 && t_ms < c->min_t_ms))
+        return false;
+    return h->retention_ms <= 0 || newest == INT64_MIN ||
+           __builtin_sub_overflow(newest, h->retention_ms, &oldest) || t_ms >= oldest;
+}
+
+// A row behind those that the cohort has in this commit; false: its time does not follow.
+static bool add_row(struct head *h, const struct tsdb_commit *c, struct cohort *cohort,
+                    unsigned partition, int64_t t_ms)
+{
+    struct head_rows *r = h->rows;
+    struct row_plan *last = cohort->last_row ? &r->plans[cohort->last_row - 1] : NULL;
+    if (last ? t_ms <= last->t_ms : !has_slot(h, c, cohort, partition, t_ms))
+        return false;
+    if (t_ms > c->max_t_ms)
+        return false;
+    const uint32_t number = (uint32_t)++r->rows_n;
+    if (last)
+        last->next = number;
+    else
+        cohort->first_row = number;
+    cohort->last_row = number;
+    r->plans = mem_grow(r->plans, &r->plans_capacity, r->rows_n, sizeof *r->plans);
+    r->plans[number - 1] = (struct row_plan){.t_ms = t_ms, .cohort = cohort->id, .last_member = -1};
+    return true;
+}
+
+static bool is_row(const struct head_rows *r, size_t row, uint32_t cohort, int64_t t_ms)
+{
+    return row < r->rows_n && r->plans[row].cohort == cohort && r->plans[row].t_ms == t_ms;
+}
+
+// The row of a series at a time, made if need be, when it is not that of the sample before; false:
+// this commit is not rows. Series that come with several times have them in equal rows.
+static bool find_row(struct head *h, const struct tsdb_commit *c, const struct head_series *s,
+                     int64_t t_ms, uint32_t *row)
+{
+    struct head_rows *r = h->rows;
+    struct cohort *cohort = h->cohorts[s->cohort];
+    if (is_row(r, *row + 1, s->cohort, t_ms)) {
+        ++*row;
+        return true;
+    }
+    if (!cohort->last_row || t_ms > r->plans[cohort->last_row - 1].t_ms) {
+        *row = (uint32_t)r->rows_n;
+        return add_row(h, c, cohort, s->partition, t_ms);
+    }
+    uint32_t at = cohort->first_row;
+    for (int i = 0; at && i < STEPS_MAX; i++, at = r->plans[at - 1].next) {
+        if (r->plans[at - 1].t_ms == t_ms) {
+            *row = at - 1;
+            return true;
+        }
+    }
+    return false;
+}
+
+// Series and cohorts as before the commit was staged.
+static void unmark(struct head *h, const struct tsdb_commit *c)
+{
+    struct head_rows *r = h->rows;
+    for (size_t i = 0; i < r->staged; i++)
+        head_series_at(h, (uint32_t)c->samples[i].ref)->staged = 0;
+    r->staged = 0;
+}
+
+static void forget_rows(struct head *h)
+{
+    struct head_rows *r = h->rows;
+    for (size_t i = 0; i < r->rows_n; i++) {
+        struct cohort *cohort = h->cohorts[r->plans[i].cohort];
+        cohort->first_row = cohort->last_row = 0;
+    }
+}
+
+// Puts each sample to its row; false: one of them is no part of a row.
+static bool plan_rows(struct head *h, const struct tsdb_commit *c)
+{
+    struct head_rows *r = h->rows;
+    uint32_t row = UINT32_MAX - 1;
+    for (size_t i = 0; i < c->n; i++) {
+        const struct tsdb_sample *x = &c->samples[i];
+        if (i + AHEAD < c->n && (uint32_t)x[AHEAD].ref < h->series_n)
+            __builtin_prefetch(head_series_at(h, (uint32_t)x[AHEAD].ref), 1);
+        struct head_series *s = head_resolve(h, x->ref);
+        if (!s || s->cohort == COHORT_NONE)
+            return false;
+        if (x->t_ms <= (s->staged ? c->samples[s->staged - 1].t_ms : s->last_t))
+            return false;
+        if (!is_row(r, row, s->cohort, x->t_ms) && !find_row(h, c, s, x->t_ms, &row))
+            return false;
+        struct row_plan *plan = &r->plans[row];
+        plan->n++;
+        plan->unsorted |= s->member < plan->last_member;
+        plan->last_member = s->member;
+        r->cells[i] = (struct row_cell){row, s->member};
+        s->staged = (uint32_t)i + 1;
+        r->staged = i + 1;
+    }
+    return true;
+}
+
+static void scatter(struct head_rows *r, const struct tsdb_commit *c)
+{
+    uint32_t start = 0;
+    for (size_t i = 0; i < r->rows_n; i++) {
+        r->plans[i].start = start;
+        start += r->plans[i].n;
+        r->plans[i].n = 0;
+    }
+    for (size_t i = 0; i < c->n; i++) {
+        struct row_plan *plan = &r->plans[r->cells[i].row];
+        const uint32_t at = plan->start + plan->n++;
+        r->members[at] = r->cells[i].member;
+        r->series[at] = (uint32_t)c->samples[i].ref;
+        r->bits[at] = c->samples[i].bits;
+        if (c->starts)
+            r->starts[at] = c->starts[i];
+    }
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -64,119 +225,102 @@ static int compare_keys(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-// Puts the row's samples, which came in another order, into that of members; false: one is twice.
-static bool sort_row(struct head_rows *r, const struct tsdb_sample *samples, size_t start, size_t n)
+// The order of a row's samples by member, as (member << 32 | place in the row).
+static void order_row(struct head_rows *r, const struct row_plan *plan, size_t members)
 {
-    for (size_t i = 0; i < n; i++)
-        r->keys[i] = (uint64_t)r->members[start + i] << 32 | i;
-    qsort(r->keys, n, sizeof *r->keys, compare_keys);
-    for (size_t i = 0; i < n; i++) {
-        const struct tsdb_sample *x = &samples[(uint32_t)r->keys[i]];
-        const uint32_t member = (uint32_t)(r->keys[i] >> 32);
-        if (i && member == r->members[start + i - 1])
-            return false;
-        r->members[start + i] = member;
-        r->series[start + i] = (uint32_t)x->ref;
-        r->bits[start + i] = x->bits;
+    uint64_t *const keys = r->keys;
+    if (members > 64 * (size_t)plan->n) {
+        for (uint32_t i = 0; i < plan->n; i++)
+            keys[i] = (uint64_t)r->members[plan->start + i] << 32 | i;
+        qsort(keys, plan->n, sizeof *keys, compare_keys);
+        return;
     }
-    return true;
-}
-
-// Whether the newest slot is of this time, opened by an earlier piece of this commit.
-static bool continues(const struct head *h, const struct cohort *to, int64_t t_ms)
-{
-    return h->pieces_from != HEAD_NO_PIECES && to->newest_t == t_ms && to->n &&
-           to->closed < cohort_end(to) &&
-           head_is_of_commit(h, cohort_seq(to, cohort_end(to) - 1), h->seq + 1);
-}
-
-static bool has_slot(const struct head *h, const struct tsdb_commit *c, const struct cohort *to,
-                     unsigned partition, int64_t t_ms)
-{
-    const int64_t newest = h->newest_t[partition];
-    int64_t oldest;
-    if ((to->newest_t >= t_ms && !continues(h, to, t_ms)) || t_ms > c->max_t_ms ||
-        (c->window_ms > 0 && t_ms < c->min_t_ms))
-        return false;
-    return h->retention_ms <= 0 || newest == INT64_MIN ||
-           __builtin_sub_overflow(newest, h->retention_ms, &oldest) || t_ms >= oldest;
-}
-
-// One row from the samples at the front; how many, 0: they are no row.
-static size_t stage_row(struct head *h, const struct tsdb_commit *c, size_t start)
-{
-    struct head_rows *r = h->rows;
-    const struct head_series *first = head_resolve(h, c->samples[start].ref);
-    const int64_t t_ms = c->samples[start].t_ms;
-    if (!first || first->cohort == COHORT_NONE)
-        return 0;
-    struct cohort *cohort = h->cohorts[first->cohort];
-    if (cohort->in_commit || !has_slot(h, c, cohort, first->partition, t_ms))
-        return 0;
-    bool sorted = true;
-    size_t end = start;
-    for (int64_t previous = -1; end < c->n; end++) {
-        const struct tsdb_sample *x = &c->samples[end];
-        if (end + AHEAD < c->n && (uint32_t)x[AHEAD].ref < h->series_n)
-            __builtin_prefetch(head_series_at(h, (uint32_t)x[AHEAD].ref), 1);
-        const struct head_series *s = head_resolve(h, x->ref);
-        if (!s || s->cohort != cohort->id || x->t_ms != t_ms)
-            break;
-        if (s->last_t >= t_ms)
-            return 0;
-        sorted &= s->member > previous;
-        previous = s->member;
-        r->members[end] = s->member;
-        r->series[end] = (uint32_t)x->ref;
-        r->bits[end] = x->bits;
+    const size_t words = (members + 63) / 64;
+    r->places = mem_grow(r->places, &r->places_capacity, members, sizeof *r->places);
+    r->marks = mem_grow(r->marks, &r->marks_capacity, words, sizeof *r->marks);
+    memset(r->marks, 0, words * sizeof *r->marks);
+    for (uint32_t i = 0; i < plan->n; i++) {
+        const uint32_t member = r->members[plan->start + i];
+        r->marks[member / 64] |= 1ull << (member % 64);
+        r->places[member] = i;
     }
-    const size_t n = end - start;
-    if (!sorted && !sort_row(r, c->samples + start, start, n))
-        return 0;
-    for (size_t i = 0; c->starts && i < n; i++)
-        r->starts[start + i] = c->starts[start + (sorted ? i : (uint32_t)r->keys[i])];
-    cohort->in_commit = true;
-    r->rows = mem_grow(r->rows, &r->rows_capacity, r->rows_n + 1, sizeof *r->rows);
-    r->rows[r->rows_n++] = (struct wal_row){.cohort = cohort->id,
-                                            .t_ms = t_ms,
-                                            .members = r->members + start,
-                                            .bits = r->bits + start,
-                                            .starts = c->starts ? r->starts + start : NULL,
-                                            .n = (uint32_t)n};
-    return n;
+    size_t n = 0;
+    for (size_t word = 0; word < words; word++) {
+        for (uint64_t left = r->marks[word]; left; left &= left - 1) {
+            const size_t member = 64 * word + (size_t)__builtin_ctzll(left);
+            keys[n++] = (uint64_t)member << 32 | r->places[member];
+        }
+    }
+    assert(n == plan->n);
+}
+
+static void sort_row(struct head_rows *r, const struct row_plan *plan, size_t members,
+                     bool has_starts)
+{
+    order_row(r, plan, members);
+    for (uint32_t i = 0; i < plan->n; i++) {
+        const uint32_t at = plan->start + (uint32_t)r->keys[i];
+        r->sorted[i] =
+            (struct tsdb_sample){r->series[at], has_starts ? r->starts[at] : 0, r->bits[at]};
+    }
+    for (uint32_t i = 0; i < plan->n; i++) {
+        r->members[plan->start + i] = (uint32_t)(r->keys[i] >> 32);
+        r->series[plan->start + i] = (uint32_t)r->sorted[i].ref;
+        r->bits[plan->start + i] = r->sorted[i].bits;
+        if (has_starts)
+            r->starts[plan->start + i] = r->sorted[i].t_ms;
+    }
 }
 
 const struct wal_row *head_rows_stage(struct head *h, const struct tsdb_commit *c, size_t *out_n)
 {
     struct head_rows *r = h->rows;
-    size_t at = 0;
-    r->rows_n = 0;
-    if (c->histograms)
-        return NULL;
     reserve(r, c->n);
-    for (size_t n; at < c->n; at += n) {
-        n = stage_row(h, c, at);
-        if (!n)
-            break;
-    }
-    for (size_t i = 0; i < r->rows_n; i++)
-        h->cohorts[r->rows[i].cohort]->in_commit = false;
+    r->rows_n = r->staged = 0;
+    const bool is_rows = c->n > 0 && !c->histograms && plan_rows(h, c);
+    forget_rows(h);
     *out_n = r->rows_n;
-    return c->n && at == c->n ? r->rows : NULL;
+    if (!is_rows) {
+        unmark(h, c);
+        return NULL;
+    }
+    scatter(r, c);
+    r->rows = mem_grow(r->rows, &r->rows_capacity, r->rows_n, sizeof *r->rows);
+    for (size_t i = 0; i < r->rows_n; i++) {
+        const struct row_plan *plan = &r->plans[i];
+        if (plan->unsorted)
+            sort_row(r, plan, h->cohorts[plan->cohort]->members_n, c->starts);
+        r->rows[i] = (struct wal_row){.cohort = plan->cohort,
+                                      .t_ms = plan->t_ms,
+                                      .members = r->members + plan->start,
+                                      .bits = r->bits + plan->start,
+                                      .starts = c->starts ? r->starts + plan->start : NULL,
+                                      .n = plan->n};
+    }
+    return r->rows;
+}
+
+void head_rows_drop(struct head *h, const struct tsdb_commit *c)
+{
+    unmark(h, c);
 }
 
 static void apply_row(struct head *h, const struct wal_row *row, const uint32_t *series,
                       uint64_t seq, uint64_t floor)
 {
     struct cohort *c = h->cohorts[row->cohort];
-    const uint32_t slot =
-        c->newest_t == row->t_ms ? cohort_end(c) - 1 : cohort_open(c, row->t_ms, seq, floor);
+    const bool is_new = c->newest_t != row->t_ms;
+    const uint32_t slot = is_new ? cohort_open(c, row->t_ms, seq, floor) : cohort_end(c) - 1;
+    const bool fills = !is_new && !head_is_of_commit(h, cohort_seq(c, slot), seq);
     const unsigned partition = head_series_at(h, series[0])->partition;
     for (uint32_t i = 0; i < row->n; i++) {
         struct head_series *s = head_series_at(h, series[i]);
         if (i + AHEAD < row->n) // its newest block is what the append touches next
             __builtin_prefetch(head_series_at(h, series[i + AHEAD])->values.blocks, 1);
         s->last_t = row->t_ms;
+        s->staged = 0;
+        if (fills)
+            cohort_fill(c, slot, row->members[i], seq, floor);
         if (!series_values_extend(&s->values, slot, row->bits[i]))
             h->blocks += series_values_append(&s->values, slot, row->bits[i]);
     }
@@ -201,8 +345,9 @@ static void apply_starts(struct head *h, const struct wal_row *row, const uint32
 
 void head_rows_apply(struct head *h, uint64_t seq)
 {
-    const struct head_rows *r = h->rows;
+    struct head_rows *r = h->rows;
     const uint64_t floor = head_floor(h);
+    r->staged = 0;
     for (size_t i = 0; i < r->rows_n; i++) {
         const uint32_t *series = r->series + (r->rows[i].members - r->members);
         apply_row(h, &r->rows[i], series, seq, floor);

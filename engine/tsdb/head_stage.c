@@ -618,8 +618,11 @@ static err commit_rows(struct head *h, struct tsdb_commit *c, const struct wal_r
                        head_sink_fn *sink, void *arg, uint64_t *out_seq, struct errmsg *e)
 {
     static_assert(TSDB_APPENDED == 0, "what memset writes");
-    if (sink)
-        TRY(sink(arg, rows, n, e));
+    const err code = sink ? sink(arg, rows, n, e) : ERR_OK;
+    if (code != ERR_OK) {
+        head_rows_drop(h, c);
+        return code;
+    }
     *out_seq = ++h->seq;
     head_rows_apply(h, *out_seq);
     for (size_t i = 0; i < n; i++)

@@ -23,6 +23,7 @@ struct head_rows *head_rows_create(void);
 void head_rows_destroy(struct head_rows *r);
 const struct wal_row *head_rows_stage(struct head *h, const struct tsdb_commit *c, size_t *out_n);
 void head_rows_apply(struct head *h, uint64_t seq);
+void head_rows_drop(struct head *h, const struct tsdb_commit *c); // instead of it
 
 struct stage *stage_create(void);
 void stage_destroy(struct stage *st);
