@@ -12,7 +12,7 @@
 #include "engine/tsdb/head_query.h"
 #include "io/fiber.h"
 
-enum { LITERALS_MAX = 256, COST_MAX = 1 << 24, BREATH = 256 };
+enum { LITERALS_MAX = 256, COST_MAX = 1 << 24, BREATH = 64 };
 enum { PROBES_BYTES_MAX = 256 << 20 }; // of all matchers' sets
 
 struct probe {

@@ -13,7 +13,7 @@
 #include "engine/tsdb/tsdb_part.h"
 #include "io/fiber.h"
 
-enum { IN_MEMORY = UINT32_MAX, READ_CHUNK = 256 };
+enum { IN_MEMORY = UINT32_MAX, READ_CHUNK = 32 };
 
 struct piece {     // of a series
     uint32_t file; // index among the pin's, or IN_MEMORY

@@ -53,9 +53,11 @@ def fill(server):
 
 
 def long_pieces(log):
-    """Lines that tell of a turn whose longest piece took more than what is allowed."""
+    """Lines that tell of a turn whose longest piece took more than what is allowed, or of a query that went on."""
     found = []
     for line in log.splitlines():
+        if "a query went on after it was told to end" in line:
+            found.append(line)
         took = re.search(r'msg="a turn took too long".* longest_us=(\d+)', line)
         if took and int(took.group(1)) > PIECE_US_MAX:
             found.append(line)
