@@ -20,12 +20,10 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import time
-import urllib.request
 
-from systems import LOADGEN, TICKS, Process, end_everything, present, say, temp_folder, wait_for, write_file
+from systems import LOADGEN, TICKS, Process, end_everything, fetch, present, run_loadgen, say, temp_folder, wait_for, write_file
 
 KINDS = ("remote_write", "scrape", "mixed")
 SIZES = (10_000, 100_000, 1_000_000)
@@ -36,16 +34,6 @@ START_DAYS_AGO = 40  # of the first sample sent flat out: time for many rounds
 SCRAPE_INTERVAL_S = {10_000: 1, 100_000: 2, 1_000_000: 15}
 QUERIES_PER_S = 4  # beside it
 NODE_SERIES = 697  # of a virtual node_exporter
-
-
-def run_loadgen(*args):
-    """The JSON of a run of ferula-loadgen, which shows its progress."""
-    path = os.path.join(temp_folder(), "result.json")
-    done = subprocess.run([LOADGEN, *args[:1], f"--json={path}", *args[1:]], stdout=subprocess.PIPE, text=True)
-    if not os.path.exists(path):
-        raise SystemExit(f"ferula-loadgen {' '.join(args)} ended with {done.returncode}")
-    with open(path) as f:
-        return json.load(f)
 
 
 def write_flags(size, labels, seconds):
@@ -73,11 +61,6 @@ def remote_write(start, size, labels, seconds):
                 "last_error": got["last_error"]}
     finally:
         system.end()
-
-
-def fetch(url):
-    with urllib.request.urlopen(url, timeout=30) as answer:
-        return answer.read()
 
 
 def scrape(start, size, labels, seconds):

@@ -8,6 +8,7 @@ Flags are those a user would choose who reads the manual, the same purpose for e
 Nobody is limited in cores or memory, GOMAXPROCS and shards are what each finds, and write-ahead logs are as by default:
 Prometheus's is written without fsync, Ferula's (interval) with one now and then, VictoriaMetrics has none.
 """
+import json
 import os
 import re
 import shutil
@@ -29,6 +30,21 @@ DAYS = 60  # retention; the ladder's samples begin within it
 
 def say(text):
     print(text, file=sys.stderr, flush=True)
+
+
+def fetch(url):
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return answer.read()
+
+
+def run_loadgen(*args):
+    """The JSON of a run of ferula-loadgen, which shows its progress."""
+    path = os.path.join(temp_folder(), "result.json")
+    done = subprocess.run([LOADGEN, *args[:1], f"--json={path}", *args[1:]], stdout=subprocess.PIPE, text=True)
+    if not os.path.exists(path):
+        raise SystemExit(f"ferula-loadgen {' '.join(args)} ended with {done.returncode}")
+    with open(path) as f:
+        return json.load(f)
 
 
 class System(Process):

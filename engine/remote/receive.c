@@ -147,6 +147,18 @@ static void handle_body(struct receiver *r, struct http_exchange *x, enum remote
     request_give(q);
 }
 
+// Before the body is read: what cannot be kept now need not be decoded.
+static bool may_take(struct receiver *r, struct http_exchange *x)
+{
+    if (!tsdb_is_behind(r->options.db))
+        return true;
+    r->stats.behind++;
+    http_add_header(x, "Retry-After", STR("5"));
+    http_answer_text(x, 503,
+                     "samples come faster than they are written to files; try again later\n");
+    return false;
+}
+
 void receiver_handle(struct receiver *r, struct http_exchange *x)
 {
     if (!r->options.enabled) {
@@ -159,7 +171,7 @@ void receiver_handle(struct receiver *r, struct http_exchange *x)
     struct remote_format format;
     r->stats.requests++;
     fiber_set_class(LOOP_RECEIVE);
-    if (remote_negotiate(x, r->options.messages, &format) &&
+    if (remote_negotiate(x, r->options.messages, &format) && may_take(r, x) &&
         intake_read(&r->intake, x, format.encoding, &body))
         handle_body(r, x, format.message, &body);
     fiber_set_class(LOOP_QUERY);

@@ -31,6 +31,7 @@ void receiver_handle(struct receiver *r, struct http_exchange *x);
 struct receiver_stats {
     uint64_t requests, series, samples, bytes, decoded_bytes;
     uint64_t bodies_refused; // too many decoded bytes were held
+    uint64_t behind;         // refused because the database is behind with its files
     uint64_t invalid_series; // passed over: no name, a name twice, bad UTF-8
     uint64_t out_of_order, duplicates, too_old, out_of_bounds, late, refused;
     uint64_t exemplars_dropped, histograms_refused, metadata_dropped;

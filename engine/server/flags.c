@@ -40,6 +40,11 @@ static void add_storage(struct rows *r, struct server_flags *f)
                             .max = 7200000, .default_text = "15m",
                             .help = "How often packed samples leave memory for files, which bounds "
                                     "memory and replay. Ferula's own."});
+    add(r, (struct setting){"storage.spill-size", .size_bytes = &f->spill_bytes, .min = MIB,
+                            .max = INT64_MAX, .default_text = "128MB",
+                            .help = "How much a shard's WAL grows before that is done sooner; at "
+                                    "three times this much remote_write is answered 503 with "
+                                    "Retry-After. Ferula's own."});
     add(r, (struct setting){
                "storage.placement-labels", .text = &f->placement_labels,
                .default_text = "cluster,prometheus,prometheus_replica,replica,"

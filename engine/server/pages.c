@@ -198,6 +198,9 @@ static void put_receiver(const struct receiver_stats *r, struct buf *b)
     put_u64(b, "ferula_receiver_bodies_refused_total", "counter",
             "remote_write requests refused because too many decoded bytes were held.",
             r->bodies_refused);
+    put_u64(b, "ferula_receiver_behind_total", "counter",
+            "remote_write requests refused because samples waited to be written to files.",
+            r->behind);
     put_u64(b, "ferula_receiver_bytes_total", "counter", "Bytes of remote_write requests.",
             r->bytes);
     put_u64(b, "prometheus_api_remote_write_invalid_labels_samples_total", "counter",
@@ -284,7 +287,7 @@ static void add_counters(void *to, const void *from, size_t size)
         sum[i] += more[i];
 }
 static_assert(sizeof(struct scrape_stats) == 17 * sizeof(uint64_t), "counters only");
-static_assert(sizeof(struct receiver_stats) == 18 * sizeof(uint64_t), "counters only");
+static_assert(sizeof(struct receiver_stats) == 19 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct http_server_stats) == 6 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct tsdb_stats) == 26 * sizeof(uint64_t), "counters only");
 

@@ -379,6 +379,7 @@ static err open_db(struct server *s, const struct prom_config *config,
         .wal_sync = wal_sync_of(s->flags.wal_sync),
         .wal_sync_interval_ms = s->flags.wal_sync_interval_ms,
         .spill_ms = s->flags.spill_ms,
+        .spill_bytes = (uint64_t)s->flags.spill_bytes,
         .seal_ms = 2 * 3600 * 1000,
         .placement_labels = settings_is_given(&s->settings, STR("storage.placement-labels"))
                                 ? s->flags.placement_labels

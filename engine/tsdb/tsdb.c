@@ -9,6 +9,7 @@
 enum {
     MEMORY_SEED = 0x5eed,
     DEFAULT_SPILL_MS = 900000,
+    DEFAULT_SPILL_BYTES = 128 << 20,
     DEFAULT_SEAL_MS = 7200000,
     COMMIT_PIECE = 1024,
     BREATH = 256,
@@ -71,6 +72,14 @@ err tsdb_new_file(struct tsdb_new_file *f, struct errmsg *e)
 bool tsdb_is_ready(const struct tsdb *db)
 {
     return db->ready;
+}
+
+bool tsdb_is_behind(const struct tsdb *db)
+{
+    for (unsigned i = 0; i < db->parts_n; i++)
+        if (db->parts[i]->is_behind)
+            return true;
+    return false;
 }
 
 err tsdb_start_result(const struct tsdb *db, struct errmsg *e)
@@ -244,7 +253,7 @@ static struct part *part_create(struct tsdb *db, unsigned index)
     p->index = index;
     p->partition_begin = (index * TSDB_PARTITIONS + db->parts_n - 1) / db->parts_n;
     p->partition_end = ((index + 1) * TSDB_PARTITIONS + db->parts_n - 1) / db->parts_n;
-    p->newest_t = INT64_MIN;
+    p->newest_t = p->mark_newest = INT64_MIN;
     p->commit_piece = db->options.commit_piece ? db->options.commit_piece : COMMIT_PIECE;
     const uint64_t max = db->options.series_max;
     head_init(&p->head, &db->placement, max ? (max + db->parts_n - 1) / db->parts_n : 0,
@@ -466,6 +475,8 @@ err tsdb_open(const struct tsdb_options *options, struct tsdb **out, struct errm
     db->options = *options;
     if (!db->options.spill_ms)
         db->options.spill_ms = DEFAULT_SPILL_MS;
+    if (!db->options.spill_bytes)
+        db->options.spill_bytes = DEFAULT_SPILL_BYTES;
     if (!db->options.seal_ms)
         db->options.seal_ms = DEFAULT_SEAL_MS;
     db->log = (struct logger){"tsdb", options->log};

@@ -21,6 +21,7 @@ struct tsdb_options {
     int64_t wal_sync_interval_ms;
     uint64_t wal_segment_bytes;  // 0: 64 MiB
     int64_t spill_ms;            // packed blocks are written out this often; 0: 15 minutes
+    uint64_t spill_bytes;        // and when a shard's log grew by so much; 0: 128 MiB
     int64_t seal_ms;             // ranges are sealed to files of this length; 0: 2 hours
     struct str placement_labels; // names with commas; empty: the folder's
     uint64_t series_max;         // active series in all; 0: none
@@ -41,6 +42,9 @@ err tsdb_open(const struct tsdb_options *options, struct tsdb **out, struct errm
 // Seals the head, flushes, frees. No caller may be inside. Suspends.
 err tsdb_close(struct tsdb *db, struct errmsg *e);
 bool tsdb_is_ready(const struct tsdb *db); // replay is done: queries see everything
+// Samples come faster than they are written to files, on some shard: three times spill_bytes wait.
+// Who sends without being asked should be told to come back later, or memory would go on growing.
+bool tsdb_is_behind(const struct tsdb *db);
 // On the shard that opened: not ERR_OK once replay has failed, the database will then never be
 // ready; e says which file, why, and what to do. Nothing is lost, all is as before tsdb_open().
 // Damage that the log's checksums find is no failure: it is reported, counted and passed over.

@@ -161,6 +161,7 @@ err part_commit(struct part *p, struct tsdb_commit *c, struct errmsg *e)
         TRY(part_recall(p, c, e));
     } while (p->undoing || p->in_pieces || (is_large && p->spill_waits));
     TRY(is_large ? keep_large(p, c, &k, e) : keep(p, c, &k, e));
+    part_note_log(p);
     if (c->kind == TSDB_COMMIT_CHECK)
         return ERR_OK;
     const uint64_t log_seq = k.log_seq ? k.log_seq : wal_next_seq(p->wal) - 1;

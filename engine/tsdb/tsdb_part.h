@@ -38,6 +38,9 @@ struct part {
     struct waiters changed;   // ready, or the maintainer has ended
     uint64_t release_epoch;   // snapshots before it still look at what is to be released
     uint64_t mark_seq;        // of the log, as the catalogue knows it
+    uint64_t mark_bytes;      // that the log had when the last spill began
+    int64_t mark_newest;      // sample then; INT64_MIN: there was none
+    _Atomic bool is_behind;   // with spilling. Written here, read by all
     _Atomic int64_t newest_t; // of any sample; INT64_MIN: none. Written here, read by all
     uint64_t retention_deletions, corruptions, merges, divisions;
     err closed; // how the last spill ended
@@ -94,6 +97,7 @@ err tsdb_new_file(struct tsdb_new_file *f, struct errmsg *e); // db is set. Susp
 
 // tsdb_spill.c: the fiber that writes, seals, expires and releases, and its steps.
 void part_maintain(void *part);
+void part_note_log(struct part *p); // whether spilling falls behind what the log grows by
 err part_spill(struct part *p, struct errmsg *e);
 
 // tsdb_files.c. All but the last two suspend.

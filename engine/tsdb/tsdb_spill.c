@@ -16,7 +16,8 @@ enum {
     KEEP_MS = 360000,   // in memory, after it is written: lookback and late samples
     LEAVE_MS = 3600000, // a series without samples for so long leaves the head
     RETRY_MS = 30000,   // after an error
-    TICK_MS = 1000,     // between looks at whether memory may be released
+    TICK_MS = 1000,     // between looks at what there is to do
+    BEHIND_SPILLS = 3,  // of spill_bytes: then senders are told to wait
     COLLECT_SERIES = 512,
 };
 static const int64_t NS_PER_MS = 1000000;
@@ -136,23 +137,41 @@ static err publish_files(struct spill *s, uint64_t log_seq, struct errmsg *e)
     return result;
 }
 
-static void let_go(struct part *p)
+// What was written stays for some minutes, but no more of it than one spill wrote.
+static void let_go(struct part *p, int64_t newest)
 {
     struct head *h = &p->head;
-    const int64_t keep = time_before(h->newest, KEEP_MS);
+    const int64_t some_minutes = time_before(h->newest, KEEP_MS);
+    const int64_t keep = p->mark_newest > some_minutes ? p->mark_newest : some_minutes;
+    p->mark_newest = newest;
     if (keep > h->complete_t)
         h->complete_t = keep;
     p->release_epoch = ++h->epoch;
     p->release_due = true;
 }
 
+static uint64_t log_bytes(const struct part *p)
+{
+    struct wal_stats stats;
+    wal_stats(p->wal, &stats);
+    return stats.bytes;
+}
+
+void part_note_log(struct part *p)
+{
+    const uint64_t waiting = log_bytes(p) - p->mark_bytes;
+    const bool is_behind = waiting / BEHIND_SPILLS > p->db->options.spill_bytes;
+    p->is_behind = is_behind;
+}
+
 err part_spill(struct part *p, struct errmsg *e)
 {
     part_wait_for_pieces(p);
-    const uint64_t log_seq = wal_next_seq(p->wal);
+    const uint64_t log_seq = wal_next_seq(p->wal), bytes = log_bytes(p);
     if (log_seq == p->mark_seq && p->spilled)
         return ERR_OK; // nothing came since
     struct spill s = {.part = p};
+    const int64_t newest = p->head.newest;
     p->head.selects++;   // no series may leave
     p->in_pieces = true; // nobody commits
     head_spill_begin(&s.samples, &p->head);
@@ -176,7 +195,9 @@ err part_spill(struct part *p, struct errmsg *e)
     if (result != ERR_OK)
         return result;
     p->mark_seq = log_seq;
-    let_go(p);
+    p->mark_bytes = bytes;
+    part_note_log(p);
+    let_go(p, newest);
     wal_reader_advance(p->wal, WAL_READER_SEALING, log_seq);
     struct errmsg why;
     if (wal_truncate(p->wal, &why) != ERR_OK)
@@ -237,16 +258,17 @@ void part_maintain(void *arg)
 {
     struct part *p = arg;
     int64_t next = INT64_MIN; // the first time at once: what replay brought
+    bool failed = false;      // then the amount waits, too
     while (!p->closing) {
         const int64_t now = clock_mono_ns() / NS_PER_MS;
-        if (p->ready && now >= next) {
-            bool failed;
+        const bool is_much =
+            !failed && p->ready && log_bytes(p) - p->mark_bytes > p->db->options.spill_bytes;
+        if (p->ready && (now >= next || is_much)) {
             work(p, &failed);
             next = now + (failed ? RETRY_MS : p->db->options.spill_ms);
         }
         release(p);
-        int64_t wait = p->ready && !p->release_due ? next - now : TICK_MS;
-        wait = wait < 1 ? 1 : wait;
+        const int64_t wait = next > now && next - now < TICK_MS ? next - now : TICK_MS;
         p->sleeping = true;
         if (!p->closing)
             (void)!fiber_sleep_ns(wait * NS_PER_MS);

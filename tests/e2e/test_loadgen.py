@@ -159,6 +159,18 @@ def test_ladder():
 
 
 @scenario
+def test_overload():
+    """Three times what one shard acknowledges: memory stays bounded, what was acknowledged is there, refusals are polite.
+
+    What is a question of time is printed and not judged: other work runs beside the tests."""
+    done = subprocess.run([os.path.join(TOP, "bench", "compare", "overload.py"), "--seconds=30", "--spill-size=4MB", "--no-times",
+                           f"--json={os.path.join(temp_folder(), 'overload.json')}"],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=400)
+    check_equal(done.returncode, 0, done.stdout + done.stderr[-2000:])
+    print(done.stdout, end="", flush=True)
+
+
+@scenario
 def test_sink():
     """The sink takes what is sent and says how much it was."""
     sink = Process("sink", [LOADGEN, "sink", "--port=0"])

@@ -232,6 +232,7 @@ static bool open_database(struct program *p)
         .wal_segment_bytes = p->options.segment_bytes,
         .commit_piece = p->options.commit_piece,
         .spill_ms = p->options.spill_ms,
+        .spill_bytes = p->options.spill_bytes,
         .seal_ms = p->options.seal_ms,
         .log = &p->log,
         .fatal = fatal,

@@ -13,6 +13,7 @@ enum { SENDERS_MAX = 4 };
 struct program_options { // drawn from the seed
     enum tsdb_wal_sync wal_sync;
     int64_t sync_interval_ms, spill_ms, seal_ms, retention_ms;
+    uint64_t spill_bytes;
     uint64_t segment_bytes;
     uint32_t commit_piece;
     int64_t duration_ns; // of the traffic

@@ -51,6 +51,7 @@ static void draw_options(struct seed *s, struct program_options *o)
         .wal_sync = always ? TSDB_WAL_SYNC_ALWAYS : TSDB_WAL_SYNC_INTERVAL,
         .sync_interval_ms = 100 + (int64_t)rng_below(r, 3000),
         .spill_ms = 5000 + (int64_t)rng_below(r, 60000),
+        .spill_bytes = rng_below(r, 2) ? 1000 + rng_below(r, 100000) : 0,
         .seal_ms = 60000 + (int64_t)rng_below(r, 1200000),
         .retention_ms = rng_below(r, 3) ? 600000 + (int64_t)rng_below(r, 3600000) : 0,
         .segment_bytes = 100 + rng_below(r, sizes[rng_below(r, countof(sizes))]),

@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""Overload: three times what one shard acknowledges, beside a scrape every second and instant queries.
+
+    bench/compare/overload.py                ten minutes
+    bench/compare/overload.py --seconds=30   as the tests run it: what is not timing must hold
+
+First what a server with --shards=1 acknowledges flat out, and how fast it answers an instant query when nothing else is
+asked of it. Then on a fresh one, for --seconds: remote_write offered at three times that rate, over as many connections as
+it takes; a target scraped every second; ten instant queries a second. At the end what must hold:
+  memory   the most of the last sixth is at most 1.05 times the most of the second sixth (ten minutes: minute two or so)
+  kept     every request that was answered 2xx reads back, by its sequence number
+  errors   nothing but 429 and 503, each with Retry-After
+and what is a question of time, which only the long run judges (on a machine that does nothing else):
+  scrape   no slot of a second is missed by 50 ms
+  query    the 99th percentile is at most five times that of the idle server
+The result is printed as a table and written as JSON. Exit code: 0, 1 when something does not hold.
+"""
+import argparse
+import json
+import os
+import sys
+import threading
+import time
+
+from systems import LOADGEN, Ferula, Process, end_everything, fetch, run_loadgen, say, temp_folder, wait_for, write_file
+
+SERIES = 50_000
+RSS_FACTOR, QUERY_FACTOR, SLOT_S = 1.05, 5, 0.05
+
+
+class Farm(Process):
+    """One target, scraped every second; not of the kind that remote_write sends."""
+
+    def __init__(self):
+        super().__init__("farm", [LOADGEN, "scrape-farm", "--port=0", "--targets=1", "--exporter=cadvisor", "--interval=1s"])
+        self.base = self.wait_log(r"at (http://\S+);").group(1)
+
+    def report(self):
+        return json.loads(fetch(f"{self.base}/report"))
+
+
+class Memory(threading.Thread):
+    """The most memory of each sixth of the run."""
+
+    def __init__(self, server, seconds):
+        super().__init__(daemon=True)
+        self.server, self.seconds, self.most = server, seconds, [0] * 6
+
+    def run(self):
+        begin = time.monotonic()
+        while (at := time.monotonic() - begin) < self.seconds:
+            try:
+                i = min(int(at * 6 / self.seconds), 5)
+                self.most[i] = max(self.most[i], self.server.rss())
+            except OSError:
+                return
+            time.sleep(0.1)
+
+
+def send_flags(server, seconds):
+    return ["remote-write", f"--series={SERIES}", f"--duration={seconds}s", f"--pid={server.popen.pid}",
+            f"{server.base}/api/v1/write"]
+
+
+def queries(server, seconds):
+    """An instant query ten times a second; call what is returned for its JSON."""
+    path = os.path.join(temp_folder(), "queries.json")
+    file = write_file(path + ".txt", 'instant sum by (name) (rate(container_cpu_usage_seconds_total[1m]))\n')
+    asking = Process("queries", [LOADGEN, "query", f"--json={path}", f"--file={file}", "--rate=10", f"--duration={seconds}s",
+                                 server.base])
+
+    def result():
+        asking.wait(seconds + 120)
+        with open(path) as f:
+            return json.load(f)["queries"][0]
+    return result
+
+
+def start(args):
+    farm = Farm()
+    config = write_file(os.path.join(farm.folder, "farm.yml"), fetch(f"{farm.base}/config"))
+    server = Ferula(config, ["--shards=1", *args])
+    wait_for("the target is scraped", lambda: farm.report()["scrapes"] > 3, 60)
+    return farm, server
+
+
+def run(wanted):
+    args = [f"--storage.spill-size={wanted.spill_size}"] if wanted.spill_size else []
+    short = max(5, wanted.seconds // 10)
+    farm, server = start(args)
+    say(f"idle, {short} s")
+    idle = queries(server, short)()
+    say(f"flat out, {short} s")
+    flat = run_loadgen(*send_flags(server, short), "--connections=8", "--rate=1e9")
+    server.end()
+    farm.stop()
+
+    farm, server = start(args)
+    offered = wanted.times * flat["samples_per_second"]
+    say(f"{offered / 1e6:.2f} M samples/s offered, {wanted.seconds} s")
+    memory, before, asking = Memory(server, wanted.seconds), farm.report(), queries(server, wanted.seconds)
+    memory.start()
+    got = run_loadgen(*send_flags(server, wanted.seconds), f"--connections={wanted.connections}", f"--rate={offered:.0f}")
+    scraped, asked = farm.report(), asking()
+    log = server.log()
+    server.end()
+    farm.stop()
+    return {
+        "flat_out_samples_per_s": flat["samples_per_second"], "offered_samples_per_s": offered,
+        "acknowledged_samples_per_s": got["samples_per_second"], "ack_p99_s": got["ack_p99_seconds"],
+        "refused": got["refused"], "refused_without_retry_after": got["no_retry_after"],
+        "other_errors": got["failed"] + got["rejected"] + got["broken"], "last_error": got["last_error"],
+        "checked": got.get("sequence_checked", 0), "missing": got.get("sequence_missing"),
+        "rss_bytes": memory.most, "scrapes": scraped["scrapes"] - before["scrapes"],
+        "slots_missed": scraped["missed"] - before["missed"], "scrape_late_max_s": scraped["late_max_seconds"],
+        "scrape_late_p99_s": scraped["late_p99_seconds"],
+        "query_idle_p99_s": idle["p99_seconds"], "query_p99_s": asked["p99_seconds"], "queries": asked["asked"],
+        "queries_failed": asked["failed"], "errors_logged": log.count("level=error"),
+    }
+
+
+def judge(r, with_times):
+    """(holds, what it is about, words) of each."""
+    factor = r["rss_bytes"][5] / max(r["rss_bytes"][1], 1)
+    found = [
+        (factor <= RSS_FACTOR, "memory", f"{factor:.3f} x the second sixth's, by sixths "
+         + " ".join(f"{b / 2**20:.0f}" for b in r["rss_bytes"]) + " MiB"),
+        (r["missing"] == 0 and r["checked"] > 0, "kept", f"{r['missing']} of {r['checked']} acknowledged requests not found"),
+        (r["other_errors"] == 0 and r["refused_without_retry_after"] == 0 and r["queries_failed"] == 0, "errors",
+         f"{r['refused']} refused, {r['refused_without_retry_after']} of them without Retry-After, {r['other_errors']} others, "
+         f"{r['queries_failed']} queries failed {r['last_error']}"),
+    ]
+    times = [
+        (r["slots_missed"] == 0 and r["scrape_late_max_s"] <= SLOT_S, "scrape",
+         f"{r['slots_missed']} of {r['scrapes']} slots missed, late by p99 {r['scrape_late_p99_s'] * 1000:.1f} ms, at most "
+         f"{r['scrape_late_max_s'] * 1000:.1f} ms"),
+        (r["query_p99_s"] <= QUERY_FACTOR * r["query_idle_p99_s"], "query",
+         f"p99 {r['query_p99_s'] * 1000:.2f} ms, idle {r['query_idle_p99_s'] * 1000:.2f} ms"),
+    ]
+    return found + [(ok if with_times else None, name, words) for ok, name, words in times]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=600, help="of overload (%(default)s)")
+    parser.add_argument("--times", type=float, default=3, help="what was acknowledged flat out (%(default)s)")
+    parser.add_argument("--connections", type=int, default=64, help="that offer it (%(default)s)")
+    parser.add_argument("--spill-size", help="the server's --storage.spill-size, so that short runs spill, too")
+    parser.add_argument("--no-times", action="store_true", help="do not judge what is a question of time")
+    parser.add_argument("--json", default="overload.json", help="where the result goes (%(default)s)")
+    wanted = parser.parse_args()
+    result = run(wanted)
+    with open(wanted.json, "w") as f:
+        json.dump(result, f, indent=1)
+    print(f"flat out {result['flat_out_samples_per_s'] / 1e6:.2f} M samples/s, offered {result['offered_samples_per_s'] / 1e6:.2f} M, "
+          f"acknowledged {result['acknowledged_samples_per_s'] / 1e6:.2f} M, p99 {result['ack_p99_s'] * 1000:.0f} ms")
+    verdicts = judge(result, not wanted.no_times)
+    for ok, name, words in verdicts:
+        print(f"{'-' if ok is None else 'holds' if ok else 'FAILS':6} {name:7} {words}")
+    return 0 if all(ok is not False for ok, _, _ in verdicts) else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    finally:
+        end_everything()
