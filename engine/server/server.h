@@ -33,8 +33,8 @@ struct server_flags {
     struct str wal_sync, placement_labels, io_backend, cpu_mask, turn_watch;
     bool pin;
     int64_t shards, max_fibers, body_bytes_max;
-    int64_t wal_sync_interval_ms, series_max, receiver_late_ms, spill_ms, spill_bytes, query_max_bytes,
-        scrape_body_max;
+    int64_t wal_sync_interval_ms, series_max, receiver_late_ms, spill_ms, spill_bytes,
+        query_max_bytes, scrape_body_max;
 };
 
 enum server_state { SERVER_STARTING, SERVER_READY, SERVER_STOPPING };
