@@ -283,9 +283,11 @@ static bool is_same_thing(const struct yaml_unsupported *a, const struct yaml_un
     return str_eq(a->file, b->file) && str_eq(a->what, b->what);
 }
 
-// What the file asks for at index i, with all lines that do; nothing if it was said before.
+// What the file asks for at index i, with the lines that do; nothing if it was said before. Of many
+// lines the first ones, so that everything else that is asked for has its place in the message.
 static void put_unsupported(const struct yaml_decoder *d, size_t i, struct buf *out)
 {
+    enum { LINES_NAMED = 8 };
     const struct yaml_unsupported *const all = d->unsupported;
     for (size_t k = 0; k < i; k++)
         if (is_same_thing(&all[k], &all[i]))
@@ -295,9 +297,12 @@ static void put_unsupported(const struct yaml_decoder *d, size_t i, struct buf *
     else
         buf_printf(out, "%s%.*s: ", i ? "; " : "", STR_ARG(all[i].file));
     buf_printf(out, "line %u", all[i].line);
+    size_t more = 0;
     for (size_t k = i + 1; k < d->unsupported_n; k++)
-        if (is_same_thing(&all[k], &all[i]))
+        if (is_same_thing(&all[k], &all[i]) && ++more < LINES_NAMED)
             buf_printf(out, "+%u", all[k].line);
+    if (more >= LINES_NAMED)
+        buf_printf(out, " and %zu more", more + 1 - LINES_NAMED);
     buf_printf(out, ": %.*s", STR_ARG(all[i].what));
 }
 

@@ -370,6 +370,17 @@ static enum tsdb_wal_sync wal_sync_of(struct str text)
     return str_eq(text, STR("none")) ? TSDB_WAL_SYNC_NONE : TSDB_WAL_SYNC_INTERVAL;
 }
 
+// Opening counts the run and cleans up, which has to be on the disk: nothing can be promised
+// without. Whatever room a running server lacks it waits for.
+static err needs_room(err code, struct errmsg *e)
+{
+    if (code != ERR_LIMIT || !strstr(e->text, "no space left on device"))
+        return code;
+    return err_wrap(e, code,
+                    "the disk is full, and starting needs some room on it: free some, or name "
+                    "another folder with --storage.tsdb.path");
+}
+
 static err open_db(struct server *s, const struct prom_config *config,
                    struct errmsg *e) // Suspends.
 {
@@ -387,7 +398,9 @@ static err open_db(struct server *s, const struct prom_config *config,
         .series_max = (uint64_t)s->flags.series_max,
         .log = &s->log,
     };
-    TRY(tsdb_open(&options, &s->db, e));
+    const err code = tsdb_open(&options, &s->db, e);
+    if (code)
+        return needs_room(code, e);
     s->storage = tsdb_storage(s->db);
     s->query_source = (struct query_source){&s->storage, 1, true};
     return ERR_OK;
@@ -477,10 +490,14 @@ static void log_ready(struct server *s) // Suspends.
 {
     struct errmsg e;
     while (!s->stop_asked && server_state(s) == SERVER_STARTING) {
-        if (tsdb_start_result(s->db, &e) != ERR_OK)
+        const err code = tsdb_start_result(s->db, &e);
+        if (code) {
+            const err said = needs_room(code, &e);
+            (void)said; // that it does not start is what counts
             refuse_start(s, &e);
-        else if (fiber_sleep_ns(20 * NS_PER_MS) != ERR_OK)
+        } else if (fiber_sleep_ns(20 * NS_PER_MS) != ERR_OK) {
             return;
+        }
     }
     if (s->stop_asked)
         return;

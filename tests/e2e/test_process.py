@@ -943,6 +943,67 @@ def long_errors_come_whole():
     check_equal(whole, len(answers[0]))
 
 
+class SmallDisk:
+    """A file system of a few megabytes, which a test fills and empties."""
+    def __init__(self):
+        self.path = temp_folder()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", self.path], capture_output=True).returncode:
+            raise Skip("no file system may be mounted here")
+
+    def fill(self):
+        with open(os.path.join(self.path, "filling"), "wb", buffering=0) as f:
+            try:
+                while f.write(b"x" * 65536):
+                    pass
+            except OSError:
+                pass
+
+    def empty(self):
+        os.unlink(os.path.join(self.path, "filling"))
+
+    def close(self):
+        subprocess.run(["umount", "-l", self.path], capture_output=True)
+
+
+@scenario
+def a_full_disk():
+    """It does not start without room, and says what to do; running, it refuses with 503 and resumes by itself."""
+    disk = SmallDisk()
+    try:
+        disk.fill()
+        text = fails("", data=os.path.join(disk.path, "data"))
+        check(text.startswith("the disk is full, and starting needs some room on it: free some, or name another folder with "
+                              "--storage.tsdb.path: ") and text.endswith("no space left on device"), text)
+        disk.empty()
+        server = ferula(data=os.path.join(disk.path, "data"), args=[RECEIVER, "--shards=1"])
+        kept, t = {}, [NOW - 3600_000]
+
+        def send():
+            t[0] += 1000
+            rows = [({"__name__": "full", "job": "j", "n": str(i)}, [(t[0], float((t[0] * (i + 7919)) % 1_000_003) / 7)]) for i in range(20000)]
+            answer = remote_write(server, rows)
+            if answer.status == 204:
+                kept[t[0]] = rows[0][1][0][1]
+            return answer
+        check_equal(send().status, 204)
+        disk.fill()
+        answer = wait_for("a refusal", lambda: (lambda a: a if a.status != 204 else None)(send()), 120)
+        check_equal(answer.status, 503, answer.text())
+        check("no space left on device" in answer.text(), answer.text())
+        check_equal(server.query("count(full)", t[0] / 1000)[()], "20000", "what is there is answered")
+        disk.empty()
+        wait_for("it resumes", lambda: send().status == 204, 60, 0.2)
+        for again in range(2):
+            found = dict(server.samples('full{n="0"}', t[0] / 1000, "2h")[(("__name__", "full"), ("job", "j"), ("n", "0"))])
+            for at, value in kept.items():
+                check_equal(float(found[at / 1000]), value, f"acknowledged: {at}")
+            server.kill()
+            server.restart()
+        server.stop()
+    finally:
+        disk.close()
+
+
 @scenario
 def multipart_forms():
     """As Prometheus 3.5 reads them: everywhere but where it asks for the whole form before."""
