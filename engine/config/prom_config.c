@@ -287,7 +287,7 @@ static bool is_same_thing(const struct yaml_unsupported *a, const struct yaml_un
 // lines the first ones, so that everything else that is asked for has its place in the message.
 static void put_unsupported(const struct yaml_decoder *d, size_t i, struct buf *out)
 {
-    enum { LINES_NAMED = 8 };
+    enum { LINES_NAMED = 100 };
     const struct yaml_unsupported *const all = d->unsupported;
     for (size_t k = 0; k < i; k++)
         if (is_same_thing(&all[k], &all[i]))

@@ -10,7 +10,7 @@
 enum {
     ERRORS_MAX = 64, // collected in one document; more are counted only
     TEXT_MAX = 512,
-    UNSUPPORTED_MAX = 256,
+    UNSUPPORTED_MAX = 4096,
 };
 
 void yaml_decoder_deinit(struct yaml_decoder *d)

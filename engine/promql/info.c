@@ -204,10 +204,13 @@ static err say_duplicate(struct info_call *c, size_t a, size_t b, size_t k)
     const struct vec_series *existing = &c->info.series[a], *new = &c->info.series[b];
     labels_format(existing->labels, &texts[0]);
     labels_format(new->labels, &texts[1]);
-    err_format(c->q->e,
-               "found duplicate series for info metric: existing %.*s @ %lld, new %.*s @ %lld",
-               STR_ARG(buf_str(&texts[0])), (long long)llround(existing->column.v[k] * 1000),
-               STR_ARG(buf_str(&texts[1])), (long long)llround(new->column.v[k] * 1000));
+    const struct str whole = arena_printf(
+        c->q->a, "found duplicate series for info metric: existing %.*s @ %lld, new %.*s @ %lld",
+        STR_ARG(buf_str(&texts[0])), (long long)llround(existing->column.v[k] * 1000),
+        STR_ARG(buf_str(&texts[1])), (long long)llround(new->column.v[k] * 1000));
+    if (whole.n >= sizeof c->q->e->text)
+        c->q->out->error = whole;
+    err_format(c->q->e, "%.*s", STR_ARG(whole));
     buf_deinit(&texts[0]);
     buf_deinit(&texts[1]);
     return ERR_INVALID;
