@@ -1,6 +1,7 @@
 // Tests speak of samples as (time, bits). Some bits stand for a native histogram here, and all for
 // a start timestamp, both functions of the bits: so maps of bits judge histograms too. What is sent
-// gets its form on the way in, what is read must have the form that its bits say.
+// gets its form on the way in, what is read must have the form that its bits say. Nothing here may
+// change: tests/data/format-2 holds samples in these forms.
 #ifndef TESTS_LIB_FORMS_H
 #define TESTS_LIB_FORMS_H
 

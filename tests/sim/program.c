@@ -7,6 +7,7 @@
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
 #include "io/clock.h"
+#include "tests/lib/forms.h"
 
 enum { OPEN_TRIES = 50, STARTS = 8 };
 static const int64_t MS = 1000 * 1000;
@@ -125,13 +126,20 @@ static void commit_part(void *arg)
             const struct traffic_sample *s = &part->batch->samples[places[i]];
             truth_send(&p->truth, s->labels, s->t_ms, s->bits);
         }
-        world_judging_end(p->world, begin);
         struct tsdb_commit c = {.samples = samples,
                                 .n = n,
                                 .outcomes = outcomes,
                                 .late_ms = part->batch->late_ms,
                                 .max_t_ms = INT64_MAX};
+        struct arena forms;
+        arena_init(&forms, 0);
+        if (p->options.forms)
+            form_commit(&c, &forms);
+        world_judging_end(p->world, begin);
         part->result = tsdb_commit(p->db, &c, &part->e);
+        const int64_t freeing = world_judging_begin();
+        arena_deinit(&forms);
+        world_judging_end(p->world, freeing);
         p->commits++;
         note_outcomes(part, outcomes, places, n);
     }

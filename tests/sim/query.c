@@ -1,6 +1,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/util.h"
 #include "engine/model/labels.h"
+#include "tests/lib/forms.h"
 #include "tests/sim/program.h"
 
 enum { MATCHERS_MAX = 2 };
@@ -66,12 +67,16 @@ static void run_part(void *arg)
     const struct storage s = tsdb_storage(p->db);
     struct storage_set set = {0};
     struct column *columns = NULL;
-    struct arena arena;
+    struct arena arena, forms;
     arena_init(&arena, 0);
+    arena_init(&forms, 0);
     part->result = ask(q, &set, &arena, &columns, &part->e);
     if (part->result == ERR_OK) {
         const int64_t begin = world_judging_begin();
         check_order(p, &set);
+        for (size_t i = 0; p->options.forms && i < set.n; i++)
+            if (!form_undo(&columns[i], true, &forms))
+                world_violate(p->world, "a sample in another form than its bits say");
         truth_judge(&p->truth, &(struct truth_answer){.ms = q->ms,
                                                       .ms_count = q->ms_count,
                                                       .mint = q->mint,
@@ -81,6 +86,7 @@ static void run_part(void *arg)
                                                       .columns = columns,
                                                       .owned = is_owned,
                                                       .owned_arg = &owner});
+        arena_deinit(&forms);
         world_judging_end(p->world, begin);
     }
     s.ops->release(s.self, &set);

@@ -55,6 +55,7 @@ static void draw_options(struct seed *s, struct program_options *o)
         .seal_ms = 60000 + (int64_t)rng_below(r, 1200000),
         .retention_ms = rng_below(r, 3) ? 600000 + (int64_t)rng_below(r, 3600000) : 0,
         .segment_bytes = 100 + rng_below(r, sizes[rng_below(r, countof(sizes))]),
+        .forms = s->options->seed / 2 % 2,
         .commit_piece = rng_below(r, 2) ? 1 + (uint32_t)rng_below(r, 100) : 0,
         .duration_ns = (600 + (int64_t)rng_below(r, 200)) * SECOND,
         .senders = 1 + (unsigned)rng_below(r, SENDERS_MAX),

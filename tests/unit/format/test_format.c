@@ -11,12 +11,13 @@
 #include "tests/lib/map_world.h"
 #include "tests/unit/format/format_traffic.h"
 
-enum { FORMATS = 1 }; // so many folders there are: format-1 and so on
+enum { FORMATS = 2 }; // so many folders there are: format-1 and so on
 
 struct opening {
     char folder[64];
+    int format;
     unsigned shards;
-    size_t columns;
+    size_t columns, histograms, starts;
     struct errmsg second; // what another one who opens the same folder is told
     err code;
     struct errmsg e;
@@ -81,6 +82,7 @@ static void look(void *arg)
     err code;
     map_world_init(&w, NULL, "format", 1, &o->found);
     w.shards = shard_all();
+    w.forms = o->format >= 2;
     expect_all(&w);
     for (int i = 0; i < 2 && !o->found.text[0]; i++) { // the second time as this one closed it
         w.db = open_copy(o, &code, &e);
@@ -93,6 +95,8 @@ static void look(void *arg)
         want(&o->found, tsdb_close(w.db, &e) == ERR_OK, "%s", e.text);
     }
     o->columns = w.columns;
+    o->histograms = w.histograms;
+    o->starts = w.starts;
     map_world_deinit(&w);
 }
 
@@ -101,12 +105,14 @@ Test(format, every_sample_of_every_older_folder_is_found)
     static const unsigned shards[] = {1, 3};
     simd_init(SIMD_ALL);
     for (size_t i = 0; i < FORMATS * countof(shards); i++) {
-        struct opening o = {.shards = shards[i % countof(shards)]};
-        copy_folder(1 + (int)(i / countof(shards)), &o);
+        struct opening o = {.format = 1 + (int)(i / countof(shards)),
+                            .shards = shards[i % countof(shards)]};
+        copy_folder(o.format, &o);
         in_shards(o.shards, SHARD_BACKEND_AUTO, look, &o, &o.found);
         remove_copy(&o);
         cr_assert(!o.found.text[0], "%u shards: %s", o.shards, o.found.text);
         cr_assert(o.columns > 100, "%zu columns", o.columns);
+        cr_assert(o.format < 2 || (o.histograms > 100 && o.starts > 100));
         char holder[128];
         snprintf(holder, sizeof holder, "data folder %s is in use by process %d: ", o.folder,
                  (int)getpid());
@@ -136,8 +142,8 @@ Test(format, a_newer_folder_is_refused_by_name)
     in_shards(1, SHARD_BACKEND_AUTO, open_only, &o, &o.found);
     cr_assert_eq(o.code, ERR_INVALID, "%d %s", o.code, o.e.text);
     snprintf(want_text, sizeof want_text,
-             "%s: data folder format %d is newer than this program's %d", o.folder,
-             FORMATS + 1, FORMATS);
+             "%s: data folder format %d is newer than this program's %d", o.folder, FORMATS + 1,
+             FORMATS);
     cr_assert_str_eq(o.e.text, want_text);
     remove_copy(&o);
 }

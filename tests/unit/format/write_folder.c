@@ -57,6 +57,7 @@ static void make(void *arg)
     struct making *m = arg;
     map_world_init(&m->world, NULL, "format", 1, &m->found);
     m->world.shards = shard_all();
+    m->world.forms = true;
     open_folder(m, 70);
     write_rounds(m, 0, FORMAT_SEALED_ROUNDS);
     close_folder(m);
