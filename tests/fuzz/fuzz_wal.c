@@ -2,6 +2,7 @@
 // rows of defined members, or none; and rows made of them come back as they were.
 #include "engine/base/bits.h"
 #include "engine/base/mem.h"
+#include "engine/model/histogram.h"
 #include "engine/tsdb/wal_decode.h"
 #include "engine/tsdb/wal_encode.h"
 #include "tests/fuzz/fuzz.h"
@@ -33,12 +34,15 @@ static err on_row(void *arg, const struct wal_replay_row *row, struct errmsg *e)
     fuzz_must(row->n > 0);
     for (uint32_t i = 0; i < row->n; i++) {
         fuzz_must(row->handles[i] <= seen->defined);
-        seen->sum += row->bits[i];
+        seen->sum += row->bits[i] + (row->starts ? (uint64_t)row->starts[i] : 0);
+        fuzz_must(!row->histograms || histogram_is_packed(row->histograms[i]));
     }
     if (seen->wanted) {
         const struct wal_row *w = &seen->wanted[seen->rows];
         fuzz_must(row->n == w->n && row->t_ms == w->t_ms && row->flags == w->flags);
         fuzz_must(memcmp(row->bits, w->bits, w->n * sizeof *w->bits) == 0);
+        for (uint32_t i = 0; i < row->n; i++)
+            fuzz_must((row->starts ? row->starts[i] : 0) == (w->starts ? w->starts[i] : 0));
     }
     seen->rows++;
     return ERR_OK;
@@ -121,6 +125,8 @@ static size_t make_row(struct str in, struct wal_row *row, uint32_t *members, ui
         bits[row->n++] = kind & 64 ? bits_from_double((double)(int16_t)value / 100) : value;
         at += kind & 64 ? 2 : 8;
     }
+    if (kind & 128) // any will do
+        row->starts = (const int64_t *)bits;
     return at;
 }
 

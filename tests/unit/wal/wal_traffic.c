@@ -4,8 +4,10 @@
 
 #include "engine/base/bits.h"
 #include "engine/base/mem.h"
+#include "engine/model/histogram.h"
 #include "engine/model/labels.h"
 #include "engine/model/value.h"
+#include "tests/lib/forms.h"
 
 static void push(struct traffic_list *l, struct traffic_sample s)
 {
@@ -32,6 +34,7 @@ void traffic_init(struct traffic *t, uint64_t seed)
 {
     *t = (struct traffic){0};
     rng_init(&t->rng, seed);
+    arena_init(&t->forms, 0);
     for (size_t i = 0; i < TRAFFIC_COHORTS; i++)
         renew(t, &t->cohorts[i]);
 }
@@ -40,6 +43,7 @@ void traffic_deinit(struct traffic *t)
 {
     traffic_list_deinit(&t->sent);
     buf_deinit(&t->labels);
+    arena_deinit(&t->forms);
 }
 
 static void describe_cohort(void *arg, uint32_t cohort, struct wal_cohort_info *out)
@@ -135,6 +139,27 @@ static uint32_t choose_members(struct traffic *t, const struct traffic_cohort *c
     return n;
 }
 
+// Start timestamps that change now and then, and some rows are histograms.
+static void add_forms(struct traffic *t, struct wal_row *row)
+{
+    struct rng *r = &t->rng;
+    struct buf packed = {0};
+    arena_reset(&t->forms);
+    for (uint32_t i = 0; i < row->n; i++)
+        t->starts[i] = rng_below(r, 200) ? row->cohort * 1000 + i / 7 * 5 : (int64_t)rng_u64(r);
+    if (rng_below(r, 20))
+        row->starts = t->starts;
+    if (row->n > 100 || rng_below(r, 4))
+        return;
+    for (uint32_t i = 0; i < row->n; i++) {
+        buf_reset(&packed);
+        form_histogram(row->bits[i], &packed);
+        t->histograms[i] = arena_str(&t->forms, buf_str(&packed));
+    }
+    row->histograms = t->histograms;
+    buf_deinit(&packed);
+}
+
 bool traffic_row(struct traffic *t, struct wal_row *out)
 {
     struct rng *r = &t->rng;
@@ -165,6 +190,8 @@ bool traffic_row(struct traffic *t, struct wal_row *out)
         if (!late)
             c->values[m] = t->bits[i];
     }
+    if (index % 4 == 2) // the others' rows never have any
+        add_forms(t, out);
     return forget;
 }
 
@@ -173,8 +200,13 @@ void traffic_keep(struct traffic *t, const struct wal_row *row, uint64_t seq)
     const struct traffic_cohort *c = &t->cohorts[row->cohort];
     for (uint32_t i = 0; i < row->n; i++) {
         const uint64_t series = c->first_series + (row->members ? row->members[i] : i);
-        push(&t->sent, (struct traffic_sample){series % 41 == 7 ? 0 : series + 1, row->t_ms,
-                                               row->bits[i], seq, row->flags & WAL_ROW_LATE});
+        push(&t->sent, (struct traffic_sample){.series = series % 41 == 7 ? 0 : series + 1,
+                                               .t_ms = row->t_ms,
+                                               .bits = row->bits[i],
+                                               .seq = seq,
+                                               .start_ms = row->starts ? row->starts[i] : 0,
+                                               .late = row->flags & WAL_ROW_LATE,
+                                               .histogram = row->histograms});
     }
 }
 
@@ -198,11 +230,25 @@ static err on_define(void *arg, const struct wal_cohort_info *info, uint32_t coh
 static err on_row(void *arg, const struct wal_replay_row *row, struct errmsg *e)
 {
     struct traffic_receiver *r = arg;
-    (void)e;
-    for (uint32_t i = 0; i < row->n; i++)
-        push(&r->list, (struct traffic_sample){row->handles[i], row->t_ms, row->bits[i], row->seq,
-                                               row->flags & WAL_ROW_LATE});
-    return ERR_OK;
+    struct buf packed = {0};
+    for (uint32_t i = 0; i < row->n; i++) {
+        struct traffic_sample x = {.series = row->handles[i],
+                                   .t_ms = row->t_ms,
+                                   .bits = row->bits[i],
+                                   .seq = row->seq,
+                                   .start_ms = row->starts ? row->starts[i] : 0,
+                                   .late = row->flags & WAL_ROW_LATE,
+                                   .histogram = row->histograms};
+        if (row->histograms) {
+            x.bits = histogram_sum_bits(row->histograms[i]);
+            buf_reset(&packed);
+            form_histogram(x.bits, &packed);
+            r->is_malformed |= !str_eq(buf_str(&packed), row->histograms[i]);
+        }
+        push(&r->list, x);
+    }
+    buf_deinit(&packed);
+    return r->is_malformed ? err_set(e, ERR_CORRUPT, "another histogram") : ERR_OK;
 }
 
 static void on_corrupt(void *arg, const struct wal_corruption *c)
@@ -224,7 +270,8 @@ const struct wal_replay_ops traffic_ops = {on_define, on_row, on_corrupt, on_pro
 
 static bool is_same(const struct traffic_sample *a, const struct traffic_sample *b)
 {
-    return a->series == b->series && a->t_ms == b->t_ms && a->bits == b->bits && a->late == b->late;
+    return a->series == b->series && a->t_ms == b->t_ms && a->bits == b->bits &&
+           a->late == b->late && a->start_ms == b->start_ms && a->histogram == b->histogram;
 }
 
 bool traffic_equal(const struct traffic_list *sent, size_t from, const struct traffic_list *got)

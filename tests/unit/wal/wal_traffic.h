@@ -1,8 +1,10 @@
 // Random traffic for tests of the write-ahead log: cohorts that grow, are forgotten and reused,
-// rows that are whole, partial, late; every kind of value. What was sent is kept beside it.
+// rows that are whole, partial, late, of histograms; every kind of value. What was sent is kept
+// beside it.
 #ifndef TESTS_UNIT_WAL_WAL_TRAFFIC_H
 #define TESTS_UNIT_WAL_WAL_TRAFFIC_H
 
+#include "engine/base/arena.h"
 #include "engine/base/rng.h"
 #include "engine/tsdb/wal_replay.h"
 
@@ -13,7 +15,8 @@ struct traffic_sample {
     int64_t t_ms;
     uint64_t bits;
     uint64_t seq; // sent: of the commit; received: of the record
-    bool late;
+    int64_t start_ms;
+    bool late, histogram; // of a histogram bits are those of its sum (tests/lib/forms.h)
 };
 
 struct traffic_list {
@@ -36,6 +39,9 @@ struct traffic {
     struct buf labels;
     uint32_t members[TRAFFIC_MEMBERS];
     uint64_t bits[TRAFFIC_MEMBERS];
+    int64_t starts[TRAFFIC_MEMBERS];
+    struct str histograms[TRAFFIC_MEMBERS];
+    struct arena forms;
 };
 
 void traffic_init(struct traffic *t, uint64_t seed);
@@ -49,6 +55,7 @@ void traffic_keep(struct traffic *t, const struct wal_row *row, uint64_t seq); /
 struct traffic_receiver {
     struct traffic_list list;
     uint64_t defined, corruptions, records_lost;
+    bool is_malformed; // a histogram is not what its sum says
     struct wal_replay_progress progress;
 };
 extern const struct wal_replay_ops traffic_ops;
