@@ -36,10 +36,15 @@ static size_t well_formed(struct str s, uint32_t *out)
 
 bool utf8_is_valid(struct str s)
 {
+    static const uint64_t ASCII_NOT = 0x8080808080808080u;
     uint32_t rune;
     for (size_t at = 0, n; at < s.n; at += n) {
-        while (s.n - at > 8 && !(load_le64(s.p + at) & 0x8080808080808080u)) // ASCII, by eights
+        while (s.n - at >= 8 && !(load_le64(s.p + at) & ASCII_NOT)) // ASCII, by eights
             at += 8;
+        if (s.n >= 8 && at < s.n && !(load_le64(s.p + s.n - 8) & ASCII_NOT))
+            return true; // these overlap what was seen
+        if (at == s.n)
+            break;
         n = well_formed(str_from(s, at), &rune);
         if (!n)
             return false;

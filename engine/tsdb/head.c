@@ -73,18 +73,54 @@ static uint32_t new_series_id(struct head *h)
     return id;
 }
 
+// The pairs of labels, found or made; what the last series had, too, is known from there.
+static size_t intern_pairs(struct head *h, struct stage_labels *l, struct str labels)
+{
+    struct label label;
+    size_t n = 0, at = 0;
+    const size_t last_n = l->pairs_removed == h->labels.pairs_removed ? l->last_n : 0;
+    for (struct labels_iter i = labels_iter(labels); labels_next(&i, &label); n++) {
+        while (at < last_n && str_cmp(l->last_labels[at].name, label.name) < 0)
+            at++;
+        const struct stage_label *last = at < last_n ? &l->last_labels[at] : NULL;
+        if (last && str_eq(last->name, label.name)) {
+            l->is_key[n] = last->is_key;
+            l->pairs[n] =
+                str_eq(last->value, label.value)
+                    ? last->pair
+                    : label_store_pair(&h->labels, h->labels.pairs[last->pair].name, label.value);
+            at++;
+        } else {
+            const uint32_t name = label_store_name(&h->labels, label.name);
+            l->pairs[n] = label_store_pair(&h->labels, name, label.value);
+            l->is_key[n] = placement_is_key(h->placement, label.name);
+        }
+    }
+    return n;
+}
+
+static void remember_pairs(const struct head *h, struct stage_labels *l, struct str labels,
+                           size_t n)
+{
+    struct label label;
+    buf_reset(&l->last);
+    buf_put_str(&l->last, labels);
+    l->last_labels = mem_grow(l->last_labels, &l->last_capacity, n, sizeof *l->last_labels);
+    l->last_n = n;
+    l->pairs_removed = h->labels.pairs_removed;
+    struct labels_iter i = labels_iter(buf_str(&l->last));
+    for (size_t k = 0; labels_next(&i, &label); k++)
+        l->last_labels[k] =
+            (struct stage_label){label.name, label.value, l->pairs[k], l->is_key[k]};
+}
+
 // Splits the labels into tuple and local set, finds or makes both.
 static void intern_labels(struct head *h, struct str labels, uint64_t job, uint64_t key,
                           uint32_t *out_tuple, uint32_t *out_local)
 {
     struct stage_labels *l = stage_labels(h->stage, labels_count(labels));
-    struct label label;
-    size_t n = 0;
-    for (struct labels_iter i = labels_iter(labels); labels_next(&i, &label); n++) {
-        const uint32_t name = label_store_name(&h->labels, label.name);
-        l->pairs[n] = label_store_pair(&h->labels, name, label.value);
-        l->is_key[n] = placement_is_key(h->placement, label.name);
-    }
+    const size_t n = intern_pairs(h, l, labels);
+    remember_pairs(h, l, labels, n);
     factoring_split(&h->factoring, &h->labels, job, key, l->pairs, l->is_key, n, l->in_tuple);
     size_t tuple_n = 0, local_n = 0;
     for (size_t i = 0; i < n; i++) {

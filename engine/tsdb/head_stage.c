@@ -66,6 +66,8 @@ void stage_destroy(struct stage *st)
         return;
     mem_free(st->entries);
     mem_free(st->buckets);
+    buf_deinit(&st->labels.last);
+    mem_free(st->labels.last_labels);
     mem_free(st->table);
     mem_free(st->repeats);
     mem_free(st->order);

@@ -6,12 +6,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/base/buf.h"
+
 struct stage;
 
 struct stage_labels {
     uint32_t *pairs, *tuple, *local;
     bool *is_key, *in_tuple;
     size_t capacity;
+    // The series that was interned last: the next one has most of its labels, as a rule.
+    struct buf last; // its labels
+    struct stage_label {
+        struct str name, value; // in last
+        uint32_t pair;
+        bool is_key;
+    } * last_labels;
+    size_t last_n, last_capacity;
+    uint64_t pairs_removed; // of the store then: its pairs are good while none was removed
 };
 
 // head_row.c: a commit that is rows and nothing else. They point into the head's memory, until the

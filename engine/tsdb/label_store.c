@@ -124,6 +124,7 @@ void label_store_trim_pair(struct label_store *s, uint32_t id)
     struct label_pair *pair = &s->pairs[id];
     if (pair->sets > 0)
         return;
+    s->pairs_removed++;
     const struct str value = label_pair_value(pair);
     id_table_remove(&s->pair_ids, pair_hash(s, pair->name, value), id);
     struct label_name *name = &s->names[pair->name];

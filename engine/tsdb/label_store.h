@@ -44,6 +44,7 @@ struct label_store {
     struct id_table name_ids;
     struct label_pair *pairs;
     size_t pairs_n, pairs_capacity;
+    uint64_t pairs_removed; // counted up: then ids of pairs may mean others
     struct id_table pair_ids;
     struct label_set **sets[2]; // local sets, tuples; an id has LABEL_SET_TUPLE for the second kind
     size_t sets_n[2], sets_capacity[2];
