@@ -66,6 +66,19 @@ static err unpack_all_zstd(struct intake *in, struct str packed, struct intake_b
     return ERR_OK;
 }
 
+static size_t decoded_size(struct str packed, enum remote_encoding encoding)
+{
+    return encoding == REMOTE_ZSTD ? zstd_decoded_size(packed, REMOTE_DECODED_MAX)
+                                   : snappy_block_decoded_size(packed, REMOTE_DECODED_MAX);
+}
+
+err intake_begin(struct intake *in, struct str packed, enum remote_encoding encoding,
+                 struct intake_body *out, struct errmsg *e)
+{
+    return encoding == REMOTE_ZSTD ? unpack_all_zstd(in, packed, out, e)
+                                   : begin_snappy(in, packed, out, e);
+}
+
 bool intake_read(struct intake *in, struct http_exchange *x, enum remote_encoding encoding,
                  struct intake_body *out)
 {
@@ -80,15 +93,12 @@ bool intake_read(struct intake *in, struct http_exchange *x, enum remote_encodin
         return false;
     }
     in->bytes += body.n;
-    const bool is_zstd = encoding == REMOTE_ZSTD;
-    if (!intake_hold(in, out,
-                     is_zstd ? zstd_decoded_size(body, REMOTE_DECODED_MAX)
-                             : snappy_block_decoded_size(body, REMOTE_DECODED_MAX))) {
+    if (!intake_hold(in, out, decoded_size(body, encoding))) {
         http_add_header(x, "Retry-After", STR("1"));
         http_answer_text(x, 503, "too many decoded bytes are held; try again later\n");
         return false;
     }
-    code = is_zstd ? unpack_all_zstd(in, body, out, &e) : begin_snappy(in, body, out, &e);
+    code = intake_begin(in, body, encoding, out, &e);
     if (code == ERR_TIMEOUT || code == ERR_CANCELED) {
         http_add_header(x, "Retry-After", STR("1"));
         answer_line(x, 503, e.text);

@@ -36,6 +36,9 @@ void intake_deinit(struct intake *in);
 // way. Suspends.
 bool intake_read(struct intake *in, struct http_exchange *x, enum remote_encoding encoding,
                  struct intake_body *out);
+// The same from bytes that are there, counted against no budget. Suspends.
+err intake_begin(struct intake *in, struct str packed, enum remote_encoding encoding,
+                 struct intake_body *out, struct errmsg *e);
 // Decompresses more of it, as far as `size` at least or its end, and looks at what is left at the
 // end. The exchange's arena has what it came from.
 err intake_unpack(struct intake *in, struct intake_body *body, size_t size, struct errmsg *e);
