@@ -57,25 +57,30 @@ static inline struct remote_write_samples remote_write_samples(const struct remo
     const uint8_t *const p = (const uint8_t *)s->samples.p;
     return (struct remote_write_samples){p, p + s->samples.n};
 }
-// A Sample field as every sender writes it: value, timestamp, nothing else. How many bytes it takes
-// with its tag, 0: it is of another form.
+// A Sample field as every sender writes it: value, unless it is 0, timestamp, nothing else. How
+// many bytes it takes with its tag, 0: it is of another form.
 static inline size_t remote_write_usual_sample(const uint8_t *p, const uint8_t *end,
                                                struct remote_write_sample *out)
 {
-    enum { SAMPLE_TAG = REMOTE_WRITE_SAMPLE << 3 | PB_BYTES, VALUE_TAG = 0x09, TIME_TAG = 0x10 };
-    enum { FIXED = 10, SIZE_MAX_USUAL = FIXED + 9 }; // of nine bytes a varint has 63 bits at most
-    if (end - p < 2 + FIXED + 1 || p[0] != SAMPLE_TAG || p[1] > SIZE_MAX_USUAL ||
-        end - p - 2 < p[1] || p[1] <= FIXED || p[2] != VALUE_TAG || p[11] != TIME_TAG)
+    enum { SAMPLE_TAG = REMOTE_WRITE_SAMPLE << 3 | 2, VALUE_TAG = 0x09, TIME_TAG = 0x10 };
+    enum { VALUE = 9, TIME_MIN = 2, TIME_MAX = 10 }; // of nine bytes a varint has 63 bits at most
+    if (end - p < 2 + TIME_MIN || p[0] != SAMPLE_TAG || p[1] > VALUE + TIME_MAX ||
+        end - p - 2 < p[1] || p[1] < TIME_MIN)
         return 0;
-    const uint8_t *const last = p + 1 + p[1];
+    const uint8_t *const last = p + 1 + p[1], *at = p + 2;
+    out->bits = 0;
+    if (*at == VALUE_TAG && p[1] >= VALUE + TIME_MIN) {
+        out->bits = load_le64(at + 1);
+        at += VALUE;
+    }
+    if (*at++ != TIME_TAG || last - at >= TIME_MAX - 1)
+        return 0;
     uint64_t time = 0;
     unsigned shift = 0;
-    const uint8_t *at = p + 2 + FIXED;
     for (; at < last && *at >= 0x80; at++, shift += 7)
         time |= (uint64_t)(*at & 0x7f) << shift;
     if (at != last || *at >= 0x80)
         return 0;
-    out->bits = load_le64(p + 3);
     out->time_ms = (int64_t)(time | (uint64_t)*at << shift);
     return (size_t)p[1] + 2;
 }

@@ -7,13 +7,14 @@
 // fetched ahead, and only what nobody knows is resolved by its labels.
 #include <assert.h>
 
-#include "engine/base/utf8.h"
+#include "engine/base/util.h"
 #include "engine/remote/request.h"
 #include "simd/simd.h"
 
-enum { BATCH = 32, AHEAD_BYTES = 16 * 1024 };
+enum { BATCH = 32, AHEAD_BYTES = 16 * 1024, MISSES_MAX = 8, RETRY = 16 };
 
-struct seen { // a series of a batch
+struct seen {               // a series of a batch
+    const uint8_t *guessed; // its field; NULL: it was not guessed where its labels end
     struct remote_write_series series;
     struct hash128 raw;
     struct series_place place; // ref 0: not known yet
@@ -26,6 +27,7 @@ struct walk {
     const uint8_t *begin;
     uint32_t numbers;  // of series so far
     uint64_t expected; // number in the cache
+    unsigned misses;   // series since the last that was the expected one
     struct seen seen[BATCH];
     unsigned n;
 };
@@ -72,6 +74,7 @@ static bool take_expected(struct walk *k, struct str message,
     if (!hash128_eq(raw, entry->key))
         return false;
     s->raw = raw;
+    s->guessed = NULL;
     s->place = entry->place;
     s->series.labels = str_until(message, labels);
     s->series.samples = str_from(message, labels);
@@ -85,13 +88,41 @@ static bool take_expected(struct walk *k, struct str message,
 static bool take_known(struct walk *k, struct str message)
 {
     struct series_cache *cache = &k->q->r->cache;
+    if (++k->misses > MISSES_MAX && k->misses % RETRY)
+        return false; // it shuffles
     for (uint64_t i = 0; i < 2 && k->expected != SERIES_CACHE_NONE; i++) {
         const struct series_cache_entry *entry = series_cache_at(cache, k->expected + i);
         if (!entry || !take_expected(k, message, entry))
             continue;
         series_cache_use(cache, k->expected + i);
         k->expected += i + 1;
+        k->misses = 0;
         k->q->r->stats.cache_hits++;
+        return true;
+    }
+    return false;
+}
+
+// Nearly all messages end with a sample of one of two sizes. If what stands before it is the labels
+// of a series that is known, byte for byte, it was walked when it became known.
+static bool take_guessed(struct walk *k, struct str message)
+{
+    static const size_t sizes[] = {18, 9}; // times of this century; the latter of the value 0
+    struct seen *s = &k->seen[k->n];
+    const uint8_t *const end = (const uint8_t *)message.p + message.n;
+    struct remote_write_sample sample;
+    for (size_t i = 0; i < countof(sizes); i++) {
+        if (message.n <= sizes[i] ||
+            remote_write_usual_sample(end - sizes[i], end, &sample) != sizes[i])
+            continue;
+        *s = (struct seen){.guessed = k->w.at, .number = k->numbers++};
+        s->series.labels = str_until(message, message.n - sizes[i]);
+        s->series.samples = str_from(message, message.n - sizes[i]);
+        s->series.samples_count = 1;
+        s->place.labels_size = (uint32_t)s->series.labels.n;
+        s->raw = simd.fingerprint(message.p, s->series.labels.n, &k->q->r->key);
+        series_cache_prefetch(&k->q->r->cache, s->raw);
+        k->n++;
         return true;
     }
     return false;
@@ -105,28 +136,37 @@ static void count(struct request *q, const struct remote_write_series *s)
     q->had_histograms |= s->histograms_count > 0;
 }
 
-static err take_any(struct walk *k, bool *out_more, struct errmsg *e)
+// The next series in any form, but for its number.
+static err parse(struct request *q, struct remote_write *w, struct seen *s, bool *out_more,
+                 struct errmsg *e)
 {
-    struct seen *s = &k->seen[k->n];
-    const uint8_t *const before = k->w.at;
-    TRY(remote_write_next(&k->w, &s->series, out_more, e));
+    const uint8_t *const before = w->at;
+    TRY(remote_write_next(w, &s->series, out_more, e));
     if (!*out_more)
         return ERR_OK;
-    s->number = k->numbers++;
-    count(k->q, &s->series);
-    if (!s->series.samples_count)
-        return ERR_OK;
-    s->raw = simd.fingerprint(s->series.labels.p, s->series.labels.n, &k->q->r->key);
+    count(q, &s->series);
+    s->guessed = NULL;
+    s->raw = simd.fingerprint(s->series.labels.p, s->series.labels.n, &q->r->key);
     s->place = (struct series_place){0};
     // Whether the labels are one piece at the start of the message, which began close before.
-    struct remote_write w = {before, k->w.end, 0};
+    const struct remote_write again = {.at = before, .end = w->end};
     struct str message;
-    if (remote_write_peek(&w, k->w.at, &message) && message.p == s->series.labels.p &&
+    if (remote_write_peek(&again, w->at, &message) && message.p == s->series.labels.p &&
         s->series.samples.p >= s->series.labels.p + s->series.labels.n &&
         !s->series.exemplars_count && !s->series.histograms_count)
         s->place.labels_size = (uint32_t)s->series.labels.n;
+    return ERR_OK;
+}
+
+static err take_any(struct walk *k, bool *out_more, struct errmsg *e)
+{
+    struct seen *s = &k->seen[k->n];
+    TRY(parse(k->q, &k->w, s, out_more, e));
+    if (!*out_more)
+        return ERR_OK;
+    s->number = k->numbers++;
     series_cache_prefetch(&k->q->r->cache, s->raw);
-    k->n++;
+    k->n += s->series.samples_count > 0;
     return ERR_OK;
 }
 
@@ -138,8 +178,10 @@ static err fill_batch(struct walk *k, bool *out_more, struct errmsg *e)
     for (k->n = 0; k->n < BATCH && *out_more;) {
         struct str message;
         if (remote_write_peek(&k->w, ready_end(k), &message)) {
-            if (take_known(k, message)) {
+            if (take_known(k, message) || take_guessed(k, message)) {
                 k->w.at = (const uint8_t *)message.p + message.n;
+                if (k->numbers == 1)
+                    break; // looked up at once: then it is known what to expect
                 continue;
             }
         } else if (body->bytes.n < body->size) {
@@ -150,8 +192,6 @@ static err fill_batch(struct walk *k, bool *out_more, struct errmsg *e)
             continue;
         }
         TRY(take_any(k, out_more, e));
-        if (k->n == 1 && k->expected == SERIES_CACHE_NONE)
-            break; // looked up at once: then it is known what to expect
     }
     return ERR_OK;
 }
@@ -164,43 +204,71 @@ static void load_labels(struct request *q, const struct remote_write_series *s)
         labels_builder_push(&q->r->builder, name, value);
 }
 
-// Its place, by the cache or by its labels; false: it is not valid and passed over.
-static bool find(struct walk *k, struct seen *s)
+// Its place by the cache; false: it is not there.
+static bool look_up(struct walk *k, struct seen *s)
 {
     struct receiver *r = k->q->r;
-    const uint32_t labels_size = s->place.labels_size;
-    const uint64_t number = series_cache_find(&r->cache, s->raw, &s->place);
-    if (number != SERIES_CACHE_NONE) {
-        k->expected = number + 1;
-        r->stats.cache_hits++;
-        return true;
-    }
-    struct newcomer newcomer = {.raw = s->raw, .labels_size = labels_size};
-    load_labels(k->q, &s->series);
-    if (!request_resolve(k->q, &newcomer)) {
-        r->stats.invalid_series++;
+    struct series_place place;
+    const uint64_t number = series_cache_find(&r->cache, s->raw, &place);
+    if (number == SERIES_CACHE_NONE || (s->guessed && place.labels_size != s->series.labels.n))
         return false;
+    s->place = place;
+    k->expected = number + 1;
+    r->stats.cache_hits++;
+    return true;
+}
+
+// Its place, by the cache or by its labels; *out_found is false when it is not valid and passed
+// over, or has no samples.
+static err find(struct walk *k, struct seen *s, bool *out_found, struct errmsg *e)
+{
+    struct receiver *r = k->q->r;
+    *out_found = true;
+    if (look_up(k, s))
+        return ERR_OK;
+    if (s->guessed) {
+        struct remote_write w = {.at = s->guessed, .end = k->w.end};
+        bool more;
+        TRY(parse(k->q, &w, s, &more, e));
+        assert(more);
+        *out_found = s->series.samples_count > 0;
+        if (!*out_found || look_up(k, s))
+            return ERR_OK;
+    }
+    struct newcomer newcomer = {.raw = s->raw, .labels_size = s->place.labels_size};
+    load_labels(k->q, &s->series);
+    *out_found = request_resolve(k->q, &newcomer);
+    if (!*out_found) {
+        r->stats.invalid_series++;
+        return ERR_OK;
     }
     r->stats.cache_misses++;
     request_add_newcomer(k->q, &newcomer, s->series.samples_count);
     s->place = (struct series_place){.owner = newcomer.owner};
-    return true;
+    return ERR_OK;
 }
 
-static void put_batch(struct walk *k)
+static err put_batch(struct walk *k, struct errmsg *e)
 {
     struct receiver_stats *stats = &k->q->r->stats;
+    for (unsigned i = 0; i < k->n; i++)
+        if (!k->seen[i].place.ref)
+            series_cache_prefetch_entry(&k->q->r->cache, k->seen[i].raw);
     for (unsigned i = 0; i < k->n; i++) {
         struct seen *s = &k->seen[i];
+        bool found = true;
+        if (!s->place.ref)
+            TRY(find(k, s, &found, e));
         const uint32_t n = s->series.samples_count;
         stats->samples += n;
-        if (!s->place.ref && !find(k, s))
+        if (!found)
             continue;
         struct tsdb_sample *to = request_put(k->q, s->place.owner, s->number, n);
         struct remote_write_samples walk = remote_write_samples(&s->series);
         for (struct remote_write_sample x; remote_write_samples_next(&walk, &x); to++)
             *to = (struct tsdb_sample){s->place.ref, x.time_ms, x.bits};
     }
+    return ERR_OK;
 }
 
 static void labels_of(struct request *q, uint32_t series, struct newcomer *out)
@@ -230,12 +298,13 @@ err request_walk_v1(struct request *q, struct errmsg *e)
     for (bool more = true; more;) {
         if (body->bytes.n < body->size && (size_t)(ready_end(&k) - k.w.at) < AHEAD_BYTES / 2)
             TRY(unpack_to(&k, body->bytes.n + AHEAD_BYTES, e));
-        const err code = fill_batch(&k, &more, e);
+        err code = fill_batch(&k, &more, e);
+        if (code == ERR_OK)
+            code = put_batch(&k, e);
         if (code != ERR_OK) { // what is wrong with the packing goes first
             TRY(unpack_rest(&k, e));
             return code;
         }
-        put_batch(&k);
         fiber_yield_if_due();
     }
     q->r->stats.series += k.numbers;

@@ -4,7 +4,7 @@
 
 #include "engine/base/mem.h"
 
-enum { SLOTS_MIN = 256 };
+enum { SLOTS_MIN = 256, PROBES_AHEAD = 4 };
 
 void series_cache_init(struct series_cache *c, size_t max)
 {
@@ -82,6 +82,18 @@ void series_cache_prefetch(const struct series_cache *c, struct hash128 key)
 {
     if (c->young.slots_size)
         __builtin_prefetch(&c->young.slots[key.lo & (c->young.slots_size - 1)]);
+}
+
+void series_cache_prefetch_entry(const struct series_cache *c, struct hash128 key)
+{
+    const struct series_cache_table *t = &c->young;
+    for (size_t i = 0; i < PROBES_AHEAD && t->slots_size; i++) {
+        const uint64_t slot = t->slots[(key.lo + i) & (t->slots_size - 1)];
+        if (!slot || (slot ^ key.hi) >> 32)
+            continue;
+        __builtin_prefetch(&t->entries[(uint32_t)slot - 1]);
+        return;
+    }
 }
 
 uint64_t series_cache_find(struct series_cache *c, struct hash128 key, struct series_place *out)

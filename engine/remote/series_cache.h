@@ -37,7 +37,9 @@ static const uint64_t SERIES_CACHE_NONE = UINT64_MAX;
 
 void series_cache_init(struct series_cache *c, size_t max);
 void series_cache_deinit(struct series_cache *c);
+// For looking up many: first the memory that says where the key's entry is, then the entry itself.
 void series_cache_prefetch(const struct series_cache *c, struct hash128 key);
+void series_cache_prefetch_entry(const struct series_cache *c, struct hash128 key);
 // The number of key's entry, or SERIES_CACHE_NONE.
 uint64_t series_cache_find(struct series_cache *c, struct hash128 key, struct series_place *out);
 void series_cache_put(struct series_cache *c, struct hash128 key, const struct series_place *place);

@@ -180,8 +180,11 @@ static bool plan_rows(struct head *h, const struct tsdb_commit *c)
     uint32_t row = UINT32_MAX - 1;
     for (size_t i = 0; i < c->n; i++) {
         const struct tsdb_sample *x = &c->samples[i];
-        if (i + AHEAD < c->n && (uint32_t)x[AHEAD].ref < h->series_n)
-            __builtin_prefetch(head_series_at(h, (uint32_t)x[AHEAD].ref), 1);
+        if (i + AHEAD < c->n && (uint32_t)x[AHEAD].ref < h->series_n) {
+            const struct head_series *ahead = head_series_at(h, (uint32_t)x[AHEAD].ref);
+            __builtin_prefetch(ahead, 1);
+            __builtin_prefetch((const char *)(ahead + 1) - 1, 1); // it may lie on two lines
+        }
         struct head_series *s = head_resolve(h, x->ref);
         if (!s || s->cohort == COHORT_NONE)
             return false;

@@ -61,8 +61,10 @@ static void put_series(struct buf *request, const char *labels, int64_t ms, doub
     uint64_t bits;
     memcpy(&bits, &v, sizeof bits);
     buf_reset(&part);
-    buf_put_char(&part, 1 << 3 | 1);
-    buf_put_le64(&part, bits);
+    if (v != 0) { // as senders do
+        buf_put_char(&part, 1 << 3 | 1);
+        buf_put_le64(&part, bits);
+    }
     buf_put_char(&part, 2 << 3);
     buf_put_varint(&part, (uint64_t)ms);
     put_bytes(&series, 2, buf_str(&part));
@@ -428,6 +430,42 @@ static void strict(struct world *w)
     buf_deinit(&request);
 }
 
+// The same series in the order of last time, backwards, turned, with gaps, some twice, others new:
+// whatever is recognised by its place, each sample is its series'.
+static void orders(struct world *w)
+{
+    enum { SERIES = 200, ROUNDS = 12 };
+    struct buf request = {0}, wanted[SERIES] = {0};
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < SERIES; i++) {
+            const int turned = (i + round * 17) % SERIES;
+            const int number = round < 3 ? i : round < 5 ? SERIES - 1 - i : turned;
+            const int64_t ms = w->now_ms + round * 1000;
+            const double v = number % 4 ? number * 100 + round : 0;
+            char labels[64];
+            if (round % 4 == 2 && number % 5 == 3)
+                continue;
+            snprintf(labels, sizeof labels, "__name__=a,instance=i%d,job=%0*d", number / 60,
+                     1 + number % 3, number);
+            put_series(&request, labels, ms, v);
+            buf_printf(&wanted[number], "%s%.0f", wanted[number].n ? " " : "", v);
+            if (number % 7 == round) {
+                put_series(&request, labels, ms + 1, v + 1);
+                buf_printf(&wanted[number], " %.0f", v + 1);
+            }
+        }
+        send_request(w, &request, 204, "");
+    }
+    for (int i = 0; i < SERIES; i++) {
+        char series[96];
+        snprintf(series, sizeof series, "a{instance=\"i%d\", job=\"%0*d\"}", i / 60, 1 + i % 3, i);
+        buf_put_char(&wanted[i], 0);
+        want_samples(w, series, wanted[i].p);
+        buf_deinit(&wanted[i]);
+    }
+    buf_deinit(&request);
+}
+
 // More series than the cache remembers: found again by their labels.
 static void eviction(struct world *w)
 {
@@ -647,6 +685,9 @@ static const struct flow {
     {"late", late, 2, 300000, 0, false},
     {"strict", strict, 1, 0, 0, false},
     {"strict", strict, 2, 0, 0, false},
+    {"orders", orders, 1, 300000, 0, false},
+    {"orders", orders, 3, 300000, 50, false},
+    {"orders", orders, 1, 0, 0, false},
     {"eviction", eviction, 1, 300000, 30, false},
     {"eviction", eviction, 2, 300000, 30, false},
     {"whole", whole, 1, 0, 0, false},
