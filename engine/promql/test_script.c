@@ -19,10 +19,18 @@
 #include "engine/promql/test_refusal.h"
 #include "engine/promql/test_series.h"
 
-enum { EXPECT_MAX = 16, MINUTE_MS = 60000 };
+enum { EXPECT_MAX = 64, MINUTE_MS = 60000 };
 
 struct expectation { // expect warn, info, fail: what the text must be
-    enum { EXPECT_FAIL, EXPECT_WARN, EXPECT_INFO, EXPECT_NO_WARN, EXPECT_NO_INFO } kind;
+    enum {
+        EXPECT_FAIL,
+        EXPECT_WARN,
+        EXPECT_INFO,
+        EXPECT_NO_WARN,
+        EXPECT_NO_INFO,
+        EXPECT_ORDERED,
+        EXPECT_KINDS
+    } kind;
     enum { EXPECT_ANY, EXPECT_MSG, EXPECT_REGEX } form;
     struct str text;
 };
@@ -46,7 +54,7 @@ struct test_case {
     int64_t start_ms, end_ms, step_ms;
     struct expectation expects[EXPECT_MAX];
     size_t expects_count;
-    bool ordered, wants_string, wants_scalar, wants_samples; // of a range vector
+    bool wants_string, wants_scalar, wants_samples; // of a range vector
     int64_t samples_start_ms, samples_step_ms;
     struct str string;
     double scalar;
@@ -283,16 +291,52 @@ static bool add_expectation(struct test_case *c, struct expectation e)
     return true;
 }
 
-// The text behind msg: or regex:.
-static struct expectation expectation_of(int kind, struct str rest)
+// The text behind msg: or regex:, or nothing.
+static bool expect_text(struct test_case *c, int kind, struct str rest, struct errmsg *e)
 {
-    struct expectation e = {.kind = (unsigned)kind, .form = EXPECT_ANY};
+    static const char form[] = "invalid expect statement, must match `expect <type> <match_type> "
+                               "<string>` format";
+    struct expectation x = {.kind = (unsigned)kind, .form = EXPECT_ANY};
+    struct regex *regex;
+    struct errmsg reason;
     if (take_prefix(&rest, STR("msg:")))
-        e.form = EXPECT_MSG;
+        x.form = EXPECT_MSG;
     else if (take_prefix(&rest, STR("regex:")))
-        e.form = EXPECT_REGEX;
-    e.text = rest;
-    return e;
+        x.form = EXPECT_REGEX;
+    if (x.form == EXPECT_ANY ? rest.n > 0 : rest.n == 0) {
+        err_format(e, "%s", form);
+        return false;
+    }
+    x.text = rest;
+    if (x.form == EXPECT_REGEX) {
+        if (regex_create(rest, REGEX_SEARCH, &regex, &reason)) {
+            err_format(e, "invalid regex %.*s: %s", STR_ARG(rest), reason.text);
+            return false;
+        }
+        regex_destroy(regex);
+    }
+    return add_expectation(c, x);
+}
+
+// What may not stand together. NULL: nothing.
+static const char *contradiction(const struct test_case *c)
+{
+    size_t counts[EXPECT_KINDS] = {0};
+    for (size_t i = 0; i < c->expects_count; i++)
+        counts[c->expects[i].kind]++;
+    if (counts[EXPECT_FAIL] > 1)
+        return "invalid expect lines, multiple expect fail lines are not allowed";
+    if (counts[EXPECT_ORDERED] > 1)
+        return "invalid expect lines, multiple expect ordered lines are not allowed";
+    if (counts[EXPECT_NO_WARN] > 1)
+        return "invalid expect lines, multiple expect no_warn lines are not allowed";
+    if (counts[EXPECT_NO_INFO] > 1)
+        return "invalid expect lines, multiple expect no_info lines are not allowed";
+    if (counts[EXPECT_WARN] && counts[EXPECT_NO_WARN])
+        return "invalid expect lines, warn and no_warn cannot be used together";
+    if (counts[EXPECT_INFO] && counts[EXPECT_NO_INFO])
+        return "invalid expect lines, info and no_info cannot be used together";
+    return NULL;
 }
 
 static bool unquote(struct script *s, struct str text, struct str *out)
@@ -317,24 +361,18 @@ static bool expect_samples(struct test_case *c, struct str rest)
            time_parse(rest, &c->samples_step_ms);
 }
 
-static bool expect_line(struct script *s, struct test_case *c, struct str rest)
+static bool expect_line(struct script *s, struct test_case *c, struct str rest, struct errmsg *e)
 {
     static const struct {
         const char *word;
         int kind;
-    } kinds[] = {{"fail", EXPECT_FAIL},
-                 {"warn", EXPECT_WARN},
-                 {"info", EXPECT_INFO},
-                 {"no_warn", EXPECT_NO_WARN},
-                 {"no_info", EXPECT_NO_INFO}};
+    } kinds[] = {{"fail", EXPECT_FAIL},       {"warn", EXPECT_WARN},
+                 {"info", EXPECT_INFO},       {"no_warn", EXPECT_NO_WARN},
+                 {"no_info", EXPECT_NO_INFO}, {"ordered", EXPECT_ORDERED}};
     const struct str word = take_word(&rest);
     for (size_t i = 0; i < countof(kinds); i++)
         if (str_eq(word, str_from_c(kinds[i].word)))
-            return add_expectation(c, expectation_of(kinds[i].kind, rest));
-    if (str_eq(word, STR("ordered"))) {
-        c->ordered = true;
-        return true;
-    }
+            return expect_text(c, kinds[i].kind, rest, e);
     if (str_eq(word, STR("string"))) {
         c->wants_string = true;
         return unquote(s, rest, &c->string);
@@ -360,7 +398,7 @@ static bool wanted_line(struct script *s, struct test_case *c, struct str line, 
 {
     struct str rest = line;
     if (take_prefix(&rest, STR("expect ")))
-        return expect_line(s, c, rest);
+        return expect_line(s, c, rest, e);
     if (take_prefix(&rest, STR("expected_fail_message ")))
         return add_expectation(c, (struct expectation){EXPECT_FAIL, EXPECT_MSG, rest});
     if (take_prefix(&rest, STR("expected_fail_regexp ")))
@@ -370,10 +408,24 @@ static bool wanted_line(struct script *s, struct test_case *c, struct str line, 
         return true;
     }
     struct test_series series;
-    return test_series_parse(line, &s->arena, &series, e) == ERR_OK && add_expected(s, c, series);
+    if (test_series_parse(line, &s->arena, &series, e))
+        return false;
+    if (series.n > 1 && !c->is_range && !c->wants_samples) {
+        err_format(e, "expecting multiple values in instant evaluation not allowed");
+        return false;
+    }
+    return add_expected(s, c, series);
 }
 
 // ---- comparing
+
+static const struct expectation *find_expectation(const struct test_case *c, int kind)
+{
+    for (size_t i = 0; i < c->expects_count; i++)
+        if ((int)c->expects[i].kind == kind)
+            return &c->expects[i];
+    return NULL;
+}
 
 static bool almost_equal(double a, double b)
 {
@@ -452,7 +504,7 @@ static err compare_series(struct script *s, struct test_case *c, const struct qu
         if (!want)
             return err_set(e, ERR_INVALID, "unexpected %.*s = %.17g", STR_ARG(say(s, got->labels)),
                            v);
-        if (c->ordered && want != &c->series[i])
+        if (find_expectation(c, EXPECT_ORDERED) && want != &c->series[i])
             return err_set(e, ERR_INVALID, "%.*s stands at place %zu", STR_ARG(say(s, got->labels)),
                            i + 1);
         TRY(compare_points(s, r, got, &want->series, start_ms, step_ms, e));
@@ -469,6 +521,8 @@ static err compare_series(struct script *s, struct test_case *c, const struct qu
 static err compare_result(struct script *s, struct test_case *c, const struct query_result *r,
                           struct errmsg *e)
 {
+    if (r->kind == QUERY_MATRIX && find_expectation(c, EXPECT_ORDERED))
+        return err_set(e, ERR_INVALID, "expected ordered result, but query returned a matrix");
     if (c->wants_string)
         return r->kind == QUERY_STRING && str_eq(r->string, c->string)
                    ? ERR_OK
@@ -499,14 +553,6 @@ static bool text_matches(const struct expectation *x, struct str text)
     const bool matches = regex_matches(r, text);
     regex_destroy(r);
     return matches;
-}
-
-static const struct expectation *find_expectation(const struct test_case *c, int kind)
-{
-    for (size_t i = 0; i < c->expects_count; i++)
-        if ((int)c->expects[i].kind == kind)
-            return &c->expects[i];
-    return NULL;
 }
 
 // Every note of the kind matches an expectation and every expectation a note, where there are any.
@@ -668,7 +714,7 @@ static err run_again(struct script *s, struct test_case *c, struct promql_expr *
     for (size_t i = 0; i < countof(of_range); i++)
         if (str_contains(c->expr, of_range[i]))
             return ERR_OK;
-    if (c->is_range || c->ordered || find_expectation(c, EXPECT_FAIL) ||
+    if (c->is_range || find_expectation(c, EXPECT_ORDERED) || find_expectation(c, EXPECT_FAIL) ||
         (type != PROMQL_TYPE_SCALAR && type != PROMQL_TYPE_VECTOR))
         return ERR_OK;
     TRY(run_as_range(s, c, expr, e));
@@ -725,13 +771,20 @@ static void eval(struct script *s, struct str command, struct str args)
     bool good = true;
     for (struct str line; next_in_block(s, &line);)
         good = good && wanted_line(s, &c, line, &e);
-    c.ordered |= str_eq(command, STR("eval_ordered"));
-    if (str_eq(command, STR("eval_fail")))
-        good = good && add_expectation(&c, (struct expectation){.kind = EXPECT_FAIL});
-    if (str_eq(command, STR("eval_warn")))
-        good = good && add_expectation(&c, (struct expectation){.kind = EXPECT_WARN});
-    if (str_eq(command, STR("eval_info")))
-        good = good && add_expectation(&c, (struct expectation){.kind = EXPECT_INFO});
+    static const struct {
+        const char *command;
+        int kind;
+    } older[] = {{"eval_fail", EXPECT_FAIL},
+                 {"eval_warn", EXPECT_WARN},
+                 {"eval_info", EXPECT_INFO},
+                 {"eval_ordered", EXPECT_ORDERED}};
+    for (size_t i = 0; i < countof(older); i++)
+        if (good && str_eq(command, str_from_c(older[i].command)) &&
+            !find_expectation(&c, older[i].kind))
+            good = add_expectation(&c, (struct expectation){.kind = (unsigned)older[i].kind});
+    const char *why = good ? contradiction(&c) : NULL;
+    if (why)
+        good = err_set(&e, ERR_INVALID, "%s", why) == ERR_OK;
     if (!good)
         fail(s, c.line, "cannot read what is expected: %s", e.text);
     else if (run_case(s, &c, &e))
@@ -754,7 +807,9 @@ static void run_command(struct script *s, struct str command, struct str args)
         load(s, args, false);
     else if (str_eq(command, STR("load_with_nhcb")))
         load(s, args, true);
-    else if (str_has_prefix(command, STR("eval")))
+    else if (str_eq(command, STR("eval")) || str_eq(command, STR("eval_ordered")) ||
+             str_eq(command, STR("eval_fail")) || str_eq(command, STR("eval_warn")) ||
+             str_eq(command, STR("eval_info")))
         eval(s, command, args);
     else
         fail(s, s->line, "unknown command: %.*s", STR_ARG(command));
