@@ -13,6 +13,7 @@ from harness import (WRITE_HEADERS, check, check_equal, ferula, field, float_bit
                      wait_for)
 
 SERIES = int(os.environ.get("FERULA_LIMITS_SERIES", "1000000"))
+VALUES = min(1000000, 10 * SERIES)  # of one label
 PER_GROUP, BATCH = 10, 5000
 # A loop that does not give way takes tens of milliseconds; twice the quota would be 1,000 us, to which a busy machine's
 # interrupts, cold caches and page faults add what they like. FERULA_PIECE_US asks for another bound.
@@ -170,6 +171,49 @@ def ends_early(watched):
     watched.check_turns("a query that was left")
 
 
+def fill_values(server):
+    """v{id}, a value each."""
+    when = field(2, b"\x09" + float_bits(1.0) + b"\x10" + varint(NOW_MS))
+    labels = label("__name__", "v") + label("id", "id-0000000")
+    row = field(1, labels + when).replace(b"%", b"%%").replace(b"id-0000000", b"id-%07d")
+    for first in range(0, VALUES, 4 * BATCH):
+        write(server, [row % i for i in range(first, min(first + 4 * BATCH, VALUES))])
+
+
+def matched_values():
+    """(matchers, how many values they leave)."""
+    ids = [f"id-{i:07}" for i in range(VALUES)]
+    listed = ids[5:9005]
+    return [
+        ('id="id-0000123"', 1),
+        ('id!="id-0000123"', VALUES - 1),
+        ('id=~".*77"', VALUES // 100),
+        ('id=~"id-[0-9]+5"', VALUES // 10),
+        ('id=~"(id|no)-00001.*"', sum(i.startswith("id-00001") for i in ids)),
+        ('id!~".*[0-8]"', VALUES // 10),
+        ('id=~".+"', VALUES),
+        ('id=~".*77",id!~".*1.*"', sum(i.endswith("77") and "1" not in i for i in ids)),
+        (f'id=~"{"|".join(listed)}"', len(listed)),  # 100 kB
+        (f'id!~"{"|".join(listed)}"', VALUES - len(listed)),
+        ('id=~"(.*x){5}"', 0),
+    ]
+
+
+@scenario
+def a_million_label_values():
+    watched = Watched()
+    fill_values(watched.server)
+    watched.forget()
+    for matchers, wanted in matched_values():
+        found = watched.ask(f"count(v{{{matchers}}})")
+        check_equal([r["value"][1] for r in found], [str(wanted)] if wanted else [], matchers[:100])
+    for path, params, wanted in (("label/id/values", {}, VALUES), ("label/id/values", {"match[]": 'v{id=~".*77"}'}, VALUES // 100),
+                                 ("series", {"match[]": 'v{id=~".*77"}'}, VALUES // 100)):
+        answer = watched.server.get(f"/api/v1/{path}", {**params, "start": NOW_MS // 1000 - 60, "end": NOW_MS // 1000 + 60}, timeout=300)
+        check_equal((answer.status, len(answer.json()["data"])), (200, wanted), path)
+        watched.check_turns(path)
+
+
 @scenario
 def too_many_samples():
     watched = Watched(["--query.max-samples=1000"])
@@ -195,6 +239,7 @@ NESTED_VECTORS = [
     ("functions", "abs(" * DEEP + "vector(3)" + ")" * DEEP, "3"),
     ("aggregations", "sum(" * 10000 + "vector(3)" + ")" * 10000, "3"),
     ("subqueries", "max_over_time(" * 200 + "vector(3)" + "[1m:1m])" * 200, "3"),
+    ("a subquery of a million steps", "count_over_time(vector(1)[1000000s:1s])", "1000000"),
     ("selectors", " or ".join(f'x{{a="{i}"}}' for i in range(3000)) + " or vector(4)", "4"),
 ]
 REFUSED = [
