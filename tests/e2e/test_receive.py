@@ -110,7 +110,6 @@ REQUESTS = [
 
 # Where our answer should be another: reason and status.
 EXPLAINED = {
-    "type with v2": ("remote_write 2.0 is not built yet: 415, as the specification asks", 415),
     "type with other proto": ("the text of Prometheus 3.14", 415),
     "too large": ("bodies over 32 MiB are 413, as in Prometheus 3.14", 413),
     "histograms": ("native histograms are not built yet: refused, not dropped", 400),

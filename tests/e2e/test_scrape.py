@@ -406,7 +406,6 @@ def explain(views, wanted):
 EXPLAINED = {
     "gzip_broken": "libdeflate does not tell a body that is cut off from one that is broken",
     "gzip_short": "the same",
-    "huge_header": "the head of an answer is limited to 64 KiB here, to 10 MB there",
     "headers_own": "Prometheus 3.5 adds its http_headers once more with every scrape",
     "sample_limit": "Prometheus leaves series that stood before the limit without a stale marker; here a failed scrape "
                     "ends all series, as documented",
