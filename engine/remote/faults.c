@@ -68,10 +68,10 @@ void refusal_format(const struct refusal *r, struct buf *out)
     if (r->outcome != TSDB_DUPLICATE || !r->kept || r->is_histogram || !r->sample.t_ms)
         return;
     buf_printf(out, " %lld; overrides not allowed: existing ", (long long)r->sample.t_ms);
-    if (r->kept_histogram)
+    if (r->kept->is_histogram)
         buf_put_str(out, STR("is a histogram"));
     else
-        buf_put_double_g(out, double_from_bits(*r->kept));
+        buf_put_double_g(out, double_from_bits(r->kept->bits));
     buf_put_str(out, STR(", new value "));
     buf_put_double_g(out, double_from_bits(r->sample.bits));
 }

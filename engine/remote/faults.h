@@ -42,13 +42,17 @@ void faults_begin(struct faults *f);
 void faults_add(struct faults *f, const struct fault *fault);
 void faults_sort(struct faults *f);
 
-// Why a sample was refused, as Prometheus says it. kept: a duplicate's other value, NULL: unknown.
+struct kept { // what is there in place of a duplicate
+    uint64_t bits;
+    bool is_histogram;
+};
+
+// Why a sample was refused, as Prometheus says it.
 struct refusal {
     enum tsdb_outcome outcome;
     struct tsdb_sample sample;
-    bool is_histogram, kept_histogram;
-    bool is_future;
-    const uint64_t *kept;
+    bool is_histogram, is_future;
+    const struct kept *kept; // NULL: unknown
 };
 void refusal_format(const struct refusal *r, struct buf *out);
 

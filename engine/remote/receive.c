@@ -10,6 +10,7 @@ struct receiver *receiver_create(const struct receiver_options *options)
     r->lg = (struct logger){.component = "remote write", .sink = options->log};
     series_cache_init(&r->cache, options->series_max);
     intake_init(&r->intake, options->decoded_bytes_max);
+    arena_init(&r->scratch, 0);
     fingerprint_key_init(&r->key, tsdb_hash_seed(options->db));
     return r;
 }
@@ -26,6 +27,7 @@ void receiver_destroy(struct receiver *r)
     series_cache_deinit(&r->cache);
     intake_deinit(&r->intake);
     labels_builder_deinit(&r->builder);
+    arena_deinit(&r->scratch);
     mem_free(r);
 }
 
@@ -40,24 +42,39 @@ static void answer_line(struct http_exchange *x, int status, const char *text)
 }
 
 // In Prometheus's words, and where the good part was kept, with the series that was not.
+static void answer_bad(struct request *q, uint32_t series, struct buf *text,
+                       struct http_exchange *x)
+{
+    struct newcomer ignored;
+    if (q->r->options.late_ms) {
+        q->labels(q, series, &ignored);
+        buf_put_str(text, STR(": "));
+        labels_format_metric(labels_builder_finish(&q->r->builder, q->a), text);
+    }
+    buf_put_char(text, '\n');
+    http_answer(x, 400, "text/plain; charset=utf-8", buf_str(text));
+    buf_deinit(text);
+}
+
+// p: whose first refused sample is the request's; NULL: none is. The first thing that is wrong is
+// told; within a series samples come before histograms.
 static void answer_rejected(struct request *q, const struct part *p, struct http_exchange *x)
 {
-    const bool is_whole = q->r->options.late_ms == 0;
+    const struct fault *fault = q->faults.n ? &q->faults.list[0] : NULL;
+    struct buf text = {0};
+    if (fault && (!p || fault->series < p->worst_series ||
+                  (fault->series == p->worst_series && p->worst_is_histogram))) {
+        buf_put_str(&text, fault->text);
+        answer_bad(q, fault->series, &text, x);
+        return;
+    }
     const struct refusal refusal = {.outcome = p->worst,
                                     .sample = p->worst_sample,
                                     .is_future = p->worst_sample.t_ms > p->max_t_ms,
-                                    .kept = is_whole ? &p->kept_bits : NULL};
-    struct buf text = {0};
+                                    .is_histogram = p->worst_is_histogram,
+                                    .kept = q->r->options.late_ms ? NULL : &p->worst_kept};
     refusal_format(&refusal, &text);
-    struct newcomer series;
-    if (!is_whole) {
-        q->labels(q, p->worst_series, &series);
-        buf_put_str(&text, STR(": "));
-        labels_format_metric(labels_builder_finish(&q->r->builder, q->a), &text);
-    }
-    buf_put_str(&text, STR("\n"));
-    http_answer(x, 400, "text/plain; charset=utf-8", buf_str(&text));
-    buf_deinit(&text);
+    answer_bad(q, p->worst_series, &text, x);
 }
 
 static void count(struct receiver *r, const struct part *p)
@@ -79,10 +96,20 @@ static void answer_partial(struct request *q, struct http_exchange *x)
         request_format_faults(q, &text);
         http_answer(x, 400, "text/plain; charset=utf-8", buf_str(&text));
         buf_deinit(&text);
-    } else if (q->had_histograms) {
-        http_answer_text(x, 400, "native histograms are not supported yet\n");
     } else {
         http_answer(x, 204, NULL, (struct str){0});
+    }
+}
+
+// What was to be written, less what was not.
+static void count_written(struct request *q)
+{
+    q->written.samples -= q->faults.samples;
+    q->written.histograms -= q->faults.histograms;
+    for (unsigned i = 0; i < q->parts_count; i++) {
+        const struct part *p = &q->parts[i];
+        q->written.samples -= p->refused - p->refused_histograms;
+        q->written.histograms -= p->refused_histograms;
     }
 }
 
@@ -97,9 +124,7 @@ static void answer(struct request *q, struct http_exchange *x)
             rejected = p;
         full = p->refused && !full ? p : full;
     }
-    q->written.samples -= q->faults.samples;
-    for (unsigned i = 0; i < q->parts_count; i++)
-        q->written.samples -= q->parts[i].refused;
+    count_written(q);
     if (failed) { // not kept: the sender tries again
         struct errmsg e = failed->e;
         if (q->is_partial)
@@ -114,14 +139,10 @@ static void answer(struct request *q, struct http_exchange *x)
         http_answer_text(x, 429, "the limit of active series (--storage.max-series) is reached\n");
     } else if (q->is_partial) {
         answer_partial(q, x);
-    } else if (rejected) {
+    } else if (rejected || q->faults.total) {
         answer_rejected(q, rejected, x);
     } else if (q->long_labels) {
         answer_line(x, 400, request_long_labels(q).p);
-    } else if (q->had_histograms) {
-        http_answer_text(x, 400,
-                         "native histograms are not supported yet; all other samples of "
-                         "the request were kept\n");
     } else {
         http_answer(x, 204, NULL, (struct str){0});
     }

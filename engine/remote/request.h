@@ -22,6 +22,7 @@ struct receiver {
     struct intake intake;
     struct labels_builder builder;
     struct fingerprint_key key;
+    struct arena scratch; // of one histogram
     struct receiver_stats stats;
     struct request *spares; // a list
     size_t spares_n;
@@ -41,21 +42,26 @@ struct part {
     struct tsdb_sample *samples;
     uint32_t *series; // by sample: which of the request's
     uint8_t *outcomes;
+    // By sample, as tsdb_commit() has them; only where a sample of the part has one.
+    struct str *histograms;
+    int64_t *starts;
+    struct kept *kept; // by sample, where each is judged alone
     struct newcomer *newcomers;
-    size_t n, capacity, newcomers_n, newcomers_capacity;
+    size_t n, newcomers_n;
+    size_t capacity, histograms_capacity, starts_capacity, kept_capacity, newcomers_capacity;
+    bool has_histograms, has_starts;
     uint64_t source; // of the sender: what it sends belongs together
-    uint64_t *kept;  // by sample, where each is judged alone: a duplicate's other value
-    size_t kept_capacity;
     enum tsdb_commit_kind kind;
     bool judges_each; // CHECK goes on behind a refused sample
     int64_t late_ms, max_t_ms;
 
     uint64_t counts[TSDB_OUTCOME_COUNT];
-    uint64_t refused;        // samples of new series beyond the limit
-    enum tsdb_outcome worst; // of the first sample that was refused
-    uint32_t worst_series;   // REQUEST_NONE: none was
+    uint64_t refused, refused_histograms; // samples of new series beyond the limit
+    enum tsdb_outcome worst;              // of the first sample that was refused
+    uint32_t worst_series;                // REQUEST_NONE: none was
     struct tsdb_sample worst_sample;
-    uint64_t kept_bits; // a duplicate's other value, where all or nothing is kept
+    bool worst_is_histogram;
+    struct kept worst_kept; // where all or nothing is kept
     err code;
     struct errmsg e;
 };
@@ -74,11 +80,9 @@ struct request {
     struct intake_body *body;
     struct part *parts;
     unsigned parts_count;
-    bool had_histograms;
-    size_t long_labels; // bytes, of a series that has more than can be kept; 0: none has
-    // Of 2.0: what can be kept is, whatever is wrong with the rest.
-    bool is_partial;
-    struct faults faults;
+    size_t long_labels;            // bytes, of a series that has more than can be kept; 0: none has
+    bool is_partial;               // of 2.0: what can be kept is, whatever is wrong with the rest
+    struct faults faults;          // of 1.0: histograms that are none
     struct remote_written written; // what is to be kept; in the end, what is
     struct request_v2 *v2;
     request_labels_fn *labels; // the walker's
@@ -103,14 +107,23 @@ enum { REQUEST_UNPACK_STEP = 64 * 1024 };
 
 // Room for n samples of a series, whose ref, t_ms and bits the caller sets.
 struct tsdb_sample *request_put(struct request *q, uint32_t owner, uint32_t series, size_t n);
+// Histograms, and start timestamps, of the part's samples from now on; those so far have none.
+void request_use_histograms(struct part *p);
+void request_use_starts(struct part *p);
+// A histogram of a series at place. False: it is not valid, which is noted. Within a series
+// histograms come behind the samples.
+bool request_put_histogram(struct request *q, const struct series_place *place, uint32_t series,
+                           const struct remote_write_histogram *h);
 // Of r->builder, whose labels are checked: labels, hash and owner. False: not a valid series, or
 // its labels are too long (*out has them then).
 bool request_resolve(struct request *q, struct newcomer *out);
 struct str request_long_labels(struct request *q); // what is said of them
 // A metric name, no empty name, all of it UTF-8; and, if asked, no name twice.
 bool labels_are_valid(struct labels_builder *b, bool no_duplicates);
-// A series whose n samples will be put next.
+// A series whose n samples will be put next, and any number of histograms behind them.
 void request_add_newcomer(struct request *q, struct newcomer *newcomer, size_t n);
+// All of the series at place is put: forgets a newcomer that has nothing.
+void request_end_newcomer(struct request *q, const struct series_place *place);
 
 // Keeps the good of it, or all of it or nothing (receiver_options.late_ms 0). Suspends.
 void request_keep(struct request *q, uint64_t source);

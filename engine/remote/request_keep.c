@@ -32,6 +32,8 @@ static void part_deinit(struct part *p)
     mem_free(p->outcomes);
     mem_free(p->newcomers);
     mem_free(p->kept);
+    mem_free(p->histograms);
+    mem_free(p->starts);
 }
 
 void request_destroy(struct request *q)
@@ -66,6 +68,10 @@ struct request *request_take(struct receiver *r, struct arena *a, struct intake_
                                     .outcomes = old.outcomes,
                                     .newcomers = old.newcomers,
                                     .kept = old.kept,
+                                    .histograms = old.histograms,
+                                    .starts = old.starts,
+                                    .histograms_capacity = old.histograms_capacity,
+                                    .starts_capacity = old.starts_capacity,
                                     .kept_capacity = old.kept_capacity,
                                     .capacity = old.capacity,
                                     .newcomers_capacity = old.newcomers_capacity,
@@ -103,11 +109,53 @@ static void grow(struct part *p, size_t need)
     p->outcomes = mem_realloc(p->outcomes, p->capacity);
 }
 
+// The entries of n samples behind the first ones are there, and empty.
+static void extend_histograms(struct part *p, size_t n)
+{
+    if (p->n + n > p->histograms_capacity)
+        p->histograms =
+            mem_grow(p->histograms, &p->histograms_capacity, p->n + n, sizeof *p->histograms);
+    memset(p->histograms + p->n, 0, n * sizeof *p->histograms);
+}
+
+static void extend_starts(struct part *p, size_t n)
+{
+    if (p->n + n > p->starts_capacity)
+        p->starts = mem_grow(p->starts, &p->starts_capacity, p->n + n, sizeof *p->starts);
+    memset(p->starts + p->n, 0, n * sizeof *p->starts);
+}
+
+void request_use_starts(struct part *p)
+{
+    const size_t n = p->n;
+    if (p->has_starts)
+        return;
+    p->n = 0;
+    extend_starts(p, n);
+    p->n = n;
+    p->has_starts = true;
+}
+
+void request_use_histograms(struct part *p)
+{
+    const size_t n = p->n;
+    if (p->has_histograms)
+        return;
+    p->n = 0;
+    extend_histograms(p, n);
+    p->n = n;
+    p->has_histograms = true;
+}
+
 struct tsdb_sample *request_put(struct request *q, uint32_t owner, uint32_t series, size_t n)
 {
     struct part *p = &q->parts[owner];
     if (n > p->capacity - p->n)
         grow(p, p->n + n);
+    if (p->has_histograms)
+        extend_histograms(p, n);
+    if (p->has_starts)
+        extend_starts(p, n);
     struct tsdb_sample *const to = p->samples + p->n;
     for (size_t i = 0; i < n; i++)
         p->series[p->n + i] = series;
@@ -165,6 +213,13 @@ void request_add_newcomer(struct request *q, struct newcomer *newcomer, size_t n
     add_newcomer(p, newcomer, p->n, n);
 }
 
+void request_end_newcomer(struct request *q, const struct series_place *place)
+{
+    struct part *p = &q->parts[place->owner];
+    if (!place->ref && p->newcomers[p->newcomers_n - 1].n == 0)
+        p->newcomers_n--;
+}
+
 static void remember(struct request *q) // Suspends.
 {
     for (unsigned i = 0; i < q->parts_count; i++) {
@@ -180,15 +235,30 @@ static void remember(struct request *q) // Suspends.
 
 // ---- on the owner
 
+static bool is_histogram(const struct part *p, size_t i)
+{
+    return p->has_histograms && p->histograms[i].p;
+}
+
+static void move_sample(struct part *p, size_t to, size_t from)
+{
+    p->samples[to] = p->samples[from];
+    p->series[to] = p->series[from];
+    if (p->has_histograms)
+        p->histograms[to] = p->histograms[from];
+    if (p->has_starts)
+        p->starts[to] = p->starts[from];
+}
+
 // Those that are refused are taken out of the part.
 static void drop_refused(struct part *p)
 {
     size_t n = 0;
     for (size_t i = 0; i < p->n; i++) {
-        if (!p->samples[i].ref)
-            continue;
-        p->samples[n] = p->samples[i];
-        p->series[n++] = p->series[i];
+        if (p->samples[i].ref)
+            move_sample(p, n++, i);
+        else
+            p->refused_histograms += is_histogram(p, i);
     }
     p->refused += p->n - n;
     p->n = n;
@@ -224,7 +294,8 @@ static void judge(struct part *p, const struct tsdb_commit *c)
         p->worst = outcome;
         p->worst_series = p->series[i];
         p->worst_sample = c->samples[i];
-        p->kept_bits = c->kept_bits;
+        p->worst_is_histogram = is_histogram(p, i);
+        p->worst_kept = (struct kept){c->kept_bits, c->kept_histogram};
         return;
     }
 }
@@ -237,13 +308,15 @@ static err check_each(struct part *p, const struct tsdb_commit *whole)
         struct tsdb_commit c = *whole;
         c.samples += at;
         c.outcomes += at;
+        c.histograms = c.histograms ? c.histograms + at : NULL;
+        c.starts = c.starts ? c.starts + at : NULL;
         c.n = p->n - at < STEP ? p->n - at : STEP;
         TRY(tsdb_commit(p->db, &c, &p->e));
         for (size_t i = 0; i < TSDB_OUTCOME_COUNT; i++)
             p->counts[i] += c.counts[i];
         at += c.refused_at;
         if (c.refused_at < c.n)
-            p->kept[at++] = c.kept_bits;
+            p->kept[at++] = (struct kept){c.kept_bits, c.kept_histogram};
     }
     return ERR_OK;
 }
@@ -257,6 +330,8 @@ static void keep_part(void *arg) // on the owner; Suspends.
     find_newcomers(p);
     struct tsdb_commit c = {.samples = p->samples,
                             .n = p->n,
+                            .histograms = p->has_histograms ? p->histograms : NULL,
+                            .starts = p->has_starts ? p->starts : NULL,
                             .kind = p->kind,
                             .outcomes = p->outcomes,
                             .late_ms = p->late_ms,
@@ -301,10 +376,8 @@ static bool renew(struct request *q, struct part *p, bool only_them) // Suspends
         if (only_them && !is_gone)
             continue;
         const size_t first = kept;
-        for (size_t k = i; k < end; k++) {
-            p->samples[kept] = p->samples[k];
-            p->series[kept++] = p->series[k];
-        }
+        for (size_t k = i; k < end; k++)
+            move_sample(p, kept++, k);
         if (is_gone) {
             struct newcomer x;
             q->labels(q, p->series[first], &x);
@@ -342,8 +415,12 @@ static void note_refusal(struct request *q, const struct part *p, size_t i)
     const struct refusal refusal = {.outcome = p->outcomes[i],
                                     .sample = p->samples[i],
                                     .is_future = p->samples[i].t_ms > p->max_t_ms,
+                                    .is_histogram = is_histogram(p, i),
                                     .kept = p->judges_each ? &p->kept[i] : NULL};
-    q->faults.samples++;
+    if (refusal.is_histogram)
+        q->faults.histograms++;
+    else
+        q->faults.samples++;
     if (q->faults.n == q->faults.limit) {
         q->faults.total++;
         return;
@@ -416,7 +493,9 @@ static void keep_whole(struct request *q, uint64_t source) // Suspends.
     unsigned owners = 0;
     for (unsigned i = 0; i < q->parts_count; i++)
         owners += q->parts[i].n > 0;
-    const enum tsdb_commit_kind kind = owners == 1 ? TSDB_COMMIT_STRICT : TSDB_COMMIT_CHECK;
+    const bool is_whole = !q->faults.total;
+    const enum tsdb_commit_kind kind =
+        owners == 1 && is_whole ? TSDB_COMMIT_STRICT : TSDB_COMMIT_CHECK;
     for (int i = 0; i < JUDGED_MAX; i++) {
         forget_verdicts(q);
         send_parts(q, source, kind);
@@ -425,7 +504,7 @@ static void keep_whole(struct request *q, uint64_t source) // Suspends.
             break;
     }
     fail_gone(q);
-    if (kind == TSDB_COMMIT_STRICT || is_refused(q))
+    if (kind == TSDB_COMMIT_STRICT || is_refused(q) || !is_whole)
         return;
     forget_verdicts(q);
     keep_good(q, source, TSDB_COMMIT_CHECKED);
@@ -447,8 +526,7 @@ static void drop_judged(struct part *p)
     for (size_t i = 0; i < p->n; i++) {
         if (p->outcomes[i] >= TSDB_DUPLICATE)
             continue;
-        p->samples[n] = p->samples[i];
-        p->series[n++] = p->series[i];
+        move_sample(p, n++, i);
     }
     p->n = n;
 }

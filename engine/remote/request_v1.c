@@ -79,6 +79,7 @@ static bool take_expected(struct walk *k, struct str message,
     s->series.labels = str_until(message, labels);
     s->series.samples = str_from(message, labels);
     s->series.samples_count = samples;
+    s->series.histograms_count = 0;
     s->number = k->numbers++;
     k->n++;
     return true;
@@ -132,8 +133,12 @@ static void count(struct request *q, const struct remote_write_series *s)
 {
     struct receiver_stats *stats = &q->r->stats;
     stats->exemplars_dropped += s->exemplars_count;
-    stats->histograms_refused += s->histograms_count;
-    q->had_histograms |= s->histograms_count > 0;
+    stats->histograms += s->histograms_count;
+}
+
+static bool has_samples(const struct remote_write_series *s)
+{
+    return s->samples_count > 0 || s->histograms_count > 0;
 }
 
 // The next series in any form, but for its number.
@@ -166,7 +171,7 @@ static err take_any(struct walk *k, bool *out_more, struct errmsg *e)
         return ERR_OK;
     s->number = k->numbers++;
     series_cache_prefetch(&k->q->r->cache, s->raw);
-    k->n += s->series.samples_count > 0;
+    k->n += has_samples(&s->series);
     return ERR_OK;
 }
 
@@ -231,7 +236,7 @@ static err find(struct walk *k, struct seen *s, bool *out_found, struct errmsg *
         bool more;
         TRY(parse(k->q, &w, s, &more, e));
         assert(more);
-        *out_found = s->series.samples_count > 0;
+        *out_found = has_samples(&s->series);
         if (!*out_found || look_up(k, s))
             return ERR_OK;
     }
@@ -246,6 +251,14 @@ static err find(struct walk *k, struct seen *s, bool *out_found, struct errmsg *
     request_add_newcomer(k->q, &newcomer, s->series.samples_count);
     s->place = (struct series_place){.owner = newcomer.owner};
     return ERR_OK;
+}
+
+static void put_histograms(struct request *q, const struct seen *s)
+{
+    struct remote_write_histogram h;
+    for (struct pb i = pb_of(s->series.histograms); remote_write_histograms_next(&i, &h);)
+        request_put_histogram(q, &s->place, s->number, &h);
+    request_end_newcomer(q, &s->place);
 }
 
 static err put_batch(struct walk *k, struct errmsg *e)
@@ -267,6 +280,8 @@ static err put_batch(struct walk *k, struct errmsg *e)
         struct remote_write_samples walk = remote_write_samples(&s->series);
         for (struct remote_write_sample x; remote_write_samples_next(&walk, &x); to++)
             *to = (struct tsdb_sample){s->place.ref, x.time_ms, x.bits};
+        if (s->series.histograms_count)
+            put_histograms(k->q, s);
     }
     return ERR_OK;
 }
@@ -293,6 +308,7 @@ err request_walk_v1(struct request *q, struct errmsg *e)
     const struct intake_body *body = q->body;
     struct walk k = {.q = q, .begin = (const uint8_t *)body->bytes.p};
     q->labels = labels_of;
+    faults_begin(&q->faults);
     remote_write_init(&k.w, str_make(body->bytes.p, body->size));
     k.expected = SERIES_CACHE_NONE;
     for (bool more = true; more;) {

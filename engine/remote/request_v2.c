@@ -218,6 +218,23 @@ static void put_samples(struct request *q, const struct remote_write2_series *s,
     for (struct pb i = pb_of(s->samples); remote_write2_samples_next(&i, &sample); to++)
         *to = (struct tsdb_sample){place->ref, sample.time_ms, sample.bits};
     q->written.samples += s->samples_count;
+    if (!s->has_starts && !s->start_ms)
+        return;
+    struct part *p = &q->parts[place->owner];
+    request_use_starts(p);
+    int64_t *start = p->starts + p->n - s->samples_count;
+    for (struct pb i = pb_of(s->samples); remote_write2_samples_next(&i, &sample);)
+        *start++ = sample.start_ms ? sample.start_ms : s->start_ms;
+}
+
+static void put_histograms(struct request *q, const struct remote_write2_series *s, uint32_t number,
+                           const struct series_place *place)
+{
+    struct remote_write_histogram h;
+    for (struct pb i = pb_of(s->histograms); remote_write2_histograms_next(&i, &h);) {
+        h.start_ms = h.start_ms ? h.start_ms : s->start_ms;
+        q->written.histograms += request_put_histogram(q, place, number, &h);
+    }
 }
 
 static void take_series(struct request *q, const struct remote_write2_series *s, uint32_t number)
@@ -227,6 +244,7 @@ static void take_series(struct request *q, const struct remote_write2_series *s,
     struct series_place place;
     struct str text;
     q->r->stats.samples += s->samples_count;
+    q->r->stats.histograms += s->histograms_count;
     if (!fingerprint_series(q, s, &raw)) {
         check_refs(q, s->refs, s->refs_count, &text);
         pass_over(q, s, number, FAULT_REFS, text);
@@ -242,21 +260,21 @@ static void take_series(struct request *q, const struct remote_write2_series *s,
         return;
     }
     q->r->stats.metadata_dropped += m->type || m->help || m->unit;
-    if (!s->samples_count) {
+    if (!s->samples_count && !s->histograms_count) {
         load_labels(q, s);
         struct newcomer ignored;
         if (!request_resolve(q, &ignored))
             pass_invalid(q, s, number);
-        else if (!s->histograms_count && !s->exemplars_count)
+        else if (!s->exemplars_count)
             pass_over(q, s, number, FAULT_EMPTY, (struct str){0});
         else
             pass_exemplars(q, s, number);
     } else if (find(q, s, number, raw, &place)) {
         put_samples(q, s, number, &place);
+        put_histograms(q, s, number, &place);
+        request_end_newcomer(q, &place);
         pass_exemplars(q, s, number);
     }
-    q->r->stats.histograms_refused += s->histograms_count;
-    q->had_histograms |= s->histograms_count > 0;
 }
 
 err request_walk_v2(struct request *q, struct errmsg *e)

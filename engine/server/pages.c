@@ -209,8 +209,8 @@ static void put_receiver(const struct receiver_stats *r, struct buf *b)
             r->invalid_series);
     put_u64(b, "ferula_receiver_exemplars_dropped_total", "counter",
             "Exemplars that were received and not kept.", r->exemplars_dropped);
-    put_u64(b, "ferula_receiver_histograms_refused_total", "counter",
-            "Native histograms that were received and refused.", r->histograms_refused);
+    put_u64(b, "ferula_receiver_histograms_total", "counter",
+            "Native histograms in remote_write requests.", r->histograms);
 }
 
 static void put_query_times(const struct server_query_stats *q, const struct query_window *w,

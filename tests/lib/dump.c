@@ -5,6 +5,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/base/number.h"
+#include "engine/model/histogram.h"
 #include "engine/model/labels.h"
 #include "engine/model/value.h"
 #include "engine/shard/shard.h"
@@ -15,15 +16,64 @@ struct part {
     struct buf text;
 };
 
-static void put_sample(struct buf *out, int64_t ms, double v, bool with_times)
+static void put_number(struct buf *out, uint64_t n, bool is_bits)
+{
+    if (is_bits)
+        buf_printf(out, "%016llx", (unsigned long long)n);
+    else
+        buf_printf(out, "%lld", (long long)n);
+}
+
+static void put_side(struct buf *out, const struct histogram_side *side, bool is_float)
+{
+    const char *separator = "|";
+    struct histogram_iter i = {0};
+    for (; histogram_next(side, &i); separator = ",") {
+        buf_printf(out, "%s%lld:", separator, (long long)i.index);
+        put_number(out, i.count, is_float);
+    }
+    if (separator[0] == '|')
+        buf_put_char(out, '|');
+}
+
+static void put_histogram(struct buf *out, struct str packed, struct arena *a)
+{
+    struct histogram h;
+    if (!histogram_unpack(packed, a, &h))
+        abort();
+    buf_printf(out, "[%s%d,%d,", h.is_float ? "f" : "", (int)h.schema, (int)h.hint);
+    put_number(out, h.count, h.is_float);
+    buf_put_char(out, ',');
+    put_number(out, h.zero_count, h.is_float);
+    buf_put_char(out, ',');
+    put_number(out, bits_from_double(h.zero_threshold), true);
+    buf_put_char(out, ',');
+    put_number(out, bits_from_double(h.sum), true);
+    put_side(out, &h.positive, h.is_float);
+    put_side(out, &h.negative, h.is_float);
+    buf_put_char(out, '|');
+    for (size_t i = 0; i < h.custom_n; i++) {
+        if (i)
+            buf_put_char(out, ',');
+        put_number(out, bits_from_double(h.custom[i]), true);
+    }
+    buf_put_char(out, ']');
+}
+
+static void put_sample(struct buf *out, const struct column *c, size_t i, bool with_times,
+                       struct arena *a)
 {
     buf_put_char(out, ' ');
-    if (bits_from_double(v) == VALUE_STALE_BITS)
+    if (c->histograms && c->histograms[i].p)
+        put_histogram(out, c->histograms[i], a);
+    else if (bits_from_double(c->v[i]) == VALUE_STALE_BITS)
         buf_put_str(out, STR("stale"));
     else
-        out->n += number_format_api(v, buf_reserve(out, NUMBER_TEXT_MAX));
+        out->n += number_format_api(c->v[i], buf_reserve(out, NUMBER_TEXT_MAX));
     if (with_times)
-        buf_printf(out, "@%lld", (long long)ms);
+        buf_printf(out, "@%lld", (long long)c->t[i]);
+    if (c->starts && c->starts[i])
+        buf_printf(out, "<%lld", (long long)c->starts[i]);
 }
 
 static void dump_shard(void *arg)
@@ -44,7 +94,7 @@ static void dump_shard(void *arg)
     for (size_t i = 0; i < set.n; i++) {
         labels_format_metric(set.series[i].labels, &p->text);
         for (size_t k = 0; k < columns[i].n; k++)
-            put_sample(&p->text, columns[i].t[k], columns[i].v[k], p->with_times);
+            put_sample(&p->text, &columns[i], k, p->with_times, &a);
         buf_put_char(&p->text, '\n');
     }
     s.ops->release(s.self, &set);

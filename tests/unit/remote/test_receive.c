@@ -2,6 +2,7 @@
 // where ours differ on purpose, as the README says.
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -128,6 +129,9 @@ static void translate(struct str request, struct buf *out)
             put_refs(&refs, &symbols, &symbols_n, name, value);
         put_bytes(&series, 1, buf_str(&refs));
         buf_put_str(&series, s.samples); // written the same
+        struct remote_write_histogram h;
+        for (struct pb i = pb_of(s.histograms); remote_write_histograms_next(&i, &h);)
+            put_bytes(&series, 3, h.message);
         put_bytes(out, 5, buf_str(&series));
     }
     buf_put_str(out, buf_str(&symbols));
@@ -154,16 +158,21 @@ static void send_request(struct world *w, struct buf *request, int status, const
 }
 
 // What the headers of the answer say was written.
-static void want_written(struct world *w, const char *samples)
+static void want_written2(struct world *w, const char *samples, const char *histograms)
 {
     static const char *const names[] = {"X-Prometheus-Remote-Write-Samples-Written",
                                         "X-Prometheus-Remote-Write-Histograms-Written",
                                         "X-Prometheus-Remote-Write-Exemplars-Written"};
     for (size_t i = 0; i < countof(names); i++) {
         const struct str got = http_header(&w->result.head, str_from_c(names[i]));
-        want(&w->found, str_eq(got, str_from_c(i ? "0" : samples)), "%s: '%.*s'", names[i],
-             STR_ARG(got));
+        const char *const wanted = i == 0 ? samples : i == 1 ? histograms : "0";
+        want(&w->found, str_eq(got, str_from_c(wanted)), "%s: '%.*s'", names[i], STR_ARG(got));
     }
+}
+
+static void want_written(struct world *w, const char *samples)
+{
+    want_written2(w, samples, "0");
 }
 
 static void want_samples(struct world *w, const char *series, const char *wanted)
@@ -615,6 +624,188 @@ static void flood_v2(struct world *w)
     buf_deinit(&request);
 }
 
+// ---- native histograms
+
+struct sent_histogram {
+    int schema;
+    uint64_t count;
+    const char *list; // of buckets: bytes of packed numbers
+    double sum;
+    bool is_float;
+    double bound; // of custom buckets; 0: none
+};
+
+static void put_double_field(struct buf *out, unsigned field, double v)
+{
+    buf_put_varint(out, field << 3 | 1);
+    buf_put_le64(out, bits_from_double(v));
+}
+
+// A series with one histogram: two spans of a bucket each, one index left out between them.
+static void put_histogram(struct buf *request, const char *labels, int64_t ms,
+                          const struct sent_histogram *h)
+{
+    struct buf series = {0}, m = {0}, label = {0};
+    struct str rest = str_from_c(labels), pair, name;
+    while (str_split(&rest, ',', &pair)) {
+        str_split(&pair, '=', &name);
+        buf_reset(&label);
+        put_bytes(&label, 1, name);
+        put_bytes(&label, 2, pair);
+        put_bytes(&series, 1, buf_str(&label));
+    }
+    if (h->is_float) {
+        put_double_field(&m, 2, (double)h->count);
+        put_double_field(&m, 13, 1);
+        put_double_field(&m, 13, 2.5);
+    } else {
+        buf_put_char(&m, 1 << 3);
+        buf_put_varint(&m, h->count);
+        put_bytes(&m, 12, str_from_c(h->list));
+    }
+    put_double_field(&m, 3, h->sum);
+    buf_put_char(&m, 4 << 3);
+    buf_put_varint(&m, zigzag(h->schema));
+    put_bytes(&m, 11, STR("\x08\x00\x10\x01"));
+    put_bytes(&m, 11, h->bound != 0 ? STR("\x10\x01") : STR("\x08\x02\x10\x01"));
+    if (h->bound != 0)
+        put_double_field(&m, 16, h->bound);
+    buf_put_char(&m, 15 << 3);
+    buf_put_varint(&m, (uint64_t)ms);
+    put_bytes(&series, 4, buf_str(&m));
+    put_bytes(request, 1, buf_str(&series));
+    buf_deinit(&series);
+    buf_deinit(&m);
+    buf_deinit(&label);
+}
+
+// The first reason of 1.0, or one of 2.0, about h{job="x"}.
+static void want_refused(struct world *w, struct buf *request, const char *reason)
+{
+    char text[256];
+    snprintf(text, sizeof text,
+             w->v2        ? "%s for series {__name__=\"h\", job=\"x\"}\n"
+             : w->late_ms ? "%s: h{job=\"x\"}\n"
+                          : "%s\n",
+             reason);
+    send_request(w, request, 400, text);
+}
+
+static void histograms(struct world *w)
+{
+    static const struct sent_histogram good = {1, 3, "\x02\x02", 18.5, false, 0};
+    static const struct {
+        struct sent_histogram h;
+        const char *reason; // seen in Prometheus
+    } bad[] = {
+        {{1, 5, "\x02\x02", 1, false, 0},
+         "3 observations found in buckets, but the Count field is 5: histogram's observation count "
+         "should equal the number of observations found in the buckets (in absence of NaN)"},
+        {{1, 3, "\x02\x05", 1, false, 0},
+         "positive side: bucket number 2 has observation count of -2: histogram has a bucket whose "
+         "observation count is negative"},
+        {{1, 3, "\x02", 1, false, 0},
+         "positive side: spans need 2 buckets, have 1 buckets: histogram spans specify different "
+         "number of buckets than provided"},
+        {{-53, 3, "\x02\x02", 1, false, INFINITY},
+         "custom buckets: last +Inf bound must not be explicitly defined: histogram custom bounds "
+         "must be finite"},
+    };
+    struct buf request = {0};
+    put_histogram(&request, "__name__=h,job=x", w->now_ms, &good);
+    put_histogram(&request, "__name__=f,job=x", w->now_ms,
+                  &(struct sent_histogram){0, 4, "", 1, true, 0});
+    put_histogram(&request, "__name__=c,job=x", w->now_ms,
+                  &(struct sent_histogram){-53, 3, "\x02\x02", 2, false, 0.5});
+    put_histogram(&request, "__name__=r,job=x", w->now_ms,
+                  &(struct sent_histogram){9, 3, "\x02\x02", 2, false, 0});
+    put_series(&request, "__name__=s,job=x", w->now_ms, 1);
+    struct buf again = {0};
+    buf_put_str(&again, buf_str(&request));
+    send_request(w, &request, 204, "");
+    if (w->v2)
+        want_written2(w, "1", "4");
+    send_request(w, &again, 204, "");
+    static const char h[] = "[1,0,3,0,0000000000000000,4032800000000000|0:1,2:2||]";
+    want_samples(w, "h{job=\"x\"}", h);
+    want_samples(w, "f{job=\"x\"}",
+                 "[f0,0,4010000000000000,0000000000000000,0000000000000000,3ff0000000000000|"
+                 "0:3ff0000000000000,2:4004000000000000||]");
+    want_samples(w, "c{job=\"x\"}",
+                 "[-53,0,3,0,0000000000000000,4000000000000000|0:1,1:2||3fe0000000000000]");
+    want_samples(w, "r{job=\"x\"}", "[8,0,3,0,0000000000000000,4000000000000000|0:1,1:2||]");
+    for (size_t i = 0; i < countof(bad); i++) {
+        put_histogram(&request, "__name__=h,job=x", w->now_ms + 1000, &bad[i].h);
+        put_histogram(&request, "__name__=new,job=x", w->now_ms, &good);
+        want_refused(w, &request, bad[i].reason);
+        if (w->v2)
+            want_written2(w, "0", "1");
+    }
+    struct sent_histogram other = good;
+    other.sum = 19;
+    put_histogram(&request, "__name__=h,job=x", w->now_ms, &other);
+    want_refused(w, &request, "duplicate sample for timestamp");
+    put_histogram(&request, "__name__=h,job=x", w->now_ms - 600000, &good);
+    want_refused(w, &request, w->late_ms ? "too old sample" : "out of order sample");
+    put_histogram(&request, "__name__=h,job=x", w->now_ms + 3600000, &bad[0].h);
+    want_refused(w, &request, "out of bounds: timestamp is too far in the future");
+    put_histogram(&request, "__name__=h,job=x", w->now_ms + 3600000, &good);
+    want_refused(w, &request, "out of bounds: timestamp is too far in the future");
+    want_samples(w, "h{job=\"x\"}", h);
+    dump_samples(w->db, false, &w->dump);
+    want(&w->found, (dump_line(&w->dump, "new{job=\"x\"}").n > 0) == (w->v2 || w->late_ms));
+    buf_deinit(&request);
+    buf_deinit(&again);
+}
+
+// Start timestamps of 2.0: of the sample, of the histogram, of the series.
+static void starts(struct world *w)
+{
+    struct buf request = {0}, series = {0}, m = {0}, packed = {0};
+    for (size_t i = 0; i < 3; i++)
+        put_bytes(&request, 4, str_from_c((const char *[]){"__name__", "a", "b"}[i]));
+    for (int of = 1; of <= 2; of++) {
+        buf_reset(&series);
+        buf_reset(&m);
+        put_bytes(&series, 1, of == 1 ? STR("\x00\x01") : STR("\x00\x02"));
+        put_double_field(&m, 1, 1);
+        buf_put_char(&m, 2 << 3);
+        buf_put_varint(&m, (uint64_t)w->now_ms);
+        put_bytes(&series, 2, buf_str(&m));
+        buf_reset(&m);
+        put_double_field(&m, 1, 2);
+        buf_put_char(&m, 2 << 3);
+        buf_put_varint(&m, (uint64_t)w->now_ms + 1);
+        buf_put_char(&m, 3 << 3);
+        buf_put_varint(&m, 1600000000000);
+        put_bytes(&series, 2, buf_str(&m));
+        buf_reset(&m);
+        buf_put_char(&m, 15 << 3);
+        buf_put_varint(&m, (uint64_t)w->now_ms + 2);
+        buf_put_str(&m, STR("\x88\x01"));
+        buf_put_varint(&m, 1500000000000);
+        put_bytes(&series, 3, buf_str(&m));
+        if (of == 2) {
+            buf_put_char(&series, 6 << 3);
+            buf_put_varint(&series, 1400000000000);
+        }
+        put_bytes(&request, 5, buf_str(&series));
+    }
+    snappy_block_compress(buf_str(&request), &packed);
+    send_body(w, buf_str(&packed), v2_type, "snappy", 204, "");
+    want_written2(w, "4", "2");
+    want_samples(w, "a",
+                 "1 2<1600000000000 [0,0,0,0,0000000000000000,0000000000000000|||]"
+                 "<1500000000000");
+    want_samples(w, "b",
+                 "1<1400000000000 2<1600000000000 "
+                 "[0,0,0,0,0000000000000000,0000000000000000|||]<1500000000000");
+    buf_deinit(&request);
+    buf_deinit(&series);
+    buf_deinit(&m);
+    buf_deinit(&packed);
+}
+
 // ---- the world
 
 static void handler(void *arg, struct http_exchange *x)
@@ -711,6 +902,12 @@ static const struct flow {
     {"flood", flood_v2, 2, 300000, 0, true},
     {"flood", flood_v2, 2, 0, 0, true},
     {"limit", limit, 1, 300000, 0, true},
+    {"histograms", histograms, 1, 300000, 0, false},
+    {"histograms", histograms, 1, 0, 0, false},
+    {"histograms", histograms, 1, 300000, 0, true},
+    {"histograms", histograms, 1, 0, 0, true},
+    {"starts", starts, 1, 300000, 0, true},
+    {"starts", starts, 1, 0, 0, true},
     {"gone", gone, 1, 300000, 0, true},
     {"gone", gone, 3, 0, 0, true},
 };
