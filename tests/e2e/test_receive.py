@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import struct
+import subprocess
 import time
 
 from harness import (WRITE_HEADERS, FakeTarget, Process, Reply, cases, check, check_equal, ferula, field, float_bits,
@@ -112,7 +113,7 @@ REQUESTS = [
 EXPLAINED = {
     "type with other proto": ("the text of Prometheus 3.14", 415),
     "too large": ("bodies over 32 MiB are 413, as in Prometheus 3.14", 413),
-    "histograms": ("native histograms are not built yet: refused, not dropped", 400),
+    "histograms": ("native histograms are a feature of 3.5 that is on in 3.14", 204),
 }
 
 
@@ -230,31 +231,76 @@ SERIES = 300
 
 
 class Counting(FakeTarget):
-    """Serves SERIES series whose value is the number of the scrape."""
+    """Serves SERIES series whose value is the number of the scrape; by protobuf native histograms and exemplars too."""
 
     def __init__(self):
         super().__init__(self.serve)
-        self.numbers = []
 
     def serve(self, r):
-        self.numbers.append(r.number)
-        return Reply("# TYPE c counter\n" + "".join(f'c{{i="{i}",kind="k{i % 7}"}} {r.number * 1000 + i / 8}\n'
-                                                    for i in range(SERIES)))
+        values = [r.number * 1000 + i / 8 for i in range(SERIES)]
+        if "vnd.google.protobuf" in r.headers.get("Accept", ""):
+            return Reply(protobuf_page(r.number, values), content_type=PROTOBUF)
+        return Reply("# TYPE c counter\n" + "".join(f'c{{i="{i}",kind="k{i % 7}"}} {v}\n' for i, v in enumerate(values)))
 
 
-def prometheus_config(name, target, url):
+PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+HISTOGRAMS = 40
+
+
+def pairs(**labels):
+    return b"".join(field(1, field(1, n) + field(2, v)) for n, v in labels.items())
+
+
+def family(name, kind, metrics):
+    body = field(1, name) + field(2, "help of " + name) + b"\x18" + varint(kind) + b"".join(field(4, m) for m in metrics)
+    return varint(len(body)) + body
+
+
+def exposed_histogram(number, i):
+    """Of the scrape and the series: (schema, threshold, zero count, positive counts, negative counts, sum); spans begin at i."""
+    return (i % 12 - 4, 2.0 ** -100, number + i, [number, number + i, 3 * number], [2 * number] if i % 2 else [], number * 1.5 + i / 8)
+
+
+def protobuf_page(number, values):
+    """A counter with an exemplar, and native histograms with a created timestamp."""
+    exemplar = field(2, pairs(trace_id=str(number)) + b"\x11" + float_bits(1.0) + field(3, b"\x08" + varint(int(time.time()))))
+    out = family("c", 0, [pairs(i=str(i), kind=f"k{i % 7}") + field(3, b"\x09" + float_bits(v) + (exemplar if i < 5 else b""))
+                          for i, v in enumerate(values)])
+    metrics = []
+    for i in range(HISTOGRAMS):
+        schema, threshold, zero, positive, negative, total = exposed_histogram(number, i)
+        h = (b"\x08" + varint(zero + sum(positive) + sum(negative)) + b"\x11" + float_bits(total) + b"\x28" + zigzag(schema) +
+             b"\x31" + float_bits(threshold) + b"\x38" + varint(zero) + field(15, b"\x08" + varint(1700000000)))
+        for span, delta, counts in (12, 13, positive), (9, 10, negative):
+            if counts:
+                h += field(span, b"\x08" + zigzag(i) + b"\x10" + varint(len(counts)))
+                h += field(delta, packed([b - a for a, b in zip([0] + counts, counts)], zigzag))
+        metrics.append(pairs(i=str(i)) + field(7, h))
+    return out + family("h", 4, metrics)
+
+
+def dumped_histogram(number, i):
+    """The same as dump_folder writes it, without the hint."""
+    schema, threshold, zero, positive, negative, total = exposed_histogram(number, i)
+    sides = [",".join(f"{i + k}:{n}" for k, n in enumerate(counts)) for counts in (positive, negative)]
+    count = zero + sum(positive) + sum(negative)
+    bits = [struct.unpack("<Q", float_bits(v))[0] for v in (threshold, total)]
+    return f"[{schema},{count},{zero},{bits[0]:016x},{bits[1]:016x}|{'|'.join(sides)}|]"
+
+
+def prometheus_config(name, target, url, more=""):
     return f"""global: {{scrape_interval: 500ms, scrape_timeout: 500ms, external_labels: {{sender: '{name}'}}}}
 scrape_configs:
 - job_name: counting
   static_configs: [{{targets: ['{target.address}']}}]
 remote_write:
 - url: {url}
-  queue_config: {{min_shards: 4, max_shards: 8, max_samples_per_send: 120, batch_send_deadline: 200ms,
+{more}  queue_config: {{min_shards: 4, max_shards: 8, max_samples_per_send: 120, batch_send_deadline: 200ms,
                  min_backoff: 30ms, max_backoff: 300ms}}
 """
 
 
-def vmagent(target, url, folder, port):
+def vmagent(target, url, folder, port, args=()):
     config = write_file(os.path.join(folder, "vm.yml"), f"""global: {{scrape_interval: 500ms, external_labels: {{sender: vmagent}}}}
 scrape_configs:
 - job_name: counting
@@ -263,7 +309,7 @@ scrape_configs:
     return Process("vmagent", [peer("vmagent"), f"-promscrape.config={config}", f"-remoteWrite.url={url}",
                                f"-httpListenAddr=127.0.0.1:{port}", f"-remoteWrite.tmpDataPath={folder}/queue",
                                "-remoteWrite.queues=4", "-remoteWrite.flushInterval=200ms",
-                               "-remoteWrite.retryMinInterval=100ms", "-remoteWrite.retryMaxTime=500ms"])
+                               "-remoteWrite.retryMinInterval=100ms", "-remoteWrite.retryMaxTime=500ms", *args])
 
 
 def numbers_held(server, name):
@@ -290,7 +336,29 @@ def check_complete(server, name, target, restarts):
     check(target.count("/metrics") - max(held[0]) <= 2, f"{name}: the last is {max(held[0])} of {target.count('/metrics')}")
 
 
-def run_sender(name, start, restart):
+def dumped(folder):
+    """{labels: [(ms, value or histogram without its hint, start or None)]} of a data folder."""
+    done = subprocess.run([os.path.join(BUILD, "tests", "lib", "dump_folder"), folder], capture_output=True, text=True)
+    check_equal((done.returncode, done.stderr), (0, ""), "dump_folder")
+    out = {}
+    for line in done.stdout.splitlines():
+        labels, _, rest = line.partition("} ")
+        out[labels + "}"] = [re.fullmatch(r"(\S+)@(-?\d+)(?:<(-?\d+))?", re.sub(r"^(\[f?-?\d+),\d+", r"\1", s)).groups()
+                             for s in rest.split()]
+    return out
+
+
+def check_histograms(server, name, target, held):
+    """Every scrape whose floats were kept has its histograms, bit for bit; the folder is nobody's just now."""
+    found = dumped(server.data)
+    for i in range(HISTOGRAMS):
+        key = next(k for k in found if k.startswith("h{") and f'i="{i}"' in k and f'sender="{name}"' in k)
+        values = [v for v, ms, start in found[key] if v != "stale"]
+        wanted = [dumped_histogram(n, i) for n in held[0]]
+        check_equal(values, wanted, f"{name}: histogram {i}")
+
+
+def run_sender(name, start, restart, histograms=False):
     """Scrapes and sends while each side is restarted; then all must be there."""
     listen = f"127.0.0.1:{free_port()}"
     url = f"http://{listen}/api/v1/write"
@@ -314,19 +382,23 @@ def run_sender(name, start, restart):
     sender.stop(60)
     time.sleep(0.3)
     check_complete(server, name, target, 1)
+    held = numbers_held(server, name)
     check_equal(server.stop(), 0, "exit code")
+    if histograms:
+        check_histograms(server, name, target, held)
     server.restart()
     check_complete(server, name, target, 1)
+    check_equal(numbers_held(server, name), held)
 
 
-def prometheus_sender(version):
+def prometheus_sender(version, name=None, more="", args=()):
     def start(target, url):
-        return prometheus(prometheus_config(version, target, url), version=version)
+        return prometheus(prometheus_config(name or version, target, url, more), version=version, args=args)
 
     def restart(sender):
         sender.restart()
         return sender
-    run_sender(version, start, restart)
+    run_sender(name or version, start, restart, "histograms" in more)
 
 
 @scenario
@@ -334,20 +406,49 @@ def sender_prometheus():
     prometheus_sender("prometheus")
 
 
+FEATURES = "--enable-feature=native-histograms,exemplar-storage"
+SENT = "  send_native_histograms: true\n  send_exemplars: true\n"
+
+
+@scenario
+def sender_prometheus_with_histograms():
+    prometheus_sender("prometheus", "prometheus-v1", SENT, [FEATURES])
+
+
+@scenario
+def sender_prometheus_of_2_0():
+    prometheus_sender("prometheus", "prometheus-v2", SENT + "  protobuf_message: io.prometheus.write.v2.Request\n",
+                      [FEATURES + ",metadata-wal-records"])
+
+
 @scenario
 def sender_prometheus_2_42():
     prometheus_sender("prometheus-2.42")
 
 
-@scenario
-def sender_vmagent():
+def vmagent_sender(args, downgrades):
     folder, port = temp_folder(), free_port()
-    state = {}
+    state = {"logs": []}
 
     def start(target, url):
-        state["args"] = (target, url, folder, port)
+        state["args"] = (target, url, folder, port, args)
         return vmagent(*state["args"])
-    run_sender("vmagent", start, lambda old: vmagent(*state["args"]))
+
+    def restart(old):
+        state["logs"].append(old.log())
+        return vmagent(*state["args"])
+    run_sender("vmagent", start, restart)
+    check_equal("downgrad" in "".join(state["logs"]).lower(), downgrades, "vmagent's log:", state["logs"][0][-2000:])
+
+
+@scenario
+def sender_vmagent():
+    vmagent_sender([], False)
+
+
+@scenario
+def sender_vmagent_plain():
+    vmagent_sender(["-remoteWrite.forcePromProto"], False)
 
 
 if __name__ == "__main__":
