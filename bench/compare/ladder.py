@@ -33,7 +33,7 @@ START_DAYS_AGO = 40  # of the first sample sent flat out: time for many rounds
 # Of scraped targets, and of samples beside queries.
 SCRAPE_INTERVAL_S = {10_000: 1, 100_000: 2, 1_000_000: 15}
 QUERIES_PER_S = 4  # beside it
-NODE_SERIES = 697  # of a virtual node_exporter
+NODE_SERIES = 903  # of a virtual node_exporter
 
 
 def write_flags(size, labels, seconds):

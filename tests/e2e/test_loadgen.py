@@ -25,6 +25,7 @@ SMALL = ("--series=6000", "--batch=500", "--duration=1s", "--connections=3")
 KINDS = (("flat out",), ("by time", "--split=time"), ("cut connections", "--cut=0.3"), ("14 labels", "--labels=14"), ("cadvisor by hash", "--exporter=cadvisor", "--split=hash"),
          ("kube-state, seven samples", "--exporter=kube-state", "--samples=7"), ("a rate", "--rate=20000"),
          ("churn", "--churn=30", "--step=1m"), ("encoded live", "--live", "--rate=20000"),
+         ("zstd", "--compression=zstd", "--rate=20000"), ("zstd, encoded live", "--compression=zstd", "--live", "--rate=20000"),
          ("out of order", "--late-share=0.3", "--late-rounds=2", "--rate=20000"),
          ("what goes wrong with senders", "--repeat=0.3", "--slow=0.1", "--slow-by=100ms", "--garbage=0.3", "--cut=0.1", "--rate=20000"))
 
@@ -54,7 +55,7 @@ def test_samples_arrive():
     theirs = prometheus(args=["--web.enable-remote-write-receiver"],
                         config="storage: {tsdb: {out_of_order_time_window: 30m}}\n")
     for name, *flags in KINDS:  # at a rate, so that the time of each is later than that of the one before
-        for protocol in (1, 2):
+        for protocol in (1, 2) if "--compression=zstd" not in flags else ():  # which it does not take
             paced = [f for f in flags if not f.startswith(("--rate", "--step"))] + ["--rate=20000", f"--protocol={protocol}"]
             run_scenario(f"prometheus: {name}, {protocol}.0", check_kept, theirs, name, paced)
 
@@ -78,7 +79,7 @@ def test_series():
     code, result, out, err = load(url, "--series=600", "--batch=500", "--connections=1", "--duration=2s", "--exporter=kube-state",
                                   "--churn=1", "--step=30s", f"--start={start}")
     check_equal(code, 0, out + err)
-    generations = server.query('count by (instance) (count_over_time(kube_service_info{exported_service="1"}[2h]))', at)
+    generations = server.query('count by (instance) (count_over_time(kube_service_info{service="app-1"}[2h]))', at)
     check(any("-0000:8080" in dict(k)["instance"] for k in generations), generations)
     check(any("-0001:8080" in dict(k)["instance"] for k in generations), generations)
 
@@ -293,6 +294,14 @@ def test_queries():
     check_equal([q["query"] for q in result["queries"] if q["different"] == q["asked"] > 0], ["loadgen_sequence"], out)
     check_equal([q["query"] for q in result["queries"] if q["failed"] == q["asked"] > 0], ["sum("], out)
     check("unclosed left parenthesis" in out, out)
+
+
+@scenario
+def test_readme():
+    """The README has the table that the program goes by."""
+    done = subprocess.run([LOADGEN, "shapes"], capture_output=True, text=True, timeout=30)
+    with open(os.path.join(TOP, "tools", "loadgen", "README.md")) as f:
+        check(done.stdout in f.read(), "tools/loadgen/README.md: put there what `ferula-loadgen shapes` prints")
 
 
 @scenario

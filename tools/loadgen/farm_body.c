@@ -14,8 +14,8 @@ static struct str text_of(struct str labels, struct arena *a)
     struct buf text = {0};
     labels_format_metric(labels, &text);
     buf_put_char(&text, ' ');
-    char *const at = memmem(text.p, text.n, printed, sizeof printed - 1);
-    if (at) {
+    char *at;
+    while ((at = memmem(text.p, text.n, printed, sizeof printed - 1))) {
         char *const rest = at + sizeof printed - 1;
         memcpy(at, bytes, sizeof bytes);
         memmove(at + sizeof bytes, rest, (size_t)(text.p + text.n - rest));
@@ -26,23 +26,27 @@ static struct str text_of(struct str labels, struct arena *a)
     return copy;
 }
 
-static void add_line(void *arg, uint32_t target, struct str labels,
-                     const struct load_motion *motion)
+static void add_line(void *arg, uint32_t key, struct str labels, const struct load_motion *motion)
 {
     struct farm_lines *const l = arg;
-    (void)target;
     const struct str name = labels_value(labels, LABEL_NAME);
     const struct farm_line *const last = l->n ? &l->items[l->n - 1] : NULL;
     const bool is_new = !last || !str_has_prefix(last->text, name) ||
                         (last->text.p[name.n] != '{' && last->text.p[name.n] != ' ');
-    struct farm_line line = {.family = last ? last->family + is_new : 0,
-                             .series = is_new ? 0 : last->series + 1};
+    struct farm_line line = {.family = last ? last->family + is_new : 0, .key = key};
+    if (last) { // rows come one behind the other
+        line.row = last->row;
+        line.series = last->series + 1;
+    }
+    if (last && line.series == load_shape_row_series(l->exporter, line.row)) {
+        line.row++;
+        line.series = 0;
+    }
     if (is_new) {
         l->families_n = line.family + 1;
-        l->comments[line.family] = arena_printf(
+        line.comment = arena_printf(
             &l->arena, "# HELP %.*s As an exporter would show it.\n# TYPE %.*s %s\n", STR_ARG(name),
-            STR_ARG(name),
-            load_shape_kind(l->exporter, line.family) == LOAD_COUNTER ? "counter" : "gauge");
+            STR_ARG(name), load_shape_is_counter(l->exporter, line.row) ? "counter" : "gauge");
     }
     line.text = text_of(labels, &l->arena);
     l->items = mem_grow(l->items, &l->capacity, l->n + 1, sizeof *l->items);
@@ -56,7 +60,6 @@ void farm_lines_init(struct farm_lines *l, enum load_exporter exporter, bool has
         .exporter = exporter, .is_bare = true, .has_generations = has_generations};
     *l = (struct farm_lines){.exporter = exporter};
     arena_init(&l->arena, 0);
-    l->comments = arena_array(&l->arena, load_shape_families(exporter), struct str);
     load_shape_target(&shape, 0, add_line, l);
 }
 
@@ -71,25 +74,33 @@ static void put_text(struct str text, unsigned generation, struct buf *out)
     static const char digits[] = "0123456789abcdef";
     const size_t from = out->n;
     buf_put_str(out, text);
-    char *const at = memchr(out->p + from, LOAD_GENERATION_BYTE, text.n);
-    for (int i = LOAD_GENERATION_DIGITS; at && i-- > 0; generation >>= 4)
-        at[i] = digits[generation & 15];
+    char *at = out->p + from;
+    while ((at = memchr(at, LOAD_GENERATION_BYTE, (size_t)(out->p + out->n - at)))) {
+        unsigned rest = generation;
+        for (int i = LOAD_GENERATION_DIGITS; i-- > 0; rest >>= 4)
+            at[i] = digits[rest & 15];
+        at += LOAD_GENERATION_DIGITS;
+    }
 }
 
-void farm_body(const struct farm_lines *l, uint32_t target, uint64_t step, unsigned generation,
+void farm_body(const struct farm_lines *l, uint32_t target, const struct farm_moment *moment,
                size_t first, struct buf *out)
 {
+    const double share = load_unit_share(l->exporter);
     size_t begin = 0;
     while (begin < l->n && l->items[begin].family != first)
         begin++;
     for (size_t i = 0; i < l->n; i++) {
         const struct farm_line *const line = &l->items[(begin + i) % l->n];
         const struct load_motion motion =
-            load_shape_motion(l->exporter, line->family, line->series, target);
-        if (!line->series)
-            buf_put_str(out, l->comments[line->family]);
+            load_shape_motion(l->exporter, line->row, line->series, target);
+        const uint32_t unit = (line->key ^ target * 0x9e3779b1U) | LOAD_UNIT;
+        const unsigned generation = line->key & LOAD_UNIT
+                                        ? load_generation(unit, share, moment->hours)
+                                        : moment->generation;
+        buf_put_str(out, line->comment);
         put_text(line->text, generation, out);
-        buf_put_double_g(out, load_value(&motion, step));
+        buf_put_double_g(out, load_value(&motion, moment->step));
         buf_put_char(out, '\n');
     }
 }

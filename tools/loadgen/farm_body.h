@@ -8,21 +8,25 @@
 struct farm_lines { // of an exporter: all targets have the same
     enum load_exporter exporter;
     struct farm_line {
-        struct str text; // name{labels} and a blank; with LOAD_GENERATION_BYTE where there is churn
-        uint32_t family, series;
+        struct str text;                   // name{labels} and a blank, with LOAD_GENERATION_BYTE
+        struct str comment;                // HELP and TYPE, where a family begins; otherwise empty
+        uint32_t family, row, series, key; // key: of load_generation(), as target 0 has it
     } * items;
-    size_t n, capacity;
-    struct str *comments; // HELP and TYPE, by family
-    size_t families_n;
+    size_t n, capacity, families_n;
     struct arena arena;
 };
 
 // has_generations: each series has a label generation="0000".
 void farm_lines_init(struct farm_lines *l, enum load_exporter exporter, bool has_generations);
 void farm_lines_deinit(struct farm_lines *l);
-// Appends the body of a target at a step. first: the family that comes first, the others follow in
-// a ring; 0 is the usual order.
-void farm_body(const struct farm_lines *l, uint32_t target, uint64_t step, unsigned generation,
+struct farm_moment {
+    uint64_t step;
+    unsigned generation; // of the target
+    double hours;        // since the begin: how many units were replaced
+};
+// Appends the body of a target. first: the family that comes first, the others follow in a ring; 0
+// is the usual order.
+void farm_body(const struct farm_lines *l, uint32_t target, const struct farm_moment *moment,
                size_t first, struct buf *out);
 
 #endif

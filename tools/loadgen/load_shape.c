@@ -4,295 +4,16 @@
 #include <stdio.h>
 
 #include "engine/base/hash.h"
+#include "engine/base/mem.h"
 #include "engine/base/number.h"
 #include "engine/base/util.h"
 #include "engine/model/labels.h"
+#include "tools/loadgen/load_families.h"
 
 const char *const load_exporter_names[LOAD_EXPORTERS + 1] = {"node", "cadvisor", "kube-state",
                                                              NULL};
 
-enum { DIMENSIONS_MAX = 3, LABELS_MAX = 20, VALUES_MAX = 64 };
-
-// A family: its labels' values, and how its series move. percent: how many of them are constant.
-struct family {
-    const char *name;
-    const char *dimensions[DIMENSIONS_MAX]; // "mode=user,system" or "cpu=#8": 0 to 7
-    enum load_motion_kind kind;
-    double base, step, divisor;
-    int constant_percent;
-};
-
-#define CPU_MODES "mode=idle,iowait,irq,nice,softirq,steal,system,user"
-#define DISKS "device=dm-0,nvme0n1,nvme1n1,sda,sdb"
-#define NETS "device=cilium_host,docker0,eth0,eth1,lo,veth0a1b,veth1c2d,veth3e4f"
-#define MOUNTS "mountpoint=/,/boot,/boot/efi,/data,/run,/run/lock,/tmp,/var"
-#define FS "device=/dev/nvme0n1p1", "fstype=ext4", MOUNTS
-
-static const struct family node[] = {
-    {"node_cpu_seconds_total", {"cpu=#16", CPU_MODES}, LOAD_COUNTER, 1e7, 190, 100, 35},
-    {"node_cpu_guest_seconds_total", {"cpu=#16", "mode=nice,user"}, LOAD_COUNTER, 0, 1, 100, 100},
-    {"node_cpu_frequency_max_hertz", {"cpu=#16"}, LOAD_GAUGE, 3.6e9, 0, 1, 100},
-    {"node_cpu_scaling_frequency_hertz", {"cpu=#16"}, LOAD_GAUGE, 2.9e6, 1e6, 1e-3, 0},
-    {"node_schedstat_running_seconds_total", {"cpu=#16"}, LOAD_COUNTER, 1e15, 4e9, 1e9, 0},
-    {"node_schedstat_waiting_seconds_total", {"cpu=#16"}, LOAD_COUNTER, 1e14, 2e8, 1e9, 0},
-    {"node_schedstat_timeslices_total", {"cpu=#16"}, LOAD_COUNTER, 1e9, 2e4, 1, 0},
-    {"node_softnet_processed_total", {"cpu=#16"}, LOAD_COUNTER, 1e8, 4000, 1, 0},
-    {"node_softnet_dropped_total", {"cpu=#16"}, LOAD_COUNTER, 0, 1, 1, 100},
-    {"node_softnet_times_squeezed_total", {"cpu=#16"}, LOAD_COUNTER, 100, 0.1, 1, 40},
-    {"node_disk_reads_completed_total", {DISKS}, LOAD_COUNTER, 1e7, 40, 1, 40},
-    {"node_disk_reads_merged_total", {DISKS}, LOAD_COUNTER, 1e5, 1, 1, 60},
-    {"node_disk_read_bytes_total", {DISKS}, LOAD_COUNTER, 1e12, 6e5, 1, 40},
-    {"node_disk_read_time_seconds_total", {DISKS}, LOAD_COUNTER, 1e7, 50, 1e3, 40},
-    {"node_disk_writes_completed_total", {DISKS}, LOAD_COUNTER, 1e8, 900, 1, 20},
-    {"node_disk_writes_merged_total", {DISKS}, LOAD_COUNTER, 1e7, 90, 1, 20},
-    {"node_disk_written_bytes_total", {DISKS}, LOAD_COUNTER, 1e13, 2e7, 1, 20},
-    {"node_disk_write_time_seconds_total", {DISKS}, LOAD_COUNTER, 1e8, 1500, 1e3, 20},
-    {"node_disk_io_time_seconds_total", {DISKS}, LOAD_COUNTER, 1e8, 900, 1e3, 20},
-    {"node_disk_io_time_weighted_seconds_total", {DISKS}, LOAD_COUNTER, 1e8, 1600, 1e3, 20},
-    {"node_disk_io_now", {DISKS}, LOAD_GAUGE, 1, 4, 1, 60},
-    {"node_disk_discards_completed_total", {DISKS}, LOAD_COUNTER, 1e4, 1, 1, 90},
-    {"node_disk_flush_requests_total", {DISKS}, LOAD_COUNTER, 1e6, 20, 1, 40},
-    {"node_filesystem_avail_bytes", {FS}, LOAD_GAUGE, 1e7, 2e4, 1.0 / 4096, 50},
-    {"node_filesystem_free_bytes", {FS}, LOAD_GAUGE, 1.2e7, 2e4, 1.0 / 4096, 50},
-    {"node_filesystem_size_bytes", {FS}, LOAD_GAUGE, 5e7, 0, 1.0 / 4096, 100},
-    {"node_filesystem_files", {FS}, LOAD_GAUGE, 1e7, 0, 1, 100},
-    {"node_filesystem_files_free", {FS}, LOAD_GAUGE, 9e6, 500, 1, 50},
-    {"node_filesystem_readonly", {FS}, LOAD_GAUGE, 0, 0, 1, 100},
-    {"node_filesystem_device_error", {FS}, LOAD_GAUGE, 0, 0, 1, 100},
-    {"node_network_receive_bytes_total", {NETS}, LOAD_COUNTER, 1e12, 3e6, 1, 10},
-    {"node_network_receive_packets_total", {NETS}, LOAD_COUNTER, 1e9, 4000, 1, 10},
-    {"node_network_receive_errs_total", {NETS}, LOAD_COUNTER, 0, 0, 1, 100},
-    {"node_network_receive_drop_total", {NETS}, LOAD_COUNTER, 10, 0.1, 1, 80},
-    {"node_network_receive_fifo_total", {NETS}, LOAD_COUNTER, 0, 0, 1, 100},
-    {"node_network_receive_multicast_total", {NETS}, LOAD_COUNTER, 1e5, 1, 1, 80},
-    {"node_network_transmit_bytes_total", {NETS}, LOAD_COUNTER, 1e12, 4e6, 1, 10},
-    {"node_network_transmit_packets_total", {NETS}, LOAD_COUNTER, 1e9, 4200, 1, 10},
-    {"node_network_transmit_errs_total", {NETS}, LOAD_COUNTER, 0, 0, 1, 100},
-    {"node_network_transmit_drop_total", {NETS}, LOAD_COUNTER, 0, 0, 1, 100},
-    {"node_network_transmit_queue_length", {NETS}, LOAD_GAUGE, 1000, 0, 1, 100},
-    {"node_network_carrier", {NETS}, LOAD_GAUGE, 1, 0, 1, 100},
-    {"node_network_carrier_changes_total", {NETS}, LOAD_COUNTER, 2, 0, 1, 100},
-    {"node_network_mtu_bytes", {NETS}, LOAD_GAUGE, 1500, 0, 1, 100},
-    {"node_network_speed_bytes", {NETS}, LOAD_GAUGE, 1.25e9, 0, 1, 100},
-    {"node_network_up", {NETS}, LOAD_GAUGE, 1, 0, 1, 100},
-    {"node_network_iface_id", {NETS}, LOAD_GAUGE, 2, 0, 1, 100},
-    {"node_memory_bytes",
-     {"field=Active,Active_anon,Active_file,AnonPages,Buffers,Cached,Dirty,"
-      "Inactive,Inactive_anon,Inactive_file,KernelStack,Mapped,MemAvailable,"
-      "MemFree,PageTables,SReclaimable,SUnreclaim,Shmem,Slab,Committed_AS"},
-     LOAD_GAUGE,
-     2e6,
-     3e4,
-     1.0 / 4096,
-     0},
-    {"node_memory_fixed_bytes",
-     {"field=MemTotal,SwapTotal,SwapFree,SwapCached,Mlocked,Unevictable,"
-      "VmallocTotal,CommitLimit,Hugepagesize,HugePages_Total,Bounce,"
-      "HardwareCorrupted,DirectMap4k,DirectMap2M,DirectMap1G"},
-     LOAD_GAUGE,
-     8e6,
-     0,
-     1.0 / 4096,
-     100},
-    {"node_vmstat",
-     {"field=pgfault,pgmajfault,pgpgin,pgpgout,pswpin,pswpout,oom_kill"},
-     LOAD_COUNTER,
-     1e9,
-     3e4,
-     1,
-     40},
-    {"node_netstat",
-     {"field=Icmp_InErrors,IpExt_InOctets,IpExt_OutOctets,Tcp_ActiveOpens,"
-      "Tcp_InErrs,Tcp_InSegs,Tcp_OutRsts,Tcp_OutSegs,Tcp_PassiveOpens,"
-      "Tcp_RetransSegs,Udp_InDatagrams,Udp_InErrors,Udp_NoPorts,Udp_OutDatagrams"},
-     LOAD_COUNTER,
-     1e9,
-     3000,
-     1,
-     25},
-    {"node_sockstat",
-     {"proto=TCP,TCP6,UDP,UDP6,RAW,FRAG", "field=inuse,mem,orphan,tw"},
-     LOAD_GAUGE,
-     60,
-     20,
-     1,
-     60},
-    {"node_pressure_waiting_seconds_total", {"of=cpu,io,memory"}, LOAD_COUNTER, 1e10, 2e4, 1e6, 10},
-    {"node_load", {"over=1,5,15"}, LOAD_GAUGE, 220, 300, 100, 0},
-    {"node_context_switches_total", {NULL}, LOAD_COUNTER, 1e11, 3e5, 1, 0},
-    {"node_intr_total", {NULL}, LOAD_COUNTER, 1e11, 2e5, 1, 0},
-    {"node_forks_total", {NULL}, LOAD_COUNTER, 1e8, 300, 1, 0},
-    {"node_procs_running", {NULL}, LOAD_GAUGE, 4, 8, 1, 0},
-    {"node_boot_time_seconds", {NULL}, LOAD_GAUGE, 1.78e9, 0, 1, 100},
-    {"node_time_seconds", {NULL}, LOAD_COUNTER, 1.78e16, 15e7, 1e7, 0},
-    {"node_entropy_available_bits", {NULL}, LOAD_GAUGE, 256, 0, 1, 100},
-    {"node_filefd_allocated", {NULL}, LOAD_GAUGE, 6000, 900, 1, 0},
-    {"node_scrape_collector_duration_seconds",
-     {"collector=arp,bonding,conntrack,cpu,cpufreq,diskstats,dmi,entropy,filefd,filesystem,hwmon,"
-      "loadavg,meminfo,netclass,netdev,netstat,nvme,os,pressure,schedstat,sockstat,softnet,stat,"
-      "textfile,thermal_zone,time,timex,uname,vmstat"},
-     LOAD_GAUGE,
-     2e5,
-     2e5,
-     1e9,
-     0},
-    {"node_scrape_collector_success",
-     {"collector=arp,bonding,conntrack,cpu,cpufreq,diskstats,dmi,entropy,filefd,filesystem,hwmon,"
-      "loadavg,meminfo,netclass,netdev,netstat,nvme,os,pressure,schedstat,sockstat,softnet,stat,"
-      "textfile,thermal_zone,time,timex,uname,vmstat"},
-     LOAD_GAUGE,
-     1,
-     0,
-     1,
-     100},
-};
-
-#define CONTAINERS "name=k8s_app,k8s_db,k8s_cache,k8s_proxy,k8s_logs,k8s_queue,k8s_web,k8s_cron"
-#define IFACES "interface=eth0,eth1"
-
-static const struct family cadvisor[] = {
-    {"container_cpu_usage_seconds_total",
-     {CONTAINERS, "cpu=total"},
-     LOAD_COUNTER,
-     1e13,
-     2e9,
-     1e9,
-     10},
-    {"container_cpu_user_seconds_total", {CONTAINERS}, LOAD_COUNTER, 1e13, 1.4e9, 1e9, 10},
-    {"container_cpu_system_seconds_total", {CONTAINERS}, LOAD_COUNTER, 1e12, 6e8, 1e9, 10},
-    {"container_cpu_cfs_periods_total", {CONTAINERS}, LOAD_COUNTER, 1e6, 120, 1, 20},
-    {"container_cpu_cfs_throttled_periods_total", {CONTAINERS}, LOAD_COUNTER, 1e4, 3, 1, 60},
-    {"container_memory_usage_bytes", {CONTAINERS}, LOAD_GAUGE, 1e5, 2000, 1.0 / 4096, 10},
-    {"container_memory_working_set_bytes", {CONTAINERS}, LOAD_GAUGE, 9e4, 2000, 1.0 / 4096, 10},
-    {"container_memory_rss", {CONTAINERS}, LOAD_GAUGE, 7e4, 1000, 1.0 / 4096, 20},
-    {"container_memory_cache", {CONTAINERS}, LOAD_GAUGE, 2e4, 500, 1.0 / 4096, 30},
-    {"container_memory_mapped_file", {CONTAINERS}, LOAD_GAUGE, 1e4, 10, 1.0 / 4096, 70},
-    {"container_memory_failcnt", {CONTAINERS}, LOAD_COUNTER, 0, 0, 1, 100},
-    {"container_memory_failures_total",
-     {CONTAINERS, "failure_type=pgfault,pgmajfault", "scope=container,hierarchy"},
-     LOAD_COUNTER,
-     1e6,
-     90,
-     1,
-     40},
-    {"container_fs_reads_bytes_total", {CONTAINERS, DISKS}, LOAD_COUNTER, 1e9, 4096, 1, 70},
-    {"container_fs_writes_bytes_total", {CONTAINERS, DISKS}, LOAD_COUNTER, 1e10, 1e5, 1, 40},
-    {"container_network_receive_bytes_total", {CONTAINERS, IFACES}, LOAD_COUNTER, 1e11, 1e5, 1, 20},
-    {"container_network_receive_packets_total",
-     {CONTAINERS, IFACES},
-     LOAD_COUNTER,
-     1e8,
-     120,
-     1,
-     20},
-    {"container_network_receive_errors_total", {CONTAINERS, IFACES}, LOAD_COUNTER, 0, 0, 1, 100},
-    {"container_network_transmit_bytes_total",
-     {CONTAINERS, IFACES},
-     LOAD_COUNTER,
-     1e11,
-     1e5,
-     1,
-     20},
-    {"container_network_transmit_packets_total",
-     {CONTAINERS, IFACES},
-     LOAD_COUNTER,
-     1e8,
-     99,
-     1,
-     20},
-    {"container_spec_memory_limit_bytes", {CONTAINERS}, LOAD_GAUGE, 1e6, 0, 1.0 / 4096, 100},
-    {"container_spec_cpu_quota", {CONTAINERS}, LOAD_GAUGE, 2e5, 0, 1, 100},
-    {"container_spec_cpu_shares", {CONTAINERS}, LOAD_GAUGE, 1024, 0, 1, 100},
-    {"container_start_time_seconds", {CONTAINERS}, LOAD_GAUGE, 1.78e9, 0, 1, 100},
-    {"container_last_seen", {CONTAINERS}, LOAD_COUNTER, 1.78e9, 15, 1, 0},
-    {"container_threads", {CONTAINERS}, LOAD_GAUGE, 40, 8, 1, 60},
-    {"container_processes", {CONTAINERS}, LOAD_GAUGE, 4, 1, 1, 90},
-    {"container_file_descriptors", {CONTAINERS}, LOAD_GAUGE, 300, 40, 1, 40},
-    {"container_tasks_state",
-     {CONTAINERS, "state=iowaiting,running,sleeping,stopped,uninterruptible"},
-     LOAD_GAUGE,
-     0,
-     0,
-     1,
-     100},
-};
-
-#define PODS "exported_pod=#64"
-
-static const struct family kube_state[] = {
-    {"kube_pod_info", {PODS, "host_network=false"}, LOAD_GAUGE, 1, 0, 1, 100},
-    {"kube_pod_created", {PODS}, LOAD_GAUGE, 1.78e9, 0, 1, 100},
-    {"kube_pod_start_time", {PODS}, LOAD_GAUGE, 1.78e9, 0, 1, 100},
-    {"kube_pod_owner", {PODS, "owner_kind=ReplicaSet"}, LOAD_GAUGE, 1, 0, 1, 100},
-    {"kube_pod_status_phase",
-     {PODS, "phase=Failed,Pending,Running,Succeeded,Unknown"},
-     LOAD_GAUGE,
-     0,
-     0,
-     1,
-     100},
-    {"kube_pod_status_ready", {PODS, "condition=false,true,unknown"}, LOAD_GAUGE, 1, 0, 1, 100},
-    {"kube_pod_container_info", {PODS, "exported_container=app,sidecar"}, LOAD_GAUGE, 1, 0, 1, 100},
-    {"kube_pod_container_status_ready",
-     {PODS, "exported_container=app,sidecar"},
-     LOAD_GAUGE,
-     1,
-     0,
-     1,
-     100},
-    {"kube_pod_container_status_running",
-     {PODS, "exported_container=app,sidecar"},
-     LOAD_GAUGE,
-     1,
-     0,
-     1,
-     100},
-    {"kube_pod_container_status_restarts_total",
-     {PODS, "exported_container=app,sidecar"},
-     LOAD_COUNTER,
-     3,
-     0.01,
-     1,
-     95},
-    {"kube_pod_container_resource_requests",
-     {PODS, "exported_container=app,sidecar", "resource=cpu,memory"},
-     LOAD_GAUGE,
-     250,
-     0,
-     1000,
-     100},
-    {"kube_pod_container_resource_limits",
-     {PODS, "exported_container=app,sidecar", "resource=cpu,memory"},
-     LOAD_GAUGE,
-     500,
-     0,
-     1000,
-     100},
-    {"kube_deployment_status_replicas", {"deployment=#16"}, LOAD_GAUGE, 3, 1, 1, 90},
-    {"kube_deployment_spec_replicas", {"deployment=#16"}, LOAD_GAUGE, 3, 0, 1, 100},
-    {"kube_deployment_status_replicas_available", {"deployment=#16"}, LOAD_GAUGE, 3, 1, 1, 80},
-    {"kube_node_status_condition",
-     {"exported_node=#4", "condition=DiskPressure,MemoryPressure,PIDPressure,Ready",
-      "status=false,true,unknown"},
-     LOAD_GAUGE,
-     0,
-     0,
-     1,
-     100},
-    {"kube_service_info", {"exported_service=#16"}, LOAD_GAUGE, 1, 0, 1, 100},
-    {"kube_configmap_info", {"configmap=#32"}, LOAD_GAUGE, 1, 0, 1, 100},
-};
-
-static const struct {
-    const struct family *families;
-    size_t n;
-    const char *job;
-    int port;
-} exporters[LOAD_EXPORTERS] = {
-    [LOAD_NODE] = {node, countof(node), "node-exporter", 9100},
-    [LOAD_CADVISOR] = {cadvisor, countof(cadvisor), "kubelet", 10250},
-    [LOAD_KUBE_STATE] = {kube_state, countof(kube_state), "kube-state-metrics", 8080},
-};
+enum { DIMENSIONS_MAX = 12, NAMES_MAX = 64, VALUES_MAX = 64 };
 
 struct labels_of {
     struct labels_builder builder;
@@ -316,13 +37,13 @@ static void add_target(struct labels_of *l, const struct load_shape *shape, uint
         add(l, "generation", str_make(generation + 1, sizeof generation - 1));
     if (shape->is_bare)
         return;
-    add(l, "job", str_from_c(exporters[shape->exporter].job));
+    add(l, "job", str_from_c(load_exporter_families[shape->exporter].job));
     add(l, "instance",
-        arena_printf(a, "10.%u.%u.%u%.*s:%d", 16 + (target >> 16), target >> 8 & 255, target & 255,
-                     n, generation, exporters[shape->exporter].port));
+        arena_printf(a, "10.%u.%u.%u%.*s:%u", 16 + (target >> 16), target >> 8 & 255, target & 255,
+                     n, generation, load_exporter_families[shape->exporter].port));
     if (!shape->is_operator)
         return;
-    const char *const job = exporters[shape->exporter].job;
+    const char *const job = load_exporter_families[shape->exporter].job;
     add(l, "cluster", arena_printf(a, "prod-eu-%u", target / 1000));
     add(l, "region", STR("eu-central-1"));
     add(l, "zone", arena_printf(a, "eu-central-1%c", 'a' + (char)(target % 3)));
@@ -341,28 +62,94 @@ static void add_target(struct labels_of *l, const struct load_shape *shape, uint
     add(l, "metrics_path", STR("/metrics"));
 }
 
-static size_t values_of(const char *dimension, struct arena *a, struct str *out_name,
-                        struct str out[static VALUES_MAX])
+// ---- the table
+
+struct dimension {
+    struct str name, values[VALUES_MAX];
+    size_t n;
+};
+
+struct dimensions {
+    struct dimension items[DIMENSIONS_MAX];
+    size_t n;
+};
+
+static void add_values(struct dimension *d, struct str values, struct arena *a)
 {
-    struct str rest, value;
-    const struct str all = str_from_c(dimension);
-    const size_t equals = (size_t)str_find(all, '=', 0);
-    size_t n = 0;
-    *out_name = str_until(all, equals);
-    rest = str_from(all, equals + 1);
-    if (rest.p[0] == '#') {
+    struct str value;
+    const ptrdiff_t hash = str_find(values, '#', 0);
+    d->n = 0;
+    if (hash != STR_NONE) {
         int64_t count = 0;
-        (void)(number_parse_i64(str_from(rest, 1), &count) == ERR_OK); // of the table above
-        for (; n < (size_t)count && n < VALUES_MAX; n++)
-            out[n] = arena_printf(a, "%zu", n);
-        return n;
+        const struct str number = str_from(values, (size_t)hash + 1);
+        (void)(number_parse_i64(number, &count) == ERR_OK); // of the table
+        for (; d->n < (size_t)count && d->n < VALUES_MAX; d->n++)
+            d->values[d->n] = arena_printf(a, "%.*s%zu", (int)hash, values.p, d->n);
+        return;
     }
-    while (n < VALUES_MAX && str_split(&rest, ',', &value))
-        out[n++] = value;
+    while (d->n < VALUES_MAX && str_split(&values, ',', &value))
+        d->values[d->n++] = value;
+}
+
+// labels: of a row of the table. suffix: of what is a unit's own.
+static void parse_labels(const char *labels, unsigned units, uint32_t first_unit, struct str suffix,
+                         struct arena *a, struct dimensions *out)
+{
+    struct str rest = str_from_c(labels ? labels : ""), word;
+    out->n = 0;
+    while (rest.n && str_split(&rest, ';', &word)) {
+        word = str_trim(word);
+        assert(out->n < DIMENSIONS_MAX);
+        struct dimension *const d = &out->items[out->n++];
+        if (word.p[0] == '@') { // of which put_unit() makes labels
+            d->name = word;
+            for (d->n = 0; d->n < units; d->n++)
+                d->values[d->n] = arena_printf(a, "%zu%.*s", first_unit + d->n, STR_ARG(suffix));
+            continue;
+        }
+        const size_t equals = (size_t)str_find(word, '=', 0);
+        d->name = str_until(word, equals);
+        add_values(d, str_from(word, equals + 1), a);
+    }
+}
+
+static size_t dimensions_product(const struct dimensions *d)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < d->n; i++)
+        n *= d->items[i].n;
     return n;
 }
 
-static struct load_motion motion_of(const struct family *f, uint32_t target, size_t series)
+// The families of a row: {a,b} in its name stands for each. How many.
+static size_t names_of(const char *name, struct arena *a, struct str out[static NAMES_MAX])
+{
+    size_t n = 1;
+    out[0] = str_from_c(name);
+    for (size_t i = 0; i < n;) {
+        const ptrdiff_t open = str_find(out[i], '{', 0);
+        if (open == STR_NONE) {
+            i++;
+            continue;
+        }
+        const struct str whole = out[i];
+        const size_t close = (size_t)str_find(whole, '}', (size_t)open);
+        struct str choices = str_make(whole.p + open + 1, close - (size_t)open - 1), choice;
+        struct str made[NAMES_MAX];
+        size_t made_n = 0;
+        while (str_split(&choices, ',', &choice))
+            made[made_n++] = arena_printf(a, "%.*s%.*s%.*s", (int)open, whole.p, STR_ARG(choice),
+                                          (int)(whole.n - close - 1), whole.p + close + 1);
+        assert(n + made_n - 1 <= NAMES_MAX);
+        memmove(out + i + made_n, out + i + 1, (n - i - 1) * sizeof *out);
+        memcpy(out + i, made, made_n * sizeof *out);
+        n += made_n - 1;
+    }
+    return n;
+}
+
+static struct load_motion motion_of(const struct load_exporter_families *x,
+                                    const struct load_family *f, uint32_t target, size_t series)
 {
     const uint64_t key[] = {target, series};
     const uint64_t h = hash64(key, sizeof key, hash_fnv64a(f->name, strlen(f->name)));
@@ -376,50 +163,118 @@ static struct load_motion motion_of(const struct family *f, uint32_t target, siz
         m.base = floor(f->base * spread);
     if ((int)(h % 100) < f->constant_percent || f->step == 0)
         m.kind = LOAD_CONSTANT;
+    if (x->reset_steps && (m.kind == LOAD_COUNTER || m.kind == LOAD_BURSTS)) {
+        m.period = x->reset_steps;
+        m.phase = (uint32_t)(hash64(&target, sizeof target, 3) % m.period);
+    }
     return m;
 }
 
-static void each_of_family(const struct family *f, uint32_t target, struct labels_of *common,
-                           load_series_fn *each, void *arg)
+// ---- series
+
+// A label of the exporter; where the scrape puts one of this name on everything, it goes by
+// exported_.
+static void push_own(struct labels_builder *b, size_t common_n, struct str name, struct str value,
+                     struct arena *a)
 {
-    struct str names[DIMENSIONS_MAX], values[DIMENSIONS_MAX][VALUES_MAX];
-    size_t counts[DIMENSIONS_MAX] = {1, 1, 1}, total = 1;
-    for (size_t d = 0; d < DIMENSIONS_MAX && f->dimensions[d]; d++) {
-        counts[d] = values_of(f->dimensions[d], &common->arena, &names[d], values[d]);
-        total *= counts[d];
+    for (size_t k = 0; k < common_n; k++)
+        if (str_eq(b->items[k].name, name))
+            name = arena_printf(a, "exported_%.*s", STR_ARG(name));
+    labels_builder_push(b, name, value);
+}
+
+// The labels of a pod or container. own: its number, and the generation.
+static void put_unit(struct labels_builder *b, size_t common_n, struct str what, struct str own,
+                     struct arena *a)
+{
+    if (str_eq(what, STR("@pod"))) {
+        push_own(b, common_n, STR("namespace"), STR("default"), a);
+        push_own(b, common_n, STR("pod"), arena_printf(a, "app-6d4cf56db6-%.*s", STR_ARG(own)), a);
+        push_own(b, common_n, STR("uid"), arena_printf(a, "0b8a2c7e-%.*s", STR_ARG(own)), a);
+        return;
     }
-    const size_t common_n = common->builder.n;
-    struct buf encoded = {0};
-    for (size_t i = 0; i < total; i++) {
-        struct labels_builder b = {0};
-        for (size_t k = 0; k < common_n; k++)
-            labels_builder_push(&b, common->builder.items[k].name, common->builder.items[k].value);
-        labels_builder_push(&b, LABEL_NAME, str_from_c(f->name));
-        size_t rest = i;
-        for (size_t d = DIMENSIONS_MAX; d-- > 0;) {
-            if (f->dimensions[d])
-                labels_builder_push(&b, names[d], values[d][rest % counts[d]]);
-            rest /= counts[d];
+    push_own(b, common_n, STR("id"),
+             arena_printf(a, "/kubepods.slice/cri-containerd-%.*s.scope", STR_ARG(own)), a);
+    push_own(b, common_n, STR("name"), arena_printf(a, "k8s_app_%.*s", STR_ARG(own)), a);
+    push_own(b, common_n, STR("image"), STR("registry.example.com/app:1.42"), a);
+}
+
+struct walk {
+    const struct load_shape *shape;
+    const struct load_exporter_families *exporter;
+    uint32_t target;
+    struct labels_of common;
+    struct dimensions dimensions;
+    load_series_fn *each;
+    void *arg;
+};
+
+// Of a row's names those that are at i, in the order of their dimensions.
+static void walk_one(struct walk *w, const struct load_family *f, struct str name, size_t i,
+                     size_t series, struct buf *encoded)
+{
+    struct labels_builder b = {0};
+    struct arena *const a = &w->common.arena;
+    const size_t common_n = w->common.builder.n;
+    uint32_t key = w->target;
+    for (size_t k = 0; k < common_n; k++)
+        labels_builder_push(&b, w->common.builder.items[k].name, w->common.builder.items[k].value);
+    labels_builder_push(&b, LABEL_NAME, name);
+    size_t rest = i;
+    for (size_t d = w->dimensions.n; d-- > 0;) {
+        const struct dimension *const at = &w->dimensions.items[d];
+        const size_t which = rest % at->n;
+        rest /= at->n;
+        if (at->name.p[0] != '@') {
+            push_own(&b, common_n, at->name, at->values[which], a);
+            continue;
         }
-        buf_reset(&encoded);
-        labels_builder_encode(&b, &encoded);
-        labels_builder_deinit(&b);
-        const struct load_motion motion = motion_of(f, target, i);
-        each(arg, target, buf_str(&encoded), &motion);
+        put_unit(&b, common_n, at->name, at->values[which], a);
+        if (!w->shape->has_generations)
+            key = LOAD_UNIT | (w->target * w->exporter->units + (uint32_t)which);
     }
+    buf_reset(encoded);
+    labels_builder_encode(&b, encoded);
+    labels_builder_deinit(&b);
+    const struct load_motion motion = motion_of(w->exporter, f, w->target, series);
+    w->each(w->arg, key, buf_str(encoded), &motion);
+}
+
+static void walk_row(struct walk *w, const struct load_family *f)
+{
+    static const char suffix[] = {'-', LOAD_GENERATION_BYTE, LOAD_GENERATION_BYTE,
+                                  LOAD_GENERATION_BYTE, LOAD_GENERATION_BYTE};
+    struct arena scratch;
+    struct str names[NAMES_MAX];
+    struct buf encoded = {0};
+    arena_init(&scratch, 0);
+    const size_t names_n = names_of(f->name, &scratch, names);
+    parse_labels(f->labels, w->exporter->units, w->target * w->exporter->units,
+                 str_make(suffix, sizeof suffix), &scratch, &w->dimensions);
+    const size_t each_n = dimensions_product(&w->dimensions);
+    for (size_t n = 0; n < names_n; n++)
+        for (size_t i = 0; i < each_n; i++)
+            walk_one(w, f, names[n], i, n * each_n + i, &encoded);
     buf_deinit(&encoded);
+    arena_deinit(&scratch);
 }
 
 void load_shape_target(const struct load_shape *shape, uint32_t target, load_series_fn *each,
                        void *arg)
 {
-    struct labels_of common = {0};
-    arena_init(&common.arena, 0);
-    add_target(&common, shape, target);
-    for (size_t i = 0; i < exporters[shape->exporter].n; i++)
-        each_of_family(&exporters[shape->exporter].families[i], target, &common, each, arg);
-    labels_builder_deinit(&common.builder);
-    arena_deinit(&common.arena);
+    struct walk *const w = mem_zalloc(sizeof *w);
+    w->shape = shape;
+    w->exporter = &load_exporter_families[shape->exporter];
+    w->target = target;
+    w->each = each;
+    w->arg = arg;
+    arena_init(&w->common.arena, 0);
+    add_target(&w->common, shape, target);
+    for (size_t i = 0; i < w->exporter->n; i++)
+        walk_row(w, &w->exporter->families[i]);
+    labels_builder_deinit(&w->common.builder);
+    arena_deinit(&w->common.arena);
+    mem_free(w);
 }
 
 void load_shape_target_labels(const struct load_shape *shape, uint32_t target, struct buf *out)
@@ -432,19 +287,11 @@ void load_shape_target_labels(const struct load_shape *shape, uint32_t target, s
     arena_deinit(&common.arena);
 }
 
-static void count_one(void *arg, uint32_t target, struct str labels,
-                      const struct load_motion *motion)
-{
-    (void)target;
-    (void)labels;
-    (void)motion;
-    ++*(size_t *)arg;
-}
-
 size_t load_shape_series(const struct load_shape *shape)
 {
     size_t n = 0;
-    load_shape_target(shape, 0, count_one, &n);
+    for (size_t i = 0; i < load_shape_rows(shape->exporter); i++)
+        n += load_shape_row_series(shape->exporter, i);
     return n;
 }
 
@@ -461,44 +308,87 @@ void load_shape_sequence(const struct load_shape *shape, uint32_t template, stru
     labels_builder_deinit(&b);
 }
 
-size_t load_shape_families(enum load_exporter exporter)
+size_t load_shape_rows(enum load_exporter exporter)
 {
-    return exporters[exporter].n;
+    return load_exporter_families[exporter].n;
 }
 
-enum load_motion_kind load_shape_kind(enum load_exporter exporter, size_t family)
+size_t load_shape_row_series(enum load_exporter exporter, size_t row)
 {
-    return exporters[exporter].families[family].kind;
+    const struct load_exporter_families *const x = &load_exporter_families[exporter];
+    struct arena a;
+    struct str names[NAMES_MAX];
+    struct dimensions *const d = mem_alloc(sizeof *d);
+    arena_init(&a, 0);
+    parse_labels(x->families[row].labels, x->units, 0, (struct str){0}, &a, d);
+    const size_t n = names_of(x->families[row].name, &a, names) * dimensions_product(d);
+    arena_deinit(&a);
+    mem_free(d);
+    return n;
 }
 
-struct load_motion load_shape_motion(enum load_exporter exporter, size_t family, size_t series,
+bool load_shape_is_counter(enum load_exporter exporter, size_t row)
+{
+    const enum load_motion_kind kind = load_exporter_families[exporter].families[row].kind;
+    return kind == LOAD_COUNTER || kind == LOAD_BURSTS;
+}
+
+struct load_motion load_shape_motion(enum load_exporter exporter, size_t row, size_t series,
                                      uint32_t target)
 {
-    return motion_of(&exporters[exporter].families[family], target, series);
+    const struct load_exporter_families *const x = &load_exporter_families[exporter];
+    return motion_of(x, &x->families[row], target, series);
+}
+
+unsigned load_generation(uint32_t key, double share, double periods)
+{
+    const double phase = (double)(uint32_t)hash64(&key, sizeof key, 2) * 0x1p-32;
+    return periods > 0 ? (unsigned)(periods * share + phase) : 0;
+}
+
+double load_unit_share(enum load_exporter exporter)
+{
+    return load_exporter_families[exporter].churn_percent_hour / 100.0;
+}
+
+// ---- the table of the table
+
+static void put_labels(const struct load_family *f, struct buf *out)
+{
+    struct str rest = str_from_c(f->labels ? f->labels : ""), word;
+    for (bool first = true; rest.n && str_split(&rest, ';', &word); first = false) {
+        const char *const unit =
+            str_eq(str_trim(word), STR("@pod")) ? "namespace, pod, uid" : "id, name, image";
+        word = str_trim(word);
+        const ptrdiff_t equals = str_find(word, '=', 0);
+        const struct str name =
+            equals == STR_NONE ? str_from_c(unit) : str_until(word, (size_t)equals);
+        buf_printf(out, "%s%.*s", first ? "" : ", ", STR_ARG(name));
+    }
 }
 
 void load_shape_table(enum load_exporter exporter, struct buf *out)
 {
-    static const char *const kinds[] = {"constant", "counter", "gauge"};
-    struct arena a;
-    arena_init(&a, 0);
-    buf_put_str(out,
-                STR("| family | labels | series | kind | constant | grows or strays a step by |\n"
-                    "| --- | --- | --- | --- | --- | --- |\n"));
-    for (size_t i = 0; i < exporters[exporter].n; i++) {
-        const struct family *const f = &exporters[exporter].families[i];
-        struct str name, values[VALUES_MAX];
-        size_t series = 1;
-        buf_printf(out, "| %s | ", f->name);
-        for (size_t d = 0; d < DIMENSIONS_MAX && f->dimensions[d]; d++) {
-            series *= values_of(f->dimensions[d], &a, &name, values);
-            buf_printf(out, "%s%.*s", d ? ", " : "", STR_ARG(name));
-        }
+    static const char *const kinds[] = {"constant", "counter", "counter, bursts", "gauge",
+                                        "gauge, levels"};
+    const struct load_exporter_families *const x = &load_exporter_families[exporter];
+    buf_put_str(out, STR("| families | labels | series | kind | constant | a step | replaced an "
+                         "hour | resets |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n"));
+    for (size_t i = 0; i < x->n; i++) {
+        const struct load_family *const f = &x->families[i];
         const int constant = f->step == 0 ? 100 : f->constant_percent;
-        buf_printf(out, " | %zu | %s | %d %% | ", series, kinds[f->kind], constant);
+        buf_printf(out, "| %s | ", f->name);
+        put_labels(f, out);
+        buf_printf(out, " | %zu | %s | %d %% | ", load_shape_row_series(exporter, i),
+                   kinds[f->kind], constant);
         if (constant < 100)
             buf_printf(out, "%g to %g", f->step * 0.5 / f->divisor, f->step * 1.5 / f->divisor);
+        if (f->labels && f->labels[0] == '@')
+            buf_printf(out, " | %u %% | ", x->churn_percent_hour);
+        else
+            buf_put_str(out, STR(" | | "));
+        if (constant < 100 && x->reset_steps && load_shape_is_counter(exporter, i))
+            buf_printf(out, "every %u steps", x->reset_steps);
         buf_put_str(out, STR(" |\n"));
     }
-    arena_deinit(&a);
 }

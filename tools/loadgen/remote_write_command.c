@@ -18,7 +18,7 @@ enum { NS_PER_MS = 1000000, CONNECTIONS_MAX = 512, BATCH_MAX = 20000, SERIES_MAX
 struct command {
     bool help, no_read_back, live, ended;
     struct setting_list args;
-    struct str exporter, labels, split, start, json;
+    struct str exporter, labels, split, start, json, compression;
     int64_t series, batch, connections, samples, version, pid, late_rounds, rounds;
     int64_t duration_ms, step_ms;
     double rate, churn, late_share, cut, repeat, slow, garbage;
@@ -37,6 +37,7 @@ struct command {
 static size_t make_rows(struct command *c, struct setting *rows)
 {
     static const char *const labels[] = {"2", "14", NULL};
+    static const char *const compressions[] = {"snappy", "zstd", NULL};
     static const char *const splits[] = {"target", "hash", "time", NULL};
     const struct setting all[] = {
         {"help", 'h', .flag = &c->help, .help = "Show this help."},
@@ -65,6 +66,8 @@ static size_t make_rows(struct command *c, struct setting *rows)
                  "a series go over all connections."},
         {"protocol", .number = &c->version, .min = 1, .max = 2, .default_text = "1",
          .help = "remote_write 1 or 2."},
+        {"compression", .text = &c->compression, .choices = compressions, .default_text = "snappy",
+         .help = "snappy, or zstd for servers that take it, as Ferula and VictoriaMetrics do."},
         {"step", .duration_ms = &c->step_ms, .min = 1, .max = 86400000, .default_text = "1s",
          .help = "Time between two samples of a series. With --rate and no --start they lie as far "
                  "apart as they are sent."},
@@ -196,6 +199,7 @@ static err make_options(struct command *c, struct errmsg *e)
     o->encodes_live = c->live;
     o->rounds = c->rounds ? (uint64_t)c->rounds : UINT64_MAX;
     o->write = (struct write_options){.version = (int)c->version,
+                                      .is_zstd = str_eq(c->compression, STR("zstd")),
                                       .samples = (uint32_t)c->samples,
                                       .step_ms = c->step_ms,
                                       .target = c->url.path.n ? c->url.path : STR("/"),

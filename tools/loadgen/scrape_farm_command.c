@@ -135,12 +135,13 @@ static void answer_scrape(struct farm *f, struct http_exchange *x, uint32_t targ
         return http_answer_text(x, 500, "this target fails every other time\n");
     }
     const double seconds = (double)(clock_mono_ns() - f->begin_ns) / 1e9;
-    const double phase = (double)(uint32_t)hash64(&target, sizeof target, 2) * 0x1p-32;
-    const unsigned generation = (unsigned)(seconds / 60 * f->churn + phase);
+    const struct farm_moment moment = {.step = (uint64_t)(seconds / ROUND_S),
+                                       .generation =
+                                           load_generation(target, f->churn, seconds / 60),
+                                       .hours = seconds / 3600};
     const size_t first = t->vices & FARM_REORDERS ? t->scrapes % f->lines.families_n : 0;
     buf_reset(&f->body);
-    farm_body(&f->lines, target, (uint64_t)(seconds / ROUND_S), f->churn > 0 ? generation : 0,
-              first, &f->body);
+    farm_body(&f->lines, target, &moment, first, &f->body);
     const struct str body = arena_str(x->arena, buf_str(&f->body));
     f->samples += f->lines.n;
     f->bytes += body.n;

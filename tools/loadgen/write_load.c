@@ -347,12 +347,13 @@ static int64_t time_of(const struct write_load *l, uint64_t round)
     return l->options.start_ms + (int64_t)round * (int64_t)w->samples * w->step_ms;
 }
 
-static unsigned generation_of(void *arg, uint32_t target, int64_t t_ms)
+static unsigned generation_of(void *arg, uint32_t key, int64_t t_ms)
 {
     const struct write_load *const l = arg;
-    const double phase = (double)(uint32_t)hash64(&target, sizeof target, 2) * 0x1p-32;
     const double minutes = (double)(t_ms - l->options.start_ms) / 60000;
-    return (unsigned)(minutes * l->options.churn + phase);
+    if (key & LOAD_UNIT)
+        return load_generation(key, load_unit_share(l->options.shape.exporter), minutes / 60);
+    return load_generation(key, l->options.churn, minutes);
 }
 
 // Now and then half a request, and then no more of that connection. Suspends.
@@ -448,8 +449,7 @@ static void deliver(struct sender *s, uint32_t template, uint64_t round)
     struct write_load *const l = s->load;
     struct template *const t = &owner_of(s)->templates[template];
     const int64_t t_ms = time_of(l, round);
-    write_template_patch(&t->t, &l->options.write, round, t_ms,
-                         l->options.churn > 0 ? generation_of : NULL, l);
+    write_template_patch(&t->t, &l->options.write, round, t_ms, generation_of, l);
     struct str bytes = buf_str(&t->t.bytes);
     if (l->options.encodes_live) {
         buf_reset(&s->encoded);

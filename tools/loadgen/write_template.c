@@ -10,12 +10,15 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <zstd.h>
 
 #include "engine/base/bits.h"
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
 #include "protocol/snappy_block.h"
+#include "tools/loadgen/holey_snappy.h"
+#include "tools/loadgen/holey_zstd.h"
 
 enum {
     VALUE_BYTES = 8,
@@ -25,6 +28,7 @@ enum {
     SERIES_TAG_2 = 0x2a,
     SYMBOL_TAG = 0x22,
     SYMBOLS_BITS = 16,
+    ZSTD_LEVEL = 1, // as vmagent
 };
 
 enum place_kind { PLACE_VALUE, PLACE_TIME, PLACE_SEQUENCE, PLACE_GENERATION };
@@ -302,10 +306,11 @@ void write_put_head(const struct write_options *o, size_t body_n, struct buf *ou
     const bool v2 = o->version == 2;
     buf_printf(out,
                "POST %.*s HTTP/1.1\r\n%.*sUser-Agent: ferula-loadgen\r\n"
-               "Content-Type: application/x-protobuf%s\r\nContent-Encoding: snappy\r\n"
+               "Content-Type: application/x-protobuf%s\r\nContent-Encoding: %s\r\n"
                "X-Prometheus-Remote-Write-Version: %s\r\nContent-Length: %zu\r\n\r\n",
                STR_ARG(o->target), STR_ARG(o->host),
-               v2 ? ";proto=io.prometheus.write.v2.Request" : "", v2 ? "2.0.0" : "0.1.0", body_n);
+               v2 ? ";proto=io.prometheus.write.v2.Request" : "", o->is_zstd ? "zstd" : "snappy",
+               v2 ? "2.0.0" : "0.1.0", body_n);
 }
 
 // All holes of the message, which begins with the symbols of 2.0.
@@ -358,7 +363,10 @@ void write_builder_finish(struct write_builder *b, struct write_template *out)
     size_t n;
     struct hole *const holes = join_holes(b, text.n, &n);
     buf_put_str(&text, buf_str(&b->series));
-    holey_snappy_compress(buf_str(&text), holes, n, &body);
+    if (b->options.is_zstd)
+        holey_zstd_compress(buf_str(&text), holes, n, &body);
+    else
+        holey_snappy_compress(buf_str(&text), holes, n, &body);
     struct write_template t = {.series_n = b->series_n, .text_n = text.n};
     write_put_head(&b->options, body.n, &t.bytes);
     t.head_n = t.bytes.n;
@@ -407,15 +415,21 @@ void write_template_patch(struct write_template *t, const struct write_options *
     for (size_t i = 0; i < t->sequences_n; i++)
         store_le64(bytes + t->sequences[i].at,
                    bits_from_double((double)(first + t->sequences[i].of + 1)));
-    for (size_t i = 0; generation_of && i < t->generations_n; i++)
+    for (size_t i = 0; i < t->generations_n; i++)
         put_generation(bytes + t->generations[i].at,
                        generation_of(arg, t->generations[i].of, t_ms));
 }
 
 void write_compress(const struct write_options *options, struct str text, struct buf *out)
 {
-    (void)options;
-    snappy_block_compress(text, out);
+    if (!options->is_zstd) {
+        snappy_block_compress(text, out);
+        return;
+    }
+    const size_t max = ZSTD_compressBound(text.n);
+    const size_t n = ZSTD_compress(buf_reserve(out, max), max, text.p, text.n, ZSTD_LEVEL);
+    assert(!ZSTD_isError(n));
+    out->n += n;
 }
 
 void write_template_encode(const struct write_template *t, const struct write_options *options,
@@ -423,9 +437,14 @@ void write_template_encode(const struct write_template *t, const struct write_op
 {
     struct buf body = {0};
     buf_reset(text);
-    const err code =
-        snappy_block_decompress(str_from(buf_str(&t->bytes), t->head_n), t->text_n, text, NULL);
-    assert(code == ERR_OK); // our own block
+    const struct str packed = str_from(buf_str(&t->bytes), t->head_n);
+    if (options->is_zstd) {
+        text->n = ZSTD_decompress(buf_reserve(text, t->text_n), t->text_n, packed.p, packed.n);
+        assert(text->n == t->text_n); // our own frame
+    } else {
+        const err code = snappy_block_decompress(packed, t->text_n, text, NULL);
+        assert(code == ERR_OK); // our own block
+    }
     write_compress(options, buf_str(text), &body);
     write_put_head(options, body.n, out);
     buf_put_str(out, buf_str(&body));

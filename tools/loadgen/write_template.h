@@ -6,13 +6,14 @@
 #ifndef TOOLS_LOADGEN_WRITE_TEMPLATE_H
 #define TOOLS_LOADGEN_WRITE_TEMPLATE_H
 
-#include "tools/loadgen/holey_snappy.h"
+#include "tools/loadgen/holey_match.h"
 #include "tools/loadgen/load_shape.h"
 
 enum { WRITE_SAMPLES_MAX = 64 }; // of a series in one request
 
 struct write_options {
     int version;      // 1 or 2
+    bool is_zstd;     // otherwise snappy
     uint32_t samples; // of each series in a request, step_ms apart
     int64_t step_ms;
     struct str target; // of the request line: "/api/v1/write"
@@ -49,8 +50,8 @@ size_t write_builder_series(const struct write_builder *b);
 // Compresses what was added into *out and empties the builder.
 void write_builder_finish(struct write_builder *b, struct write_template *out);
 
-// generation_of may be NULL when no label has a generation.
-typedef unsigned write_generation_fn(void *arg, uint32_t target, int64_t t_ms);
+// Of a key of load_shape.h.
+typedef unsigned write_generation_fn(void *arg, uint32_t key, int64_t t_ms);
 // t_ms: of the first sample of each series.
 void write_template_patch(struct write_template *t, const struct write_options *options,
                           uint64_t step, int64_t t_ms, write_generation_fn *generation_of,

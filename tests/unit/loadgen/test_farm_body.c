@@ -21,7 +21,7 @@ static void check_body(const struct farm_lines *l, struct str body, uint32_t tar
         cr_assert(blank != STR_NONE);
         cr_assert_eq(number_parse(str_from(line, (size_t)blank + 1), &value), ERR_OK);
         const struct farm_line *const at = &l->items[series++];
-        const struct load_motion m = load_shape_motion(l->exporter, at->family, at->series, target);
+        const struct load_motion m = load_shape_motion(l->exporter, at->row, at->series, target);
         cr_assert_float_eq(value, load_value(&m, step), 0);
         if (generation)
             cr_assert(str_contains(line, str_from_c(generation)), "%.*s", STR_ARG(line));
@@ -39,10 +39,11 @@ Test(farm_body, holds_the_values_of_the_step)
             const struct load_shape shape = {.exporter = (enum load_exporter)exporter};
             farm_lines_init(&l, shape.exporter, churn);
             cr_assert_eq(l.n, load_shape_series(&shape));
-            cr_assert_eq(l.families_n, load_shape_families(shape.exporter));
+            cr_assert(l.families_n >= load_shape_rows(shape.exporter));
             for (uint64_t step = 0; step < 1000; step += 333) {
                 buf_reset(&body);
-                farm_body(&l, 7, step, 0x1af, 0, &body);
+                const struct farm_moment moment = {.step = step, .generation = 0x1af};
+                farm_body(&l, 7, &moment, 0, &body);
                 check_body(&l, buf_str(&body), 7, step, churn ? "generation=\"01af\"" : NULL);
             }
             buf_deinit(&body);
@@ -56,14 +57,43 @@ Test(farm_body, families_go_round)
     struct farm_lines l;
     struct buf usual = {0}, turned = {0};
     farm_lines_init(&l, LOAD_CADVISOR, false);
-    farm_body(&l, 7, 5, 0, 0, &usual);
-    farm_body(&l, 7, 5, 0, 3, &turned);
+    const struct farm_moment moment = {.step = 5};
+    farm_body(&l, 7, &moment, 0, &usual);
+    farm_body(&l, 7, &moment, 3, &turned);
     cr_assert_eq(usual.n, turned.n);
-    cr_assert(str_has_prefix(buf_str(&turned), l.comments[3]));
+    cr_assert(str_has_prefix(buf_str(&turned), STR("# HELP container_cpu_cfs_periods_total")));
     const ptrdiff_t at =
         (ptrdiff_t)(strstr(usual.p, "# HELP container_cpu_cfs_periods_total") - usual.p);
     cr_assert_eq(memcmp(turned.p, usual.p + at, usual.n - (size_t)at), 0);
     buf_deinit(&usual);
     buf_deinit(&turned);
+    farm_lines_deinit(&l);
+}
+
+// At the pace of the table some units are replaced in an hour, and each only once in a while.
+Test(farm_body, units_come_and_go)
+{
+    struct farm_lines l;
+    struct buf before = {0}, after = {0};
+    farm_lines_init(&l, LOAD_KUBE_STATE, false);
+    size_t replaced = 0, pods = 0;
+    for (uint32_t target = 0; target < 20; target++) {
+        const struct farm_moment first = {.step = 5}, later = {.step = 5, .hours = 1};
+        buf_reset(&before);
+        buf_reset(&after);
+        farm_body(&l, target, &first, 0, &before);
+        farm_body(&l, target, &later, 0, &after);
+        struct str a = buf_str(&before), b = buf_str(&after), x, y;
+        while (a.n && str_split(&a, '\n', &x) && str_split(&b, '\n', &y)) {
+            if (!str_has_prefix(x, STR("kube_pod_info{")))
+                continue;
+            pods++;
+            replaced += !str_eq(x, y);
+        }
+    }
+    cr_assert_eq(pods, 20 * 64, "%zu", pods);
+    cr_assert(replaced > pods * 2 / 100 && replaced < pods * 6 / 100, "%zu of %zu", replaced, pods);
+    buf_deinit(&before);
+    buf_deinit(&after);
     farm_lines_deinit(&l);
 }

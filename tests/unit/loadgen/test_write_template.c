@@ -1,6 +1,7 @@
 // A template sent for a step holds that step's values and times, read by the receiver's decoder.
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <zstd.h>
 
 #include "engine/base/bits.h"
 #include "engine/base/mem.h"
@@ -10,7 +11,7 @@
 #include "protocol/snappy_block.h"
 #include "tools/loadgen/write_template.h"
 
-enum { SERIES_MAX = 5000 };
+enum { SERIES_MAX = 8000 };
 
 struct made {
     struct write_builder *builder;
@@ -33,7 +34,7 @@ static void keep(void *arg, uint32_t target, struct str labels, const struct loa
 static unsigned generation(void *arg, uint32_t target, int64_t t_ms)
 {
     (void)arg;
-    return (unsigned)(t_ms / 1000 % 1000) + target;
+    return ((unsigned)(t_ms / 1000 % 1000) + target) & 0xffff;
 }
 
 // The labels as sent, with the generation's digits in their place, encoded.
@@ -84,9 +85,11 @@ static void check_message(const struct made *m, const struct write_template *t,
 {
     struct buf text = {0};
     struct errmsg e;
-    cr_assert_eq(
-        snappy_block_decompress(str_from(buf_str(&t->bytes), t->head_n), 64 << 20, &text, &e),
-        ERR_OK);
+    const struct str body = str_from(buf_str(&t->bytes), t->head_n);
+    if (o->is_zstd)
+        text.n = ZSTD_decompress(buf_reserve(&text, t->text_n), t->text_n, body.p, body.n);
+    else
+        cr_assert_eq(snappy_block_decompress(body, 64 << 20, &text, &e), ERR_OK);
     cr_assert_eq(text.n, t->text_n);
     struct remote_write w;
     struct remote_write_series s;
@@ -110,9 +113,10 @@ static void check_message(const struct made *m, const struct write_template *t,
     buf_deinit(&text);
 }
 
-static void check_shape(const struct load_shape *shape, uint32_t samples)
+static void check_shape(const struct load_shape *shape, uint32_t samples, bool is_zstd)
 {
     const struct write_options o = {.version = 1,
+                                    .is_zstd = is_zstd,
                                     .samples = samples,
                                     .step_ms = 250,
                                     .target = STR("/api/v1/write"),
@@ -132,8 +136,7 @@ static void check_shape(const struct load_shape *shape, uint32_t samples)
     const uint64_t steps[] = {0, 5, 1, 1000000};
     for (size_t i = 0; i < countof(steps); i++) {
         const int64_t t_ms = 1782900000000 + (int64_t)steps[i] * 1000;
-        write_template_patch(&t, &o, steps[i], t_ms, shape->has_generations ? generation : NULL,
-                             NULL);
+        write_template_patch(&t, &o, steps[i], t_ms, generation, NULL);
         check_message(m, &t, &o, steps[i], t_ms);
         struct buf text = {0}, live = {0};
         write_template_encode(&t, &o, &text, &live);
@@ -160,7 +163,7 @@ Test(write_template, holds_what_it_is_sent_for)
                                              .is_operator = i & 1,
                                              .has_generations = i & 2,
                                              .run = STR("r")};
-            check_shape(&shape, i == 3 ? 7 : 1);
+            check_shape(&shape, i == 3 ? 7 : 1, i & 1);
         }
     }
 }
@@ -179,6 +182,31 @@ Test(write_template, values_move_as_they_should)
         const double g = load_value(&gauge, step);
         cr_assert(g >= 94 && g <= 105);
     }
+    // Bursts stand still between, levels hold; a counter that is reset begins near 0.
+    const struct load_motion bursts = {
+        .base = 5, .step = 2.5, .divisor = 1, .seed = 9, .kind = LOAD_BURSTS};
+    const struct load_motion levels = {
+        .base = 100, .step = 10, .divisor = 1, .seed = 9, .kind = LOAD_LEVELS};
+    const struct load_motion reset = {.base = 1000,
+                                      .step = 1,
+                                      .divisor = 1,
+                                      .seed = 9,
+                                      .period = 300,
+                                      .phase = 100,
+                                      .kind = LOAD_COUNTER};
+    size_t jumps = 0, changes = 0, resets = 0;
+    for (uint64_t step = 1; step < 16000; step++) {
+        cr_assert(load_value(&bursts, step) >= load_value(&bursts, step - 1));
+        jumps += load_value(&bursts, step) != load_value(&bursts, step - 1);
+        changes += load_value(&levels, step) != load_value(&levels, step - 1);
+        const bool is_reset = load_value(&reset, step) < load_value(&reset, step - 1);
+        cr_assert_eq(is_reset, (step + 100) % 300 == 0);
+        cr_assert(!is_reset || load_value(&reset, step) < 2);
+        resets += is_reset;
+    }
+    cr_assert_eq(jumps, 999);
+    cr_assert(changes > 700 && changes <= 1000);
+    cr_assert_eq(resets, 53);
 }
 
 // Enough of protobuf for 2.0: symbols, and of each series the first reference and its samples.

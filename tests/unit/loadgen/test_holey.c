@@ -1,11 +1,14 @@
-// The reversible property: libsnappy reads back the text, also after the holes were changed.
+// The reversible property: libsnappy and libzstd read back the text, also after the holes were
+// changed.
 #include <criterion/criterion.h>
+#include <zstd.h>
 
 #include "engine/base/mem.h"
 #include "engine/base/rng.h"
 #include "engine/base/util.h"
 #include "protocol/snappy_block.h"
 #include "tools/loadgen/holey_snappy.h"
+#include "tools/loadgen/holey_zstd.h"
 
 enum { SEEDS = 300, TEXT_MAX = 300000, HOLES_MAX = 4000 };
 
@@ -49,10 +52,27 @@ static void fill(struct trial *t)
     }
 }
 
-static bool reads_back(const struct trial *t, const struct buf *block)
+static const struct way {
+    const char *name;
+    void (*compress)(struct str text, struct hole *holes, size_t holes_n, struct buf *out);
+    bool is_zstd;
+} ways[] = {{"snappy", holey_snappy_compress, false}, {"zstd", holey_zstd_compress, true}};
+
+static err decompress(const struct way *w, struct str block, struct buf *out)
+{
+    if (!w->is_zstd)
+        return snappy_block_decompress(block, TEXT_MAX, out, NULL);
+    const size_t n = ZSTD_decompress(buf_reserve(out, TEXT_MAX), TEXT_MAX, block.p, block.n);
+    if (ZSTD_isError(n))
+        return ERR_CORRUPT;
+    out->n = n;
+    return ERR_OK;
+}
+
+static bool reads_back(const struct way *w, const struct trial *t, const struct buf *block)
 {
     struct buf text = {0};
-    const bool same = snappy_block_decompress(buf_str(block), TEXT_MAX, &text, NULL) == ERR_OK &&
+    const bool same = decompress(w, buf_str(block), &text) == ERR_OK &&
                       str_eq(buf_str(&text), str_make(t->text, t->n));
     buf_deinit(&text);
     return same;
@@ -72,33 +92,42 @@ static void change(struct trial *t, struct buf *block)
     }
 }
 
-Test(holey_snappy, holes_can_be_changed)
+Test(holey, holes_can_be_changed)
 {
     struct trial *const t = mem_alloc(sizeof *t);
     t->text = mem_alloc(TEXT_MAX);
-    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+    for (uint64_t seed = 0; seed < SEEDS * countof(ways); seed++) {
+        const struct way *const w = &ways[seed % countof(ways)];
         struct buf block = {0};
-        rng_init(&t->rng, seed);
+        buf_put_str(&block, STR("in front"));
+        rng_init(&t->rng, seed / countof(ways));
         fill(t);
-        holey_snappy_compress(str_make(t->text, t->n), t->holes, t->holes_n, &block);
-        cr_assert(reads_back(t, &block), "seed %llu", (unsigned long long)seed);
+        struct buf made = {0};
+        w->compress(str_make(t->text, t->n), t->holes, t->holes_n, &made);
+        w->compress(str_make(t->text, t->n), t->holes, t->holes_n, &block); // behind what is there
+        cr_assert_eq(memcmp(made.p, block.p + 8, made.n), 0);
+        cr_assert(reads_back(w, t, &made), "%s %llu", w->name, (unsigned long long)seed);
         for (int round = 0; round < 2; round++) {
-            change(t, &block);
-            cr_assert(reads_back(t, &block), "seed %llu, changed", (unsigned long long)seed);
+            change(t, &made);
+            cr_assert(reads_back(w, t, &made), "%s %llu, changed", w->name,
+                      (unsigned long long)seed);
         }
         buf_deinit(&block);
+        buf_deinit(&made);
     }
     mem_free(t->text);
     mem_free(t);
 }
 
-Test(holey_snappy, repeats_are_copies)
+Test(holey, repeats_are_copies)
 {
-    struct buf text = {0}, block = {0};
-    for (int i = 0; i < 1000; i++)
-        buf_put_str(&text, STR("the same line of text again\n"));
-    holey_snappy_compress(buf_str(&text), NULL, 0, &block);
-    cr_assert_lt(block.n, text.n / 15); // 3 bytes for each 64
-    buf_deinit(&text);
-    buf_deinit(&block);
+    for (size_t i = 0; i < countof(ways); i++) {
+        struct buf text = {0}, block = {0};
+        for (int k = 0; k < 1000; k++)
+            buf_put_str(&text, STR("the same line of text again\n"));
+        ways[i].compress(buf_str(&text), NULL, 0, &block);
+        cr_assert_lt(block.n, text.n / 15); // snappy: 3 bytes for each 64
+        buf_deinit(&text);
+        buf_deinit(&block);
+    }
 }
