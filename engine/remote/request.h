@@ -84,6 +84,7 @@ struct request {
     bool is_partial;               // of 2.0: what can be kept is, whatever is wrong with the rest
     struct faults faults;          // of 1.0: histograms that are none
     struct remote_written written; // what is to be kept; in the end, what is
+    uint64_t samples;              // put so far
     struct request_v2 *v2;
     request_labels_fn *labels; // the walker's
     struct remote_write again; // request_v1.c: walked once more for labels
@@ -103,7 +104,11 @@ err request_walk_v2(struct request *q, struct errmsg *e);
 void request_v2_release(struct request *q);
 // All that is wrong with it, a line each.
 void request_format_faults(struct request *q, struct buf *out);
-enum { REQUEST_UNPACK_STEP = 64 * 1024 };
+// More samples than any honest body of 32 MiB can hold, the value 0 left out.
+enum { REQUEST_UNPACK_STEP = 64 * 1024, REQUEST_SAMPLES_MAX = 4 << 20 };
+
+// Before n more samples are put: whether the request may have so many.
+err request_check_samples(struct request *q, uint64_t n, struct errmsg *e);
 
 // Room for n samples of a series, whose ref, t_ms and bits the caller sets.
 struct tsdb_sample *request_put(struct request *q, uint32_t owner, uint32_t series, size_t n);

@@ -115,14 +115,16 @@ static void extend_histograms(struct part *p, size_t n)
     if (p->n + n > p->histograms_capacity)
         p->histograms =
             mem_grow(p->histograms, &p->histograms_capacity, p->n + n, sizeof *p->histograms);
-    memset(p->histograms + p->n, 0, n * sizeof *p->histograms);
+    if (n > 0)
+        memset(p->histograms + p->n, 0, n * sizeof *p->histograms);
 }
 
 static void extend_starts(struct part *p, size_t n)
 {
     if (p->n + n > p->starts_capacity)
         p->starts = mem_grow(p->starts, &p->starts_capacity, p->n + n, sizeof *p->starts);
-    memset(p->starts + p->n, 0, n * sizeof *p->starts);
+    if (n > 0)
+        memset(p->starts + p->n, 0, n * sizeof *p->starts);
 }
 
 void request_use_starts(struct part *p)
@@ -145,6 +147,14 @@ void request_use_histograms(struct part *p)
     extend_histograms(p, n);
     p->n = n;
     p->has_histograms = true;
+}
+
+err request_check_samples(struct request *q, uint64_t n, struct errmsg *e)
+{
+    q->samples += n; // of one body: does not overflow
+    if (q->samples > REQUEST_SAMPLES_MAX)
+        return err_set(e, ERR_INVALID, "too many samples: at most %d", (int)REQUEST_SAMPLES_MAX);
+    return ERR_OK;
 }
 
 struct tsdb_sample *request_put(struct request *q, uint32_t owner, uint32_t series, size_t n)

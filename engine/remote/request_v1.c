@@ -276,6 +276,7 @@ static err put_batch(struct walk *k, struct errmsg *e)
         stats->samples += n;
         if (!found)
             continue;
+        TRY(request_check_samples(k->q, (uint64_t)n + s->series.histograms_count, e));
         struct tsdb_sample *to = request_put(k->q, s->place.owner, s->number, n);
         struct remote_write_samples walk = remote_write_samples(&s->series);
         for (struct remote_write_sample x; remote_write_samples_next(&walk, &x); to++)

@@ -297,6 +297,7 @@ err request_walk_v2(struct request *q, struct errmsg *e)
     err code;
     struct remote_write2_series s;
     while ((code = remote_write2_next(&w, &s, &more, e)) == ERR_OK && more) {
+        TRY(request_check_samples(q, (uint64_t)s.samples_count + s.histograms_count, e));
         take_series(q, &s, q->v2->series++);
         if (q->v2->series % 32 == 0)
             fiber_yield_if_due();

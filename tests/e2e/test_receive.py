@@ -358,6 +358,13 @@ def check_histograms(server, name, target, held):
         check_equal(values, wanted, f"{name}: histogram {i}")
 
 
+def check_sender(sender):
+    """It takes nothing for lost: what was refused for a restart was sent again."""
+    failed = re.findall(r"^(prometheus_remote_storage_(?:samples|histograms)_(?:failed|dropped)_total\S*) (\d+)",
+                        sender.get("/metrics").text(), re.M)
+    check(failed and all(n == "0" for _, n in failed), failed)
+
+
 def run_sender(name, start, restart, histograms=False):
     """Scrapes and sends while each side is restarted; then all must be there."""
     listen = f"127.0.0.1:{free_port()}"
@@ -379,6 +386,8 @@ def run_sender(name, start, restart, histograms=False):
     sender.stop(60)
     sender = restart(sender)
     arrived(target.count("/metrics") + 3)
+    if sender.name.startswith("prometheus"):
+        check_sender(sender)
     sender.stop(60)
     time.sleep(0.3)
     check_complete(server, name, target, 1)

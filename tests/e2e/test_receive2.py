@@ -377,6 +377,9 @@ def hostile_requests():
     yield "a million empty series", WRITE2_HEADERS, b"\x2a\x00" * 1_000_000, 400, None
     yield "a million empty series, 1.0", WRITE_HEADERS, b"\x0a\x00" * 1_000_000, 204, ""
     yield "a million empty samples", WRITE2_HEADERS, one(A, b"\x12\x00" * 1_000_000), None, None
+    for headers, body in (WRITE2_HEADERS, one(A, b"\x12\x00" * ((4 << 20) + 1))), \
+                         (WRITE_HEADERS, write_series({"__name__": "x"}, [], b"\x12\x00" * ((4 << 20) + 1))):
+        yield "too many samples", headers, body, 400, "too many samples: at most 4194304\n"
     yield "a million groups in one another", WRITE2_HEADERS, b"\x0b" * 1_000_000, 400, "unexpected EOF\n"
 
 
