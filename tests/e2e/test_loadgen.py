@@ -84,6 +84,55 @@ def test_series():
     check(any("-0001:8080" in dict(k)["instance"] for k in generations), generations)
 
 
+def check_histograms(server, protocol):
+    """What arrived is what was sent: counts are the sums of their buckets, and grow."""
+    code, result, out, err = load(f"{server.base}/api/v1/write", *SMALL, "--histograms=5", f"--protocol={protocol}", "--rate=30000")
+    check_equal((code, result["rejected"]), (0, 0), out + err)
+    at = int(time.time()) + 1
+    counts = server.query("count(histogram_count(http_request_duration_seconds))", at)
+    targets = server.query('count(count by (instance) (node_time_seconds))', at)
+    check_equal(counts, {k: str(5 * int(v)) for k, v in targets.items()})
+    check(float(server.query("min(histogram_count(http_request_duration_seconds))", at)[()]) > 0)
+    median = float(server.query("histogram_quantile(0.5, sum(http_request_duration_seconds))", at)[()])
+    check(2 ** (-22 / 8) < median < 2 ** (-18 / 8), median)
+    check_equal(server.query("sum(resets(http_request_duration_seconds[5m]))", at), {(): "0"})
+
+
+@scenario
+def test_histograms():
+    for protocol in (1, 2):
+        server = prometheus(args=["--web.enable-remote-write-receiver", "--enable-feature=native-histograms"])
+        run_scenario(f"prometheus: histograms, {protocol}.0", check_histograms, server, protocol)
+
+
+@scenario
+def test_capture():
+    """Loads after an exporter of one's own: a capture is taken, sent and shown."""
+    farm = Farm("--targets=1", "--exporter=cadvisor", "--interval=1s")
+    url = f"http://{farm.host}:{farm.port}/metrics"
+    done = subprocess.run([LOADGEN, "capture", "--scrapes=3", "--interval=1s", url], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=60)
+    check_equal((done.returncode, done.stdout.count("# EOF\n")), (0, 3), done.stderr)
+    path = os.path.join(temp_folder(), "one.capture")
+    with open(path, "w") as f:
+        f.write(done.stdout)
+    per_target = len([line for line in done.stdout.split("# EOF")[0].split("\n") if line and line[0] != "#"])
+    server = ferula(args=["--web.enable-remote-write-receiver"])
+    code, result, out, err = load(f"{server.base}/api/v1/write", f"--capture={path}", "--labels=14", f"--series={4 * per_target}",
+                                  "--rate=20000", "--duration=2s")
+    check_equal((code, result["rejected"]), (0, 0), out + err)
+    at = int(time.time()) + 1
+    check_equal(server.query('count({__name__=~"container_.*|machine_.*"})', at), {(): str(4 * per_target)})
+    values = server.query('container_memory_rss{name="k8s_app_0-0000"}', at)
+    check_equal(len(values), 4, values)
+    copy = Farm("--targets=3", f"--capture={path}")
+    bodies = [copy.text(f"/t/{t}/metrics") for t in range(3)]
+    check_equal([len([x for x in b.split("\n") if x and x[0] != "#"]) for b in bodies], [per_target] * 3)
+    check_equal(len(set(bodies)), 3)
+    copy.stop()
+    farm.stop()
+
+
 @scenario
 def test_loss_is_found():
     """A server that acknowledges and forgets."""
@@ -315,10 +364,12 @@ def test_words():
                         (["remote-write", "--exporter=x", "http://x/"], "enum value must be one of"),
                         (["sink", "--port=99999"], "is not within 0..65535"),
                         (["scrape-farm", "--port=65000", "--ports=1000"], "there are no 1000 ports"),
+                        (["capture"], "one <url> of an exporter"),
+                        (["remote-write", "--capture=/nope", "http://x/"], "--capture: /nope cannot be read"),
                         (["query"], "one <server>, please"), (["query", "--file=/nope", "x"], "/nope cannot be read")):
         done = subprocess.run([LOADGEN, *words], capture_output=True, text=True, timeout=30)
         check(done.returncode == 1 and text in done.stderr, words, done)
-    for words in (["--help"], ["remote-write", "--help"], ["sink", "-h"], ["scrape-farm", "--help"], ["query", "--help"], ["shapes"], ["--version"]):
+    for words in (["--help"], ["remote-write", "--help"], ["sink", "-h"], ["scrape-farm", "--help"], ["query", "--help"], ["capture", "--help"], ["shapes"], ["--version"]):
         done = subprocess.run([LOADGEN, *words], capture_output=True, text=True, timeout=30)
         check(done.returncode == 0 and done.stdout and not done.stderr, words, done)
 

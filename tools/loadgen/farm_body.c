@@ -38,7 +38,7 @@ static void add_line(void *arg, uint32_t key, struct str labels, const struct lo
         line.row = last->row;
         line.series = last->series + 1;
     }
-    if (last && line.series == load_shape_row_series(l->exporter, line.row)) {
+    if (last && line.series == load_shape_row_series(&l->shape, line.row)) {
         line.row++;
         line.series = 0;
     }
@@ -46,7 +46,7 @@ static void add_line(void *arg, uint32_t key, struct str labels, const struct lo
         l->families_n = line.family + 1;
         line.comment = arena_printf(
             &l->arena, "# HELP %.*s As an exporter would show it.\n# TYPE %.*s %s\n", STR_ARG(name),
-            STR_ARG(name), load_shape_is_counter(l->exporter, line.row) ? "counter" : "gauge");
+            STR_ARG(name), load_shape_is_counter(&l->shape, line.row) ? "counter" : "gauge");
     }
     line.text = text_of(labels, &l->arena);
     l->items = mem_grow(l->items, &l->capacity, l->n + 1, sizeof *l->items);
@@ -54,13 +54,12 @@ static void add_line(void *arg, uint32_t key, struct str labels, const struct lo
     (void)motion;
 }
 
-void farm_lines_init(struct farm_lines *l, enum load_exporter exporter, bool has_generations)
+void farm_lines_init(struct farm_lines *l, const struct load_shape *shape)
 {
-    const struct load_shape shape = {
-        .exporter = exporter, .is_bare = true, .has_generations = has_generations};
-    *l = (struct farm_lines){.exporter = exporter};
+    *l = (struct farm_lines){.shape = *shape};
+    l->shape.is_bare = true;
     arena_init(&l->arena, 0);
-    load_shape_target(&shape, 0, add_line, l);
+    load_shape_target(&l->shape, 0, add_line, l);
 }
 
 void farm_lines_deinit(struct farm_lines *l)
@@ -86,14 +85,14 @@ static void put_text(struct str text, unsigned generation, struct buf *out)
 void farm_body(const struct farm_lines *l, uint32_t target, const struct farm_moment *moment,
                size_t first, struct buf *out)
 {
-    const double share = load_unit_share(l->exporter);
+    const double share = load_unit_share(&l->shape);
     size_t begin = 0;
     while (begin < l->n && l->items[begin].family != first)
         begin++;
     for (size_t i = 0; i < l->n; i++) {
         const struct farm_line *const line = &l->items[(begin + i) % l->n];
         const struct load_motion motion =
-            load_shape_motion(l->exporter, line->row, line->series, target);
+            load_shape_motion(&l->shape, line->row, line->series, target);
         const uint32_t unit = (line->key ^ target * 0x9e3779b1U) | LOAD_UNIT;
         const unsigned generation = line->key & LOAD_UNIT
                                         ? load_generation(unit, share, moment->hours)

@@ -5,8 +5,8 @@
 #include "engine/base/arena.h"
 #include "tools/loadgen/load_shape.h"
 
-struct farm_lines { // of an exporter: all targets have the same
-    enum load_exporter exporter;
+struct farm_lines {          // of an exporter: all targets have the same
+    struct load_shape shape; // bare
     struct farm_line {
         struct str text;                   // name{labels} and a blank, with LOAD_GENERATION_BYTE
         struct str comment;                // HELP and TYPE, where a family begins; otherwise empty
@@ -16,8 +16,8 @@ struct farm_lines { // of an exporter: all targets have the same
     struct arena arena;
 };
 
-// has_generations: each series has a label generation="0000".
-void farm_lines_init(struct farm_lines *l, enum load_exporter exporter, bool has_generations);
+// With shape->has_generations each series has a label generation="0000".
+void farm_lines_init(struct farm_lines *l, const struct load_shape *shape);
 void farm_lines_deinit(struct farm_lines *l);
 struct farm_moment {
     uint64_t step;

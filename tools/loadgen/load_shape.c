@@ -8,6 +8,7 @@
 #include "engine/base/number.h"
 #include "engine/base/util.h"
 #include "engine/model/labels.h"
+#include "tools/loadgen/load_capture.h"
 #include "tools/loadgen/load_families.h"
 
 const char *const load_exporter_names[LOAD_EXPORTERS + 1] = {"node", "cadvisor", "kube-state",
@@ -259,9 +260,28 @@ static void walk_row(struct walk *w, const struct load_family *f)
     arena_deinit(&scratch);
 }
 
+// A series of a capture, with the target's labels.
+static void walk_captured(struct walk *w, const struct captured_series *s, size_t i,
+                          struct buf *encoded)
+{
+    struct labels_builder b = {0};
+    struct label l;
+    const size_t common_n = w->common.builder.n;
+    for (size_t k = 0; k < common_n; k++)
+        labels_builder_push(&b, w->common.builder.items[k].name, w->common.builder.items[k].value);
+    for (struct labels_iter at = labels_iter(s->labels); labels_next(&at, &l);)
+        push_own(&b, common_n, l.name, l.value, &w->common.arena);
+    buf_reset(encoded);
+    labels_builder_encode(&b, encoded);
+    labels_builder_deinit(&b);
+    const struct load_motion motion = load_capture_motion(w->shape->capture, i, w->target);
+    w->each(w->arg, w->target, buf_str(encoded), &motion);
+}
+
 void load_shape_target(const struct load_shape *shape, uint32_t target, load_series_fn *each,
                        void *arg)
 {
+    struct buf encoded = {0};
     struct walk *const w = mem_zalloc(sizeof *w);
     w->shape = shape;
     w->exporter = &load_exporter_families[shape->exporter];
@@ -270,7 +290,10 @@ void load_shape_target(const struct load_shape *shape, uint32_t target, load_ser
     w->arg = arg;
     arena_init(&w->common.arena, 0);
     add_target(&w->common, shape, target);
-    for (size_t i = 0; i < w->exporter->n; i++)
+    for (size_t i = 0; shape->capture && i < shape->capture->n; i++)
+        walk_captured(w, &shape->capture->items[i], i, &encoded);
+    buf_deinit(&encoded);
+    for (size_t i = 0; !shape->capture && i < w->exporter->n; i++)
         walk_row(w, &w->exporter->families[i]);
     labels_builder_deinit(&w->common.builder);
     arena_deinit(&w->common.arena);
@@ -287,11 +310,42 @@ void load_shape_target_labels(const struct load_shape *shape, uint32_t target, s
     arena_deinit(&common.arena);
 }
 
+void load_shape_histograms(const struct load_shape *shape, uint32_t target, load_series_fn *each,
+                           void *arg)
+{
+    static const double observations = 40;
+    struct labels_of common = {0};
+    struct buf encoded = {0};
+    arena_init(&common.arena, 0);
+    add_target(&common, shape, target);
+    for (uint32_t i = 0; i < shape->histograms; i++) {
+        struct labels_builder b = {0};
+        const uint64_t key[] = {target, i};
+        const uint64_t h = hash64(key, sizeof key, 5);
+        const struct load_motion motion = {.step =
+                                               observations * (0.5 + (double)(h >> 40) * 0x1p-24),
+                                           .divisor = 1,
+                                           .seed = (uint32_t)h,
+                                           .kind = LOAD_COUNTER};
+        for (size_t k = 0; k < common.builder.n; k++)
+            labels_builder_push(&b, common.builder.items[k].name, common.builder.items[k].value);
+        labels_builder_push(&b, LABEL_NAME, STR("http_request_duration_seconds"));
+        labels_builder_push(&b, STR("handler"), arena_printf(&common.arena, "/api/%u", i));
+        buf_reset(&encoded);
+        labels_builder_encode(&b, &encoded);
+        labels_builder_deinit(&b);
+        each(arg, target, buf_str(&encoded), &motion);
+    }
+    buf_deinit(&encoded);
+    labels_builder_deinit(&common.builder);
+    arena_deinit(&common.arena);
+}
+
 size_t load_shape_series(const struct load_shape *shape)
 {
     size_t n = 0;
-    for (size_t i = 0; i < load_shape_rows(shape->exporter); i++)
-        n += load_shape_row_series(shape->exporter, i);
+    for (size_t i = 0; i < load_shape_rows(shape); i++)
+        n += load_shape_row_series(shape, i);
     return n;
 }
 
@@ -308,12 +362,12 @@ void load_shape_sequence(const struct load_shape *shape, uint32_t template, stru
     labels_builder_deinit(&b);
 }
 
-size_t load_shape_rows(enum load_exporter exporter)
+size_t load_shape_rows(const struct load_shape *shape)
 {
-    return load_exporter_families[exporter].n;
+    return shape->capture ? shape->capture->n : load_exporter_families[shape->exporter].n;
 }
 
-size_t load_shape_row_series(enum load_exporter exporter, size_t row)
+static size_t row_series(enum load_exporter exporter, size_t row)
 {
     const struct load_exporter_families *const x = &load_exporter_families[exporter];
     struct arena a;
@@ -327,16 +381,25 @@ size_t load_shape_row_series(enum load_exporter exporter, size_t row)
     return n;
 }
 
-bool load_shape_is_counter(enum load_exporter exporter, size_t row)
+size_t load_shape_row_series(const struct load_shape *shape, size_t row)
 {
-    const enum load_motion_kind kind = load_exporter_families[exporter].families[row].kind;
+    return shape->capture ? 1 : row_series(shape->exporter, row);
+}
+
+bool load_shape_is_counter(const struct load_shape *shape, size_t row)
+{
+    if (shape->capture)
+        return shape->capture->items[row].column.is_counter;
+    const enum load_motion_kind kind = load_exporter_families[shape->exporter].families[row].kind;
     return kind == LOAD_COUNTER || kind == LOAD_BURSTS;
 }
 
-struct load_motion load_shape_motion(enum load_exporter exporter, size_t row, size_t series,
+struct load_motion load_shape_motion(const struct load_shape *shape, size_t row, size_t series,
                                      uint32_t target)
 {
-    const struct load_exporter_families *const x = &load_exporter_families[exporter];
+    if (shape->capture)
+        return load_capture_motion(shape->capture, row, target);
+    const struct load_exporter_families *const x = &load_exporter_families[shape->exporter];
     return motion_of(x, &x->families[row], target, series);
 }
 
@@ -346,9 +409,9 @@ unsigned load_generation(uint32_t key, double share, double periods)
     return periods > 0 ? (unsigned)(periods * share + phase) : 0;
 }
 
-double load_unit_share(enum load_exporter exporter)
+double load_unit_share(const struct load_shape *shape)
 {
-    return load_exporter_families[exporter].churn_percent_hour / 100.0;
+    return shape->capture ? 0 : load_exporter_families[shape->exporter].churn_percent_hour / 100.0;
 }
 
 // ---- the table of the table
@@ -369,8 +432,8 @@ static void put_labels(const struct load_family *f, struct buf *out)
 
 void load_shape_table(enum load_exporter exporter, struct buf *out)
 {
-    static const char *const kinds[] = {"constant", "counter", "counter, bursts", "gauge",
-                                        "gauge, levels"};
+    static const char *const kinds[] = {"constant", "counter",       "counter, bursts",
+                                        "gauge",    "gauge, levels", "captured"};
     const struct load_exporter_families *const x = &load_exporter_families[exporter];
     buf_put_str(out, STR("| families | labels | series | kind | constant | a step | replaced an "
                          "hour | resets |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n"));
@@ -379,15 +442,15 @@ void load_shape_table(enum load_exporter exporter, struct buf *out)
         const int constant = f->step == 0 ? 100 : f->constant_percent;
         buf_printf(out, "| %s | ", f->name);
         put_labels(f, out);
-        buf_printf(out, " | %zu | %s | %d %% | ", load_shape_row_series(exporter, i),
-                   kinds[f->kind], constant);
+        buf_printf(out, " | %zu | %s | %d %% | ", row_series(exporter, i), kinds[f->kind],
+                   constant);
         if (constant < 100)
             buf_printf(out, "%g to %g", f->step * 0.5 / f->divisor, f->step * 1.5 / f->divisor);
         if (f->labels && f->labels[0] == '@')
             buf_printf(out, " | %u %% | ", x->churn_percent_hour);
         else
             buf_put_str(out, STR(" | | "));
-        if (constant < 100 && x->reset_steps && load_shape_is_counter(exporter, i))
+        if (constant < 100 && x->reset_steps && (f->kind == LOAD_COUNTER || f->kind == LOAD_BURSTS))
             buf_printf(out, "every %u steps", x->reset_steps);
         buf_put_str(out, STR(" |\n"));
     }

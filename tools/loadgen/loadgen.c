@@ -34,7 +34,8 @@ static const struct loadgen_command shapes = {
     "A Markdown table an exporter.\n", print_shapes};
 
 static const struct loadgen_command *const commands[] = {
-    &loadgen_remote_write, &loadgen_scrape_farm, &loadgen_query, &loadgen_sink, &shapes};
+    &loadgen_remote_write, &loadgen_scrape_farm, &loadgen_query,
+    &loadgen_sink,         &loadgen_capture,     &shapes};
 
 int loadgen_fail(const char *format, ...)
 {

@@ -11,7 +11,7 @@ struct loadgen_command {
     int (*run)(const struct loadgen_command *c, int argc, const char *const *argv);
 };
 extern const struct loadgen_command loadgen_remote_write, loadgen_scrape_farm, loadgen_query,
-    loadgen_sink;
+    loadgen_sink, loadgen_capture;
 
 // Parses the flags behind the command's name, of which the first two rows are --help and the
 // arguments. False: all is said and done, with *out_code.

@@ -10,16 +10,23 @@
 #include "io/clock.h"
 #include "io/fiber.h"
 #include "protocol/url.h"
+#include "tools/loadgen/capture_source.h"
 #include "tools/loadgen/loadgen.h"
 #include "tools/loadgen/write_read_back.h"
 
-enum { NS_PER_MS = 1000000, CONNECTIONS_MAX = 512, BATCH_MAX = 20000, SERIES_MAX = 100000000 };
+enum {
+    NS_PER_MS = 1000000,
+    CONNECTIONS_MAX = 512,
+    BATCH_MAX = 20000,
+    HISTOGRAMS_MAX = 10000,
+    SERIES_MAX = 100000000
+};
 
 struct command {
     bool help, no_read_back, live, ended;
     struct setting_list args;
-    struct str exporter, labels, split, start, json, compression;
-    int64_t series, batch, connections, samples, version, pid, late_rounds, rounds;
+    struct str exporter, capture_from, labels, split, start, json, compression;
+    int64_t series, batch, connections, samples, version, pid, late_rounds, rounds, histograms;
     int64_t duration_ms, step_ms;
     double rate, churn, late_share, cut, repeat, slow, garbage;
     int64_t slow_by_ms;
@@ -30,9 +37,37 @@ struct command {
     struct setting_list header;
     struct write_load_options options;
     struct write_load *load;
+    struct load_capture *capture;
     struct load_report report;
     char run_id[24];
 };
+
+// What goes wrong on purpose.
+static size_t make_fault_rows(struct command *c, struct setting *rows)
+{
+    const struct setting all[] = {
+        {"churn", .fraction = &c->churn, .default_text = "0", .placeholder = "<share>",
+         .help = "Share of targets replaced in a minute of sample time: 0.01, 0.5."},
+        {"late-share", .fraction = &c->late_share, .default_text = "0", .placeholder = "<share>",
+         .help = "Share of requests that are held back and come out of order."},
+        {"late-rounds", .number = &c->late_rounds, .min = 1, .max = 10000, .default_text = "4",
+         .help = "How many rounds they are held back."},
+        {"cut", .fraction = &c->cut, .default_text = "0", .placeholder = "<share>",
+         .help = "Share of requests in whose middle the connection is cut; they are sent again."},
+        {"repeat", .fraction = &c->repeat, .default_text = "0", .placeholder = "<share>",
+         .help = "Share of acknowledged requests that are sent once more, as by a sender that did "
+                 "not see the answer."},
+        {"slow", .fraction = &c->slow, .default_text = "0", .placeholder = "<share>",
+         .help = "Share of requests that trickle in."},
+        {"slow-by", .duration_ms = &c->slow_by_ms, .min = 1, .max = 600000, .default_text = "2s",
+         .help = "How long those take."},
+        {"garbage", .fraction = &c->garbage, .default_text = "0", .placeholder = "<share>",
+         .help = "Share of requests before which one is sent that no server can read: random "
+                 "bytes, half a block, a message with wrong lengths."},
+    };
+    memcpy(rows, all, sizeof all);
+    return countof(all);
+}
 
 static size_t make_rows(struct command *c, struct setting *rows)
 {
@@ -46,8 +81,13 @@ static size_t make_rows(struct command *c, struct setting *rows)
          .help = "How many series; as many whole targets as come closest."},
         {"exporter", .text = &c->exporter, .choices = load_exporter_names, .default_text = "node",
          .help = "What the targets are: node, cadvisor or kube-state."},
+        {"capture", .text = &c->capture_from, .placeholder = "<file or URL>",
+         .help = "What they are instead: as an exporter was that the command capture wrote down, "
+                 "or is at this URL."},
         {"labels", .text = &c->labels, .choices = labels, .default_text = "2",
          .help = "What a scrape adds: 2 (job, instance), or 14 as prometheus-operator."},
+        {"histograms", .number = &c->histograms, .max = HISTOGRAMS_MAX, .placeholder = "<n>",
+         .help = "Native histograms of each target, beside its other series."},
         {"rate", .fraction = &c->rate, .default_text = "0", .placeholder = "<samples/s>",
          .help = "Samples a second; 0: as fast as they are answered."},
         {"duration", .duration_ms = &c->duration_ms, .min = 1, .max = INT64_MAX,
@@ -74,24 +114,6 @@ static size_t make_rows(struct command *c, struct setting *rows)
         {"start", .text = &c->start, .default_text = "", .placeholder = "<time>",
          .help = "Time of the first samples: RFC 3339 or Unix seconds. Six hours ago by default; "
                  "now with --rate."},
-        {"churn", .fraction = &c->churn, .default_text = "0", .placeholder = "<share>",
-         .help = "Share of targets replaced in a minute of sample time: 0.01, 0.5."},
-        {"late-share", .fraction = &c->late_share, .default_text = "0", .placeholder = "<share>",
-         .help = "Share of requests that are held back and come out of order."},
-        {"late-rounds", .number = &c->late_rounds, .min = 1, .max = 10000, .default_text = "4",
-         .help = "How many rounds they are held back."},
-        {"cut", .fraction = &c->cut, .default_text = "0", .placeholder = "<share>",
-         .help = "Share of requests in whose middle the connection is cut; they are sent again."},
-        {"repeat", .fraction = &c->repeat, .default_text = "0", .placeholder = "<share>",
-         .help = "Share of acknowledged requests that are sent once more, as by a sender that did "
-                 "not see the answer."},
-        {"slow", .fraction = &c->slow, .default_text = "0", .placeholder = "<share>",
-         .help = "Share of requests that trickle in."},
-        {"slow-by", .duration_ms = &c->slow_by_ms, .min = 1, .max = 600000, .default_text = "2s",
-         .help = "How long those take."},
-        {"garbage", .fraction = &c->garbage, .default_text = "0", .placeholder = "<share>",
-         .help = "Share of requests before which one is sent that no server can read: random "
-                 "bytes, half a block, a message with wrong lengths."},
         {"live", .flag = &c->live,
          .help = "Encode and compress each request when it is sent, with libsnappy."},
         {"header", .list = &c->header, .placeholder = "NAME=VALUE",
@@ -104,7 +126,7 @@ static size_t make_rows(struct command *c, struct setting *rows)
          .help = "Write the result as JSON, too; - is standard output."},
     };
     memcpy(rows, all, sizeof all);
-    return countof(all);
+    return countof(all) + make_fault_rows(c, rows + countof(all));
 }
 
 // ---- options
@@ -178,8 +200,10 @@ static err make_options(struct command *c, struct errmsg *e)
     o->host = c->host;
     o->port = c->url.port ? c->url.port : url_default_port(c->url.scheme);
     o->shape = (struct load_shape){.exporter = exporter,
+                                   .capture = c->capture,
                                    .is_operator = str_eq(c->labels, STR("14")),
                                    .has_generations = c->churn > 0,
+                                   .histograms = (uint32_t)c->histograms,
                                    .run = str_from_c(c->run_id)};
     o->split = str_eq(c->split, STR("hash"))   ? WRITE_SPLIT_HASH
                : str_eq(c->split, STR("time")) ? WRITE_SPLIT_TIME
@@ -342,13 +366,16 @@ static int run(const struct loadgen_command *command, int argc, const char *cons
     if (loadgen_parse(command, rows, make_rows(c, rows), argc, argv, &c->help, &code)) {
         struct errmsg e;
         struct preparing p = {.c = c, .e = &e};
-        if (flow_run(prepare, &p, &e) || p.code)
+        if (capture_load(c->capture_from, &c->capture, &e))
+            code = loadgen_fail("error: --capture: %s, try remote-write --help", e.text);
+        else if (flow_run(prepare, &p, &e) || p.code)
             code = loadgen_fail("error: %s, try remote-write --help", e.text);
         else
             code = send(c);
     }
     if (c->load)
         write_load_destroy(c->load);
+    load_capture_destroy(c->capture);
     tls_unref(c->options.tls);
     buf_deinit(&c->headers);
     mem_free(rows);

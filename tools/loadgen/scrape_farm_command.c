@@ -10,6 +10,7 @@
 #include "engine/model/labels.h"
 #include "io/clock.h"
 #include "protocol/json_write.h"
+#include "tools/loadgen/capture_source.h"
 #include "tools/loadgen/farm_body.h"
 #include "tools/loadgen/load_report.h"
 #include "tools/loadgen/loadgen.h"
@@ -28,7 +29,8 @@ enum farm_vice { FARM_GOOD = 0, FARM_SLOW = 1, FARM_FAILS = 2, FARM_REORDERS = 4
 
 struct farm {
     bool help, stops; // stops: atomic
-    struct str exporter, labels, host, json;
+    struct str exporter, labels, host, json, capture_from;
+    struct load_capture *capture;
     enum load_exporter kind;
     int64_t targets, port, ports, interval_ms, duration_ms, slow_by_ms;
     double churn, slow, fails, reorders;
@@ -59,6 +61,9 @@ static size_t make_rows(struct farm *f, struct setting *rows)
          .help = "How many targets there are, at /t/0/metrics and on."},
         {"exporter", .text = &f->exporter, .choices = load_exporter_names, .default_text = "node",
          .help = "What they are: node, cadvisor or kube-state."},
+        {"capture", .text = &f->capture_from, .placeholder = "<file or URL>",
+         .help = "What they are instead: as an exporter was that the command capture wrote down, "
+                 "or is at this URL."},
         {"labels", .text = &f->labels, .choices = labels, .default_text = "2",
          .help = "What /config and /sd put on each target: 2 (job, instance), or 14 as "
                  "prometheus-operator."},
@@ -417,7 +422,9 @@ static int serve(struct farm *f)
         return loadgen_fail("error: --ports: there are no %lld ports from %lld on",
                             (long long)f->ports, (long long)f->port);
     (void)process_raise_file_limit();
-    farm_lines_init(&f->lines, f->kind, f->churn > 0);
+    const struct load_shape shape = {
+        .exporter = f->kind, .capture = f->capture, .has_generations = f->churn > 0};
+    farm_lines_init(&f->lines, &shape);
     make_targets(f);
     int code = 0;
     if (loadgen_run(flow, f, end, &e))
@@ -435,8 +442,12 @@ static int run(const struct loadgen_command *c, int argc, const char *const *arg
     struct farm *const f = mem_zalloc(sizeof *f);
     struct setting *const rows = mem_alloc(SETTINGS_MAX * sizeof *rows);
     int code;
+    struct errmsg e;
     if (loadgen_parse(c, rows, make_rows(f, rows), argc, argv, &f->help, &code))
-        code = serve(f);
+        code = capture_load(f->capture_from, &f->capture, &e)
+                   ? loadgen_fail("error: --capture: %s, try scrape-farm --help", e.text)
+                   : serve(f);
+    load_capture_destroy(f->capture);
     mem_free(rows);
     mem_free(f);
     return code;

@@ -91,16 +91,34 @@ static void finish_template(struct filling *f, unsigned connection)
     f->load->series += s->templates[s->n++].t.series_n;
 }
 
-static void fill(void *arg, uint32_t target, struct str labels, const struct load_motion *motion)
+static unsigned connection_of(const struct filling *f, struct str labels)
+{
+    const struct write_load_options *const o = &f->load->options;
+    return o->split == WRITE_SPLIT_HASH ? (unsigned)(hash64(labels.p, labels.n, 0) % o->connections)
+                                        : f->connection;
+}
+
+static void finish_if_full(struct filling *f, unsigned connection)
+{
+    if (write_builder_series(f->builders[connection]) + 1 >= f->load->options.batch)
+        finish_template(f, connection);
+}
+
+static void fill_histogram(void *arg, uint32_t key, struct str labels,
+                           const struct load_motion *motion)
 {
     struct filling *const f = arg;
-    const struct write_load_options *const o = &f->load->options;
-    const unsigned connection = o->split == WRITE_SPLIT_HASH
-                                    ? (unsigned)(hash64(labels.p, labels.n, 0) % o->connections)
-                                    : f->connection;
-    write_builder_add(f->builders[connection], target, labels, motion);
-    if (write_builder_series(f->builders[connection]) + 1 >= o->batch)
-        finish_template(f, connection);
+    const unsigned connection = connection_of(f, labels);
+    write_builder_add_histogram(f->builders[connection], key, labels, motion);
+    finish_if_full(f, connection);
+}
+
+static void fill(void *arg, uint32_t key, struct str labels, const struct load_motion *motion)
+{
+    struct filling *const f = arg;
+    const unsigned connection = connection_of(f, labels);
+    write_builder_add(f->builders[connection], key, labels, motion);
+    finish_if_full(f, connection);
 }
 
 static void make_templates(struct write_load *l)
@@ -116,6 +134,7 @@ static void make_templates(struct write_load *l)
     for (uint32_t t = 0; t < l->targets; t++) {
         f.connection = o->split == WRITE_SPLIT_TIME ? 0 : t % o->connections;
         load_shape_target(&o->shape, t, fill, &f);
+        load_shape_histograms(&o->shape, t, fill_histogram, &f);
     }
     for (unsigned i = 0; i < o->connections; i++) {
         if (write_builder_series(f.builders[i]))
@@ -352,7 +371,7 @@ static unsigned generation_of(void *arg, uint32_t key, int64_t t_ms)
     const struct write_load *const l = arg;
     const double minutes = (double)(t_ms - l->options.start_ms) / 60000;
     if (key & LOAD_UNIT)
-        return load_generation(key, load_unit_share(l->options.shape.exporter), minutes / 60);
+        return load_generation(key, load_unit_share(&l->options.shape), minutes / 60);
     return load_generation(key, l->options.churn, minutes);
 }
 

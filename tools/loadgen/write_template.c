@@ -4,6 +4,12 @@
 //   2.0  22 symbol ...  2a size { 0a size refs  12 10 { 09 value8 10 time6 } ...  2a 02 08 type }
 //   ...
 //
+// A native histogram has 22 size { ... } (1.0) or 1a size { ... } (2.0) instead of a sample:
+//
+//   08 count6  19 sum8  20 schema  29 threshold8  30 00  5a 04 { 08 offset 10 length }
+//   62 size { delta5 ... }  78 time6
+//
+// Its count and deltas are varints with more bytes than they need, so that their size stays.
 // A time is a varint of six bytes from 1971 to 2109, so all samples have one size. The first time
 // of each kind is a hole, later ones are the same as it; values that move are holes.
 #include "tools/loadgen/write_template.h"
@@ -15,6 +21,7 @@
 #include "engine/base/bits.h"
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
+#include "engine/base/util.h"
 #include "engine/model/labels.h"
 #include "protocol/snappy_block.h"
 #include "tools/loadgen/holey_snappy.h"
@@ -31,12 +38,33 @@ enum {
     ZSTD_LEVEL = 1, // as vmagent
 };
 
-enum place_kind { PLACE_VALUE, PLACE_TIME, PLACE_SEQUENCE, PLACE_GENERATION };
+// Buckets of native histograms: how likely an observation falls in each, of 48.
+static const int BUCKETS[] = {1, 3, 8, 14, 12, 6, 3, 1};
+enum {
+    BUCKETS_N = 8,
+    BUCKETS_SUM = 48,
+    BUCKETS_OFFSET = -24, // of the first; with schema 3 its upper bound is 2^(-24/8)
+    SCHEMA = 3,
+    COUNT_BYTES = 6,
+    DELTA_BYTES = 5,
+    HISTOGRAM_TAG_1 = 0x22,
+    HISTOGRAM_TAG_2 = 0x1a,
+};
+
+enum place_kind {
+    PLACE_COUNT,
+    PLACE_SUM,
+    PLACE_DELTAS,
+    PLACE_VALUE,
+    PLACE_TIME,
+    PLACE_SEQUENCE,
+    PLACE_GENERATION
+};
 
 struct place { // what a hole is
     enum place_kind kind;
     uint32_t of;               // PLACE_VALUE: sample; PLACE_TIME: sample; PLACE_GENERATION: target
-    struct load_motion motion; // of PLACE_VALUE
+    struct load_motion motion; // of PLACE_VALUE and PLACE_COUNT
 };
 
 struct write_builder {
@@ -103,6 +131,7 @@ void write_template_deinit(struct write_template *t)
 {
     buf_deinit(&t->bytes);
     mem_free(t->patches);
+    mem_free(t->histograms);
     mem_free(t->times);
     mem_free(t->sequences);
     mem_free(t->generations);
@@ -238,6 +267,15 @@ static void find_generations(struct write_builder *b, size_t from, uint32_t targ
     }
 }
 
+// Of a sample's time; the first of each kind is a hole, later ones are the same.
+static void add_time(struct write_builder *b, size_t at, uint32_t sample)
+{
+    const uint32_t time = add_hole(b, at, TIME_BYTES, b->first_time[sample],
+                                   (struct place){.kind = PLACE_TIME, .of = sample});
+    if (b->first_time[sample] == HOLE_NONE)
+        b->first_time[sample] = time;
+}
+
 // The samples of a series; its values move as motion says, or count (NULL).
 static void put_samples(struct write_builder *b, const struct load_motion *motion)
 {
@@ -255,18 +293,99 @@ static void put_samples(struct write_builder *b, const struct load_motion *motio
         else if (motion->kind != LOAD_CONSTANT)
             add_hole(b, at + 3, VALUE_BYTES, HOLE_NONE,
                      (struct place){.kind = PLACE_VALUE, .of = k, .motion = *motion});
-        const uint32_t time = add_hole(b, at + 4 + VALUE_BYTES, TIME_BYTES, b->first_time[k],
-                                       (struct place){.kind = PLACE_TIME, .of = k});
-        if (b->first_time[k] == HOLE_NONE)
-            b->first_time[k] = time;
+        add_time(b, at + 4 + VALUE_BYTES, k);
     }
 }
 
+static void put_padded(uint8_t *p, int n, uint64_t value)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = (uint8_t)(value >> 7 * i | (i < n - 1 ? 0x80 : 0));
+    assert(!(value >> 7 * n));
+}
+
+// What a histogram holds at a step: each bucket grows by its share, and never back.
+static void put_observations(const struct load_motion *m, uint64_t step, uint8_t *count,
+                             uint8_t *sum, uint8_t *deltas)
+{
+    uint64_t total = 0;
+    int64_t before = 0;
+    double all = 0;
+    for (int i = 0; i < BUCKETS_N; i++) {
+        struct load_motion bucket = *m;
+        bucket.seed += (uint32_t)i;
+        bucket.step *= (double)BUCKETS[i] / BUCKETS_SUM;
+        const int64_t n = (int64_t)load_value(&bucket, step);
+        const int64_t delta = n - before;
+        put_padded(deltas + (ptrdiff_t)i * DELTA_BYTES, DELTA_BYTES,
+                   (uint64_t)delta << 1 ^ (uint64_t)(delta >> 63));
+        total += (uint64_t)n;
+        all += (double)n * exp2((BUCKETS_OFFSET + i - 0.5) / 8);
+        before = n;
+    }
+    put_padded(count, COUNT_BYTES, total);
+    store_le64(sum, bits_from_double(all));
+}
+
+enum { // where the parts of a histogram are in its message
+    AT_COUNT = 1,
+    AT_SUM = AT_COUNT + COUNT_BYTES + 1,
+    AT_SCHEMA = AT_SUM + VALUE_BYTES,
+    AT_THRESHOLD = AT_SCHEMA + 3,
+    AT_ZEROS = AT_THRESHOLD + VALUE_BYTES,
+    AT_SPAN = AT_ZEROS + 2,
+    AT_DELTAS = AT_SPAN + 6 + 2,
+    AT_TIME = AT_DELTAS + BUCKETS_N * DELTA_BYTES + 1,
+    HISTOGRAM_BYTES = AT_TIME + TIME_BYTES,
+};
+
+static void put_histograms(struct write_builder *b, const struct load_motion *motion)
+{
+    static_assert(HISTOGRAM_BYTES < 128, "its size is one byte");
+    for (uint32_t k = 0; k < b->options.samples; k++) {
+        uint8_t all[2 + HISTOGRAM_BYTES] = {
+            (uint8_t)(b->options.version == 2 ? HISTOGRAM_TAG_2 : HISTOGRAM_TAG_1),
+            HISTOGRAM_BYTES};
+        uint8_t *const p = all + 2;
+        p[0] = 0x08;
+        p[AT_SUM - 1] = 0x19;
+        p[AT_SCHEMA] = 0x20;
+        p[AT_SCHEMA + 1] = SCHEMA << 1;
+        p[AT_THRESHOLD - 1] = 0x29;
+        store_le64(p + AT_THRESHOLD, bits_from_double(0x1p-128));
+        p[AT_ZEROS] = 0x30;
+        const uint8_t span[] = {0x5a, 4,         0x08, (uint8_t)(-BUCKETS_OFFSET * 2 - 1),
+                                0x10, BUCKETS_N, 0x62, BUCKETS_N * DELTA_BYTES};
+        memcpy(p + AT_SPAN, span, sizeof span);
+        p[AT_TIME - 1] = 0x78;
+        put_time(p + AT_TIME, (int64_t)1 << 40);
+        put_observations(motion, k, p + AT_COUNT, p + AT_SUM, p + AT_DELTAS);
+        const size_t at = b->series.n + 2;
+        buf_put(&b->series, all, sizeof all);
+        const struct place place = {.of = k, .motion = *motion};
+        const struct {
+            size_t at;
+            uint32_t n;
+            enum place_kind kind;
+        } parts[] = {{AT_COUNT, COUNT_BYTES, PLACE_COUNT},
+                     {AT_SUM, VALUE_BYTES, PLACE_SUM},
+                     {AT_DELTAS, BUCKETS_N * DELTA_BYTES, PLACE_DELTAS}};
+        for (size_t i = 0; i < countof(parts); i++) {
+            struct place one = place;
+            one.kind = parts[i].kind;
+            add_hole(b, at + parts[i].at, parts[i].n, HOLE_NONE, one);
+        }
+        add_time(b, at + AT_TIME, k);
+    }
+}
+
+// motion NULL: the sequence.
 static void add(struct write_builder *b, uint32_t target, struct str labels,
-                const struct load_motion *motion)
+                const struct load_motion *motion, bool is_histogram)
 {
     const bool v2 = b->options.version == 2;
-    const size_t samples_n = (size_t)b->options.samples * (2 + SAMPLE_BYTES);
+    const size_t samples_n =
+        b->options.samples * (size_t)(2 + (is_histogram ? HISTOGRAM_BYTES : SAMPLE_BYTES));
     buf_reset(&b->labels);
     if (v2) {
         b->target = target;
@@ -274,7 +393,8 @@ static void add(struct write_builder *b, uint32_t target, struct str labels,
     } else {
         put_labels_1(labels, &b->labels);
     }
-    const char type = !motion || motion->kind == LOAD_GAUGE ? 2 : 1; // gauge, counter
+    const bool is_counter = motion && (motion->kind == LOAD_COUNTER || motion->kind == LOAD_BURSTS);
+    const char type = is_histogram ? 3 : is_counter ? 1 : 2;
     const char metadata[] = {0x2a, 2, 0x08, type};
     buf_put_char(&b->series, v2 ? SERIES_TAG_2 : SERIES_TAG_1);
     buf_put_varint(&b->series, b->labels.n + samples_n + (v2 ? sizeof metadata : 0));
@@ -282,21 +402,30 @@ static void add(struct write_builder *b, uint32_t target, struct str labels,
     buf_put_str(&b->series, buf_str(&b->labels));
     if (!v2)
         find_generations(b, from, target);
-    put_samples(b, motion);
+    if (is_histogram)
+        put_histograms(b, motion);
+    else
+        put_samples(b, motion);
     if (v2)
         buf_put(&b->series, metadata, sizeof metadata);
     b->series_n++;
 }
 
-void write_builder_add(struct write_builder *b, uint32_t target, struct str labels,
+void write_builder_add(struct write_builder *b, uint32_t key, struct str labels,
                        const struct load_motion *motion)
 {
-    add(b, target, labels, motion);
+    add(b, key, labels, motion, false);
+}
+
+void write_builder_add_histogram(struct write_builder *b, uint32_t key, struct str labels,
+                                 const struct load_motion *motion)
+{
+    add(b, key, labels, motion, true);
 }
 
 void write_builder_add_sequence(struct write_builder *b, struct str labels)
 {
-    add(b, UINT32_MAX - 1, labels, NULL);
+    add(b, UINT32_MAX - 1, labels, NULL, false);
 }
 
 // ---- the template
@@ -330,12 +459,31 @@ static struct hole *join_holes(const struct write_builder *b, size_t symbols_n, 
     return all;
 }
 
+// A histogram's parts come in this order.
+static void take_part(struct write_template *t, const struct place *place, uint32_t at)
+{
+    if (place->kind == PLACE_COUNT) {
+        t->histograms = mem_grow(t->histograms, &t->histograms_capacity, t->histograms_n + 1,
+                                 sizeof *t->histograms);
+        t->histograms[t->histograms_n++] =
+            (struct write_histogram){.motion = place->motion, .count_at = at, .sample = place->of};
+    } else if (place->kind == PLACE_SUM) {
+        t->histograms[t->histograms_n - 1].sum_at = at;
+    } else {
+        t->histograms[t->histograms_n - 1].deltas_at = at;
+    }
+}
+
 static void take_place(struct write_template *t, const struct place *place, uint32_t at)
 {
     if (place->kind == PLACE_VALUE) {
         t->patches =
             mem_grow(t->patches, &t->patches_capacity, t->patches_n + 1, sizeof *t->patches);
         t->patches[t->patches_n++] = (struct write_patch){place->motion, at, place->of};
+        return;
+    }
+    if (place->kind <= PLACE_DELTAS) {
+        take_part(t, place, at);
         return;
     }
     const struct write_place found = {at, place->of};
@@ -409,6 +557,11 @@ void write_template_patch(struct write_template *t, const struct write_options *
     for (size_t i = 0; i < t->patches_n; i++) {
         const struct write_patch *const p = &t->patches[i];
         store_le64(bytes + p->at, bits_from_double(load_value(&p->motion, first + p->sample)));
+    }
+    for (size_t i = 0; i < t->histograms_n; i++) {
+        const struct write_histogram *const h = &t->histograms[i];
+        put_observations(&h->motion, first + h->sample, bytes + h->count_at, bytes + h->sum_at,
+                         bytes + h->deltas_at);
     }
     for (size_t i = 0; i < t->times_n; i++)
         put_time(bytes + t->times[i].at, t_ms + (int64_t)t->times[i].of * options->step_ms);

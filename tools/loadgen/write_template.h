@@ -26,11 +26,18 @@ struct write_patch { // a value that moves
     uint32_t sample;
 };
 
+struct write_histogram { // where its parts are, in bytes
+    struct load_motion motion;
+    uint32_t count_at, sum_at, deltas_at, sample;
+};
+
 struct write_template {
     struct buf bytes;                // head and body
     size_t head_n, series_n, text_n; // text_n: of the body before compression
     struct write_patch *patches;
     size_t patches_n, patches_capacity;
+    struct write_histogram *histograms;
+    size_t histograms_n, histograms_capacity;
     struct write_place { // times, sequence numbers and generations
         uint32_t at, of; // of: which sample, or which target
     } * times, *sequences, *generations;
@@ -42,8 +49,11 @@ void write_template_deinit(struct write_template *t);
 struct write_builder;
 struct write_builder *write_builder_create(const struct write_options *options);
 void write_builder_destroy(struct write_builder *b);
-void write_builder_add(struct write_builder *b, uint32_t target, struct str labels,
+void write_builder_add(struct write_builder *b, uint32_t key, struct str labels,
                        const struct load_motion *motion);
+// A native histogram; motion->step is how many observations come in a step.
+void write_builder_add_histogram(struct write_builder *b, uint32_t key, struct str labels,
+                                 const struct load_motion *motion);
 // The series that counts the template's sendings: its values are step * samples + 1 and on.
 void write_builder_add_sequence(struct write_builder *b, struct str labels);
 size_t write_builder_series(const struct write_builder *b);

@@ -21,7 +21,7 @@ static void check_body(const struct farm_lines *l, struct str body, uint32_t tar
         cr_assert(blank != STR_NONE);
         cr_assert_eq(number_parse(str_from(line, (size_t)blank + 1), &value), ERR_OK);
         const struct farm_line *const at = &l->items[series++];
-        const struct load_motion m = load_shape_motion(l->exporter, at->row, at->series, target);
+        const struct load_motion m = load_shape_motion(&l->shape, at->row, at->series, target);
         cr_assert_float_eq(value, load_value(&m, step), 0);
         if (generation)
             cr_assert(str_contains(line, str_from_c(generation)), "%.*s", STR_ARG(line));
@@ -36,10 +36,11 @@ Test(farm_body, holds_the_values_of_the_step)
         for (int churn = 0; churn < 2; churn++) {
             struct farm_lines l;
             struct buf body = {0};
-            const struct load_shape shape = {.exporter = (enum load_exporter)exporter};
-            farm_lines_init(&l, shape.exporter, churn);
+            const struct load_shape shape = {.exporter = (enum load_exporter)exporter,
+                                             .has_generations = churn};
+            farm_lines_init(&l, &shape);
             cr_assert_eq(l.n, load_shape_series(&shape));
-            cr_assert(l.families_n >= load_shape_rows(shape.exporter));
+            cr_assert(l.families_n >= load_shape_rows(&shape));
             for (uint64_t step = 0; step < 1000; step += 333) {
                 buf_reset(&body);
                 const struct farm_moment moment = {.step = step, .generation = 0x1af};
@@ -56,7 +57,8 @@ Test(farm_body, families_go_round)
 {
     struct farm_lines l;
     struct buf usual = {0}, turned = {0};
-    farm_lines_init(&l, LOAD_CADVISOR, false);
+    const struct load_shape shape = {.exporter = LOAD_CADVISOR};
+    farm_lines_init(&l, &shape);
     const struct farm_moment moment = {.step = 5};
     farm_body(&l, 7, &moment, 0, &usual);
     farm_body(&l, 7, &moment, 3, &turned);
@@ -75,7 +77,8 @@ Test(farm_body, units_come_and_go)
 {
     struct farm_lines l;
     struct buf before = {0}, after = {0};
-    farm_lines_init(&l, LOAD_KUBE_STATE, false);
+    const struct load_shape shape = {.exporter = LOAD_KUBE_STATE};
+    farm_lines_init(&l, &shape);
     size_t replaced = 0, pods = 0;
     for (uint32_t target = 0; target < 20; target++) {
         const struct farm_moment first = {.step = 5}, later = {.step = 5, .hours = 1};

@@ -1,0 +1,221 @@
+#include "tools/loadgen/load_capture.h"
+
+#include <stdio.h>
+
+#include "engine/base/bits.h"
+#include "engine/base/hash.h"
+#include "engine/base/mem.h"
+#include "engine/model/labels.h"
+#include "protocol/exposition.h"
+
+// Of a capture of one scrape, which does not say how values move: growth of a counter a step.
+static const double ASSUMED_GROWTH = 1e-4;
+enum { DECIMALS_MAX = 9, SLOTS_BITS = 21 };
+
+struct parsing {
+    struct load_capture *c;
+    uint32_t *slots; // of hashes to series + 1
+    struct hash128 *hashes;
+    size_t hashes_capacity;
+    double **values; // of each series, a scrape each
+    size_t values_capacity;
+    struct buf scratch, labels;
+    struct labels_builder builder;
+};
+
+static uint32_t *slot_of(struct parsing *p, struct hash128 hash)
+{
+    uint32_t at = (uint32_t)hash.lo & ((1U << SLOTS_BITS) - 1);
+    while (p->slots[at] && !hash128_eq(p->hashes[p->slots[at] - 1], hash))
+        at = (at + 1) & ((1U << SLOTS_BITS) - 1);
+    return &p->slots[at];
+}
+
+static bool is_counter(const struct exposition *x, struct str name)
+{
+    static const char *const suffixes[] = {"_bucket", "_count", "_sum"};
+    if (x->type == EXPOSITION_COUNTER)
+        return true;
+    if (x->type != EXPOSITION_HISTOGRAM && x->type != EXPOSITION_SUMMARY)
+        return false;
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+        if (str_has_suffix(name, str_from_c(suffixes[i])))
+            return true;
+    return false;
+}
+
+static err take_sample(struct parsing *p, const struct exposition *x, size_t scrape, size_t scrapes,
+                       struct errmsg *e)
+{
+    struct load_capture *const c = p->c;
+    struct exposition_labels i;
+    struct str name, value;
+    labels_builder_reset(&p->builder);
+    buf_reset(&p->labels);
+    exposition_labels_init(&i, x, &p->scratch);
+    while (exposition_labels_next(&i, &name, &value))
+        labels_builder_push(&p->builder, name, value);
+    labels_builder_encode(&p->builder, &p->labels);
+    const struct hash128 hash = hash128(p->labels.p, p->labels.n, 0);
+    uint32_t *const slot = slot_of(p, hash);
+    if (!*slot && scrape)
+        return ERR_OK; // not there at first
+    if (!*slot) {
+        if (c->n == CAPTURE_SERIES_MAX)
+            return err_set(e, ERR_LIMIT, "more than %d series", CAPTURE_SERIES_MAX);
+        c->items = mem_grow(c->items, &c->capacity, c->n + 1, sizeof *c->items);
+        p->hashes = mem_grow(p->hashes, &p->hashes_capacity, c->n + 1, sizeof *p->hashes);
+        p->values = mem_grow(p->values, &p->values_capacity, c->n + 1, sizeof *p->values);
+        struct captured_series *const s = &c->items[c->n];
+        *s = (struct captured_series){.labels = arena_str(&c->arena, buf_str(&p->labels))};
+        s->column.is_counter = is_counter(x, labels_value(s->labels, LABEL_NAME));
+        p->values[c->n] = arena_array(&c->arena, scrapes, double);
+        p->hashes[c->n++] = hash;
+        *slot = (uint32_t)c->n;
+        for (size_t k = 0; k < scrapes; k++)
+            p->values[*slot - 1][k] = double_from_bits(x->sample.bits);
+        return ERR_OK;
+    }
+    for (size_t k = scrape; k < scrapes; k++)
+        p->values[*slot - 1][k] = double_from_bits(x->sample.bits);
+    return ERR_OK;
+}
+
+// One scrape of the text from *rest on.
+static struct str next_scrape(struct str *rest)
+{
+    struct str left = *rest, line;
+    const char *const begin = left.p;
+    while (left.n) {
+        const char *const at = left.p;
+        const bool more = str_split(&left, '\n', &line);
+        if (str_eq(str_trim(line), STR("# EOF"))) {
+            *rest = left;
+            return str_make(begin, (size_t)(at - begin));
+        }
+        if (!more)
+            break;
+    }
+    const struct str all = *rest;
+    *rest = str_make(all.p + all.n, 0);
+    return all;
+}
+
+static err take_scrape(struct parsing *p, struct str body, size_t scrape, size_t scrapes,
+                       struct errmsg *e)
+{
+    struct exposition x;
+    enum exposition_event event;
+    exposition_init(&x, EXPOSITION_TEXT, body);
+    for (;;) {
+        TRY(exposition_next(&x, &event, e));
+        if (event == EXPOSITION_END)
+            return ERR_OK;
+        if (event == EXPOSITION_SERIES)
+            TRY(take_sample(p, &x, scrape, scrapes, e));
+    }
+}
+
+// The smallest power of ten that makes all of them whole.
+static double scale_of(const double *values, size_t n)
+{
+    double scale = 1;
+    for (size_t i = 0; i < n; i++)
+        for (int k = 0; k < DECIMALS_MAX && isfinite(values[i]) &&
+                        floor(values[i] * scale + 0.5) / scale != values[i];
+             k++)
+            scale *= 10;
+    return scale < 1e9 ? scale : 1e9;
+}
+
+// Of a counter what it grew since the first scrape; where it was reset, it goes on.
+static void finish_column(struct load_column *c, double *values, size_t n)
+{
+    c->scale = scale_of(values, n);
+    c->values = values;
+    c->n = (uint32_t)n;
+    c->first = values[0];
+    c->is_constant = true;
+    for (size_t i = 0; i < n; i++) {
+        c->is_constant &= bits_from_double(values[i]) == bits_from_double(values[0]);
+        if (!isfinite(values[i]))
+            c->is_counter = false;
+    }
+    if (!c->is_counter)
+        return;
+    if (n == 1) {
+        c->is_constant = values[0] == 0;
+        c->rise = ceil(values[0] * ASSUMED_GROWTH * c->scale) / c->scale;
+        values[0] = 0;
+        return;
+    }
+    double before = values[0], grown = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double now = values[i];
+        grown += now >= before ? now - before : now;
+        before = now;
+        values[i] = grown;
+    }
+    c->rise = grown + grown / (double)(n - 1); // and a step from its end to its begin
+}
+
+err load_capture_parse(struct str text, struct load_capture **out, struct errmsg *e)
+{
+    struct load_capture *const c = mem_zalloc(sizeof *c);
+    struct parsing p = {.c = c, .slots = mem_zalloc(sizeof(uint32_t) << SLOTS_BITS)};
+    size_t scrapes = 0;
+    err code = ERR_OK;
+    arena_init(&c->arena, 0);
+    for (struct str rest = text; rest.n;)
+        scrapes += str_trim(next_scrape(&rest)).n > 0;
+    if (!scrapes || scrapes > CAPTURE_SCRAPES_MAX)
+        code = err_set(e, ERR_INVALID, scrapes ? "more than %d scrapes" : "it holds no scrape",
+                       CAPTURE_SCRAPES_MAX);
+    for (struct str rest = text; !code && rest.n;) {
+        const struct str body = next_scrape(&rest);
+        if (!str_trim(body).n)
+            continue;
+        code = take_scrape(&p, body, c->scrapes, scrapes, e);
+        if (code)
+            err_prefix(e, "scrape %zu", c->scrapes + 1);
+        c->scrapes++;
+    }
+    if (!code && !c->n)
+        code = err_set(e, ERR_INVALID, "its first scrape has no series");
+    for (size_t i = 0; !code && i < c->n; i++)
+        finish_column(&c->items[i].column, p.values[i], c->scrapes);
+    mem_free(p.slots);
+    mem_free(p.hashes);
+    mem_free(p.values);
+    buf_deinit(&p.scratch);
+    buf_deinit(&p.labels);
+    labels_builder_deinit(&p.builder);
+    if (code)
+        load_capture_destroy(c);
+    else
+        *out = c;
+    return code;
+}
+
+void load_capture_destroy(struct load_capture *c)
+{
+    if (!c)
+        return;
+    mem_free(c->items);
+    arena_deinit(&c->arena);
+    mem_free(c);
+}
+
+struct load_motion load_capture_motion(const struct load_capture *c, size_t series, uint32_t target)
+{
+    const struct load_column *const column = &c->items[series].column;
+    // One pace for all of a target: buckets of a histogram stay in their order.
+    const double pace = 0.5 + (double)(hash64(&target, sizeof target, 6) >> 40) * 0x1p-24;
+    return (struct load_motion){
+        .kind = column->is_constant ? LOAD_CONSTANT : LOAD_CAPTURED,
+        .base = column->is_constant || !column->is_counter ? column->first : column->first * pace,
+        .step = pace,
+        .divisor = 1,
+        .phase = (uint32_t)(hash64(&target, sizeof target, 7) % c->scrapes),
+        .column = column};
+}

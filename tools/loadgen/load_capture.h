@@ -1,0 +1,30 @@
+// What an exporter showed over some time, to make the series of virtual targets after it.
+//
+// A capture is text: scrapes in the text format, each ended by a line "# EOF"; the last may do
+// without. The series are those of the first scrape; where a later one lacks one, its value stays.
+#ifndef TOOLS_LOADGEN_LOAD_CAPTURE_H
+#define TOOLS_LOADGEN_LOAD_CAPTURE_H
+
+#include "engine/base/arena.h"
+#include "tools/loadgen/load_shape.h"
+
+enum { CAPTURE_SERIES_MAX = 1 << 20, CAPTURE_SCRAPES_MAX = 100000 };
+
+struct load_capture {
+    struct captured_series {
+        struct str labels; // encoded
+        struct load_column column;
+    } * items;
+    size_t n, capacity, scrapes;
+    struct arena arena;
+};
+
+// The caller frees with load_capture_destroy(). e names the scrape and what is wrong with it.
+err load_capture_parse(struct str text, struct load_capture **out, struct errmsg *e);
+void load_capture_destroy(struct load_capture *c);
+// How a target's series moves: from a place of the capture of its own, at a pace of its own, and
+// from its end on where it began, counters going on.
+struct load_motion load_capture_motion(const struct load_capture *c, size_t series,
+                                       uint32_t target);
+
+#endif
