@@ -12,6 +12,8 @@
 
 #include <assert.h>
 
+#include "engine/base/util.h"
+
 enum { REQUEST_SYMBOL = 4, REQUEST_SERIES };
 enum {
     SERIES_REFS = 1,
@@ -21,40 +23,6 @@ enum {
     SERIES_METADATA,
     SERIES_CREATED
 };
-
-// Walks the symbols: how many there are, the first n of them to out.
-static size_t walk_symbols(struct str request, struct str *out, size_t n)
-{
-    size_t count = 0;
-    for (struct pb m = pb_of(request); m.at < m.end;) {
-        struct pb_field field;
-        struct str content;
-        if (pb_tag(&m, "", &field, NULL) != ERR_OK)
-            break;
-        if (field.number != REQUEST_SYMBOL || field.type != PB_BYTES) {
-            if (pb_skip(&m, &field, NULL) != ERR_OK)
-                break;
-            continue;
-        }
-        if (pb_bytes(&m, &content, NULL) != ERR_OK)
-            break;
-        if (count < n)
-            out[count] = content;
-        count++;
-    }
-    return count;
-}
-
-size_t remote_write2_symbols(struct str request)
-{
-    return walk_symbols(request, NULL, 0);
-}
-
-void remote_write2_index(struct str request, struct str *out, size_t n)
-{
-    const size_t count = walk_symbols(request, out, n);
-    assert(count >= n);
-}
 
 static err parse_sample(struct str message, struct remote_write2_sample *out, struct errmsg *e)
 {
@@ -112,9 +80,18 @@ static err parse_metadata(struct str message, struct remote_write2_metadata *out
 // How many varints so many bytes hold that have none longer than nine bytes; 0: look closer.
 static inline uint32_t count_usual_refs(const uint8_t *p, size_t n)
 {
+    static const uint64_t HIGH = 0x8080808080808080u;
     uint32_t count = 0;
-    size_t length = 0;
-    for (size_t i = 0; i < n; i++) {
+    size_t length = 0, i = 0;
+    for (uint64_t carry = 0; i + 8 <= n; i += 8) { // as long as none has more than two bytes
+        const uint64_t more = load_le64(p + i) & HIGH;
+        if (more & (more << 8 | carry))
+            break;
+        carry = more >> 56;
+        length = carry ? 1 : 0;
+        count += 8 - (uint32_t)__builtin_popcountll(more);
+    }
+    for (; i < n; i++) {
         length++;
         if (p[i] >= 0x80)
             continue;
@@ -154,23 +131,113 @@ static inline bool take_varint(const uint8_t **at, const uint8_t *end, int64_t *
     return false;
 }
 
-// The same for a Sample field: value, timestamp, perhaps a start timestamp.
+// The same for a Sample field: value unless it is 0, timestamp, perhaps a start timestamp.
 static inline size_t take_usual_sample(const struct pb *m, struct remote_write2_sample *out)
 {
     enum { TAG = SERIES_SAMPLE << 3 | PB_BYTES, VALUE_TAG = 0x09, TIME_TAG = 0x10 };
-    enum { START_TAG = 0x18, FIXED = 10 };
+    enum { START_TAG = 0x18, VALUE = 9 };
     const uint8_t *const p = m->at;
-    if (pb_left(m) < 2 + FIXED + 1 || p[0] != TAG || p[1] >= 0x80 || p[1] <= FIXED ||
-        pb_left(m) - 2 < p[1] || p[2] != VALUE_TAG || p[11] != TIME_TAG)
+    if (pb_left(m) < 2 || p[0] != TAG || p[1] >= 0x80 || pb_left(m) - 2 < p[1])
         return 0;
-    const uint8_t *const end = p + 2 + p[1], *at = p + 2 + FIXED;
-    out->bits = load_le64(p + 3);
+    const uint8_t *const end = p + 2 + p[1], *at = p + 2;
+    out->bits = 0;
+    if (end - at > VALUE && *at == VALUE_TAG) {
+        out->bits = load_le64(at + 1);
+        at += VALUE;
+    }
+    if (at == end || *at++ != TIME_TAG)
+        return 0;
     out->start_ms = 0;
     if (!take_varint(&at, end, &out->time_ms))
         return 0;
     if (at < end && (*at++ != START_TAG || !take_varint(&at, end, &out->start_ms)))
         return 0;
     return at == end ? (size_t)p[1] + 2 : 0;
+}
+
+// The same for a Metadata field: type, help, unit, each at most once, in this order.
+static inline size_t take_usual_metadata(const struct pb *m, struct remote_write2_metadata *out)
+{
+    enum { TAG = SERIES_METADATA << 3 | PB_BYTES };
+    static const uint8_t tags[] = {1 << 3, 3 << 3, 4 << 3};
+    const uint8_t *const p = m->at;
+    if (pb_left(m) < 2 || p[0] != TAG || p[1] >= 0x80 || pb_left(m) - 2 < p[1])
+        return 0;
+    const uint8_t *const end = p + 2 + p[1], *at = p + 2;
+    int64_t numbers[countof(tags)] = {out->type, out->help, out->unit};
+    for (size_t i = 0; i < countof(tags); i++)
+        if (at < end && *at == tags[i] && (at++, !take_varint(&at, end, &numbers[i])))
+            return 0;
+    if (at < end)
+        return 0;
+    *out = (struct remote_write2_metadata){(uint32_t)numbers[0], (uint32_t)numbers[1],
+                                           (uint32_t)numbers[2]};
+    return (size_t)p[1] + 2;
+}
+
+// A field of the request as every sender writes it, of less than 16 KiB. Its number, 0: it is of
+// another form, or cut off; nothing is done then.
+static inline uint32_t take_usual_field(struct pb *m, struct str *out)
+{
+    const uint8_t *p = m->at;
+    if (pb_left(m) < 3 || p[0] >= 0x80 || (p[0] & 7) != PB_BYTES || p[0] < 1 << 3)
+        return 0;
+    const uint32_t number = p[0] >> 3;
+    size_t n = p[1];
+    p += 2;
+    if (n >= 0x80) {
+        if (*p >= 0x80)
+            return 0;
+        n = (n & 0x7f) | (size_t)*p++ << 7;
+    }
+    if (n > (size_t)(m->end - p))
+        return 0;
+    *out = str_make((const char *)p, n);
+    m->at = p + n;
+    return number;
+}
+
+// Walks the symbols: how many there are, the first n of them to out.
+static size_t walk_symbols(struct str request, struct str *out, size_t n)
+{
+    size_t count = 0;
+    for (struct pb m = pb_of(request); m.at < m.end;) {
+        struct pb_field field;
+        struct str content;
+        const uint32_t usual = take_usual_field(&m, &content);
+        if (usual && usual != REQUEST_SYMBOL)
+            continue;
+        if (usual) {
+            if (count < n)
+                out[count] = content;
+            count++;
+            continue;
+        }
+        if (pb_tag(&m, "", &field, NULL) != ERR_OK)
+            break;
+        if (field.number != REQUEST_SYMBOL || field.type != PB_BYTES) {
+            if (pb_skip(&m, &field, NULL) != ERR_OK)
+                break;
+            continue;
+        }
+        if (pb_bytes(&m, &content, NULL) != ERR_OK)
+            break;
+        if (count < n)
+            out[count] = content;
+        count++;
+    }
+    return count;
+}
+
+size_t remote_write2_symbols(struct str request)
+{
+    return walk_symbols(request, NULL, 0);
+}
+
+void remote_write2_index(struct str request, struct str *out, size_t n)
+{
+    const size_t count = walk_symbols(request, out, n);
+    assert(count >= n);
 }
 
 static err parse_refs(struct pb *m, const struct pb_field *field, uint32_t *count, struct errmsg *e)
@@ -263,7 +330,10 @@ static err parse_series(struct str message, struct remote_write2_series *out, st
             m.at += size;
             continue;
         }
-        TRY(parse_series_field(&m, &s, e));
+        const size_t metadata = take_usual_metadata(&m, &s.metadata);
+        m.at += metadata;
+        if (!metadata)
+            TRY(parse_series_field(&m, &s, e));
     }
     *out = s;
     return ERR_OK;
@@ -282,6 +352,15 @@ err remote_write2_next(struct remote_write2 *w, struct remote_write2_series *out
     while (m.at < m.end) {
         struct pb_field field;
         struct str content;
+        const uint32_t usual = take_usual_field(&m, &content);
+        if (usual == REQUEST_SERIES) {
+            TRY(parse_series(content, out, e));
+            w->in = m;
+            *out_more = true;
+            return ERR_OK;
+        }
+        if (usual)
+            continue; // a symbol, or a field nobody knows
         TRY(pb_tag(&m, "Request", &field, e));
         if (field.number != REQUEST_SYMBOL && field.number != REQUEST_SERIES) {
             TRY(pb_skip(&m, &field, e));

@@ -101,7 +101,6 @@ err request_walk_v1(struct request *q, struct errmsg *e);
 
 // Walks an io.prometheus.write.v2.Request. Suspends.
 err request_walk_v2(struct request *q, struct errmsg *e);
-void request_v2_release(struct request *q);
 // All that is wrong with it, a line each.
 void request_format_faults(struct request *q, struct buf *out);
 // More samples than any honest body of 32 MiB can hold, the value 0 left out.

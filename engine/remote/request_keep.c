@@ -86,7 +86,6 @@ void request_give(struct request *q)
 {
     struct receiver *r = q->r;
     size_t samples = 0;
-    request_v2_release(q);
     faults_deinit(&q->faults);
     for (unsigned i = 0; i < q->parts_count; i++)
         samples += q->parts[i].capacity + q->parts[i].newcomers_capacity;

@@ -6,7 +6,6 @@
 // rest is kept; only a message that cannot be read is refused whole.
 #include <assert.h>
 
-#include "engine/base/mem.h"
 #include "engine/base/utf8.h"
 #include "engine/remote/request.h"
 #include "protocol/remote_write2.h"
@@ -15,20 +14,26 @@
 // More than any sender has; an index of as many takes 128 MiB.
 enum { SYMBOLS_MAX = 4 << 20 };
 
-// Fingerprints of references are not those of label bytes of 1.0 that happen to be the same.
-static const uint64_t KEY_OF_V2 = 0x9e3779b97f4a7c15;
+enum { FACTORS = 128 }; // places of references whose factors are at hand
 
 struct request_v2 {
     struct str *symbols;
     struct hash128 *prints; // of the symbols
     size_t symbols_n;
-    uint64_t expected;      // number in the cache
-    uint32_t series;        // so far
-    struct hash128 *labels; // of one series: fingerprints of its symbols
-    size_t labels_capacity;
+    uint64_t expected; // number in the cache
+    uint32_t series;   // so far
+    struct hash128 factors[FACTORS];
     struct remote_write2 again; // walked once more for labels
     uint32_t again_series;      // the next of it
 };
+
+// By which the print of a symbol at this place of a series is multiplied: odd.
+static struct hash128 factor_of(uint64_t seed, size_t place)
+{
+    const uint64_t at[2] = {seed, place};
+    const struct hash128 h = hash128(at, sizeof at, seed);
+    return (struct hash128){h.lo | 1, h.hi | 1};
+}
 
 // The series of the next number. Ascending, but for the first after the walk.
 static void series_at(struct request *q, uint32_t series, struct remote_write2_series *out)
@@ -80,24 +85,54 @@ static void load_labels(struct request *q, const struct remote_write2_series *s)
         labels_builder_push(&q->r->builder, symbols[name], symbols[value]);
 }
 
-// The fingerprint of a series; false: a reference is not in the table, or has no partner.
-static bool fingerprint_series(struct request *q, const struct remote_write2_series *s,
+// References in the form that every sender writes, a packed field of less than 128 bytes, and in it
+// the numbers up to 14 bits. False: they are of another form, or one is not in the table.
+static bool sum_usual_refs(const struct request_v2 *k, struct str region, struct hash128 *out)
+{
+    enum { TAG = 1 << 3 | 2 };
+    const uint8_t *at = (const uint8_t *)region.p, *const end = at + region.n;
+    uint64_t lo = 0, hi = 0;
+    if (region.n < 2 || at[0] != TAG || at[1] >= 0x80 || at[1] + 2u != region.n)
+        return false;
+    at += 2;
+    for (size_t i = 0; at < end; i++) {
+        uint32_t ref = *at++;
+        if (ref >= 0x80) {
+            if (at == end || *at >= 0x80)
+                return false;
+            ref = (ref & 0x7f) | (uint32_t)*at++ << 7;
+        }
+        if (ref >= k->symbols_n)
+            return false;
+        lo += k->prints[ref].lo * k->factors[i].lo;
+        hi += k->prints[ref].hi * k->factors[i].hi;
+    }
+    *out = (struct hash128){lo, hi};
+    return true;
+}
+
+// The fingerprint of a series: the sum of its symbols' prints, each multiplied by what its place
+// says. Prints are keyed, so that nobody can choose them. False: a reference is not in the table,
+// or has no partner.
+static bool fingerprint_series(const struct request *q, const struct remote_write2_series *s,
                                struct hash128 *out)
 {
-    struct request_v2 *k = q->v2;
+    const struct request_v2 *k = q->v2;
     struct remote_write2_refs refs = remote_write2_refs(s->refs);
+    struct hash128 sum = {0, 0};
     if (s->refs_count % 2)
         return false;
-    if (s->refs_count > k->labels_capacity)
-        k->labels = mem_grow(k->labels, &k->labels_capacity, s->refs_count, sizeof *k->labels);
+    if (sum_usual_refs(k, s->refs, out))
+        return true;
     size_t n = 0;
     for (uint32_t ref; remote_write2_refs_next(&refs, &ref); n++) {
         if (ref >= k->symbols_n)
             return false;
-        k->labels[n] = k->prints[ref];
+        const struct hash128 factor = n < FACTORS ? k->factors[n] : factor_of(q->r->key.seed, n);
+        sum.lo += k->prints[ref].lo * factor.lo;
+        sum.hi += k->prints[ref].hi * factor.hi;
     }
-    *out = simd.fingerprint(k->labels, n * sizeof *k->labels, &q->r->key);
-    out->hi ^= KEY_OF_V2;
+    *out = sum;
     return true;
 }
 
@@ -123,6 +158,8 @@ static err index_symbols(struct request *q, struct errmsg *e) // Suspends.
     if (!intake_hold(&q->r->intake, q->body, n * (sizeof *k->symbols + sizeof *k->prints)))
         return err_set(e, ERR_LIMIT, "too many decoded bytes are held; try again later");
     k->symbols_n = n;
+    for (size_t i = 0; i < FACTORS; i++)
+        k->factors[i] = factor_of(q->r->key.seed, i);
     k->symbols = arena_alloc(q->a, n * sizeof *k->symbols, _Alignof(struct str));
     k->prints = arena_alloc(q->a, n * sizeof *k->prints, _Alignof(struct hash128));
     remote_write2_index(body, k->symbols, n);
@@ -215,7 +252,8 @@ static void put_samples(struct request *q, const struct remote_write2_series *s,
 {
     struct tsdb_sample *to = request_put(q, place->owner, number, s->samples_count);
     struct remote_write2_sample sample;
-    for (struct pb i = pb_of(s->samples); remote_write2_samples_next(&i, &sample); to++)
+    struct pb i = pb_of(s->samples);
+    for (uint32_t n = s->samples_count; n && remote_write2_samples_next(&i, &sample); n--, to++)
         *to = (struct tsdb_sample){place->ref, sample.time_ms, sample.bits};
     q->written.samples += s->samples_count;
     if (!s->has_starts && !s->start_ms)
@@ -223,7 +261,8 @@ static void put_samples(struct request *q, const struct remote_write2_series *s,
     struct part *p = &q->parts[place->owner];
     request_use_starts(p);
     int64_t *start = p->starts + p->n - s->samples_count;
-    for (struct pb i = pb_of(s->samples); remote_write2_samples_next(&i, &sample);)
+    i = pb_of(s->samples);
+    while (remote_write2_samples_next(&i, &sample))
         *start++ = sample.start_ms ? sample.start_ms : s->start_ms;
 }
 
@@ -385,10 +424,4 @@ void request_format_faults(struct request *q, struct buf *out)
     if (q->faults.total > i)
         buf_printf(out, "\n... and %llu more", (unsigned long long)(q->faults.total - i));
     buf_put_char(out, '\n');
-}
-
-void request_v2_release(struct request *q)
-{
-    if (q->v2)
-        mem_free(q->v2->labels);
 }
