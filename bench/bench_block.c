@@ -212,8 +212,9 @@ static double write_file(struct bench *b, const struct shape *shape, const char 
 
 static void report_sections(const struct block_file *f)
 {
-    static const char *const names[] = {"names",    "pairs", "sets",    "tuples", "series",
-                                        "postings", "times", "columns", "layouts"};
+    static const char *const names[] = {"names",   "pairs",     "sets",     "tuples",
+                                        "series",  "postings",  "times",    "columns",
+                                        "layouts", "exemplars", "metadata", "exemplar_times"};
     uint64_t total = 0;
     for (unsigned i = 0; i < BLOCK_SECTION_COUNT; i++) {
         uint64_t bytes = f->footer.sections[i].chunks * (uint64_t)BLOCK_CHUNK_BYTES;

@@ -6,10 +6,12 @@
 
 #include "engine/model/storage.h"
 #include "engine/tsdb/column.h"
+#include "engine/tsdb/note.h"
 
 struct block_summary {
     int64_t min_t, max_t; // of the first and last sample; INT64_MAX, INT64_MIN: no samples
     uint64_t series, samples, bytes;
+    uint64_t notes; // exemplars and metadata: written; not known of a file that was opened
     uint32_t partition_min, partition_max; // both included; without series 0
     uint32_t tenant, tier;
 };
@@ -34,6 +36,10 @@ err block_writer_create(const char *path, uint32_t tenant, uint32_t tier, struct
 // ERR_INVALID: the order or the rules above are broken. Suspends.
 err block_writer_add(struct block_writer *w, const struct block_key *key,
                      const struct column *samples, struct errmsg *e);
+// Notes come by kind, then in order: of note_cmp(), exemplars of a series by time. They may come
+// without any series. Suspends.
+err block_writer_add_note(struct block_writer *w, enum note_kind kind, struct str note,
+                          struct errmsg *e);
 // Writes the index and footer and syncs. The writer is only good for destroy afterwards. Suspends.
 err block_writer_finish(struct block_writer *w, struct block_summary *out, struct errmsg *e);
 // Removes the file unless it was finished. NULL is accepted. Suspends.

@@ -1,9 +1,9 @@
 // The bytes of block files: what writer and reader share. Little-endian throughout.
 //
-//   header    24 bytes, the same in every version: "ferulabf", u32 version, tenant, tier, crc of
-//   these chunks    of all sections, in the order they were written tables    one a section: its
-//   chunks, ascending by their first item footer    BLOCK_FOOTER_BYTES, the last thing written: a
-//   file without it is not complete
+//   header    24 bytes, the same in every version: "ferulabf", u32 version, tenant, tier, crc
+//   chunks    of all sections, in the order they were written
+//   tables    one a section: its chunks, ascending by their first item
+//   footer    BLOCK_FOOTER_BYTES, the last thing written: a file without it is not complete
 //
 // A chunk is the unit of reading: some items of a section, checksummed together with its place in
 // the file. Those of text and numbers of the index are LZ4 where that saves a tenth.
@@ -25,6 +25,8 @@
 //             than one item
 //   TIMES     of each time column: how many times, size, column (column.h)
 //   LAYOUTS   of each layout of histograms: size, bytes (engine/model/histogram.c)
+//   EXEMPLARS, METADATA   of each note: size, bytes (note.h); by series and time, by family
+//   EXEMPLAR_TIMES   one item: zigzag of the first and of the last time of all exemplars
 //   COLUMNS   u32 size of the directory, u32 size of the facts; directory, facts, value columns.
 //             Directory: of each series: how many parts; of each part: 2 * zigzag (number of its
 //             time column - one more than that of the part before in the chunk) + whether flags
@@ -41,9 +43,7 @@
 #ifndef ENGINE_TSDB_BLOCK_FORMAT_H
 #define ENGINE_TSDB_BLOCK_FORMAT_H
 
-#include "engine/base/bits.h"
-#include "engine/base/err.h"
-#include "engine/base/str.h"
+#include "engine/tsdb/block_cursor.h"
 #include "engine/tsdb/block_file.h"
 
 enum { BLOCK_VERSION = 2, BLOCK_VERSION_MIN = 1 };
@@ -58,6 +58,9 @@ enum block_section {
     BLOCK_TIMES,
     BLOCK_COLUMNS,
     BLOCK_LAYOUTS,
+    BLOCK_EXEMPLARS,
+    BLOCK_METADATA,
+    BLOCK_EXEMPLAR_TIMES,
     BLOCK_SECTION_COUNT
 };
 
@@ -109,42 +112,5 @@ void block_footer_store(const struct block_footer *f, uint8_t *p);
 // ERR_CORRUPT. Offsets are checked against file_size; version is the header's.
 err block_footer_load(const uint8_t *p, uint64_t file_size, uint32_t version, const char *path,
                       struct block_footer *out, struct errmsg *e);
-
-// Reads numbers from bytes that may be anything: after the first that is not there all are 0 and
-// failed is set.
-struct block_cursor {
-    const uint8_t *at, *end;
-    bool failed;
-};
-
-static inline uint64_t block_number(struct block_cursor *c)
-{
-    uint64_t v = 0;
-    const size_t n = varint_load(c->at, c->end, &v);
-    c->failed |= n == 0;
-    c->at += n;
-    return v;
-}
-
-// A number below limit.
-static inline uint32_t block_number_below(struct block_cursor *c, uint64_t limit)
-{
-    const uint64_t v = block_number(c);
-    if (v < limit && v <= UINT32_MAX)
-        return (uint32_t)v;
-    c->failed = true;
-    return 0;
-}
-
-static inline struct str block_bytes(struct block_cursor *c, uint64_t n)
-{
-    const char *p = (const char *)c->at;
-    if (n > (size_t)(c->end - c->at)) {
-        c->failed = true;
-        return (struct str){0};
-    }
-    c->at += n;
-    return (struct str){p, (size_t)n};
-}
 
 #endif

@@ -7,6 +7,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/util.h"
 #include "engine/model/labels.h"
+#include "engine/tsdb/block_notes.h"
 #include "engine/tsdb/block_reader.h"
 #include "engine/tsdb/block_symbols.h"
 #include "engine/tsdb/samples.h"
@@ -240,6 +241,8 @@ err block_merge(struct block_file *const *files, size_t n, struct block_range ra
     arena_init(&m.one, 0);
     struct name_list *lists = mem_zalloc(n * sizeof *lists);
     err code = merge_names(&m, lists, e);
+    if (code == ERR_OK)
+        code = block_notes_merge(files, n, range, drop_t, m.w, e);
     if (code == ERR_OK)
         code = block_writer_finish(m.w, out, e);
     block_writer_destroy(m.w);

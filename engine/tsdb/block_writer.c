@@ -19,6 +19,7 @@ enum {
     GROUP_PARTS = 256,
     TIMES_BYTES = 16 * 1024,
     LAYOUTS_BYTES = 16 * 1024,
+    NOTES_BYTES = 64 * 1024,
     FACTS = 5
 };
 
@@ -47,6 +48,14 @@ struct block_writer {
     struct block_summary summary;
     bool finished, started;
     char path[sizeof((struct file *)0)->path];
+
+    struct { // of a chunk
+        enum note_kind kind;
+        struct buf raw;
+        size_t n;
+        int64_t min_t, max_t; // of all exemplars
+        bool has_times;
+    } notes;
 
     struct { // the present metric
         struct arena text;
@@ -126,6 +135,7 @@ void block_writer_destroy(struct block_writer *w)
     buf_deinit(&w->group.facts);
     buf_deinit(&w->group.columns);
     buf_deinit(&w->group.all);
+    buf_deinit(&w->notes.raw);
     mem_free(w->times);
     buf_deinit(&w->time_bytes);
     block_table_deinit(&w->by_time);
@@ -278,6 +288,13 @@ static err check_series(struct block_writer *w, const struct block_key *key, str
     return ERR_OK;
 }
 
+static void add_partition(struct block_writer *w, uint32_t partition)
+{
+    struct block_summary *s = &w->summary;
+    s->partition_min = partition < s->partition_min ? partition : s->partition_min;
+    s->partition_max = partition > s->partition_max ? partition : s->partition_max;
+}
+
 err block_writer_add(struct block_writer *w, const struct block_key *key,
                      const struct column *samples, struct errmsg *e)
 {
@@ -307,8 +324,7 @@ err block_writer_add(struct block_writer *w, const struct block_key *key,
     s->samples += n;
     s->min_t = t[0] < s->min_t ? t[0] : s->min_t;
     s->max_t = t[n - 1] > s->max_t ? t[n - 1] : s->max_t;
-    s->partition_min = key->partition < s->partition_min ? key->partition : s->partition_min;
-    s->partition_max = key->partition > s->partition_max ? key->partition : s->partition_max;
+    add_partition(w, key->partition);
     return ERR_OK;
 }
 
@@ -488,6 +504,55 @@ static err write_layouts(struct block_writer *w, struct errmsg *e)
     return code;
 }
 
+static void note_time(struct block_writer *w, struct str note)
+{
+    uint32_t partition;
+    struct tsdb_exemplar x;
+    const bool good = note_get_exemplar(note, &partition, &x);
+    assert(good);
+    w->notes.min_t = w->notes.has_times && w->notes.min_t < x.t_ms ? w->notes.min_t : x.t_ms;
+    w->notes.max_t = w->notes.has_times && w->notes.max_t > x.t_ms ? w->notes.max_t : x.t_ms;
+    w->notes.has_times = true;
+}
+
+static err write_note_times(struct block_writer *w, struct errmsg *e)
+{
+    uint8_t times[2 * VARINT_MAX];
+    if (!w->notes.has_times)
+        return ERR_OK;
+    size_t n = varint_store(times, zigzag(w->notes.min_t));
+    n += varint_store(times + n, zigzag(w->notes.max_t));
+    return block_sink_put(&w->sink, BLOCK_EXEMPLAR_TIMES, 1, str_make((const char *)times, n),
+                          false, e);
+}
+
+static err notes_flush(struct block_writer *w, struct errmsg *e)
+{
+    const enum block_section section =
+        w->notes.kind == NOTE_EXEMPLARS ? BLOCK_EXEMPLARS : BLOCK_METADATA;
+    TRY(block_sink_put(&w->sink, section, w->notes.n, buf_str(&w->notes.raw), true, e));
+    buf_reset(&w->notes.raw);
+    w->notes.n = 0;
+    return ERR_OK;
+}
+
+err block_writer_add_note(struct block_writer *w, enum note_kind kind, struct str note,
+                          struct errmsg *e)
+{
+    assert(!w->finished && kind >= w->notes.kind);
+    if (kind != w->notes.kind || w->notes.raw.n >= NOTES_BYTES)
+        TRY(notes_flush(w, e));
+    add_partition(w, note_partition(note)); // whoever has it must look into this file
+    if (kind == NOTE_EXEMPLARS)
+        note_time(w, note);
+    w->summary.notes++;
+    w->notes.kind = kind;
+    w->notes.n++;
+    buf_put_varint(&w->notes.raw, note.n);
+    buf_put_str(&w->notes.raw, note);
+    return ERR_OK;
+}
+
 err block_writer_finish(struct block_writer *w, struct block_summary *out, struct errmsg *e)
 {
     assert(!w->finished);
@@ -495,8 +560,10 @@ err block_writer_finish(struct block_writer *w, struct block_summary *out, struc
     TRY(group_flush(w, e));
     TRY(write_times(w, e));
     TRY(write_layouts(w, e));
+    TRY(notes_flush(w, e));
+    TRY(write_note_times(w, e));
     TRY(block_index_write(&w->index, &w->sink, e));
-    if (w->summary.series == 0)
+    if (w->summary.partition_min > w->summary.partition_max)
         w->summary.partition_min = 0;
     TRY(block_sink_finish(&w->sink, &w->summary, e));
     w->finished = true;

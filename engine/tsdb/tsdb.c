@@ -4,7 +4,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
-#include "engine/tsdb/tsdb_part.h"
+#include "engine/tsdb/part_notes.h"
 
 enum {
     MEMORY_SEED = 0x5eed,
@@ -157,6 +157,18 @@ void tsdb_set_window(const struct tsdb *db, struct tsdb_commit *c)
         c->min_t_ms = INT64_MIN;
 }
 
+err part_wait_for_ready(struct part *p, struct errmsg *e)
+{
+    while (!p->ready) {
+        if (p->refused)
+            return err_set(e, ERR_IO, "the log of the last run could not be read");
+        const err code = waiters_wait(&p->changed);
+        if (code != ERR_OK)
+            return err_set(e, code, "the log of the last run is still being read");
+    }
+    return ERR_OK;
+}
+
 err tsdb_commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e)
 {
     struct part *p = tsdb_part(db);
@@ -168,13 +180,7 @@ err tsdb_commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e)
         part_tell_newest(p, c->newest_t_ms);
         return ERR_OK;
     }
-    while (!p->ready) {
-        if (p->refused)
-            return err_set(e, ERR_IO, "the log of the last run could not be read");
-        const err code = waiters_wait(&p->changed);
-        if (code != ERR_OK)
-            return err_set(e, code, "the log of the last run is still being read");
-    }
+    TRY(part_wait_for_ready(p, e));
     uint8_t *own = c->outcomes ? NULL : mem_alloc(c->n);
     if (own)
         c->outcomes = own;
@@ -258,6 +264,7 @@ static struct part *part_create(struct tsdb *db, unsigned index)
     const uint64_t max = db->options.series_max;
     head_init(&p->head, &db->placement, max ? (max + db->parts_n - 1) / db->parts_n : 0,
               db->options.retention_ms);
+    part_notes_init(p);
     waiters_init(&p->changed);
     return p;
 }
@@ -269,6 +276,7 @@ static void part_destroy(struct part *p)
     while (p->files_n)
         part_drop_file(p, p->files[0].info.id, false);
     mem_free(p->files);
+    part_notes_deinit(p);
     head_deinit(&p->head);
     mem_free(p);
 }
@@ -345,6 +353,7 @@ static err part_open(struct tsdb *db, unsigned index, struct errmsg *e)
             p->head.complete_t = files[i].max_t_ms + 1;
         part_tell_newest(p, files[i].max_t_ms);
     }
+    TRY(part_load_metadata(p, e));
     TRY(part_open_log(p, e));
     p->maintained = true;
     return fiber_start(LOOP_MERGE, part_maintain, p, &p->maintainer);

@@ -191,8 +191,9 @@ err part_merge_files(struct part *p, struct errmsg *e)
 
 struct share { // of a divided file
     struct tsdb *db;
-    uint64_t whole;             // its id
-    struct catalogue_file info; // series 0: this part has none
+    uint64_t whole; // its id
+    struct catalogue_file info;
+    bool has_file; // otherwise this part has nothing of it
     struct part_file opened;
     err result;
     struct errmsg e;
@@ -202,7 +203,7 @@ static void open_share(void *arg)
 {
     struct share *s = arg;
     struct part *p = tsdb_part(s->db);
-    s->result = s->info.series ? part_open_file(p, &s->info, &s->opened, &s->e) : ERR_OK;
+    s->result = s->has_file ? part_open_file(p, &s->info, &s->opened, &s->e) : ERR_OK;
 }
 
 static void close_share(void *arg)
@@ -218,6 +219,16 @@ static void take_share(void *arg)
     if (s->opened.file)
         part_put_file(p, s->opened);
     part_drop_file(p, s->whole, false);
+}
+
+static void set_share(struct catalogue_file *info, const struct block_summary *sum)
+{
+    const int64_t min_t = info->min_t_ms, max_t = info->max_t_ms;
+    tsdb_set_summary(info, sum);
+    if (sum->samples)
+        return;
+    info->min_t_ms = min_t; // of the whole: notes have none
+    info->max_t_ms = max_t;
 }
 
 // The shares of all parts that have something of the file, written and synced.
@@ -236,10 +247,10 @@ static err write_shares(struct part *p, const struct part_file *f, struct share 
         TRY(tsdb_new_file(&path, e));
         shares[i].info = f->info;
         shares[i].info.id = path.id;
-        shares[i].info.series = 0;
         const err result = block_merge(&file, 1, range, path.path, INT64_MIN, &sum, e);
-        if (result == ERR_OK && sum.series)
-            tsdb_set_summary(&shares[i].info, &sum);
+        shares[i].has_file = result == ERR_OK && (sum.series || sum.notes);
+        if (shares[i].has_file)
+            set_share(&shares[i].info, &sum);
         else
             (void)!path_unlink(path.path, NULL);
         TRY(result);
@@ -258,7 +269,7 @@ static err replace_by_shares(struct part *p, const struct part_file *f, struct s
     for (unsigned i = 0; i < p->db->parts_n; i++) {
         if (shares[i].info.id)
             where[i / 64] |= 1ull << i % 64;
-        if (shares[i].info.series)
+        if (shares[i].has_file)
             add[change.add_count++] = shares[i].info;
     }
     shard_call_all(LOOP_MERGE, open_share, shares, sizeof *shares, where);
@@ -284,7 +295,7 @@ static err divide(struct part *p, const struct part_file *f, struct errmsg *e)
     if (result == ERR_OK)
         result = replace_by_shares(p, f, shares, e);
     for (unsigned i = 0; i < p->db->parts_n && result != ERR_OK; i++) {
-        if (shares[i].info.series)
+        if (shares[i].has_file)
             remove_written(p, shares[i].info.id);
     }
     mem_free(shares);

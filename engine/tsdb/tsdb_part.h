@@ -5,6 +5,8 @@
 #include "engine/shard/shard.h"
 #include "engine/tsdb/block_file.h"
 #include "engine/tsdb/catalogue.h"
+#include "engine/tsdb/exemplars.h"
+#include "engine/tsdb/families.h"
 #include "engine/tsdb/head_query.h"
 #include "engine/tsdb/head_spill.h"
 #include "engine/tsdb/wal.h"
@@ -43,7 +45,10 @@ struct part {
     _Atomic bool is_behind;   // with spilling. Written here, read by all
     _Atomic int64_t newest_t; // of any sample; INT64_MIN: none. Written here, read by all
     uint64_t retention_deletions, corruptions, merges, divisions;
-    err closed; // how the last spill ended
+    struct exemplars exemplars;
+    struct families families;
+    uint64_t exemplars_written, metadata_written; // up to these sequences they are in files
+    err closed;                                   // how the last spill ended
     struct errmsg closed_why;
 };
 
@@ -80,6 +85,9 @@ void tsdb_set_window(const struct tsdb *db, struct tsdb_commit *c);
 err part_commit(struct part *p, struct tsdb_commit *c, struct errmsg *e); // outcomes is set
 void part_wait_for_undo(struct part *p);
 void part_wait_for_pieces(struct part *p); // of a large commit
+
+// Until replay is done. An error: it failed, or the fiber was canceled. Suspends.
+err part_wait_for_ready(struct part *p, struct errmsg *e);
 
 // Runs fn(arg) on the shard that has the catalogue. Suspends.
 void tsdb_at_home(struct tsdb *db, fiber_fn *fn, void *arg);

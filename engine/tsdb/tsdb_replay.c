@@ -8,7 +8,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
-#include "engine/tsdb/tsdb_part.h"
+#include "engine/tsdb/part_notes.h"
 
 enum {
     BATCH = 4096,
@@ -152,6 +152,29 @@ static err on_row(void *arg, const struct wal_replay_row *row, struct errmsg *e)
     return ERR_OK;
 }
 
+struct note_call {
+    struct tsdb *db;
+    enum note_kind kind;
+    struct str note;
+};
+
+static void note_at_owner(void *arg)
+{
+    const struct note_call *call = arg;
+    part_replay_note(tsdb_part(call->db), call->kind, call->note);
+}
+
+static err on_note(void *arg, enum wal_record_type type, struct str note, struct errmsg *e)
+{
+    (void)e;
+    struct reader *r = arg;
+    struct note_call call = {r->part->db,
+                             type == WAL_RECORD_EXEMPLARS ? NOTE_EXEMPLARS : NOTE_METADATA, note};
+    at_owner(r, part_note_owner(r->part->db, note), note_at_owner, &call);
+    fiber_yield_if_due();
+    return ERR_OK;
+}
+
 static void on_corrupt(void *arg, const struct wal_corruption *c)
 {
     struct reader *r = arg;
@@ -174,7 +197,7 @@ static err on_progress(void *arg, const struct wal_replay_progress *p, struct er
 
 static err replay_stream(struct part *p, const struct wal_mark *mark, struct errmsg *e)
 {
-    static const struct wal_replay_ops ops = {on_define, on_row, on_corrupt, on_progress};
+    static const struct wal_replay_ops ops = {on_define, on_row, on_note, on_corrupt, on_progress};
     struct tsdb *db = p->db;
     struct reader r = {.part = p, .batches = mem_alloc_array(db->parts_n, sizeof *r.batches)};
     for (unsigned i = 0; i < db->parts_n; i++)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "engine/base/mem.h"
-#include "engine/tsdb/tsdb_part.h"
+#include "engine/tsdb/part_notes.h"
 #include "io/clock.h"
 #include "io/file.h"
 
@@ -32,12 +32,22 @@ static struct logger *logger_of(struct part *p)
 struct spill {
     struct part *part;
     struct head_spill samples;
+    struct part_notes notes;
     struct block_writer *writer; // NULL: the range has had no sample so far
     struct tsdb_new_file file;
     struct buf tuple, local;
     struct catalogue_file done[SPILL_RANGES_MAX];
     size_t done_n;
 };
+
+static err begin_file(struct spill *s, struct errmsg *e)
+{
+    if (s->writer)
+        return ERR_OK;
+    s->file.db = s->part->db;
+    TRY(tsdb_new_file(&s->file, e));
+    return block_writer_create(s->file.path, 0, 0, &s->writer, e);
+}
 
 static err add_series(struct spill *s, uint32_t id, size_t range, struct errmsg *e)
 {
@@ -51,11 +61,7 @@ static err add_series(struct spill *s, uint32_t id, size_t range, struct errmsg 
     label_store_encode_set(&p->head.labels, series->tuple, &s->tuple);
     label_store_encode_set(&p->head.labels, series->local, &s->local);
     const struct block_key key = {series->partition, buf_str(&s->tuple), buf_str(&s->local)};
-    if (!s->writer) {
-        s->file.db = p->db;
-        TRY(tsdb_new_file(&s->file, e));
-        TRY(block_writer_create(s->file.path, 0, 0, &s->writer, e));
-    }
+    TRY(begin_file(s, e));
     return block_writer_add(s->writer, &key, &samples, e);
 }
 
@@ -74,19 +80,40 @@ static err write_range(struct spill *s, size_t range, const uint32_t *metrics, s
         }
     }
     mem_free(ids);
+    return result;
+}
+
+static err add_notes(struct spill *s, struct errmsg *e)
+{
+    if (part_notes_is_empty(&s->notes))
+        return ERR_OK;
+    TRY(begin_file(s, e));
+    return part_notes_write(&s->notes, s->writer, e);
+}
+
+static void set_summary(const struct spill *s, struct catalogue_file *info,
+                        const struct block_summary *sum)
+{
+    tsdb_set_summary(info, sum);
+    if (sum->samples)
+        return;
+    const int64_t newest = s->part->head.newest; // notes alone are as old as the newest sample
+    info->min_t_ms = info->max_t_ms = newest == INT64_MIN ? 0 : newest;
+}
+
+static err finish_file(struct spill *s, struct errmsg *e)
+{
     struct block_summary sum;
-    if (result == ERR_OK && s->writer) {
-        result = block_writer_finish(s->writer, &sum, e);
-        if (result == ERR_OK) {
-            struct catalogue_file *info = &s->done[s->done_n++];
-            *info = (struct catalogue_file){
-                .id = s->file.id, .generation = s->file.id, .kind = CATALOGUE_SPILLED};
-            tsdb_set_summary(info, &sum);
-        }
-    }
+    if (!s->writer)
+        return ERR_OK;
+    TRY(block_writer_finish(s->writer, &sum, e));
+    struct catalogue_file *info = &s->done[s->done_n++];
+    *info = (struct catalogue_file){
+        .id = s->file.id, .generation = s->file.id, .kind = CATALOGUE_SPILLED};
+    set_summary(s, info, &sum);
     block_writer_destroy(s->writer);
     s->writer = NULL;
-    return result;
+    return ERR_OK;
 }
 
 static err write_ranges(struct spill *s, struct errmsg *e)
@@ -95,8 +122,17 @@ static err write_ranges(struct spill *s, struct errmsg *e)
     size_t n;
     err result = ERR_OK;
     head_metrics(&s->part->head, &metrics, &n);
-    for (size_t range = 0; range < s->samples.ranges && result == ERR_OK; range++)
-        result = write_range(s, range, metrics, n, e);
+    const size_t ranges = s->samples.ranges ? s->samples.ranges : 1; // notes may be there alone
+    for (size_t range = 0; range < ranges && result == ERR_OK; range++) {
+        if (range < s->samples.ranges)
+            result = write_range(s, range, metrics, n, e);
+        if (result == ERR_OK && range + 1 == ranges)
+            result = add_notes(s, e);
+        if (result == ERR_OK)
+            result = finish_file(s, e);
+    }
+    block_writer_destroy(s->writer); // after an error
+    s->writer = NULL;
     mem_free(metrics);
     return result;
 }
@@ -182,6 +218,7 @@ err part_spill(struct part *p, struct errmsg *e)
     if (result == ERR_LIMIT)
         result = ERR_OK; // what was not kept is taken back by its commit
     part_wait_for_undo(p);
+    part_notes_begin(&s.notes, p);
     if (result == ERR_OK)
         result = write_ranges(&s, e);
     if (result == ERR_OK)
@@ -189,6 +226,7 @@ err part_spill(struct part *p, struct errmsg *e)
     if (result != ERR_OK)
         remove_files(&s);
     head_spill_end(&s.samples, result == ERR_OK);
+    part_notes_end(&s.notes, result == ERR_OK);
     p->head.selects--;
     buf_deinit(&s.tuple);
     buf_deinit(&s.local);

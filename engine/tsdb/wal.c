@@ -226,6 +226,16 @@ err wal_append(struct wal *wal, const struct wal_row *rows, size_t n, uint64_t *
     return ERR_OK;
 }
 
+err wal_append_notes(struct wal *wal, enum wal_record_type type, const struct str *notes, size_t n,
+                     uint64_t *out_seq, struct errmsg *e)
+{
+    TRY(admit(wal, e));
+    wal_encode_notes(wal->encoder, type, notes, n);
+    *out_seq = wal_encoder_next_seq(wal->encoder) - 1;
+    waiters_wake_one(&wal->work);
+    return ERR_OK;
+}
+
 err wal_hold(struct wal *wal, struct errmsg *e)
 {
     assert(!wal->held);

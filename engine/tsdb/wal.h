@@ -47,6 +47,9 @@ err wal_close(struct wal *wal, struct errmsg *e);
 // Calls the source for what the segment has not defined yet. Does not suspend.
 err wal_append(struct wal *wal, const struct wal_row *rows, size_t n, uint64_t *out_seq,
                struct errmsg *e);
+// The same for notes (note.h) of a type that has such.
+err wal_append_notes(struct wal *wal, enum wal_record_type type, const struct str *notes, size_t n,
+                     uint64_t *out_seq, struct errmsg *e);
 // Waits until everything up to seq is kept. ERR_LIMIT: these rows could not be written and will not
 // be replayed. Deadlines and cancellation do not end it: the answer would be unknown. Suspends.
 err wal_wait(struct wal *wal, uint64_t seq, struct errmsg *e);

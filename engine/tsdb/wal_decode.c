@@ -605,6 +605,21 @@ static err read_histograms(struct wal_decoder *d, uint64_t seq, uint8_t flags, s
     return row.n ? hand_over(d, seq, &row, e) : ERR_OK;
 }
 
+static err read_notes(struct wal_decoder *d, uint64_t seq, enum wal_record_type type,
+                      struct input in, bool *out_good, struct errmsg *e)
+{
+    while (in.p < in.end) {
+        uint64_t size;
+        if (!take_varint(&in, &size) || size > (size_t)(in.end - in.p))
+            return ERR_OK;
+        if (seq >= d->seq_min && d->ops->note)
+            TRY(d->ops->note(d->arg, type, str_make((const char *)in.p, size), e));
+        in.p += size;
+    }
+    *out_good = true;
+    return ERR_OK;
+}
+
 static err read_record(struct wal_decoder *d, uint64_t seq, struct input in, bool *out_good,
                        struct errmsg *e)
 {
@@ -613,12 +628,19 @@ static err read_record(struct wal_decoder *d, uint64_t seq, struct input in, boo
         return ERR_OK;
     const uint8_t first = *in.p++;
     const uint8_t flags = first & 0xf0;
-    if ((first & 0x0f) == WAL_RECORD_DEFINE)
+    const enum wal_record_type type = first & 0x0f;
+    switch (type) {
+    case WAL_RECORD_DEFINE:
         return read_define(d, seq, flags, &in, out_good, e);
-    if ((first & 0x0f) == WAL_RECORD_ROW || (first & 0x0f) == WAL_RECORD_ROW_STARTS)
-        return read_row(d, seq, flags, (first & 0x0f) == WAL_RECORD_ROW_STARTS, &in, out_good, e);
-    if ((first & 0x0f) == WAL_RECORD_HISTOGRAMS)
+    case WAL_RECORD_ROW:
+    case WAL_RECORD_ROW_STARTS:
+        return read_row(d, seq, flags, type == WAL_RECORD_ROW_STARTS, &in, out_good, e);
+    case WAL_RECORD_HISTOGRAMS:
         return read_histograms(d, seq, flags, &in, out_good, e);
+    case WAL_RECORD_EXEMPLARS:
+    case WAL_RECORD_METADATA:
+        return read_notes(d, seq, type, in, out_good, e);
+    }
     return ERR_OK;
 }
 

@@ -775,3 +775,23 @@ void wal_encode(struct wal_encoder *enc, const struct wal_row *rows, size_t n)
         }
     }
 }
+
+void wal_encode_notes(struct wal_encoder *enc, enum wal_record_type type, const struct str *notes,
+                      size_t n)
+{
+    assert(enc->generation > 0); // begun
+    for (size_t at = 0; at < n;) {
+        size_t size = 1, end = at;
+        do
+            size += VARINT_MAX + notes[end++].n;
+        while (end < n && size < DEFINE_BYTES);
+        uint8_t *p = record_begin(enc, size);
+        *p++ = (uint8_t)type;
+        for (; at < end; at++) {
+            p += varint_store(p, notes[at].n);
+            memcpy(p, notes[at].p, notes[at].n);
+            p += notes[at].n;
+        }
+        record_end(enc, p);
+    }
+}

@@ -18,6 +18,9 @@ void wal_encoder_begin(struct wal_encoder *enc, const struct wal_segment *segmen
 // Appends rows; at least one begin before. The members of a row are ascending, its labels at most
 // WAL_LABELS_BYTES_MAX.
 void wal_encode(struct wal_encoder *enc, const struct wal_row *rows, size_t n);
+// Appends notes of a type that has such, each of at most NOTE_BYTES_MAX.
+void wal_encode_notes(struct wal_encoder *enc, enum wal_record_type type, const struct str *notes,
+                      size_t n);
 // Appends a frame without records: the stream ends here.
 void wal_encode_end(struct wal_encoder *enc);
 void wal_encoder_forget(struct wal_encoder *enc, uint32_t cohort);

@@ -61,6 +61,7 @@
 //             members defined so far, varint; time: zigzag; list of members; of each, with
 //             STARTS (0x20): zigzag of its start timestamp less that of the one before (at first
 //             0); its histogram (wal_layouts.c). Such a record is no base of others
+//     EXEMPLARS, METADATA  notes up to the record's end, each: its size, varint, its bytes (note.h)
 //     list    how many: varint; then varints x: skip x >> 1 members, then one; x odd: a varint
 //             follows, two and that many more
 //     change  a byte: low five bits: skip so many present members (31: 31 and a varint more);

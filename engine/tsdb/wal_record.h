@@ -51,7 +51,9 @@ enum wal_record_type { // low four bits of a record's first byte; flags above
     WAL_RECORD_DEFINE = 1,
     WAL_RECORD_ROW = 2,
     WAL_RECORD_HISTOGRAMS = 3,
-    // Reserved, refused by this version: 4, 5 exemplars, 6 tombstones, 7 metadata.
+    // Reserved, refused by this version: 4, 6 tombstones.
+    WAL_RECORD_EXEMPLARS = 5,
+    WAL_RECORD_METADATA = 7,
     WAL_RECORD_ROW_STARTS = 8,
 };
 enum wal_histograms_flag {

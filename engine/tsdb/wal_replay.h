@@ -38,14 +38,16 @@ struct wal_replay_progress {
     uint64_t corruptions;
 };
 
-// define, row and progress may suspend. What they get is valid during the call. An error ends the
-// replay and is returned.
+// define, row, note and progress may suspend. What they get is valid during the call. An error ends
+// the replay and is returned.
 struct wal_replay_ops {
     // A series, at its first use in each segment; returns the caller's name for it. Labels passed
     // labels_check().
     err (*define)(void *arg, const struct wal_cohort_info *cohort, uint32_t cohort_number,
                   struct str labels, uint64_t *out_handle, struct errmsg *e);
     err (*row)(void *arg, const struct wal_replay_row *row, struct errmsg *e);
+    // A note as it was appended, whatever its bytes are; type: its record's. NULL: passed over.
+    err (*note)(void *arg, enum wal_record_type type, struct str note, struct errmsg *e);
     void (*corrupt)(void *arg, const struct wal_corruption *c);
     err (*progress)(void *arg, const struct wal_replay_progress *p, struct errmsg *e); // or NULL
 };

@@ -266,7 +266,8 @@ static err on_progress(void *arg, const struct wal_replay_progress *p, struct er
     return ERR_OK;
 }
 
-const struct wal_replay_ops traffic_ops = {on_define, on_row, on_corrupt, on_progress};
+const struct wal_replay_ops traffic_ops = {
+    .define = on_define, .row = on_row, .corrupt = on_corrupt, .progress = on_progress};
 
 static bool is_same(const struct traffic_sample *a, const struct traffic_sample *b)
 {
