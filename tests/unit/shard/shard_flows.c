@@ -217,11 +217,10 @@ static void connections(struct findings *f)
         want(f, shard_index(shard_of_connection()) == 2);
 }
 
-static void be_deaf(void *arg)
+static void be_deaf(void *noticed) // until somebody notices
 {
-    (void)arg;
-    const int64_t until = clock_mono_ns() + 250 * MS;
-    while (clock_mono_ns() < until)
+    const int64_t until = clock_mono_ns() + 10 * 1000LL * MS;
+    while (!atomic_load((atomic_bool *)noticed) && clock_mono_ns() < until)
         continue;
 }
 
@@ -235,11 +234,16 @@ static void ask_and_end(void *arg)
 static void silent_peer(struct findings *f)
 {
     atomic_int answered = 0;
-    struct shard_post post = {.class = LOOP_MERGE, .fn = be_deaf};
+    atomic_bool noticed = false;
+    struct shard_post post = {.class = LOOP_MERGE, .fn = be_deaf, .arg = &noticed};
     shard_post(at(1), &post);
     if (fiber_sleep_ns(20 * MS) != ERR_OK ||
         fiber_start(LOOP_QUERY, ask_and_end, &answered, NULL) != ERR_OK)
         abort();
+    for (int i = 0; i < 1000 && !shard_stats(shard_self()).silent_peer_events; i++)
+        if (fiber_sleep_ns(10 * MS) != ERR_OK)
+            abort();
+    atomic_store(&noticed, true);
     for (int i = 0; i < 1000 && !atomic_load(&answered); i++)
         if (fiber_sleep_ns(10 * MS) != ERR_OK)
             abort();
