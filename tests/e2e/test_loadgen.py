@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import time
+import urllib.parse
 
 from harness import (BUILD, TOP, FakeTarget, Process, Reply, cases, check, check_equal, ferula, main, prometheus, request,
                      run_scenario, scenario, temp_folder, wait_for)
@@ -41,6 +42,7 @@ def check_kept(server, name, flags):
         if any(f.startswith(flag + "=") for f in flags):
             check(result[field] > 0, field, result)
     check_equal(result["garbage_taken"], 0)
+    check_equal(("each request encoded live" in out, result["encoded_live"]), ("--live" in flags, "--live" in flags))
 
 
 @scenario
@@ -84,10 +86,14 @@ def test_series():
     check(any("-0001:8080" in dict(k)["instance"] for k in generations), generations)
 
 
+def send_histograms(server, protocol):
+    code, result, out, err = load(f"{server.base}/api/v1/write", *SMALL, "--histograms=5", f"--protocol={protocol}", "--rate=30000")
+    check_equal((code, result["rejected"], result["failed"]), (0, 0, 0), out + err)
+
+
 def check_histograms(server, protocol):
     """What arrived is what was sent: counts are the sums of their buckets, and grow."""
-    code, result, out, err = load(f"{server.base}/api/v1/write", *SMALL, "--histograms=5", f"--protocol={protocol}", "--rate=30000")
-    check_equal((code, result["rejected"]), (0, 0), out + err)
+    send_histograms(server, protocol)
     at = int(time.time()) + 1
     counts = server.query("count(histogram_count(http_request_duration_seconds))", at)
     targets = server.query('count(count by (instance) (node_time_seconds))', at)
@@ -100,9 +106,12 @@ def check_histograms(server, protocol):
 
 @scenario
 def test_histograms():
+    """Prometheus counts what was sent, and ours takes the same."""
     for protocol in (1, 2):
-        server = prometheus(args=["--web.enable-remote-write-receiver", "--enable-feature=native-histograms"])
-        run_scenario(f"prometheus: histograms, {protocol}.0", check_histograms, server, protocol)
+        theirs = prometheus(args=["--web.enable-remote-write-receiver", "--enable-feature=native-histograms"])
+        run_scenario(f"prometheus: histograms, {protocol}.0", check_histograms, theirs, protocol)
+        ours = ferula(args=["--web.enable-remote-write-receiver"])
+        run_scenario(f"ferula: histograms, {protocol}.0", send_histograms, ours, protocol)
 
 
 @scenario
@@ -343,6 +352,22 @@ def test_queries():
     check_equal([q["query"] for q in result["queries"] if q["different"] == q["asked"] > 0], ["loadgen_sequence"], out)
     check_equal([q["query"] for q in result["queries"] if q["failed"] == q["asked"] > 0], ["sum("], out)
     check("unclosed left parenthesis" in out, out)
+    with open(path, "w") as f:  # as Prometheus logs them
+        for step in (0, 30):
+            f.write(json.dumps({"params": {"query": f"sum(up)+{step}", "start": "2026-01-01T00:00:00.000Z", "step": step,
+                                           "end": "2026-01-01T01:00:00.000Z" if step else "2026-01-01T00:00:00.000Z"},
+                                "stats": {}, "ts": "2026-01-01T00:00:00.000Z"}) + "\n")
+    target = FakeTarget(lambda r: Reply('{"status":"success","data":{"resultType":"vector","result":[]}}'))
+    code, result, out = ask(f"http://{target.address}", f"--file={path}", "--rate=20")
+    check_equal((code, [(q["query"], q["kind"]) for q in result["queries"]]), (0, [("sum(up)+0", "instant"), ("sum(up)+30", "range")]))
+    asked = {k: [float(v[0]) for n, v in urllib.parse.parse_qs(r.query).items() if n != "query"]
+             for r in target.requests for k in [r.path]}
+    start, end, step = asked["/api/v1/query_range"]
+    check_equal((end - start, step), (3600, 30))
+    with open(path, "w") as f:
+        f.write('{"a": 1}\n')
+    done = subprocess.run([LOADGEN, "query", f"--file={path}", "http://x/"], capture_output=True, text=True, timeout=30)
+    check("line 1: no line of a query log" in done.stderr, done.stderr)
 
 
 @scenario

@@ -202,7 +202,8 @@ void load_report_table(const struct load_report *r, struct buf *out)
         buf_printf(out, "loss        %llu of %llu acknowledged sequence numbers not found\n",
                    (unsigned long long)r->missing, (unsigned long long)r->checked);
     buf_printf(out, "generator   %.2f CPU s, ", r->cpu_seconds);
-    put_amount(out, per((double)s->samples, r->cpu_seconds), "samples per CPU s\n");
+    put_amount(out, per((double)s->samples, r->cpu_seconds), "samples per CPU s");
+    buf_put_str(out, r->is_live ? STR(", each request encoded live\n") : STR("\n"));
     if (r->pid)
         put_server(r, out);
 }
@@ -257,6 +258,9 @@ void load_report_json(const struct load_report *r, struct buf *out)
         put_u64(&j, "sequence_missing", r->missing);
     }
     put_double(&j, "generator_cpu_seconds", r->cpu_seconds);
+    put_double(&j, "generator_samples_per_cpu_second", per((double)s->samples, r->cpu_seconds));
+    json_key(&j, "encoded_live");
+    json_bool(&j, r->is_live);
     if (r->pid) {
         put_double(&j, "server_cpu_seconds", r->after.cpu_seconds - r->before.cpu_seconds);
         put_u64(&j, "server_resident_bytes", r->after.resident_bytes);

@@ -43,7 +43,8 @@ struct load_report {
     double seconds, cpu_seconds;            // of the run, of this process in it
     uint64_t series, templates, text_bytes; // text_bytes: of all templates before compression
     uint64_t template_bytes;
-    int64_t pid; // 0: none is watched
+    bool is_live; // requests were compressed as they were sent
+    int64_t pid;  // 0: none is watched
     struct load_server before, after;
     bool is_read_back;
     uint64_t checked, missing; // samples of loadgen_sequence that were acknowledged, and not found

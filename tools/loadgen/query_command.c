@@ -1,7 +1,10 @@
 // query: asks again and again, at a rate or as fast as answers come, and measures each query.
+#include <jansson.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "engine/base/arena.h"
+#include "engine/base/calendar.h"
 #include "engine/base/mem.h"
 #include "engine/base/number.h"
 #include "engine/base/util.h"
@@ -47,10 +50,12 @@ struct command {
     int64_t duration_ms, connections, range_ms, step_ms;
     double rate;
 
-    struct buf text; // of the queries
+    struct buf text;    // of the queries
+    struct arena arena; // of those of query logs
     struct query {
         struct str expr;
         bool is_range;
+        int64_t range_ms, step_ms; // of a query log; 0: as the flags say
         uint64_t asked, failed, different;
         struct load_times times;
         char error[256]; // the last one
@@ -69,8 +74,9 @@ static size_t make_rows(struct command *c, struct setting *rows)
         {"help", 'h', .flag = &c->help, .help = "Show this help."},
         {"", .list = &c->args, .placeholder = "<server>"},
         {"file", .text = &c->file, .placeholder = "<file>",
-         .help = "Queries, a line each, behind the word instant or range; # begins a comment. "
-                 "Without it those of common dashboards over remote-write's series."},
+         .help = "Queries, a line each, behind the word instant or range; # begins a comment. Or a "
+                 "query log of Prometheus: ranges end now. Without it those of common dashboards "
+                 "over remote-write's series."},
         {"rate", .fraction = &c->rate, .default_text = "0", .placeholder = "<queries/s>",
          .help = "Queries a second; 0: as fast as they are answered."},
         {"connections", .number = &c->connections, .min = 1, .max = CONNECTIONS_MAX,
@@ -91,6 +97,40 @@ static size_t make_rows(struct command *c, struct setting *rows)
     return countof(all);
 }
 
+// A line of a query log: {"params":{"query":"up","start":"<RFC 3339>","end":"...","step":15},...}.
+static err parse_logged(struct command *c, struct str line, struct query *out, struct errmsg *e)
+{
+    json_error_t why;
+    int64_t start_ms = 0, end_ms = 0;
+    json_t *const root = json_loadb(line.p, line.n, 0, &why);
+    const json_t *const params = json_object_get(root, "params");
+    const char *const query = json_string_value(json_object_get(params, "query"));
+    const char *const start = json_string_value(json_object_get(params, "start"));
+    const char *const end = json_string_value(json_object_get(params, "end"));
+    const double step_s = json_number_value(json_object_get(params, "step"));
+    const bool is_good = query && start && end && calendar_parse(str_from_c(start), &start_ms) &&
+                         calendar_parse(str_from_c(end), &end_ms) && step_s >= 0 && step_s < 1e9;
+    if (is_good) {
+        out->expr = arena_str(&c->arena, str_from_c(query));
+        out->is_range = step_s > 0;
+        out->range_ms = end_ms - start_ms;
+        out->step_ms = step_s * 1000 < 1 ? 1 : (int64_t)(step_s * 1000);
+    }
+    json_decref(root);
+    return is_good ? ERR_OK : err_set(e, ERR_INVALID, "no line of a query log");
+}
+
+static err parse_query(struct command *c, struct str line, struct query *out, struct errmsg *e)
+{
+    if (line.p[0] == '{')
+        return parse_logged(c, line, out, e);
+    out->is_range = str_has_prefix(line, STR("range "));
+    if (!out->is_range && !str_has_prefix(line, STR("instant ")))
+        return err_set(e, ERR_INVALID, "instant or range, and a query");
+    out->expr = str_trim(str_from(line, out->is_range ? 6 : 8));
+    return ERR_OK;
+}
+
 static err read_queries(struct command *c, struct errmsg *e)
 {
     if (!c->file.n) {
@@ -107,12 +147,11 @@ static err read_queries(struct command *c, struct errmsg *e)
         line = str_trim(line);
         if (!line.n || line.p[0] == '#')
             continue;
-        struct query q = {.is_range = str_has_prefix(line, STR("range "))};
-        if (!q.is_range && !str_has_prefix(line, STR("instant ")))
-            return err_set(e, ERR_INVALID, "line %d: instant or range, and a query", number);
+        struct query q = {0};
+        if (parse_query(c, line, &q, e))
+            return err_wrap(e, ERR_INVALID, "line %d", number);
         if (c->n == QUERIES_MAX)
             return err_set(e, ERR_LIMIT, "more than %d queries", QUERIES_MAX);
-        q.expr = str_trim(str_from(line, q.is_range ? 6 : 8));
         c->queries = mem_grow(c->queries, &c->capacity, c->n + 1, sizeof *c->queries);
         c->queries[c->n++] = q;
     }
@@ -138,9 +177,11 @@ static void put_url(const struct command *c, const struct query *q, struct str s
         buf_printf(out, "&time=%.3f", (double)now_ms / 1000);
         return;
     }
-    const int64_t end = now_ms / c->step_ms * c->step_ms;
-    buf_printf(out, "&start=%.3f&end=%.3f&step=%.3f", (double)(end - c->range_ms) / 1000,
-               (double)end / 1000, (double)c->step_ms / 1000);
+    const int64_t step_ms = q->step_ms ? q->step_ms : c->step_ms;
+    const int64_t range_ms = q->step_ms ? q->range_ms : c->range_ms;
+    const int64_t end = now_ms / step_ms * step_ms;
+    buf_printf(out, "&start=%.3f&end=%.3f&step=%.3f", (double)(end - range_ms) / 1000,
+               (double)end / 1000, (double)step_ms / 1000);
 }
 
 // Suspends.
@@ -335,6 +376,7 @@ static int report(struct command *c)
 static int run(const struct loadgen_command *command, int argc, const char *const *argv)
 {
     struct command *const c = mem_zalloc(sizeof *c);
+    arena_init(&c->arena, 0);
     struct setting *const rows = mem_alloc(SETTINGS_MAX * sizeof *rows);
     struct errmsg e;
     int code;
@@ -349,6 +391,7 @@ static int run(const struct loadgen_command *command, int argc, const char *cons
             code = report(c);
     }
     mem_free(c->queries);
+    arena_deinit(&c->arena);
     buf_deinit(&c->text);
     mem_free(rows);
     mem_free(c);

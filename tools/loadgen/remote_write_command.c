@@ -115,7 +115,9 @@ static size_t make_rows(struct command *c, struct setting *rows)
          .help = "Time of the first samples: RFC 3339 or Unix seconds. Six hours ago by default; "
                  "now with --rate."},
         {"live", .flag = &c->live,
-         .help = "Encode and compress each request when it is sent, with libsnappy."},
+         .help =
+             "Make and compress each request anew when it is sent, with libsnappy or libzstd, as "
+             "senders do; the report says what that reached."},
         {"header", .list = &c->header, .placeholder = "NAME=VALUE",
          .help = "A header more: Authorization=Bearer abc."},
         {"pid", .number = &c->pid, .max = INT32_MAX, .placeholder = "<pid>",

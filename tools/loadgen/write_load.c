@@ -185,6 +185,7 @@ void write_load_describe(const struct write_load *l, struct load_report *out)
 {
     out->stats = &l->stats;
     out->series = l->series;
+    out->is_live = l->options.encodes_live;
     out->templates = write_load_templates(l);
     out->text_bytes = out->template_bytes = 0;
     for (unsigned i = 0; i < l->options.connections; i++) {
