@@ -147,7 +147,9 @@ static void put_tsdb(const struct tsdb_stats *t, struct buf *b)
     family(b, "prometheus_tsdb_head_samples_appended_total", "counter",
            "Total number of appended samples.");
     buf_printf(b, "prometheus_tsdb_head_samples_appended_total{type=\"float\"} %llu\n",
-               (unsigned long long)t->samples_appended);
+               (unsigned long long)(t->samples_appended - t->histograms_appended));
+    buf_printf(b, "prometheus_tsdb_head_samples_appended_total{type=\"histogram\"} %llu\n",
+               (unsigned long long)t->histograms_appended);
     family(b, "prometheus_tsdb_head_out_of_order_samples_appended_total", "counter",
            "Total number of appended out of order samples.");
     buf_printf(b, "prometheus_tsdb_head_out_of_order_samples_appended_total{type=\"float\"} %llu\n",
@@ -289,7 +291,7 @@ static void add_counters(void *to, const void *from, size_t size)
 static_assert(sizeof(struct scrape_stats) == 17 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct receiver_stats) == 19 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct http_server_stats) == 6 * sizeof(uint64_t), "counters only");
-static_assert(sizeof(struct tsdb_stats) == 26 * sizeof(uint64_t), "counters only");
+static_assert(sizeof(struct tsdb_stats) == 27 * sizeof(uint64_t), "counters only");
 
 static int64_t min_i64(int64_t a, int64_t b)
 {

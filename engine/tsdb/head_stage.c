@@ -613,6 +613,9 @@ static void count(struct head *h, struct tsdb_commit *c)
         memcpy(c->outcomes, st->outcomes, c->n);
     h->stats.samples_appended += c->counts[TSDB_APPENDED] + c->counts[TSDB_LATE_KEPT];
     h->stats.samples_late += c->counts[TSDB_LATE_KEPT];
+    for (size_t i = 0; i < st->buckets_n; i++)
+        if (st->buckets[i].kind & BUCKET_HISTOGRAMS)
+            h->stats.histograms_appended += st->buckets[i].n;
     count_refused(h, c);
 }
 

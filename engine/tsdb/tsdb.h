@@ -132,6 +132,7 @@ struct tsdb_stats { // of this shard
     uint64_t series, series_created, series_removed, cohorts, label_pairs;
     uint64_t blocks; // pieces that the values in memory stand in, each series' run counted
     uint64_t samples_appended, samples_late, out_of_order, too_old, out_of_bounds, duplicates;
+    uint64_t histograms_appended; // of the samples
     uint64_t wal_bytes, wal_records, wal_syncs, wal_segment, wal_corruptions;
     uint64_t files, file_bytes, file_samples;
     uint64_t retention_deletions;

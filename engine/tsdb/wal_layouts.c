@@ -107,7 +107,7 @@ static bool take_layout(struct wal_layouts *l, uint64_t seq, const uint8_t **p, 
         return false;
     struct wal_layout *at = place_at(l, above);
     if ((first & 3) == KEPT) {
-        if (more > WAL_LAYOUT_KEPT_MAX || !take_bytes(p, end, more, out))
+        if (more == 0 || more > WAL_LAYOUT_KEPT_MAX || !take_bytes(p, end, more, out))
             return false;
         keep(at, seq, *out);
     } else if (at->seq && at->seq == seq - more) {
