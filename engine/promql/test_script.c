@@ -291,11 +291,16 @@ static bool add_expectation(struct test_case *c, struct expectation e)
     return true;
 }
 
+static bool no_expectation(struct errmsg *e)
+{
+    err_format(e, "invalid expect statement, must match `expect <type> <match_type> <string>` "
+                  "format");
+    return false;
+}
+
 // The text behind msg: or regex:, or nothing.
 static bool expect_text(struct test_case *c, int kind, struct str rest, struct errmsg *e)
 {
-    static const char form[] = "invalid expect statement, must match `expect <type> <match_type> "
-                               "<string>` format";
     struct expectation x = {.kind = (unsigned)kind, .form = EXPECT_ANY};
     struct regex *regex;
     struct errmsg reason;
@@ -303,10 +308,8 @@ static bool expect_text(struct test_case *c, int kind, struct str rest, struct e
         x.form = EXPECT_MSG;
     else if (take_prefix(&rest, STR("regex:")))
         x.form = EXPECT_REGEX;
-    if (x.form == EXPECT_ANY ? rest.n > 0 : rest.n == 0) {
-        err_format(e, "%s", form);
-        return false;
-    }
+    if (x.form == EXPECT_ANY ? rest.n > 0 : rest.n == 0)
+        return no_expectation(e);
     x.text = rest;
     if (x.form == EXPECT_REGEX) {
         if (regex_create(rest, REGEX_SEARCH, &regex, &reason)) {
@@ -375,9 +378,9 @@ static bool expect_line(struct script *s, struct test_case *c, struct str rest, 
             return expect_text(c, kinds[i].kind, rest, e);
     if (str_eq(word, STR("string"))) {
         c->wants_string = true;
-        return unquote(s, rest, &c->string);
+        return unquote(s, rest, &c->string) || no_expectation(e);
     }
-    return str_eq(word, STR("range")) && expect_samples(c, rest);
+    return (str_eq(word, STR("range")) && expect_samples(c, rest)) || no_expectation(e);
 }
 
 static bool add_expected(struct script *s, struct test_case *c, struct test_series series)
@@ -476,9 +479,12 @@ static err compare_points(struct script *s, const struct query_result *r,
             if (more && t == at)
                 return err_set(e, ERR_INVALID, "%.*s at %lld ms: want %.17g, got %.17g",
                                STR_ARG(say(s, got->labels)), (long long)at, want->values[i].v, v);
-            return err_set(e, ERR_INVALID, "%.*s: want %.17g at %lld ms, next is at %lld ms",
-                           STR_ARG(say(s, got->labels)), want->values[i].v, (long long)at,
-                           more ? (long long)t : -1);
+            if (more)
+                return err_set(e, ERR_INVALID, "%.*s: want %.17g at %lld ms, got %.17g at %lld ms",
+                               STR_ARG(say(s, got->labels)), want->values[i].v, (long long)at, v,
+                               (long long)t);
+            return err_set(e, ERR_INVALID, "%.*s: want %.17g at %lld ms, got nothing from there on",
+                           STR_ARG(say(s, got->labels)), want->values[i].v, (long long)at);
         }
         more = query_points_next(r, got, &p, &t, &v);
     }
@@ -505,8 +511,8 @@ static err compare_series(struct script *s, struct test_case *c, const struct qu
             return err_set(e, ERR_INVALID, "unexpected %.*s = %.17g", STR_ARG(say(s, got->labels)),
                            v);
         if (find_expectation(c, EXPECT_ORDERED) && want != &c->series[i])
-            return err_set(e, ERR_INVALID, "%.*s stands at place %zu", STR_ARG(say(s, got->labels)),
-                           i + 1);
+            return err_set(e, ERR_INVALID, "%.*s stands at place %zu, want it at %zu",
+                           STR_ARG(say(s, got->labels)), i + 1, (size_t)(want - c->series) + 1);
         TRY(compare_points(s, r, got, &want->series, start_ms, step_ms, e));
         want->seen = true;
     }
@@ -518,6 +524,13 @@ static err compare_series(struct script *s, struct test_case *c, const struct qu
     return ERR_OK;
 }
 
+static const char *const kind_words[] = {
+    [QUERY_SCALAR] = "a scalar",
+    [QUERY_STRING] = "the string ",
+    [QUERY_VECTOR] = "a vector",
+    [QUERY_MATRIX] = "a matrix",
+};
+
 static err compare_result(struct script *s, struct test_case *c, const struct query_result *r,
                           struct errmsg *e)
 {
@@ -526,16 +539,21 @@ static err compare_result(struct script *s, struct test_case *c, const struct qu
     if (c->wants_string)
         return r->kind == QUERY_STRING && str_eq(r->string, c->string)
                    ? ERR_OK
-                   : err_set(e, ERR_INVALID, "want the string %.*s", STR_ARG(c->string));
+                   : err_set(e, ERR_INVALID, "want the string \"%.*s\", got %s%.*s",
+                             STR_ARG(c->string), kind_words[r->kind], STR_ARG(r->string));
     if (r->kind == QUERY_STRING)
-        return err_set(e, ERR_INVALID, "got a string");
+        return err_set(e, ERR_INVALID, "got the string %.*s", STR_ARG(r->string));
+    if (c->wants_scalar && r->kind != QUERY_SCALAR)
+        return err_set(e, ERR_INVALID, "want the scalar %.17g, got %s", c->scalar,
+                       kind_words[r->kind]);
     if (r->kind == QUERY_SCALAR) {
-        if (!c->wants_scalar || !almost_equal(c->scalar, r->scalar))
-            return err_set(e, ERR_INVALID, "got the scalar %.17g", r->scalar);
+        if (!c->wants_scalar)
+            return err_set(e, ERR_INVALID, "want a vector, got the scalar %.17g", r->scalar);
+        if (!almost_equal(c->scalar, r->scalar))
+            return err_set(e, ERR_INVALID, "want the scalar %.17g, got %.17g", c->scalar,
+                           r->scalar);
         return ERR_OK;
     }
-    if (c->wants_scalar)
-        return err_set(e, ERR_INVALID, "want a scalar");
     if (c->wants_samples)
         return compare_series(s, c, r, c->samples_start_ms, c->samples_step_ms, e);
     return compare_series(s, c, r, c->start_ms, c->is_range ? c->step_ms : 1, e);
@@ -618,7 +636,8 @@ static err check_failure(const struct test_case *c, const struct errmsg *said, s
         if (str_has_prefix(str_from(text, i), str_make(mark, sizeof mark - 1)) &&
             text_matches(want, str_from(text, i + sizeof mark - 1)))
             return ERR_OK;
-    return err_set(e, ERR_INVALID, "wrong error: %s", said->text);
+    return err_set(e, ERR_INVALID, "want an error like: %.*s; got: %s", STR_ARG(want->text),
+                   said->text);
 }
 
 // The middle step of a range query from a minute before to a minute after.
@@ -642,7 +661,7 @@ static err run_as_range(struct script *s, struct test_case *c, const struct prom
         query_done(&s->source, &r);
     }
     arena_deinit(&a);
-    return code ? err_wrap(e, code, "as a range query: ") : ERR_OK;
+    return code ? err_wrap(e, code, "as a range query") : ERR_OK;
 }
 
 static void set_shift(struct promql_shift *shift, int64_t at_ms)
@@ -698,7 +717,7 @@ static err run_with_at(struct script *s, struct test_case *c, struct promql_expr
         }
         arena_deinit(&a);
         if (code)
-            return err_wrap(e, code, "with @ at %lld ms: ", (long long)times[i]);
+            return err_wrap(e, code, "with @ at %lld ms", (long long)times[i]);
     }
     return ERR_OK;
 }
@@ -735,7 +754,7 @@ static err run_parsed(struct script *s, struct test_case *c, struct promql_expr 
         code = check_failure(c, &said, e);
     } else {
         if (find_expectation(c, EXPECT_FAIL))
-            code = err_set(e, ERR_INVALID, "want a failure, got an answer");
+            code = err_set(e, ERR_INVALID, "want an error, got an answer");
         if (!code)
             code = compare_result(s, c, &r, e);
         if (!code)
@@ -770,7 +789,8 @@ static void eval(struct script *s, struct str command, struct str args)
     }
     bool good = true;
     for (struct str line; next_in_block(s, &line);)
-        good = good && wanted_line(s, &c, line, &e);
+        if (good && !wanted_line(s, &c, line, &e))
+            good = err_wrap(&e, ERR_INVALID, "line %zu", s->line) == ERR_OK;
     static const struct {
         const char *command;
         int kind;
