@@ -64,6 +64,8 @@ static err over_subquery(struct query *q, struct plan_node *node, const struct r
     if (node->args[0]->spread)
         grid.n = node->args[0]->spread;
     const struct vec in = node_vec(node->args[0]);
+    if (!in.n)
+        return ERR_OK;
     int64_t *times = arena_array(q->a, grid.n, int64_t);
     if (!times)
         return query_too_many_samples(q->e);
@@ -321,6 +323,24 @@ static err eval_scalar(struct query *q, struct plan_node *node)
     return spread_scalar(q, &node->scalar, node->spread);
 }
 
+// At more steps than a column has: what comes of nothing.
+static err eval_of_nothing(struct query *q, struct plan_node *node)
+{
+    const struct promql_expr *e = node->expr;
+    const enum promql_function_id id =
+        e->kind == PROMQL_CALL ? e->call.function->id : PROMQL_FN_TIME;
+    bool any = node->args_count == 0 && !node->fragment;
+    for (size_t i = 0; i < node->args_count; i++)
+        any |= node->args[i] && (node->args[i]->scalar || node->args[i]->vec.n);
+    if (any || id == PROMQL_FN_ABSENT || id == PROMQL_FN_ABSENT_OVER_TIME)
+        return query_too_many_samples(q->e);
+    if (node->fragment)
+        return gather_vec(q, node, &node->vec);
+    if (e->kind == PROMQL_AGGREGATE && node->args[0]->absorbed)
+        return gather_vec(q, node->args[0], &node->vec);
+    return ERR_OK;
+}
+
 static err eval_one(struct query *q, struct plan_node *node)
 {
     const enum promql_type type = node->expr->type;
@@ -328,10 +348,12 @@ static err eval_one(struct query *q, struct plan_node *node)
         return ERR_OK;
     TRY(query_breathe(q->e));
     if (type == PROMQL_TYPE_SCALAR)
-        return eval_scalar(q, node);
+        return node->steps.n > STEPS_MAX ? query_too_many_samples(q->e) : eval_scalar(q, node);
     if (type != PROMQL_TYPE_VECTOR)
         return ERR_OK; // samples, only at the root
     TRY(check_label_texts(q, node->expr));
+    if (node->steps.n > STEPS_MAX)
+        return eval_of_nothing(q, node);
     TRY(eval_node(q, node, &node->vec));
     TRY(samples_count_node(q, node));
     if (!node->spread)

@@ -30,7 +30,7 @@ struct run {
     uint32_t first_partition; // the lowest that has a series
     size_t spare;  // index + 1 of a merged part, whose state is free; `before` leads to the next
     uint64_t made; // points of all series so far
-    struct step_column scratch;
+    struct step_column scratch;         // made by the first series that has samples
     struct windows cache[WINDOW_CACHE]; // by the address of t; n 0: free
 };
 
@@ -387,7 +387,13 @@ static err take_series(struct run *r, const struct storage_series *s, const stru
     const size_t steps = f->times.at.n;
     if (f->kind == FRAGMENT_RAW)
         return keep_raw(r, s, c);
+    if (c->n == 0)
+        return ERR_OK;
+    if (steps > STEPS_MAX)
+        return query_too_many_samples(&r->out->e);
     struct step_column *column = &r->scratch;
+    if (!column->v)
+        TRY(step_column_make(&r->out->arena, steps, column));
     memset(column->present, 0, steps_words(steps) * sizeof *column->present);
     const struct windows *w;
     TRY(column_of(r, *c, column, &w));
@@ -437,7 +443,6 @@ static err run_batch(struct run *r, const struct storage *storage, const struct 
 static err run_all(struct run *r, const struct storage *storage)
 {
     const struct fragment *f = r->f;
-    TRY(step_column_make(&r->out->arena, f->times.at.n, &r->scratch));
     const int64_t maxt = steps_end(&f->times.at) - f->times.offset_ms + f->times.behind_ms;
     const int64_t mint =
         f->times.at.start_ms - f->times.offset_ms - f->times.range_ms - f->times.before_ms;

@@ -43,7 +43,7 @@ struct plan_node {
     bool absorbed;               // into the fragment of the aggregation above: has no value
     uint64_t weight;             // how often what it reads counts: once for each repetition
     uint64_t held;               // samples that its evaluation left behind (samples.h)
-    uint64_t *counts;            // of the points of vec, at each step
+    uint64_t *counts;            // of the points of vec, at each step; NULL: there are none
     struct vec vec;              // its value, once it was evaluated, at all steps it is wanted at;
     double *scalar;              // whoever uses it may change it, unless expr is a number
 };

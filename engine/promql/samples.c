@@ -38,6 +38,8 @@ static void count_column(const struct step_column *c, size_t steps, uint64_t *fu
 static err count_steps(struct query *q, struct plan_node *node)
 {
     const size_t steps = node->steps.n, words = steps_words(steps);
+    if (!node->vec.n)
+        return ERR_OK;
     uint64_t *full = arena_array(q->a, words, uint64_t);
     node->counts = arena_array(q->a, steps, uint64_t);
     if (!full || !node->counts)
@@ -51,6 +53,11 @@ static err count_steps(struct query *q, struct plan_node *node)
     return ERR_OK;
 }
 
+static bool has_points(const struct plan_node *node)
+{
+    return node->expr->type == PROMQL_TYPE_SCALAR || node->counts;
+}
+
 static uint64_t points_at(const struct plan_node *node, size_t k)
 {
     if (node->expr->type == PROMQL_TYPE_SCALAR)
@@ -61,6 +68,8 @@ static uint64_t points_at(const struct plan_node *node, size_t k)
 static uint64_t points(const struct plan_node *node)
 {
     uint64_t sum = 0;
+    if (!has_points(node))
+        return 0;
     for (size_t k = 0; k < node->steps.n; k++)
         sum += points_at(node, k);
     return sum;
@@ -73,8 +82,13 @@ static uint64_t points(const struct plan_node *node)
 static err count_by_steps(struct query *q, struct plan_node *node)
 {
     uint64_t before = q->samples;
-    for (size_t i = 0; i < node->args_count; i++)
+    bool any = has_points(node);
+    for (size_t i = 0; i < node->args_count; i++) {
         before -= node->args[i] ? node->args[i]->held : 0;
+        any |= node->args[i] && has_points(node->args[i]);
+    }
+    if (!any)
+        return ERR_OK;
     for (size_t k = 0; k < node->steps.n; k++) {
         uint64_t now = points_at(node, k);
         for (size_t i = 0; i < node->args_count; i++)
@@ -90,7 +104,7 @@ static err count_by_steps(struct query *q, struct plan_node *node)
 // The timestamps of a selector's samples: found and made at each step.
 static err count_timestamps(struct query *q, struct plan_node *node)
 {
-    for (size_t k = 0; k < node->steps.n; k++) {
+    for (size_t k = 0; node->counts && k < node->steps.n; k++) {
         TRY(set_held(q, q->samples + 2 * points_at(node, k)));
         q->samples += points_at(node, k);
     }
@@ -199,6 +213,8 @@ err samples_count_node(struct query *q, struct plan_node *node)
 err samples_count_spread(struct query *q, struct plan_node *node)
 {
     const uint64_t series = points_at(node, 0);
+    if (series && node->spread > STEPS_MAX)
+        return query_too_many_samples(q->e);
     const uint64_t more = series * (node->spread - 1);
     node->held += more;
     if (node->counts) {

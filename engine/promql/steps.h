@@ -12,10 +12,11 @@
 
 struct steps {
     int64_t start_ms, step_ms; // step_ms > 0
-    size_t n;                  // > 0, below STEPS_MAX
+    size_t n;                  // > 0
 };
 
-// A range query may have 11,000 points a series at the API; subqueries make finer steps.
+// Columns have no more. A range query may have 11,000 points a series at the API; subqueries make
+// finer steps, and more than these where they select nothing.
 enum { STEPS_MAX = 1 << 26 };
 
 static inline int64_t steps_time(const struct steps *s, size_t at)
