@@ -89,7 +89,7 @@ static inline uint32_t count_usual_refs(const uint8_t *p, size_t n)
             break;
         carry = more >> 56;
         length = carry ? 1 : 0;
-        count += 8 - (uint32_t)__builtin_popcountll(more);
+        count += 8 - (uint32_t)((more >> 7) * 0x0101010101010101u >> 56);
     }
     for (; i < n; i++) {
         length++;

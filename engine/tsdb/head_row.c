@@ -40,6 +40,7 @@ struct head_rows {
     uint64_t *keys;   // likewise, of small rows of large cohorts
     struct tsdb_sample *sorted;
     size_t rows_n, rows_capacity, plans_capacity, capacity, places_capacity, marks_capacity;
+    bool mixed;    // rows do not come one behind the other
     size_t staged; // samples whose series are marked
 };
 
@@ -177,7 +178,8 @@ static void forget_rows(struct head *h)
 static bool plan_rows(struct head *h, const struct tsdb_commit *c)
 {
     struct head_rows *r = h->rows;
-    uint32_t row = UINT32_MAX - 1;
+    uint32_t row = UINT32_MAX - 1, newest_row = 0;
+    r->mixed = false;
     for (size_t i = 0; i < c->n; i++) {
         const struct tsdb_sample *x = &c->samples[i];
         if (i + AHEAD < c->n && (uint32_t)x[AHEAD].ref < h->series_n) {
@@ -196,21 +198,32 @@ static bool plan_rows(struct head *h, const struct tsdb_commit *c)
         plan->n++;
         plan->unsorted |= s->member < plan->last_member;
         plan->last_member = s->member;
+        r->mixed |= row < newest_row;
+        newest_row = row;
         r->cells[i] = (struct row_cell){row, s->member};
+        r->members[i] = s->member; // where they stay unless rows are mixed
+        r->series[i] = (uint32_t)x->ref;
+        r->bits[i] = x->bits;
         s->staged = (uint32_t)i + 1;
         r->staged = i + 1;
     }
     return true;
 }
 
-static void scatter(struct head_rows *r, const struct tsdb_commit *c)
+static void find_starts(struct head_rows *r)
 {
     uint32_t start = 0;
     for (size_t i = 0; i < r->rows_n; i++) {
         r->plans[i].start = start;
         start += r->plans[i].n;
-        r->plans[i].n = 0;
     }
+}
+
+// Samples of mixed rows to where their rows are.
+static void scatter(struct head_rows *r, const struct tsdb_commit *c)
+{
+    for (size_t i = 0; i < r->rows_n; i++)
+        r->plans[i].n = 0;
     for (size_t i = 0; i < c->n; i++) {
         struct row_plan *plan = &r->plans[r->cells[i].row];
         const uint32_t at = plan->start + plan->n++;
@@ -287,7 +300,11 @@ const struct wal_row *head_rows_stage(struct head *h, const struct tsdb_commit *
         unmark(h, c);
         return NULL;
     }
-    scatter(r, c);
+    find_starts(r);
+    if (r->mixed)
+        scatter(r, c);
+    else if (c->starts)
+        memcpy(r->starts, c->starts, c->n * sizeof *r->starts);
     r->rows = mem_grow(r->rows, &r->rows_capacity, r->rows_n, sizeof *r->rows);
     for (size_t i = 0; i < r->rows_n; i++) {
         const struct row_plan *plan = &r->plans[i];
