@@ -456,7 +456,8 @@ static void note_refusals(struct request *q) // Suspends.
     }
 }
 
-// What can be kept is, and once more what was for series that had left.
+// What can be kept is, and once more what was for series that had left; one that is made anew may
+// leave before its first sample, if others are in the way of the commit for long.
 static void keep_good(struct request *q, uint64_t source, enum tsdb_commit_kind kind) // Suspends.
 {
     const bool notes = q->is_partial && kind == TSDB_COMMIT;
@@ -464,13 +465,13 @@ static void keep_good(struct request *q, uint64_t source, enum tsdb_commit_kind 
     remember(q);
     if (notes)
         note_refusals(q);
-    if (renew_all(q, true)) {
+    for (int i = 1; i < JUDGED_MAX && renew_all(q, true); i++) {
         send_parts(q, source, kind);
         remember(q);
         if (notes)
             note_refusals(q);
-        fail_gone(q);
     }
+    fail_gone(q);
 }
 
 // Whether a judged request is not to be kept, or not yet.
