@@ -7,7 +7,8 @@
 
 A rung is a kind of load, a number of series and their labels (2: job and instance; 14: prometheus-operator's), all of
 them node_exporter's as ferula-loadgen shapes them:
-  remote_write  version 1.0 over 4 connections, requests of 2,000 series, samples 15 s apart, as fast as they are taken
+  remote_write  version 1.0 over 4 connections, requests of 2,000 series, samples 15 s apart, as fast as they are taken;
+                a million series are new ones, with 12 samples each
   scrape        virtual targets at a fixed interval: what each system spends on the same work; at the end it is killed, and
                 started again: how long until it is ready
   mixed         remote_write at the same intervals, and the common dashboard's queries beside it
@@ -32,6 +33,7 @@ STEP_S = 15
 START_DAYS_AGO = 40  # of the first sample sent flat out: time for many rounds
 # Of scraped targets, and of samples beside queries.
 SCRAPE_INTERVAL_S = {10_000: 1, 100_000: 2, 1_000_000: 15}
+MILLION_ROUNDS = 12
 QUERIES_PER_S = 4  # beside it
 NODE_SERIES = 903  # of a virtual node_exporter
 
@@ -54,7 +56,9 @@ def remote_write(start, size, labels, seconds):
     try:
         before = system.cpu_s()
         begin = int(time.time()) - START_DAYS_AGO * 86400
-        got = run_loadgen(*write_flags(size, labels, seconds), f"--step={STEP_S}s", f"--start={begin}",
+        # Of a million series each system takes the same, that they are new included.
+        much = [*write_flags(size, labels, 3600), f"--rounds={MILLION_ROUNDS}"]
+        got = run_loadgen(*(much if size >= 1_000_000 else write_flags(size, labels, seconds)), f"--step={STEP_S}s", f"--start={begin}",
                           f"{system.base}/api/v1/write")
         return {**measure(system, got["samples"], before), "samples_per_s": got["samples_per_second"],
                 "ack_p99_s": got["ack_p99_seconds"], "errors": got["rejected"] + got["failed"] + got["broken"],
