@@ -12,6 +12,7 @@
 #include "engine/remote/intake.h"
 #include "engine/remote/receive.h"
 #include "engine/remote/series_cache.h"
+#include "engine/tsdb/tsdb_notes.h"
 #include "protocol/remote_write.h"
 #include "simd/fingerprint.h"
 
@@ -68,6 +69,11 @@ struct part {
 
 enum { REQUEST_NONE = UINT32_MAX };
 
+struct request_exemplar {
+    struct tsdb_exemplar x;
+    uint32_t series, owner;
+};
+
 struct request;
 struct request_v2;
 // The labels of a series of the request into r->builder, and raw and labels_size of *out. Numbers
@@ -85,6 +91,8 @@ struct request {
     struct faults faults;          // of 1.0: histograms that are none
     struct remote_written written; // what is to be kept; in the end, what is
     uint64_t samples;              // put so far
+    struct request_exemplar *exemplars;
+    size_t exemplars_n, exemplars_capacity;
     struct request_v2 *v2;
     request_labels_fn *labels; // the walker's
     struct remote_write again; // request_v1.c: walked once more for labels
@@ -118,6 +126,10 @@ void request_use_starts(struct part *p);
 // histograms come behind the samples.
 bool request_put_histogram(struct request *q, const struct series_place *place, uint32_t series,
                            const struct remote_write_histogram *h);
+// An exemplar of a series, both sets of labels encoded, in memory that outlives the request.
+void request_put_exemplar(struct request *q, uint32_t series, const struct tsdb_exemplar *x);
+// Behind request_keep(): where the samples were kept. Suspends.
+void request_keep_exemplars(struct request *q);
 // Of r->builder, whose labels are checked: labels, hash and owner. False: not a valid series, or
 // its labels are too long (*out has them then).
 bool request_resolve(struct request *q, struct newcomer *out);

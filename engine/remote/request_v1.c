@@ -79,7 +79,7 @@ static bool take_expected(struct walk *k, struct str message,
     s->series.labels = str_until(message, labels);
     s->series.samples = str_from(message, labels);
     s->series.samples_count = samples;
-    s->series.histograms_count = 0;
+    s->series.histograms_count = s->series.exemplars_count = 0;
     s->number = k->numbers++;
     k->n++;
     return true;
@@ -132,13 +132,12 @@ static bool take_guessed(struct walk *k, struct str message)
 static void count(struct request *q, const struct remote_write_series *s)
 {
     struct receiver_stats *stats = &q->r->stats;
-    stats->exemplars_dropped += s->exemplars_count;
     stats->histograms += s->histograms_count;
 }
 
 static bool has_samples(const struct remote_write_series *s)
 {
-    return s->samples_count > 0 || s->histograms_count > 0;
+    return s->samples_count > 0 || s->histograms_count > 0 || s->exemplars_count > 0;
 }
 
 // The next series in any form, but for its number.
@@ -258,7 +257,24 @@ static void put_histograms(struct request *q, const struct seen *s)
     struct remote_write_histogram h;
     for (struct pb i = pb_of(s->series.histograms); remote_write_histograms_next(&i, &h);)
         request_put_histogram(q, &s->place, s->number, &h);
-    request_end_newcomer(q, &s->place);
+}
+
+static void put_exemplars(struct request *q, const struct seen *s)
+{
+    struct remote_write_exemplar sent;
+    struct labels_builder *b = &q->r->builder;
+    load_labels(q, &s->series);
+    const struct str labels = labels_builder_finish(b, q->a);
+    for (struct pb i = pb_of(s->series.exemplars); remote_write_exemplars_next(&i, &sent);) {
+        const struct pb in = pb_of(sent.labels);
+        struct remote_write_labels own = {in.at, in.end};
+        labels_builder_reset(b);
+        for (struct str name, value; remote_write_labels_next(&own, &name, &value);)
+            labels_builder_push(b, name, value);
+        const struct str encoded = labels_builder_finish(b, q->a);
+        request_put_exemplar(q, s->number,
+                             &(struct tsdb_exemplar){labels, encoded, sent.time_ms, sent.bits});
+    }
 }
 
 static err put_batch(struct walk *k, struct errmsg *e)
@@ -283,6 +299,9 @@ static err put_batch(struct walk *k, struct errmsg *e)
             *to = (struct tsdb_sample){s->place.ref, x.time_ms, x.bits};
         if (s->series.histograms_count)
             put_histograms(k->q, s);
+        request_end_newcomer(k->q, &s->place);
+        if (s->series.exemplars_count)
+            put_exemplars(k->q, s);
     }
     return ERR_OK;
 }

@@ -75,14 +75,19 @@ static void check_refs(struct request *q, struct str region, uint32_t count, str
     }
 }
 
-static void load_labels(struct request *q, const struct remote_write2_series *s)
+static void load_refs(struct request *q, struct str region)
 {
     const struct str *const symbols = q->v2->symbols;
-    struct remote_write2_refs refs = remote_write2_refs(s->refs);
+    struct remote_write2_refs refs = remote_write2_refs(region);
     labels_builder_reset(&q->r->builder);
     for (uint32_t name, value;
          remote_write2_refs_next(&refs, &name) && remote_write2_refs_next(&refs, &value);)
         labels_builder_push(&q->r->builder, symbols[name], symbols[value]);
+}
+
+static void load_labels(struct request *q, const struct remote_write2_series *s)
+{
+    load_refs(q, s->refs);
 }
 
 // References in the form that every sender writes, a packed field of less than 128 bytes, and in it
@@ -233,17 +238,25 @@ static bool find(struct request *q, const struct remote_write2_series *s, uint32
     return true;
 }
 
-// What is not kept yet is counted, and told by the answer's headers.
-static void pass_exemplars(struct request *q, const struct remote_write2_series *s, uint32_t number)
+static void put_exemplars(struct request *q, const struct remote_write2_series *s, uint32_t number)
 {
-    struct remote_write_exemplar exemplar;
-    for (struct pb i = pb_of(s->exemplars); remote_write2_exemplars_next(&i, &exemplar);) {
+    struct remote_write_exemplar sent;
+    struct labels_builder *b = &q->r->builder;
+    if (!s->exemplars_count)
+        return;
+    load_refs(q, s->refs);
+    const struct str labels = labels_builder_finish(b, q->a);
+    for (struct pb i = pb_of(s->exemplars); remote_write2_exemplars_next(&i, &sent);) {
         struct str text;
-        check_refs(q, exemplar.labels, exemplar.labels_count, &text);
-        if (text.n)
+        check_refs(q, sent.labels, sent.labels_count, &text);
+        if (text.n) {
             note(q, number, FAULT_RANK_EXEMPLAR, FAULT_EXEMPLAR, text);
-        else
-            q->r->stats.exemplars_dropped++;
+            continue;
+        }
+        load_refs(q, sent.labels);
+        const struct str own = labels_builder_finish(b, q->a);
+        request_put_exemplar(q, number,
+                             &(struct tsdb_exemplar){labels, own, sent.time_ms, sent.bits});
     }
 }
 
@@ -307,12 +320,12 @@ static void take_series(struct request *q, const struct remote_write2_series *s,
         else if (!s->exemplars_count)
             pass_over(q, s, number, FAULT_EMPTY, (struct str){0});
         else
-            pass_exemplars(q, s, number);
+            put_exemplars(q, s, number);
     } else if (find(q, s, number, raw, &place)) {
         put_samples(q, s, number, &place);
         put_histograms(q, s, number, &place);
         request_end_newcomer(q, &place);
-        pass_exemplars(q, s, number);
+        put_exemplars(q, s, number);
     }
 }
 

@@ -10,7 +10,9 @@
 #include "engine/base/util.h"
 #include "engine/http/client.h"
 #include "engine/http/server.h"
+#include "engine/model/labels.h"
 #include "engine/remote/receive.h"
+#include "engine/tsdb/tsdb_notes.h"
 #include "io/clock.h"
 #include "protocol/remote_write.h"
 #include "protocol/snappy_block.h"
@@ -33,7 +35,8 @@ struct world {
     struct http_result result;
     struct buf dump;
     int64_t now_ms;
-    bool v2; // requests are of 2.0
+    bool v2;               // requests are of 2.0
+    const char *exemplars; // wanted in its header; NULL: none
 };
 
 enum { SPREAD = 24 }; // series of as many keys
@@ -132,6 +135,21 @@ static void translate(struct str request, struct buf *out)
         struct remote_write_histogram h;
         for (struct pb i = pb_of(s.histograms); remote_write_histograms_next(&i, &h);)
             put_bytes(&series, 3, h.message);
+        struct remote_write_exemplar x;
+        for (struct pb i = pb_of(s.exemplars); remote_write_exemplars_next(&i, &x);) {
+            struct buf own = {0};
+            struct remote_write_labels walk = {pb_of(x.labels).at, pb_of(x.labels).end};
+            buf_reset(&refs);
+            for (struct str name, value; remote_write_labels_next(&walk, &name, &value);)
+                put_refs(&refs, &symbols, &symbols_n, name, value);
+            put_bytes(&own, 1, buf_str(&refs));
+            buf_put_char(&own, 2 << 3 | 1);
+            buf_put_le64(&own, x.bits);
+            buf_put_char(&own, 3 << 3);
+            buf_put_varint(&own, (uint64_t)x.time_ms);
+            put_bytes(&series, 4, buf_str(&own));
+            buf_deinit(&own);
+        }
         put_bytes(out, 5, buf_str(&series));
     }
     buf_put_str(out, buf_str(&symbols));
@@ -165,7 +183,8 @@ static void want_written2(struct world *w, const char *samples, const char *hist
                                         "X-Prometheus-Remote-Write-Exemplars-Written"};
     for (size_t i = 0; i < countof(names); i++) {
         const struct str got = http_header(&w->result.head, str_from_c(names[i]));
-        const char *const wanted = i == 0 ? samples : i == 1 ? histograms : "0";
+        const char *const exemplars = w->exemplars ? w->exemplars : "0";
+        const char *const wanted = i == 0 ? samples : i == 1 ? histograms : exemplars;
         want(&w->found, str_eq(got, str_from_c(wanted)), "%s: '%.*s'", names[i], STR_ARG(got));
     }
 }
@@ -806,6 +825,98 @@ static void starts(struct world *w)
     buf_deinit(&packed);
 }
 
+// ---- exemplars
+
+// A series with an exemplar, and a sample of that time if it has a value.
+static void put_exemplar(struct buf *request, const char *trace, int64_t ms, double v)
+{
+    struct buf series = {0}, m = {0}, label = {0};
+    for (size_t i = 0; i < 2; i++) {
+        buf_reset(&label);
+        put_bytes(&label, 1, i ? STR("job") : STR("__name__"));
+        put_bytes(&label, 2, i ? STR("x") : STR("e"));
+        put_bytes(&series, 1, buf_str(&label));
+    }
+    buf_put_char(&m, 1 << 3 | 1);
+    buf_put_le64(&m, bits_from_double(v));
+    buf_put_char(&m, 2 << 3);
+    buf_put_varint(&m, (uint64_t)ms);
+    if (v != 0)
+        put_bytes(&series, 2, buf_str(&m));
+    buf_reset(&m);
+    buf_reset(&label);
+    put_bytes(&label, 1, STR("trace_id"));
+    put_bytes(&label, 2, str_from_c(trace));
+    put_bytes(&m, 1, buf_str(&label));
+    put_double_field(&m, 2, 7);
+    buf_put_char(&m, 3 << 3);
+    buf_put_varint(&m, (uint64_t)ms);
+    put_bytes(&series, 3, buf_str(&m));
+    put_bytes(request, 1, buf_str(&series));
+    buf_deinit(&series);
+    buf_deinit(&m);
+    buf_deinit(&label);
+}
+
+static void want_exemplars(struct world *w, const char *wanted)
+{
+    const struct matcher named = {.kind = MATCHER_NE, .name = LABEL_NAME};
+    const struct tsdb_matchers set = {&named, 1};
+    struct tsdb_exemplar *x;
+    struct arena a;
+    struct buf got = {0};
+    struct errmsg e;
+    size_t n = 0;
+    arena_init(&a, 0);
+    want(&w->found,
+         tsdb_select_exemplars(w->db, &set, 1, INT64_MIN, INT64_MAX, &a, &x, &n, &e) == ERR_OK);
+    for (size_t i = 0; i < n; i++) {
+        labels_format_metric(x[i].series, &got);
+        labels_format(x[i].labels, &got);
+        buf_printf(&got, "%g@%lld ", double_from_bits(x[i].bits),
+                   (long long)(x[i].t_ms - w->now_ms));
+    }
+    want(&w->found, str_eq(buf_str(&got), str_from_c(wanted)), "%.*s", STR_ARG(buf_str(&got)));
+    buf_deinit(&got);
+    arena_deinit(&a);
+}
+
+static void exemplars(struct world *w)
+{
+    static const char kept[] =
+        "e{job=\"x\"}{trace_id=\"one\"}7@0 e{job=\"x\"}{trace_id=\"two\"}7@5 ";
+    struct buf request = {0};
+    w->exemplars = "2";
+    put_exemplar(&request, "one", w->now_ms, 1);
+    put_exemplar(&request, "two", w->now_ms + 5, 0); // alone, as senders of 3.5 send them
+    send_request(w, &request, 204, "");
+    if (w->v2)
+        want_written2(w, "1", "0");
+    want_exemplars(w, kept);
+    w->exemplars = "0";
+    put_exemplar(&request, "late", w->now_ms + 1, 2);
+    send_request(w, &request, w->v2 ? 400 : 204,
+                 w->v2 ? "out of order exemplar for series {__name__=\"e\", job=\"x\"}\n" : "");
+    if (w->v2)
+        want_written2(w, "1", "0");
+    put_exemplar(&request, "future", w->now_ms + 3600000, 0);
+    send_request(w, &request, 204, "");
+    want_exemplars(w, kept);
+    want(&w->found, receiver_stats(w->receiver)->exemplars_dropped == 2);
+    // Behind samples that are not kept: as the request goes.
+    put_exemplar(&request, "refused", w->now_ms + 3600000, 3);
+    put_exemplar(&request, "three", w->now_ms + 9, 0);
+    w->exemplars = "1";
+    send_request(w, &request, 400, NULL);
+    if (w->v2)
+        want_written2(w, "0", "0");
+    char all[256];
+    snprintf(all, sizeof all, "%s%s", kept,
+             w->v2 || w->late_ms ? "e{job=\"x\"}{trace_id=\"three\"}7@9 " : "");
+    want_exemplars(w, all);
+    buf_deinit(&request);
+}
+
 // ---- the world
 
 static void handler(void *arg, struct http_exchange *x)
@@ -827,6 +938,7 @@ static void run(void *arg)
     const struct tsdb_options db = {.path = w->folder[0] ? w->folder : NULL,
                                     .wal_sync = TSDB_WAL_SYNC_NONE,
                                     .spill_ms = w->script == gone ? 1 : 0,
+                                    .exemplars_max = w->script == exemplars ? 100 : 0,
                                     .series_max = w->script == limit ? SPREAD : 0};
     const struct http_server_options web = {.handler = handler,
                                             .arg = w,
@@ -909,6 +1021,10 @@ static const struct flow {
     {"histograms", histograms, 3, 0, 0, true},
     {"histograms", histograms, 1, 300000, 0, true},
     {"histograms", histograms, 1, 0, 0, true},
+    {"exemplars", exemplars, 1, 300000, 0, false},
+    {"exemplars", exemplars, 1, 300000, 0, true},
+    {"exemplars", exemplars, 1, 0, 0, false},
+    {"exemplars", exemplars, 1, 0, 0, true},
     {"starts", starts, 1, 300000, 0, true},
     {"starts", starts, 1, 0, 0, true},
     {"starts", starts, 2, 0, 0, true},
