@@ -78,20 +78,10 @@ static const struct yaml_field exemplars_fields[] = {
     {"max_exemplars", YAML_FIELD_INT, YAML_AT(exemplars_config, max_exemplars), .go = "int64"},
 };
 
-static err check_exemplars(struct yaml_decoder *d, const struct yaml_node *n, void *object)
-{
-    const struct exemplars_config *const c = object;
-    if (c->max_exemplars > 0)
-        yaml_note_unsupported(d, yaml_get(n, STR("max_exemplars")),
-                              "storage.exemplars.max_exemplars");
-    return ERR_OK;
-}
-
 static const struct yaml_struct exemplars_type = {.go = "config.ExemplarsConfig",
                                                   .size = sizeof(struct exemplars_config),
                                                   .fields = exemplars_fields,
-                                                  .n = countof(exemplars_fields),
-                                                  .check = check_exemplars};
+                                                  .n = countof(exemplars_fields)};
 
 static const struct yaml_field storage_fields[] = {
     {"tsdb", YAML_FIELD_POINTER, YAML_AT(storage_config, tsdb), .of = &tsdb_type},

@@ -14,6 +14,7 @@ struct scrape; // of one shard
 
 struct scrape_options {
     struct tsdb *db;
+    bool keep_exemplars;
     const struct log_sink *log;
     bool adjust_timestamps;
     int64_t tolerance_ms;
@@ -59,7 +60,7 @@ struct scrape_stats {
     uint64_t targets, dropped_targets, scrapes, failed, samples, bytes;
     uint64_t duplicate_timestamp, out_of_order, out_of_bounds, exceeded_sample_limit;
     uint64_t exceeded_body_size, exceeded_label_limits, exceeded_target_limit;
-    uint64_t exemplars_dropped, histograms_refused;
+    uint64_t exemplars, exemplars_out_of_order, histograms_refused;
     uint64_t cache_bytes;    // of what is remembered of bodies
     uint64_t lines_expected; // found at their place of last time
 };

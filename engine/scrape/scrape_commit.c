@@ -33,6 +33,7 @@ void pass_deinit(struct pass *p)
     mem_free(p->samples);
     mem_free(p->origins);
     mem_free(p->foreign);
+    mem_free(p->exemplars);
     buf_deinit(&p->body);
     arena_deinit(&p->arena);
     prom_config_unref(p->config);

@@ -3,6 +3,7 @@
 #define ENGINE_SCRAPE_SCRAPE_PASS_H
 
 #include "engine/scrape/target.h"
+#include "engine/tsdb/tsdb_notes.h"
 
 enum { SCRAPE_FUTURE_MS = 10 * 60 * 1000 }; // how far ahead a sample may be
 
@@ -32,6 +33,11 @@ struct pass {
         struct tsdb_sample sample;
     } * foreign;
     size_t foreign_n, foreign_capacity;
+    struct pass_exemplar {
+        uint32_t line;          // of now
+        struct tsdb_exemplar x; // but for its series
+    } * exemplars;
+    size_t exemplars_n, exemplars_capacity;
     int64_t ms;
     uint64_t scraped, kept, added; // lines, samples behind relabelling, new series
     uint64_t limited;              // samples that count for sample_limit: no repeated ones
@@ -58,6 +64,10 @@ void pass_push_lines(struct pass *p); // the samples of this body
 void pass_push_missing(struct pass *p, bool all);
 void pass_push_report(struct pass *p, size_t which, uint64_t bits);
 err pass_commit(struct pass *p, struct errmsg *e); // Suspends.
+
+// scrape_exemplars.c
+void pass_take_exemplar(struct pass *p, const struct exposition *x); // of the line just taken
+void pass_keep_exemplars(struct pass *p);                            // after the commit. Suspends.
 
 extern const char *const scrape_report_names[REPORT_SERIES];
 

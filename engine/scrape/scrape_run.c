@@ -76,7 +76,7 @@ static err take_line(struct pass *p, const struct exposition *x, struct errmsg *
     p->scraped++; // also one that fails the scrape
     if (is_new)
         TRY(add_series(p, x, &now->entries[now->lines.n - 1], e));
-    p->t->scrape->stats.exemplars_dropped += x->has_exemplar;
+    pass_take_exemplar(p, x);
     count_sample(p, now->lines.n - 1);
     return ERR_OK;
 }
@@ -329,6 +329,8 @@ static void keep(struct pass *p, err code, int64_t start_ns) // Suspends.
     if (!kept)
         log_warn(&t->scrape->lg, "a scrape was not kept", log_str("target", t->url),
                  log_cstr("err", e.text));
+    else if (succeeded)
+        pass_keep_exemplars(p);
     t->scrapes++;
     target_note_metadata(p, succeeded);
     t->scrape->stats.cache_bytes -= t->memory_bytes;

@@ -123,6 +123,7 @@ static void put_operators(struct json *j, bool experimental)
 
 void api_features(struct api *api)
 {
+    const struct server *s = api->server;
     static const struct feature receiver[] = {{"delta_conversion", false},
                                               {"native_delta_ingestion", false}};
     static const struct feature prometheus[] = {{"agent_mode", false},
@@ -135,13 +136,12 @@ void api_features(struct api *api)
                                             {"start_timestamp_zero_ingestion", false},
                                             {"type_and_unit_labels", false}};
     static const struct feature discovery[] = {{"static", true}};
-    static const struct feature tsdb[] = {{"delayed_compaction", false},
-                                          {"exemplar_storage", false},
-                                          {"isolation", true},
-                                          {"native_histograms", false},
-                                          {"use_uncached_io", false}};
+    const struct feature tsdb[] = {{"delayed_compaction", false},
+                                   {"exemplar_storage", s->exemplar_storage},
+                                   {"isolation", true},
+                                   {"native_histograms", false},
+                                   {"use_uncached_io", false}};
     static const struct feature ui[] = {{"ui_v2", false}, {"ui_v3", false}};
-    const struct server *s = api->server;
     struct json *j = &api->json;
     api_begin(api);
     json_object_begin(j);

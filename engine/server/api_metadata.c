@@ -1,4 +1,4 @@
-// metadata, targets/metadata: what targets say about their metrics.
+// metadata, targets/metadata: what targets, and senders, say about their metrics.
 #include <stdlib.h>
 
 #include "engine/base/mem.h"
@@ -8,6 +8,8 @@
 #include "engine/server/handlers.h"
 #include "engine/server/parse_apart.h"
 #include "engine/server/server.h"
+#include "engine/tsdb/tsdb_notes.h"
+#include "protocol/exposition.h"
 
 struct part { // of one shard; its memory is made and freed there
     struct server *server;
@@ -42,11 +44,25 @@ static void take(void *arg, const struct scrape_metadata *m)
     };
 }
 
+// What senders say: of no target, so Prometheus does not tell it.
+static void take_received(void *arg, const struct tsdb_metadata *m)
+{
+    const struct scrape_metadata item = {
+        .name = m->family,
+        .type = str_from_c(
+            exposition_type_name(m->type < EXPOSITION_TYPES ? m->type : EXPOSITION_UNKNOWN)),
+        .help = m->help,
+        .unit = m->unit};
+    take(arg, &item);
+}
+
 static void ask_shard(void *arg)
 {
     struct part *p = arg;
     arena_init(&p->arena, 0);
     scrape_each_metadata(server_self(p->server)->scrape, take, p);
+    if (!p->with_targets)
+        tsdb_each_metadata(p->server->db, take_received, p);
 }
 
 static void free_part(void *arg)

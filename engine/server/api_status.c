@@ -8,7 +8,6 @@
 #include "engine/base/util.h"
 #include "engine/server/api.h"
 #include "engine/server/handlers.h"
-#include "engine/server/parse_apart.h"
 #include "engine/server/server.h"
 #include "engine/server/version.h"
 #include "io/clock.h"
@@ -136,7 +135,7 @@ void api_status_walreplay(struct api *api)
     api_end(api);
 }
 
-// True as long as rules, alerting and exemplar storage are refused by the configuration.
+// True as long as rules and alerting are refused by the configuration.
 
 static void answer_empty(struct api *api, const char *const *keys)
 {
@@ -243,41 +242,4 @@ void api_admin(struct api *api)
 void api_search(struct api *api)
 {
     api_error(api, API_UNAVAILABLE, "search API disabled");
-}
-
-static bool has_selector(const struct promql_expr *root, struct arena *a)
-{
-    const struct promql_expr **all = promql_list(root, a);
-    for (size_t i = 0; all && i < root->size; i++)
-        if (all[i]->kind == PROMQL_VECTOR)
-            return true;
-    return false;
-}
-
-void api_query_exemplars(struct api *api)
-{
-    int64_t start_ms = INT64_MIN, end_ms = INT64_MAX;
-    struct promql_query query;
-    struct errmsg e;
-    if (!api_time(api, "start", &start_ms) || !api_time(api, "end", &end_ms))
-        return;
-    if (end_ms < start_ms) {
-        api_error(api, API_BAD_DATA, "end timestamp must not be before start timestamp");
-        return;
-    }
-    if (parse_apart(api_get(api, "query"), &api->server->promql, api->x->arena, &query, &e) !=
-        ERR_OK) {
-        api_error(api, API_BAD_DATA, "%s", e.text);
-        return;
-    }
-    const bool has_selectors = has_selector(query.expr, api->x->arena);
-    promql_parse_done(&query);
-    if (!has_selectors) {
-        http_answer(api->x, 204, NULL, (struct str){0});
-        return;
-    }
-    api_begin(api);
-    json_array_begin(&api->json);
-    json_array_end(&api->json);
-    api_end(api);
 }

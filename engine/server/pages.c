@@ -123,8 +123,11 @@ static void put_scrape(const struct scrape_stats *t, struct buf *b)
             t->bytes);
     put_u64(b, "ferula_scrape_lines_expected_total", "counter",
             "Lines found where the previous scrape had them.", t->lines_expected);
-    put_u64(b, "ferula_scrape_exemplars_dropped_total", "counter",
-            "Exemplars that were read and not kept.", t->exemplars_dropped);
+    put_u64(b, "ferula_scrape_exemplars_total", "counter", "Exemplars kept of scrapes.",
+            t->exemplars);
+    put_u64(b, "prometheus_target_scrapes_exemplar_out_of_order_total", "counter",
+            "Total number of exemplar rejected due to not being out of the expected order.",
+            t->exemplars_out_of_order);
     put_u64(b, "ferula_scrape_targets", "gauge", "Targets that are scraped.", t->targets);
 }
 
@@ -288,7 +291,7 @@ static void add_counters(void *to, const void *from, size_t size)
     for (size_t i = 0; i < size / sizeof *sum; i++)
         sum[i] += more[i];
 }
-static_assert(sizeof(struct scrape_stats) == 17 * sizeof(uint64_t), "counters only");
+static_assert(sizeof(struct scrape_stats) == 18 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct receiver_stats) == 19 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct http_server_stats) == 6 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct tsdb_stats) == 27 * sizeof(uint64_t), "counters only");

@@ -10,6 +10,7 @@
 #include "engine/config/config_files.h"
 #include "engine/model/labels.h"
 #include "engine/server/version.h"
+#include "engine/tsdb/tsdb_notes.h"
 #include "io/clock.h"
 #include "io/file.h"
 #include "io/process.h"
@@ -41,6 +42,16 @@ static int64_t retention_of(const struct server *s, const struct prom_config *c)
 {
     const struct tsdb_config *const tsdb = c->storage.tsdb;
     return tsdb && tsdb->retention ? tsdb->retention->time_ms : s->flags.prom.tsdb.retention_ms;
+}
+
+// How many all shards together remember; 0: exemplars are not kept.
+static uint32_t exemplars_of(const struct server *s, const struct prom_config *c)
+{
+    enum { DEFAULT_MAX = 100000 };
+    const int64_t max = c->storage.exemplars ? c->storage.exemplars->max_exemplars : DEFAULT_MAX;
+    if (!s->exemplar_storage || max <= 0)
+        return 0;
+    return max < INT32_MAX ? (uint32_t)max : INT32_MAX;
 }
 
 int64_t server_retention_ms(struct server *s)
@@ -96,6 +107,7 @@ static void apply_config(void *arg) // on every shard
     self->config = prom_config_ref(a->config);
     prom_config_unref(old);
     tsdb_set_retention(a->server->db, retention_of(a->server, a->config));
+    tsdb_set_exemplars(a->server->db, exemplars_of(a->server, a->config));
     scrape_apply(self->scrape, a->config);
     log_files_open(a->server, a->config);
 }
@@ -339,6 +351,7 @@ static void open_shard(void *arg) // on every shard
     const struct str external = ((const struct apply *)arg)->config->global.external_labels_encoded;
     const struct scrape_options scrape = {
         .db = s->db,
+        .keep_exemplars = s->exemplar_storage,
         .log = &s->log,
         .adjust_timestamps = f->prom.scrape_adjust_timestamps,
         .tolerance_ms = f->prom.scrape_timestamp_tolerance_ms,
@@ -396,6 +409,7 @@ static err open_db(struct server *s, const struct prom_config *config,
                                 ? s->flags.placement_labels
                                 : (struct str){0},
         .series_max = (uint64_t)s->flags.series_max,
+        .exemplars_max = exemplars_of(s, config),
         .log = &s->log,
     };
     const err code = tsdb_open(&options, &s->db, e);
@@ -637,6 +651,8 @@ static void set_features(struct server *s)
                 s->promql.experimental_functions = true;
             else if (str_eq(name, STR("promql-delayed-name-removal")))
                 s->delayed_name_removal = true;
+            else if (str_eq(name, STR("exemplar-storage")))
+                s->exemplar_storage = true;
             else
                 log_warn(&s->lg, "a feature that does not exist here was asked for",
                          log_str("feature", name));

@@ -65,7 +65,7 @@ struct server {
     struct storage storage; // of db
     struct query_source query_source;
     struct promql_options promql;
-    bool delayed_name_removal;
+    bool delayed_name_removal, exemplar_storage;
     struct arena arena; // of what is made once, at start
     char data_path[512];
     struct str external_host; // with the port, as others reach this server

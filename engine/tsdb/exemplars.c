@@ -13,6 +13,7 @@ struct exemplar_slot {
     char *labels;
     uint32_t labels_n, series; // NONE: empty
     uint32_t next;             // of the series
+    bool untimed;
     int64_t t_ms;
     uint64_t bits, seq;
 };
@@ -132,11 +133,13 @@ static uint32_t make(struct exemplars *x, struct str labels)
 static int compare(const struct tsdb_exemplar *e, const struct exemplar_slot *last)
 {
     const double value = double_from_bits(e->bits), before = double_from_bits(last->bits);
-    if (e->t_ms != last->t_ms)
+    const struct str labels = str_make(last->labels, last->labels_n);
+    const bool is_timed = !e->untimed || !last->untimed;
+    if (e->t_ms != last->t_ms && (is_timed || value != before || !str_eq(e->labels, labels)))
         return e->t_ms < last->t_ms ? -1 : 1;
     if (value < before || value > before)
         return value < before ? -1 : 1;
-    return str_cmp(e->labels, str_make(last->labels, last->labels_n));
+    return str_cmp(e->labels, labels);
 }
 
 enum tsdb_exemplar_outcome exemplars_judge(const struct exemplars *x, const struct tsdb_exemplar *e)
@@ -168,6 +171,7 @@ enum tsdb_exemplar_outcome exemplars_add(struct exemplars *x, const struct tsdb_
                                           .labels_n = (uint32_t)e->labels.n,
                                           .series = id,
                                           .next = NONE,
+                                          .untimed = e->untimed,
                                           .t_ms = e->t_ms,
                                           .bits = e->bits,
                                           .seq = ++x->seq};
@@ -192,7 +196,7 @@ size_t exemplars_walk(const struct exemplars *x, size_t from, size_t n, uint64_t
             const struct exemplar_slot *slot = &x->slots[at];
             const struct tsdb_exemplar e = {series_labels(x, (uint32_t)i),
                                             str_make(slot->labels, slot->labels_n), slot->t_ms,
-                                            slot->bits};
+                                            slot->bits, slot->untimed};
             if (slot->seq > seq)
                 see(arg, &e);
         }

@@ -48,6 +48,7 @@ bool note_get_exemplar(struct str note, uint32_t *out_partition, struct tsdb_exe
 {
     struct block_cursor c = take_key(note, out_partition, &out->series);
     out->t_ms = unzigzag(block_number(&c));
+    out->untimed = false;
     const struct str bits = block_bytes(&c, sizeof out->bits);
     out->labels = take_rest(&c);
     if (c.failed || !labels_check(out->series) || !labels_check(out->labels))

@@ -26,7 +26,7 @@ struct tsdb_options {
     struct str placement_labels; // names with commas; empty: the folder's
     uint64_t series_max;         // active series in all; 0: none
     uint32_t commit_piece;       // samples of a commit that are kept in one step; 0: 1024
-    uint32_t exemplars_max;      // that each shard remembers; 0: none are taken
+    uint32_t exemplars_max;      // that all shards together remember; 0: none are taken
     const struct log_sink *log;
     // A sync of the log failed: see wal.h. NULL: the process aborts.
     void (*fatal)(void *arg, const char *reason);

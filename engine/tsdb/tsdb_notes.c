@@ -28,15 +28,20 @@ unsigned tsdb_family_owner(const struct tsdb *db, struct str family)
     return tsdb_owner(db, family_partition(db, family));
 }
 
+static void set_exemplars(struct part *p, uint32_t max)
+{
+    exemplars_set_max(&p->exemplars, max / p->db->parts_n + (max % p->db->parts_n > 0));
+}
+
 void tsdb_set_exemplars(struct tsdb *db, uint32_t max)
 {
-    exemplars_set_max(&tsdb_part(db)->exemplars, max);
+    set_exemplars(tsdb_part(db), max);
 }
 
 void part_notes_init(struct part *p)
 {
     p->exemplars.seed = p->families.seed = tsdb_hash_seed(p->db);
-    exemplars_set_max(&p->exemplars, p->db->options.exemplars_max);
+    set_exemplars(p, p->db->options.exemplars_max);
 }
 
 void part_notes_deinit(struct part *p)
@@ -173,6 +178,111 @@ void tsdb_each_metadata(struct tsdb *db, tsdb_metadata_fn *see, void *arg)
     do
         at = families_walk(&p->families, at, WALK, 0, see_one, &each);
     while (at && (breathe(), true));
+}
+
+// ---- from any shard
+
+struct spread { // what one owner gets
+    struct tsdb *db;
+    const struct tsdb_exemplar *exemplars; // or
+    const struct tsdb_metadata *metadata;
+    size_t n, taken;
+    uint8_t *outcomes;
+    err code;
+    struct errmsg e;
+};
+
+static void keep_spread(void *arg)
+{
+    struct spread *s = arg;
+    s->code = s->exemplars ? tsdb_add_exemplars(s->db, s->exemplars, s->n, s->outcomes, &s->e)
+                           : tsdb_add_metadata(s->db, s->metadata, s->n, &s->taken, &s->e);
+}
+
+static err ask_owners(struct tsdb *db, enum loop_class class, struct spread *spreads,
+                      struct errmsg *e)
+{
+    uint64_t where[(SHARD_MAX + 63) / 64] = {0};
+    for (unsigned i = 0; i < db->parts_n; i++)
+        if (spreads[i].n)
+            where[i / 64] |= 1ull << i % 64;
+    if (db->shards)
+        shard_call_all(class, keep_spread, spreads, sizeof *spreads, where);
+    else if (spreads[0].n)
+        keep_spread(spreads);
+    for (unsigned i = 0; i < db->parts_n; i++)
+        if (spreads[i].code != ERR_OK)
+            return err_set(e, spreads[i].code, "%s", spreads[i].e.text);
+    return ERR_OK;
+}
+
+// The indexes of items by owner, in order; spreads get their counts.
+static size_t *by_owner(const struct tsdb *db, const unsigned *owners, size_t n,
+                        struct spread *spreads)
+{
+    size_t *order = mem_alloc_array(n, sizeof *order), at = 0;
+    for (unsigned owner = 0; owner < db->parts_n; owner++) {
+        const size_t first = at;
+        for (size_t i = 0; i < n; i++)
+            if (owners[i] == owner)
+                order[at++] = i;
+        spreads[owner].n = at - first;
+    }
+    return order;
+}
+
+err tsdb_keep_exemplars(struct tsdb *db, enum loop_class class, const struct tsdb_exemplar *x,
+                        size_t n, uint8_t *outcomes, struct errmsg *e)
+{
+    struct spread *spreads = mem_zalloc(db->parts_n * sizeof *spreads);
+    struct tsdb_exemplar *sorted = mem_alloc_array(n, sizeof *sorted);
+    unsigned *owners = mem_alloc_array(n, sizeof *owners);
+    uint8_t *answers = mem_zalloc(n);
+    for (size_t i = 0; i < n; i++)
+        owners[i] = tsdb_owner(db, tsdb_partition(db, x[i].series));
+    size_t *order = by_owner(db, owners, n, spreads);
+    for (size_t k = 0; k < n; k++)
+        sorted[k] = x[order[k]];
+    for (size_t i = 0, at = 0; i < db->parts_n; at += spreads[i++].n) {
+        spreads[i].db = db;
+        spreads[i].exemplars = sorted + at;
+        spreads[i].outcomes = answers + at;
+    }
+    const err code = ask_owners(db, class, spreads, e);
+    for (size_t k = 0; k < n; k++)
+        outcomes[order[k]] = answers[k];
+    mem_free(spreads);
+    mem_free(sorted);
+    mem_free(owners);
+    mem_free(order);
+    mem_free(answers);
+    return code;
+}
+
+err tsdb_keep_metadata(struct tsdb *db, enum loop_class class, const struct tsdb_metadata *m,
+                       size_t n, size_t *out_n, struct errmsg *e)
+{
+    struct spread *spreads = mem_zalloc(db->parts_n * sizeof *spreads);
+    struct tsdb_metadata *sorted = mem_alloc_array(n, sizeof *sorted);
+    unsigned *owners = mem_alloc_array(n, sizeof *owners);
+    for (size_t i = 0; i < n; i++)
+        owners[i] = tsdb_family_owner(db, m[i].family);
+    size_t *order = by_owner(db, owners, n, spreads);
+    for (size_t k = 0; k < n; k++)
+        sorted[k] = m[order[k]];
+    for (size_t i = 0, at = 0; i < db->parts_n; at += spreads[i++].n) {
+        spreads[i].db = db;
+        spreads[i].metadata = sorted + at;
+    }
+    const err code = ask_owners(db, class, spreads, e);
+    *out_n = 0;
+    for (size_t i = 0; i < db->parts_n; i++)
+        *out_n += spreads[i].taken;
+    mem_free(spreads);
+    mem_free(sorted);
+    mem_free(owners);
+    mem_free(order);
+    return code;
 }
 
 // ---- replay, on the owner
@@ -336,8 +446,8 @@ static void look(void *arg, const struct tsdb_exemplar *x)
         s->series = arena_str(s->arena, x->series);
     }
     s->found = mem_grow(s->found, &s->capacity, s->n + 1, sizeof *s->found);
-    s->found[s->n++] =
-        (struct tsdb_exemplar){s->series, arena_str(s->arena, x->labels), x->t_ms, x->bits};
+    s->found[s->n++] = (struct tsdb_exemplar){s->series, arena_str(s->arena, x->labels), x->t_ms,
+                                              x->bits, x->untimed};
 }
 
 static err look_into(struct select *s, const struct part *p, struct block_file *f, struct errmsg *e)

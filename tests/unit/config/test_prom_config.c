@@ -428,7 +428,6 @@ static const struct bad_config unbuilt[] = {
      "line 5: storage.tsdb.retention.size"},
     {"storage:\n  tsdb:\n    retention:\n      percentage: 80\n",
      "line 4: storage.tsdb.retention.percentage"},
-    {"storage:\n  exemplars:\n    max_exemplars: 5\n", "line 3: storage.exemplars.max_exemplars"},
     {"otlp: {promote_resource_attributes: [a]}\n", "line 1: otlp"},
     {"otlp: {translation_strategy: NoTranslation}\n", "line 1: otlp"},
 };

@@ -74,7 +74,8 @@ Test(notes, ring_is_a_list_of_the_newest)
     for (int i = 0; i < ROUNDS; i++) {
         const unsigned series = (unsigned)(rng_below(&random, 20));
         const int64_t t = i + (int64_t)(rng_below(&random, 3)) - 1;
-        const struct tsdb_exemplar e = {one_label(&a, "s", series), {0}, t, bits_from_double(1)};
+        const struct tsdb_exemplar e = {
+            .series = one_label(&a, "s", series), .t_ms = t, .bits = bits_from_double(1)};
         int64_t last = INT64_MIN;
         for (size_t k = 0; k < s.n; k++)
             if (kept[k].series == series)
@@ -100,7 +101,7 @@ Test(notes, ring_is_a_list_of_the_newest)
         arena_reset(&a);
     }
     exemplars_set_max(&x, 0);
-    const struct tsdb_exemplar e = {one_label(&a, "s", 1), {0}, ROUNDS * 2, 0};
+    const struct tsdb_exemplar e = {.series = one_label(&a, "s", 1), .t_ms = ROUNDS * 2};
     cr_assert_eq(exemplars_add(&x, &e), TSDB_EXEMPLAR_OFF);
     exemplars_deinit(&x);
     arena_deinit(&a);
@@ -125,7 +126,8 @@ Test(notes, of_one_time_value_and_labels_decide)
         {2, low, TSDB_EXEMPLAR_OUT_OF_ORDER},  {3, low, TSDB_EXEMPLAR_KEPT},
     };
     for (size_t i = 0; i < countof(rows); i++) {
-        const struct tsdb_exemplar e = {s, rows[i].labels, 1, bits_from_double(rows[i].value)};
+        const struct tsdb_exemplar e = {s, rows[i].labels, 1, bits_from_double(rows[i].value),
+                                        false};
         cr_assert_eq(exemplars_add(&x, &e), rows[i].want, "row %zu", i);
     }
     exemplars_deinit(&x);
@@ -138,7 +140,7 @@ Test(notes, bytes_give_back_what_was_put_and_refuse_all_else)
     struct arena a;
     arena_init(&a, 0);
     const struct tsdb_exemplar x = {one_label(&a, "s", 1), one_label(&a, "id", 2), -5,
-                                    0x7ff8000000000123};
+                                    0x7ff8000000000123, false};
     const struct tsdb_metadata m = {STR("http_requests"), STR("Requests."), STR(""), 1};
     struct tsdb_exemplar got;
     struct tsdb_metadata said;
@@ -207,7 +209,7 @@ static struct tsdb_exemplar exemplar(struct arena *a, int generation, unsigned s
 {
     const int64_t t = START_MS + generation * 100000 + k * 10;
     return (struct tsdb_exemplar){one_label(a, "s", series), one_label(a, "id", k), t,
-                                  bits_from_double(series + 0.1 * generation)};
+                                  bits_from_double(series + 0.1 * generation), false};
 }
 
 static void add_all(struct life *l)
