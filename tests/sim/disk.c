@@ -173,16 +173,26 @@ static int32_t walk(struct disk *d, const char *path, struct inode **out_dir, ch
     return 0;
 }
 
-// *out NULL: the name is not there. The path "" or "/" is the root.
-static int32_t look_up(struct disk *d, const char *path, struct inode **out_dir, char *name,
-                       struct inode **out)
+// What a path leads to. inode NULL: the name is not there. The path "" or "/" is the root.
+struct place {
+    struct inode *dir, *inode;
+    char name[DISK_NAME_MAX + 1];
+};
+
+static int32_t look_up(struct disk *d, const char *path, struct place *out)
 {
-    const int32_t result = walk(d, path, out_dir, name);
+    const int32_t result = walk(d, path, &out->dir, out->name);
     if (result < 0)
         return result;
-    const struct entry *e = entries_find(&(*out_dir)->names, name);
-    *out = !name[0] || !strcmp(name, ".") ? d->root : e ? e->inode : NULL;
+    const struct entry *e = entries_find(&out->dir->names, out->name);
+    out->inode = !out->name[0] || !strcmp(out->name, ".") ? d->root : e ? e->inode : NULL;
     return 0;
+}
+
+static int32_t look_up_two(struct disk *d, const char *from, const char *to, struct place out[2])
+{
+    const int32_t result = look_up(d, from, &out[0]);
+    return result < 0 ? result : look_up(d, to, &out[1]);
 }
 
 // ---- what programs do
@@ -205,31 +215,30 @@ void disk_destroy(struct disk *d)
 
 int32_t disk_open(struct disk *d, const char *path, int flags, struct inode **out)
 {
-    struct inode *dir, *inode;
-    char name[DISK_NAME_MAX + 1];
-    const int32_t result = look_up(d, path, &dir, name, &inode);
+    struct place at;
+    const int32_t result = look_up(d, path, &at);
     if (result < 0)
         return result;
-    if (inode && (flags & O_EXCL) && (flags & O_CREAT))
+    if (at.inode && (flags & O_EXCL) && (flags & O_CREAT))
         return -EEXIST;
-    if (inode && inode->is_dir && (flags & O_ACCMODE) != O_RDONLY)
+    if (at.inode && at.inode->is_dir && (flags & O_ACCMODE) != O_RDONLY)
         return -EISDIR;
-    if (inode && !inode->is_dir && (flags & O_DIRECTORY))
+    if (at.inode && !at.inode->is_dir && (flags & O_DIRECTORY))
         return -ENOTDIR;
-    if (!inode) {
+    if (!at.inode) {
         if (!(flags & O_CREAT))
             return -ENOENT;
         if (d->is_full) {
             faults_note(d->faults, FAULT_NO_SPACE);
             return -ENOSPC;
         }
-        inode = inode_make(d, false);
-        change_names(d, dir, CHANGE_SET, name, NULL, inode);
-    } else if ((flags & O_TRUNC) && inode->now.size > 0) {
-        inode_resize(d, inode, 0);
+        at.inode = inode_make(d, false);
+        change_names(d, at.dir, CHANGE_SET, at.name, NULL, at.inode);
+    } else if ((flags & O_TRUNC) && at.inode->now.size > 0) {
+        inode_resize(d, at.inode, 0);
     }
-    inode->refs++;
-    *out = inode;
+    at.inode->refs++;
+    *out = at.inode;
     return 0;
 }
 
@@ -241,94 +250,85 @@ void inode_stat(const struct inode *inode, struct op_stat *out)
 
 int32_t disk_stat(struct disk *d, const char *path, struct op_stat *out)
 {
-    struct inode *dir, *inode;
-    char name[DISK_NAME_MAX + 1];
-    const int32_t result = look_up(d, path, &dir, name, &inode);
+    struct place at;
+    const int32_t result = look_up(d, path, &at);
     if (result < 0)
         return result;
-    if (!inode)
+    if (!at.inode)
         return -ENOENT;
-    inode_stat(inode, out);
+    inode_stat(at.inode, out);
     return 0;
 }
 
 int32_t disk_rename(struct disk *d, const char *from, const char *to)
 {
-    struct inode *dir, *dir2, *inode, *inode2;
-    char name[DISK_NAME_MAX + 1], name2[DISK_NAME_MAX + 1];
-    int32_t result = look_up(d, from, &dir, name, &inode);
-    if (result == 0)
-        result = look_up(d, to, &dir2, name2, &inode2);
+    struct place at[2];
+    const int32_t result = look_up_two(d, from, to, at);
     if (result < 0)
         return result;
+    struct inode *inode = at[0].inode, *there = at[1].inode;
     if (!inode)
         return -ENOENT;
-    if (inode == inode2)
+    if (inode == there)
         return 0;
-    if (inode2 && inode2->is_dir)
-        return inode2->names.n ? -ENOTEMPTY : -EISDIR;
-    if (dir == dir2) {
-        change_names(d, dir, CHANGE_RENAME, name, name2, inode);
+    if (there && there->is_dir)
+        return there->names.n ? -ENOTEMPTY : -EISDIR;
+    if (at[0].dir == at[1].dir) {
+        change_names(d, at[0].dir, CHANGE_RENAME, at[0].name, at[1].name, inode);
         return 0;
     }
-    change_names(d, dir2, CHANGE_SET, name2, NULL, inode);
-    change_names(d, dir, CHANGE_REMOVE, name, NULL, NULL);
+    change_names(d, at[1].dir, CHANGE_SET, at[1].name, NULL, inode);
+    change_names(d, at[0].dir, CHANGE_REMOVE, at[0].name, NULL, NULL);
     return 0;
 }
 
 int32_t disk_link(struct disk *d, const char *from, const char *to)
 {
-    struct inode *dir, *dir2, *inode, *inode2;
-    char name[DISK_NAME_MAX + 1], name2[DISK_NAME_MAX + 1];
-    int32_t result = look_up(d, from, &dir, name, &inode);
-    if (result == 0)
-        result = look_up(d, to, &dir2, name2, &inode2);
+    struct place at[2];
+    const int32_t result = look_up_two(d, from, to, at);
     if (result < 0)
         return result;
-    if (!inode || inode2)
-        return inode2 ? -EEXIST : -ENOENT;
-    change_names(d, dir2, CHANGE_SET, name2, NULL, inode);
+    if (!at[0].inode || at[1].inode)
+        return at[1].inode ? -EEXIST : -ENOENT;
+    change_names(d, at[1].dir, CHANGE_SET, at[1].name, NULL, at[0].inode);
     return 0;
 }
 
 int32_t disk_unlink(struct disk *d, const char *path)
 {
-    struct inode *dir, *inode;
-    char name[DISK_NAME_MAX + 1];
-    const int32_t result = look_up(d, path, &dir, name, &inode);
+    struct place at;
+    const int32_t result = look_up(d, path, &at);
     if (result < 0)
         return result;
-    if (!inode || inode->is_dir)
-        return inode ? -EISDIR : -ENOENT;
-    change_names(d, dir, CHANGE_REMOVE, name, NULL, NULL);
+    if (!at.inode || at.inode->is_dir)
+        return at.inode ? -EISDIR : -ENOENT;
+    change_names(d, at.dir, CHANGE_REMOVE, at.name, NULL, NULL);
     return 0;
 }
 
 int32_t disk_mkdir(struct disk *d, const char *path)
 {
-    struct inode *dir, *inode;
-    char name[DISK_NAME_MAX + 1];
-    const int32_t result = look_up(d, path, &dir, name, &inode);
+    struct place at;
+    const int32_t result = look_up(d, path, &at);
     if (result < 0)
         return result;
-    if (inode)
+    if (at.inode)
         return -EEXIST;
-    change_names(d, dir, CHANGE_SET, name, NULL, inode_make(d, true));
+    change_names(d, at.dir, CHANGE_SET, at.name, NULL, inode_make(d, true));
     return 0;
 }
 
 int32_t disk_rmdir(struct disk *d, const char *path)
 {
-    struct inode *dir, *inode;
-    char name[DISK_NAME_MAX + 1];
-    const int32_t result = look_up(d, path, &dir, name, &inode);
+    struct place at;
+    const int32_t result = look_up(d, path, &at);
     if (result < 0)
         return result;
-    if (!inode || !inode->is_dir || inode == d->root)
-        return inode ? -ENOTDIR : -ENOENT;
-    if (inode->names.n)
+    if (!at.inode || !at.inode->is_dir || at.inode == d->root)
+        return at.inode ? -ENOTDIR : -ENOENT;
+    if (at.inode->names.n)
         return -ENOTEMPTY;
-    change_names(d, dir, CHANGE_REMOVE, name, NULL, NULL);
+    change_names(d, at.dir, CHANGE_REMOVE, at.name, NULL, NULL);
     return 0;
 }
 
@@ -339,18 +339,18 @@ static int compare_entries(const void *a, const void *b)
 
 int32_t disk_list(struct disk *d, const char *path, struct buf *out, size_t *out_count)
 {
-    struct inode *dir, *inode;
-    char name[DISK_NAME_MAX + 1];
-    const int32_t result = look_up(d, path, &dir, name, &inode);
+    struct place at;
+    const int32_t result = look_up(d, path, &at);
     if (result < 0)
         return result;
-    if (!inode || !inode->is_dir)
-        return inode ? -ENOTDIR : -ENOENT;
-    if (inode->names.n)
-        qsort(inode->names.items, inode->names.n, sizeof *inode->names.items, compare_entries);
-    for (size_t i = 0; i < inode->names.n; i++)
-        buf_put(out, inode->names.items[i].name, strlen(inode->names.items[i].name) + 1);
-    *out_count = inode->names.n;
+    if (!at.inode || !at.inode->is_dir)
+        return at.inode ? -ENOTDIR : -ENOENT;
+    if (at.inode->names.n)
+        qsort(at.inode->names.items, at.inode->names.n, sizeof *at.inode->names.items,
+              compare_entries);
+    for (size_t i = 0; i < at.inode->names.n; i++)
+        buf_put(out, at.inode->names.items[i].name, strlen(at.inode->names.items[i].name) + 1);
+    *out_count = at.inode->names.n;
     return 0;
 }
 

@@ -155,7 +155,7 @@ static int ask_and_print(const struct promtool *p, struct server_ask *ask, const
         print_warnings(buf_str(&warnings));
     if (code)
         fprintf(stderr, "query error: %s\n", e.text);
-    else
+    else if (text.n)
         fwrite(text.p, 1, text.n, stdout);
     buf_deinit(&text);
     buf_deinit(&warnings);
