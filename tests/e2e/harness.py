@@ -319,15 +319,15 @@ class Server(Process):
     def base(self):
         return f"http://{'[' + self.host + ']' if ':' in self.host else self.host}:{self.port}"
 
-    def request(self, method, path, body=None, headers=None, timeout=30):
+    def request(self, method, path, body=None, headers=None, timeout=120):
         return request(self.host, self.port, method, path, body, headers, timeout)
 
-    def get(self, path, params=None, headers=None, timeout=30):
+    def get(self, path, params=None, headers=None, timeout=120):
         if params:
             path += "?" + urllib.parse.urlencode(params, doseq=True)
         return self.request("GET", path, None, headers, timeout)
 
-    def post(self, path, params=None, headers=None, timeout=30):
+    def post(self, path, params=None, headers=None, timeout=120):
         body = urllib.parse.urlencode(params or {}, doseq=True)
         headers = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
         return self.request("POST", path, body, headers, timeout)
@@ -390,7 +390,7 @@ class Answer:
         return json.loads(self.body)
 
 
-def request(host, port, method, path, body=None, headers=None, timeout=30):
+def request(host, port, method, path, body=None, headers=None, timeout=120):
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
         connection.request(method, path, body, headers or {})
@@ -728,7 +728,7 @@ WRITE_HEADERS = {"Content-Type": "application/x-protobuf", "Content-Encoding": "
                  "X-Prometheus-Remote-Write-Version": "0.1.0", "User-Agent": "ferula-e2e"}
 
 
-def remote_write(server, series, headers=None, timeout=30):
+def remote_write(server, series, headers=None, timeout=120):
     """series: list of (labels, samples), or a finished body. The answer."""
     body = series if isinstance(series, bytes) else snappy_literal(b"".join(write_series(*s) for s in series))
     return server.request("POST", "/api/v1/write", body, {**WRITE_HEADERS, **(headers or {})}, timeout)

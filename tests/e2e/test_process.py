@@ -1234,10 +1234,10 @@ def scrapes_of_random_bytes():
     target.on("/good", lambda r: f"good {r.number}\n")
     config = "scrape_configs:\n"
     for name in ("bytes", "gzip", "http", "good"):
-        config += (f"- job_name: {name}\n  metrics_path: /{name}\n  scrape_interval: 50ms\n"
+        config += (f"- job_name: {name}\n  metrics_path: /{name}\n  scrape_interval: {'1s' if name == 'good' else '50ms'}\n"
                    f"  static_configs: [{{targets: ['{target.address}']}}]\n")
     server = ferula(config)
-    wait_for("many scrapes", lambda: min(target.count("/" + n) for n in ("bytes", "gzip", "http", "good")) >= 40, 60)
+    wait_for("many scrapes", lambda: min(target.count("/" + n) for n in ("bytes", "gzip", "http")) >= 40 and target.count("/good") >= 4, 60)
     for t in server.api("targets")["activeTargets"]:
         good = t["scrapePool"] == "good"
         check_equal(t["health"], "up" if good else "down", t)
@@ -1246,7 +1246,7 @@ def scrapes_of_random_bytes():
         wanted = "1" if dict(labels)["job"] == "good" else "0"
         check_equal({v for _, v in samples}, {wanted}, labels)
     values = [float(v) for _, v in list(server.samples("good").values())[0]]
-    check(len(values) >= 35 and values == sorted(values), values)
+    check(len(values) >= 3 and values == sorted(values), values)
     check_equal(sorted({dict(k)["job"] for k in server.query("{__name__=~'.+',__name__!~'up|scrape_.*'}")}), ["good"])
 
 

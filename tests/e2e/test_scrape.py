@@ -10,10 +10,11 @@ import re
 import ssl
 import time
 
-from harness import (Certificates, FakeTarget, Raw, Reply, Skip, cases, check, check_equal, ferula, gzipped, key_of,
-                     main, prometheus, run_scenario, scenario, temp_folder, wait_for, write_file)
+from harness import (Certificates, FakeTarget, Raw, Reply, Skip, cases, check, check_equal, end_everything, ferula,
+                     gzipped, key_of, main, prometheus, run_scenario, scenario, temp_folder, wait_for, write_file)
 
 SCRAPES = 4  # compared of each case
+ATTEMPTS = 3
 BASE_MS = int(time.time() * 1000) // 1000 * 1000 - 120000
 CASES = {}
 
@@ -344,6 +345,10 @@ class Both:
                 states = self.seen[which].setdefault((t["scrapePool"], t["discoveredLabels"]["zone"]), set())
                 states.add((t["health"], plain(t["lastError"], self.targets[which])))
 
+    def was_late(self, job):
+        return any("deadline exceeded" in error for seen in self.seen for (pool, _), states in seen.items() if pool == job
+                   for _, error in states)
+
     def wait(self, scrapes):
         """Until each target was scraped that often and one more, so that these are complete."""
         for server in self.servers:
@@ -351,7 +356,7 @@ class Both:
                 self.look(0), self.look(1)
                 counts = {dict(k)["job"]: int(v) for k, v in server.query("count_over_time(up[1h])").items()}
                 return all(counts.get(c.name, 0) > scrapes for c in self.cases if not c.is_dropped)
-            wait_for(f"{server.name} has scraped {scrapes} times", all_there, 30, 0.2)
+            wait_for(f"{server.name} has scraped {scrapes} times", all_there, 120, 0.2)
 
     def held(self, which, job):
         """The instant vector of a job at each of its first scrapes, and what the API says of its targets."""
@@ -432,10 +437,27 @@ def compare(both, c):
 @scenario
 @cases(len(CASES) + 1)
 def compared_with_prometheus():
-    both = Both(list(CASES.values()))
-    both.wait(SCRAPES)
-    for c in both.cases:
-        run_scenario(f"case {c.name}", compare, both, c)
+    left = list(CASES.values())
+    for attempt in range(ATTEMPTS):
+        both = Both(left)
+        both.wait(SCRAPES)
+        # On a busy machine a scrape may pass its deadline: such a case is scraped again, among fewer.
+        again = [c for c in left if attempt < ATTEMPTS - 1 and both.was_late(c.name) and differs(both, c)]
+        for c in left:
+            if c not in again:
+                run_scenario(f"case {c.name}", compare, both, c)
+        end_everything("cases compared")
+        left = again
+        if not left:
+            break
+
+
+def differs(both, c):
+    try:
+        compare(both, c)
+    except AssertionError:
+        return True
+    return False
 
 
 # ---- what one system shows by itself
