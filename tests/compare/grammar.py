@@ -45,6 +45,7 @@ STRINGS = ["double quotes", "single quotes", "backquotes", "escapes"]
 RANGES = ["selector", "subquery with step", "subquery without step"]
 SCALARS = ["number", "unary", "call", "parentheses", "arithmetic", "comparison"]
 SHAPES = ["vector", "scalar", "string", "matrix", "broken text"]
+DURATIONS = ["+", "-", "*", "/", "%", "^", "parentheses", "minus"]  # behind a flag
 EXTRAS = ["unary minus", "unary plus", "parentheses", "bool", "comment", "new line", "mixed case", "wrong argument",
           "argument missing", "argument too many", "experimental function", "unknown function", "scalar on the left",
           "scalar on the right", "bad regex"]
@@ -247,7 +248,8 @@ class Grammar:
         return f"@ {self.r.choice([repr(when), f'{when:.3f}', f'{when:e}'])}"
 
     def offset(self, sign=""):
-        return Node("plain", self.word("offset"), self.space(), sign, self.r.choice(OFFSETS))
+        by = f"({self.computed()})" if self.experimental and self.often(.3) else self.r.choice(OFFSETS)
+        return Node("plain", self.word("offset"), self.space(), sign, by)
 
     def modifier(self):
         kind = self.use("modifier", self.r.choices(MODIFIERS, [60, 10, 6, 4, 3, 3, 2, 2])[0])
@@ -258,6 +260,24 @@ class Grammar:
                  "@ offset": [self.at, lambda: self.offset(self.r.choice(["", "-"]))]}[kind]
         return Node("opt", *[p for make in parts for p in (self.space(), make())], bare="")
 
+    def window(self, of=WINDOWS):
+        return self.computed() if self.experimental and self.often(.3) else self.r.choice(of)
+
+    def computed(self, depth=2):
+        """A duration that is computed: mostly of some minutes, sometimes nothing or refused."""
+        if depth == 0 or self.often(.2):
+            return self.r.choice(WINDOWS)
+        kind = self.r.choice(["+", *DURATIONS])
+        if kind == "parentheses":
+            return f"({self.computed(depth - 1)})"
+        if kind == "minus":
+            return f"-{self.computed(depth - 1)}" if self.often(.2) else f"-(-{self.computed(0)})"
+        left, right = self.computed(depth - 1), self.computed(depth - 1)
+        if kind in "*/%^":
+            right = self.r.choice(["2", "3", "0.5", "1.5", "1", "0", "7"])
+            left = f"({left})" if self.often(.5) else left
+        return left + self.r.choice([kind, f" {kind} "]) + right
+
     def instant(self, names=None):
         return Node("vector", self.selector(names), self.modifier())
 
@@ -265,13 +285,13 @@ class Grammar:
         kind = "selector" if depth <= 0 or names or self.often(.8) else self.r.choice(RANGES[1:])
         self.use("range", kind)
         if kind == "selector":
-            return Node("matrix", self.selector(names), "[", self.r.choice(WINDOWS), "]", self.modifier())
+            return Node("matrix", self.selector(names), "[", self.window(), "]", self.modifier())
         inner = self.vector(depth - 1, exact)
-        step = self.r.choice(STEPS) if kind == "subquery with step" else ""
+        step = self.window(STEPS) if kind == "subquery with step" else ""
         colon = self.r.choice([":", " : "]) if self.often(.1) else ":"
         # Where its first step is the query's, Prometheus looks past an @ inside by what stands outside.
         modifier = "" if "@" in inner.text() else self.modifier()
-        return Node("matrix", Node("plain", "(", inner, ")"), "[", self.r.choice(WINDOWS), colon, step, "]", modifier, exact=inner.exact)
+        return Node("matrix", Node("plain", "(", inner, ")"), "[", self.window(), colon, step, "]", modifier, exact=inner.exact)
 
     # ---- scalars
 

@@ -35,7 +35,7 @@ ASKED = int(os.environ.get("COMPARE_COUNT") or COUNT)  # fewer where the same wa
 WORKERS = 3
 STEPS_MAX = 40
 DATA_SEED = 1
-FEATURES = "--enable-feature=promql-experimental-functions,promql-delayed-name-removal"
+FEATURES = "--enable-feature=promql-experimental-functions,promql-delayed-name-removal,promql-duration-expr"
 RECEIVE = "--web.enable-remote-write-receiver"
 CONFIG = "global: {evaluation_interval: 1m}\n"
 
@@ -74,7 +74,7 @@ def make_request(r, query):
         return answers.Request("GET", r.choice(["/api/v1/format_query", "/api/v1/parse_query"]), params)
     ranged = query.shape not in ("matrix", "string") and r.random() < .5 or query.shape == "matrix" and r.random() < .05
     if ranged:
-        start, step = a_time(r), r.choice([15, 15, 30, 60, 60, 300, 7, 61, 0.5, 13.333, 1])
+        start, step = a_time(r), r.choice([15, 15, 30, 60, 60, 300, 7, 61, 0.5, 13.333, 1, 1.5, 0.0625, 2.0009])
         end = start + step * r.randint(0, STEPS_MAX) + r.choice([0, 0, step / 2])
         params += [("start", when(r, start)), ("end", when(r, end)),
                    ("step", r.choice([f"{step:g}", f"{round(step * 1000)}ms" if step < 15 else f"{step}s"]))]

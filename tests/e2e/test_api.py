@@ -172,6 +172,10 @@ def ranged(query, start=T0, end=T0 + 300, step=30, **params):
     return ("GET", "/api/v1/query_range", {"query": query, "start": start, "end": end, "step": step, **params})
 
 
+# More than a selector of anybody has: some that no label has, some that all series match, one that takes a part.
+MANY_MATCHERS = "temperature{" + ", ".join([f'n{i}!="x"' for i in range(60)] + ['instance=~".+"', 'job=~"api|db"'] * 10 + ['job="db"']) + "}"
+
+
 @scenario
 def instant_queries():
     run_all([instant(q) for q in (
@@ -184,7 +188,8 @@ def instant_queries():
         "label_replace(temperature, 'x', '$1', 'instance', '(.*):.*')", "temperature[1m:15s]", "{__name__=~'temp.*'}",
         "quantile(0.9, temperature)", "stddev(temperature)", "max_over_time(temperature[2m])", "-temperature",
         "temperature == bool 1", "temperature and on(instance) http_requests_total{code='404'}", "group(temperature)",
-        "http_requests_total / 0", "scalar(vector(1))", "rate(temperature[1m])", "increase(odd[1m])")] + [
+        "http_requests_total / 0", "scalar(vector(1))", "rate(temperature[1m])", "increase(odd[1m])",
+        MANY_MATCHERS, f"count({MANY_MATCHERS})", "sum_over_time(nothing[1d:1ms])", "absent_over_time(nothing[1y:1ms])")] + [
         instant("temperature", time=t) for t in (T0, T0 + 0.5, T0 + 14.999, T0 + 15.0004, T0 + 299, T0 + 601, f"{T0}.123456",
                                                   time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(T0 + 60)),
                                                   time.strftime("%Y-%m-%dT%H:%M:%S.5+02:00", time.gmtime(T0 + 7260)))] + [
@@ -218,14 +223,16 @@ def query_errors():
         "topk(foo)", "rate(foo[1m:])[5m]", "{a=''}", "foo{a='b' c='d'}", "1 == 1", "-'a'", "\xff", "foo[1m] offset 1m[2m]",
         "a + on(x) group_left b + on () group_right c + ignoring", "count_values(1, foo)", "http_requests_total + on (job) temperature",
         "label_replace(temperature, 'x', '$1', 'instance', '(')", "quantile('a', b)",
-        "http_requests_total[10m:1ms]")] + [
+        "http_requests_total[10m:1ms]", "temperature[1m:0.0004]", "sum_over_time(temperature[1m:0.0009])",
+        "nothing[1m:0.0001]", "temperature[0.0004]")] + [
         instant("1", time=t) for t in ("x", "1e400", "NaN", "2020-01-01", "-1e300", "+Inf", "2020-01-01T00:00:00", "99999999999999")] + [
         instant("1", limit=n) for n in ("x", "-1", "1.5", "99999999999999999999")] + [
         instant("1", timeout=n) for n in ("x", "1e300", "5y400d", "")] + [
         instant("1", lookback_delta=n) for n in ("x", "-1", "1e300")] + [
         ("GET", "/api/v1/query"), ("POST", "/api/v1/query"), ("GET", "/api/v1/query?query=%zz"), ("GET", "/api/v1/query?query=1;time=2"),
         ranged("1", start="x"), ranged("1", end="x"), ranged("1", step="x"), ranged("1", step=0), ranged("1", step=-1),
-        ranged("1", end=T0 - 1), ranged("1", step="0.0001"), ranged("1", end=T0 + 11001, step=1), ranged("1", end=T0 + 11000, step=1),
+        ranged("1", end=T0 - 1), *[ranged(q, step=s, end=T0) for q in ("1", "temperature") for s in ("0.0001", "0.0009", "1e-9", "0.0015")],
+        ranged("1", end=T0 + 11001, step=1), ranged("1", end=T0 + 11000, step=1),
         ranged("foo["), ranged("foo[5m]"), ranged("'a'"), ranged("temperature[5m]"), ranged("1", timeout="x"), ranged("1", limit="x"),
         ("GET", "/api/v1/query_range"), ("GET", "/api/v1/query_range", {"query": "1"}),
         ("GET", "/api/v1/query_range", {"query": "1", "start": 1}), ("GET", "/api/v1/query_range", {"query": "1", "start": 1, "end": 2}),
