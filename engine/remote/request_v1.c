@@ -272,8 +272,8 @@ static void put_exemplars(struct request *q, const struct seen *s)
         for (struct str name, value; remote_write_labels_next(&own, &name, &value);)
             labels_builder_push(b, name, value);
         const struct str encoded = labels_builder_finish(b, q->a);
-        request_put_exemplar(q, s->number,
-                             &(struct tsdb_exemplar){labels, encoded, sent.time_ms, sent.bits});
+        request_put_exemplar(
+            q, s->number, &(struct tsdb_exemplar){labels, encoded, sent.time_ms, sent.bits, false});
     }
 }
 

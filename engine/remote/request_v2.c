@@ -256,7 +256,7 @@ static void put_exemplars(struct request *q, const struct remote_write2_series *
         load_refs(q, sent.labels);
         const struct str own = labels_builder_finish(b, q->a);
         request_put_exemplar(q, number,
-                             &(struct tsdb_exemplar){labels, own, sent.time_ms, sent.bits});
+                             &(struct tsdb_exemplar){labels, own, sent.time_ms, sent.bits, false});
     }
 }
 
