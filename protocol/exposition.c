@@ -354,7 +354,8 @@ err exposition_parse_labels(struct exposition *x, bool is_exemplar, struct errms
         const struct str name = exposition_token(x);
         token = next_token(x);
         // A quoted text without a value is the name of the metric.
-        if (is_quoted && (token == LEX_COMMA || token == LEX_BRACE_CLOSE)) {
+        if ((is_quoted || (x->name.p && !is_exemplar)) &&
+            (token == LEX_COMMA || token == LEX_BRACE_CLOSE)) {
             if (is_exemplar)
                 return exposition_fail_token(x, "expected label name", token, e);
             if (x->name.p)

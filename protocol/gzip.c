@@ -2,6 +2,8 @@
 
 #include <assert.h>
 #include <libdeflate.h>
+#include <limits.h>
+#include <zlib.h>
 
 #include "engine/base/bits.h"
 #include "engine/base/mem.h"
@@ -64,13 +66,75 @@ static size_t guess_size(struct str in, size_t room_max)
     return min_size(min_size(is_likely ? said : usual, most), room_max);
 }
 
+// The header of a member (RFC 1952): libdeflate passes over its checksum, and does not tell one
+// that is cut off from one that is none.
+static err check_header(struct str in, struct errmsg *e)
+{
+    enum {
+        FIXED = 10,
+        HAS_CRC = 2,
+        HAS_EXTRA = 4,
+        HAS_NAME = 8,
+        HAS_COMMENT = 16,
+        RESERVED = 0xe0
+    };
+    static const unsigned char magic[] = {0x1f, 0x8b, 0x08};
+    if (in.n < FIXED)
+        return err_set(e, ERR_INVALID, in.n ? "unexpected EOF" : "EOF");
+    const unsigned flags = (unsigned char)in.p[3];
+    if (memcmp(in.p, magic, sizeof magic) != 0 || flags & RESERVED)
+        return err_set(e, ERR_INVALID, "gzip: invalid header");
+    size_t at = FIXED;
+    bool is_cut = false;
+    if (flags & HAS_EXTRA) {
+        is_cut = in.n < at + 2;
+        at += is_cut ? 0 : 2 + (size_t)load_le16(in.p + at);
+    }
+    for (unsigned flag = HAS_NAME; flag <= HAS_COMMENT; flag *= 2) {
+        if (!(flags & flag) || is_cut || at >= in.n)
+            continue;
+        const ptrdiff_t end = str_find(in, '\0', at);
+        is_cut = end == STR_NONE;
+        at = is_cut ? at : (size_t)end + 1;
+    }
+    if (is_cut || at > in.n || (flags & HAS_CRC && in.n - at < 2))
+        return err_set(e, ERR_INVALID, "unexpected EOF");
+    if (flags & HAS_CRC && load_le16(in.p + at) != (libdeflate_crc32(0, in.p, at) & 0xffff))
+        return err_set(e, ERR_INVALID, "gzip: invalid header");
+    return ERR_OK;
+}
+
+// Says what is wrong with a member that libdeflate refused, whose output is at most room: zlib
+// tells the end of what there is from what is broken.
+static err explain(struct str in, size_t room, struct errmsg *e)
+{
+    enum { GZIP_BITS = 15 + 16, PART = 32 * 1024 };
+    z_stream z = {.next_in = (unsigned char *)(uintptr_t)in.p, // zlib only reads
+                  .avail_in = in.n < UINT_MAX ? (unsigned)in.n : UINT_MAX};
+    int code = inflateInit2(&z, GZIP_BITS);
+    assert(code == Z_OK);
+    unsigned char *part = mem_alloc(PART);
+    do {
+        z.next_out = part;
+        z.avail_out = PART;
+        code = inflate(&z, Z_NO_FLUSH);
+    } while (code == Z_OK && z.avail_out == 0 && z.total_out <= room);
+    const bool is_sum = code == Z_DATA_ERROR && z.msg && strstr(z.msg, "check");
+    const uLong at = z.total_in;
+    inflateEnd(&z);
+    mem_free(part);
+    if (code == Z_OK || code == Z_BUF_ERROR)
+        return err_set(e, ERR_INVALID, "unexpected EOF");
+    if (is_sum)
+        return err_set(e, ERR_INVALID, "gzip: invalid checksum");
+    return err_set(e, ERR_INVALID, "flate: corrupt input before offset %lu", at);
+}
+
 // One member: its bytes are added to out, *in loses what was read.
 static err take_member(struct gzip_reader *r, struct str *in, size_t room_max, struct buf *out,
                        struct errmsg *e)
 {
-    static const unsigned char magic[] = {0x1f, 0x8b, 0x08};
-    if (in->n < sizeof magic || memcmp(in->p, magic, sizeof magic) != 0)
-        return err_set(e, ERR_INVALID, "gzip: invalid header");
+    TRY(check_header(*in, e));
     const size_t have = min_size(out->capacity - out->n, room_max);
     size_t room = guess_size(*in, room_max);
     room = room > have ? room : have;
@@ -94,7 +158,7 @@ static err take_member(struct gzip_reader *r, struct str *in, size_t room_max, s
     if (result == LIBDEFLATE_INSUFFICIENT_SPACE)
         return err_set(e, ERR_LIMIT, "gzip: decompressed size is above the limit");
     if (result != LIBDEFLATE_SUCCESS)
-        return err_set(e, ERR_INVALID, "gzip: corrupt input");
+        return explain(*in, room, e);
     *in = str_from(*in, used);
     return ERR_OK;
 }

@@ -1,7 +1,13 @@
 #include "protocol/http1.h"
 
 #include "engine/base/number.h"
+#include "engine/base/quote.h"
 #include "engine/base/util.h"
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
 
 static bool is_token_byte(unsigned char c)
 {
@@ -52,12 +58,34 @@ bool http_has_token(struct str value, struct str token)
     return false;
 }
 
+bool http_next_header(struct str *rest, struct http_header *out)
+{
+    struct str line;
+    if (!take_line(rest, &line))
+        return false;
+    const ptrdiff_t colon = str_find(line, ':', 0); // it was found before
+    out->name = str_until(line, (size_t)colon);
+    out->value = str_trim(str_from(line, (size_t)colon + 1));
+    return true;
+}
+
 struct str http_header(const struct http_head *head, struct str name)
 {
-    for (size_t i = 0; i < head->headers_count; i++)
-        if (str_eq_nocase(head->headers[i].name, name))
-            return head->headers[i].value;
+    struct http_header h;
+    for (struct str rest = head->lines; http_next_header(&rest, &h);)
+        if (str_eq_nocase(h.name, name))
+            return h.value;
     return (struct str){0};
+}
+
+// "what", and the text as %q of Go.
+static err malformed(const char *what, struct str text, struct errmsg *e)
+{
+    struct buf quoted = {0};
+    buf_put_quoted(&quoted, text);
+    const err code = err_set(e, ERR_INVALID, "%s %.*s", what, STR_ARG(buf_str(&quoted)));
+    buf_deinit(&quoted);
+    return code;
 }
 
 static err read_length(struct http_head *head, struct str value, struct errmsg *e)
@@ -66,7 +94,10 @@ static err read_length(struct http_head *head, struct str value, struct errmsg *
     if (!value.n || number_parse_u64(value, &length) != ERR_OK || length > INT64_MAX)
         return err_set(e, ERR_INVALID, "bad Content-Length \"%.*s\"", STR_ARG(value));
     if (head->content_length >= 0 && head->content_length != (int64_t)length)
-        return err_set(e, ERR_INVALID, "two different Content-Length headers");
+        return err_set(e, ERR_INVALID,
+                       "http: message cannot contain multiple Content-Length headers; got "
+                       "[\"%lld\" \"%.*s\"]",
+                       (long long)head->content_length, STR_ARG(value));
     head->content_length = (int64_t)length;
     return ERR_OK;
 }
@@ -78,8 +109,7 @@ static err read_framing(struct http_head *head, const struct http_header *h, str
         return read_length(head, h->value, e);
     if (str_eq_nocase(h->name, STR("transfer-encoding"))) {
         if (head->chunked || !str_eq_nocase(h->value, STR("chunked")))
-            return err_set(e, ERR_INVALID, "unsupported Transfer-Encoding \"%.*s\"",
-                           STR_ARG(h->value));
+            return malformed("unsupported transfer encoding:", h->value, e);
         head->chunked = true;
     } else if (str_eq_nocase(h->name, STR("connection"))) {
         if (http_has_token(h->value, STR("close")))
@@ -92,20 +122,29 @@ static err read_framing(struct http_head *head, const struct http_header *h, str
     return ERR_OK;
 }
 
+// What Go takes for a name in an answer: with a space it is no header that anybody asks for.
+static bool is_spaced_token(struct str s)
+{
+    bool any = false;
+    for (size_t i = 0; i < s.n; i++) {
+        any |= s.p[i] != ' ';
+        if (s.p[i] != ' ' && !is_token_byte((unsigned char)s.p[i]))
+            return false;
+    }
+    return any && s.p[0] != ' ';
+}
+
 static err read_header(struct http_head *head, struct str line, struct errmsg *e)
 {
     const ptrdiff_t colon = str_find(line, ':', 0);
-    if (colon == STR_NONE || !http_is_token(str_until(line, (size_t)colon)))
-        return err_set(e, ERR_INVALID, "malformed header line");
-    if (head->headers_count == HTTP_HEADERS_MAX)
-        return err_set(e, ERR_LIMIT, "more than %d headers", HTTP_HEADERS_MAX);
-    struct http_header *h = &head->headers[head->headers_count];
-    h->name = str_until(line, (size_t)colon);
-    h->value = str_trim(str_from(line, (size_t)colon + 1));
-    if (!http_is_header_value(h->value))
-        return err_set(e, ERR_INVALID, "control character in a header value");
-    head->headers_count++;
-    return read_framing(head, h, e);
+    if (colon == STR_NONE)
+        return malformed("malformed MIME header: missing colon:", line, e);
+    const struct http_header h = {str_until(line, (size_t)colon),
+                                  str_trim(str_from(line, (size_t)colon + 1))};
+    const bool named = head->is_answer ? is_spaced_token(h.name) : http_is_token(h.name);
+    if (!named || !http_is_header_value(h.value))
+        return malformed("malformed MIME header line:", line, e);
+    return read_framing(head, &h, e);
 }
 
 static err read_version(struct http_head *head, struct str version, struct errmsg *e)
@@ -132,15 +171,27 @@ static err read_request_line(struct http_head *head, struct str line, struct err
 
 static err read_status_line(struct http_head *head, struct str line, struct errmsg *e)
 {
-    struct str rest = line, version, code;
-    uint64_t status;
-    if (!str_split(&rest, ' ', &version) || !str_split(&rest, ' ', &code) || code.n != 3 ||
-        number_parse_u64(code, &status) != ERR_OK || status < 100)
-        return err_set(e, ERR_INVALID, "malformed HTTP response \"%.*s\"",
-                       (int)(line.n < 64 ? line.n : 64), line.p ? line.p : "");
+    const ptrdiff_t space = str_find(line, ' ', 0);
+    if (space == STR_NONE)
+        return malformed("malformed HTTP response", line, e);
+    const struct str version = str_until(line, (size_t)space);
+    struct str rest = str_from(line, (size_t)space + 1), code = {0};
+    while (rest.n && rest.p[0] == ' ')
+        rest = str_from(rest, 1);
+    if (rest.n)
+        str_split(&rest, ' ', &code);
+    uint64_t status = 0;
+    if (code.n != 3 || number_parse_u64(code, &status) != ERR_OK)
+        return malformed("malformed HTTP status code", code, e);
+    if (version.n != 8 || !str_has_prefix(version, STR("HTTP/")) || !is_digit(version.p[5]) ||
+        version.p[6] != '.' || !is_digit(version.p[7]))
+        return malformed("malformed HTTP version", version, e);
     head->status = (int)status;
+    head->is_answer = true;
     head->reason = rest.p ? rest : (struct str){0};
-    return read_version(head, version, e);
+    head->version_minor = version.p[5] > '1' || (version.p[5] == '1' && version.p[7] > '0');
+    head->keep_alive = head->version_minor == 1;
+    return ERR_OK;
 }
 
 typedef err first_line_fn(struct http_head *head, struct str line, struct errmsg *e);
@@ -152,7 +203,8 @@ static err parse_head(struct str bytes, first_line_fn *first, struct http_head *
     out->method = out->target = out->reason = (struct str){0};
     out->status = 0;
     out->content_length = -1;
-    out->headers_count = 0;
+    out->lines = (struct str){0};
+    out->is_answer = false;
     out->chunked = out->expects_continue = false;
     struct str rest =
         str_until(bytes, bytes.n < HTTP_HEAD_BYTES_MAX ? bytes.n : HTTP_HEAD_BYTES_MAX);
@@ -160,15 +212,20 @@ static err parse_head(struct str bytes, first_line_fn *first, struct http_head *
     for (struct str line; take_line(&rest, &line);) {
         if (line.n && memchr(line.p, '\r', line.n))
             return err_set(e, ERR_INVALID, "bare carriage return in a header");
-        if (is_first && !line.n)
+        if (is_first && !line.n && first == read_request_line)
             continue; // RFC 9112 2.2: an empty line before the first is passed over
         if (!is_first && !line.n) {
-            if (out->chunked && out->content_length >= 0)
+            if (out->chunked && out->content_length >= 0 && first == read_request_line)
                 return err_set(e, ERR_INVALID, "both Content-Length and Transfer-Encoding");
+            if (out->chunked)
+                out->content_length = -1;
+            out->lines.n = (size_t)(line.p - out->lines.p);
             *out_size = (size_t)(rest.p - bytes.p);
             return ERR_OK;
         }
         TRY(is_first ? first(out, line, e) : read_header(out, line, e));
+        if (is_first)
+            out->lines.p = rest.p;
         is_first = false;
     }
     if (bytes.n >= HTTP_HEAD_BYTES_MAX)
@@ -263,14 +320,15 @@ static err feed_size(struct http_chunks *c, char byte, struct errmsg *e)
         return err_set(e, ERR_LIMIT, "chunk size line too long");
     if (c->state == CHUNK_SIZE && digit >= 0) {
         if (c->left >> 58)
-            return err_set(e, ERR_INVALID, "chunk size too large");
+            return err_set(e, ERR_INVALID, "http chunk length too large");
         c->left = c->left << 4 | (unsigned)digit;
         return ERR_OK;
     }
-    if (c->state == CHUNK_SIZE && c->line_bytes == 1)
-        return err_set(e, ERR_INVALID, "malformed chunk size");
-    if ((byte == '\n') != (c->state == CHUNK_SIZE_END))
-        return err_set(e, ERR_INVALID, "malformed chunk size");
+    if (c->state == CHUNK_SIZE && c->line_bytes == 1 && (byte == '\r' || byte == ';'))
+        return err_set(e, ERR_INVALID, "empty hex number for chunk length");
+    if ((c->state == CHUNK_SIZE && c->line_bytes == 1) ||
+        (byte == '\n') != (c->state == CHUNK_SIZE_END))
+        return err_set(e, ERR_INVALID, "invalid byte in chunk length");
     if (byte == '\n') {
         c->state = c->left ? CHUNK_DATA : CHUNK_TRAILER;
         c->line_bytes = 0;
@@ -279,7 +337,7 @@ static err feed_size(struct http_chunks *c, char byte, struct errmsg *e)
     } else if (byte == ';' || byte == ' ' || byte == '\t') {
         c->state = CHUNK_EXTENSION;
     } else if (c->state == CHUNK_SIZE) {
-        return err_set(e, ERR_INVALID, "malformed chunk size");
+        return err_set(e, ERR_INVALID, "invalid byte in chunk length");
     }
     return ERR_OK;
 }

@@ -1,8 +1,9 @@
 // HTTP/1.1 message heads and chunked bodies (RFC 9112): bytes to structures, no input or output.
 //
-// Strict where leniency lets two parties disagree on where a message ends: no folded headers, no
-// space before a colon, no bare CR, no bare LF around chunks, one Content-Length, never together
-// with Transfer-Encoding.
+// Requests are read strictly where leniency lets two parties disagree on where a message ends: no
+// folded headers, no space before a colon, no bare CR, no bare LF around chunks, one
+// Content-Length, never together with Transfer-Encoding. Of answers the client is the only reader:
+// they are taken as Go takes them, with its texts where they are not, but for folded headers.
 #ifndef PROTOCOL_HTTP1_H
 #define PROTOCOL_HTTP1_H
 
@@ -12,7 +13,6 @@
 #include "engine/base/err.h"
 
 enum {
-    HTTP_HEADERS_MAX = 128,
     HTTP_HEAD_BYTES_MAX = (1 << 20) + 4096, // of the first line and all headers: Go's limit
 };
 
@@ -24,9 +24,9 @@ struct http_head {
     struct str method, target; // of a request
     int status;                // of a response
     struct str reason;
-    int version_minor; // of HTTP/1.x: 0 or 1
-    struct http_header headers[HTTP_HEADERS_MAX];
-    size_t headers_count;
+    bool is_answer;         // a response
+    int version_minor;      // of HTTP/1.x: 0 or 1; of an answer 1 for what is newer, too
+    struct str lines;       // all headers, each with its end of line
     int64_t content_length; // -1: not said
     bool chunked;
     bool keep_alive; // what version and Connection say together
@@ -34,11 +34,12 @@ struct http_head {
 };
 
 // Parses the head at the start of bytes. *out_size: its bytes with the empty line, 0: more bytes
-// are needed. All slices point into bytes. ERR_INVALID: not HTTP; ERR_LIMIT: too long, too many
-// headers.
+// are needed. All slices point into bytes. ERR_INVALID: not HTTP; ERR_LIMIT: too long.
 err http_parse_request(struct str bytes, struct http_head *out, size_t *out_size, struct errmsg *e);
 err http_parse_response(struct str bytes, struct http_head *out, size_t *out_size,
                         struct errmsg *e);
+// Takes the next header off rest, which begins as a head's lines; false: that was the last.
+bool http_next_header(struct str *rest, struct http_header *out);
 // The first of that name, in any case; NULL p: absent.
 struct str http_header(const struct http_head *head, struct str name);
 // Whether a comma-separated header value holds a token, in any case, parameters aside.

@@ -10,6 +10,38 @@ static int hex_value(char c)
     return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
 }
 
+// The first escape that is none, as far as it goes.
+static struct str bad_escape(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] != '%')
+            continue;
+        if (s.n - i < 3 || hex_value(s.p[i + 1]) < 0 || hex_value(s.p[i + 2]) < 0)
+            return str_make(s.p + i, s.n - i < 3 ? s.n - i : 3);
+        i += 2;
+    }
+    return (struct str){0};
+}
+
+static err check_bytes(struct str text, struct errmsg *e)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if ((unsigned char)text.p[i] < ' ' || text.p[i] == 0x7f)
+            return err_set(e, ERR_INVALID,
+                           "parse \"%.*s\": net/url: invalid control character in URL",
+                           STR_ARG(text));
+    return ERR_OK;
+}
+
+static err check_escapes(struct str path, struct str text, struct errmsg *e)
+{
+    const struct str bad = bad_escape(path);
+    if (!bad.n)
+        return ERR_OK;
+    return err_set(e, ERR_INVALID, "parse \"%.*s\": invalid URL escape \"%.*s\"", STR_ARG(text),
+                   STR_ARG(bad));
+}
+
 static bool is_scheme(struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {
@@ -41,9 +73,16 @@ static err parse_host(struct str s, struct url *u, struct str text, struct errms
         if (colon != STR_NONE)
             port = str_from(s, (size_t)colon + 1);
     }
-    if (u->host.n && (memchr(u->host.p, '[', u->host.n) || memchr(u->host.p, ']', u->host.n)))
-        return err_set(e, ERR_INVALID, "parse \"%.*s\": invalid character in host name",
-                       STR_ARG(text));
+    for (size_t i = 0; i < u->host.n; i++) {
+        const char c = u->host.p[i];
+        if (c == '%' && i + 2 < u->host.n && (u->host.p[i + 1] & 0xff) < '8' &&
+            !str_eq(str_make(u->host.p + i, 3), STR("%25")))
+            return err_set(e, ERR_INVALID, "parse \"%.*s\": invalid URL escape \"%.3s\"",
+                           STR_ARG(text), u->host.p + i);
+        if (c == '[' || c == ']' || (c && (unsigned char)c < 0x80 && strchr(" @\\^`{|}/?#", c)))
+            return err_set(e, ERR_INVALID, "parse \"%.*s\": invalid character \"%c\" in host name",
+                           STR_ARG(text), c);
+    }
     uint64_t number = 0;
     if (port.n && (number_parse_u64(port, &number) != ERR_OK || number > 65535))
         return err_set(e, ERR_INVALID, "parse \"%.*s\": invalid port \":%.*s\" after host",
@@ -65,11 +104,7 @@ static void parse_user(struct str s, struct url *u)
 err url_parse(struct str text, struct url *out, struct errmsg *e)
 {
     struct url u = {0};
-    for (size_t i = 0; i < text.n; i++)
-        if ((unsigned char)text.p[i] <= ' ' || text.p[i] == 0x7f)
-            return err_set(e, ERR_INVALID,
-                           "parse \"%.*s\": net/url: invalid control character in URL",
-                           STR_ARG(text));
+    TRY(check_bytes(text, e));
     const ptrdiff_t colon = str_find(text, ':', 0);
     if (colon == STR_NONE || !is_scheme(str_until(text, (size_t)colon)))
         return err_set(e, ERR_INVALID, "parse \"%.*s\": missing protocol scheme", STR_ARG(text));
@@ -97,7 +132,75 @@ err url_parse(struct str text, struct url *out, struct errmsg *e)
         authority = str_from(authority, (size_t)at + 1);
     }
     TRY(parse_host(authority, &u, text, e));
+    TRY(check_escapes(u.path, text, e));
     *out = u;
+    return ERR_OK;
+}
+
+// Takes "." away and lets ".." eat the part before it; path begins with a slash.
+static struct str without_dots(struct str path, struct arena *a)
+{
+    char *const out = arena_alloc(a, path.n + 1, 1);
+    size_t n = 0;
+    struct str rest = str_from(path, 1), part;
+    bool is_folder = true;
+    while (str_split(&rest, '/', &part)) {
+        const bool up = str_eq(part, STR(".."));
+        is_folder = up || str_eq(part, STR("."));
+        while (up && n && out[--n] != '/')
+            ;
+        if (is_folder)
+            continue;
+        out[n++] = '/';
+        if (part.n)
+            memcpy(out + n, part.p, part.n);
+        n += part.n;
+    }
+    if (is_folder)
+        out[n++] = '/';
+    return str_make(out, n);
+}
+
+// A reference without scheme or host, its path joined with that of base.
+static err resolve_path(const struct url *base, struct str reference, struct arena *a,
+                        struct str *out, struct errmsg *e)
+{
+    size_t end = 0;
+    while (end < reference.n && reference.p[end] != '?' && reference.p[end] != '#')
+        end++;
+    const struct str path = str_until(reference, end), tail = str_from(reference, end);
+    TRY(check_bytes(reference, e));
+    TRY(check_escapes(path, reference, e));
+    const ptrdiff_t slash = str_find_last(base->path, '/');
+    const struct str folder =
+        slash == STR_NONE ? STR("/") : str_until(base->path, (size_t)slash + 1);
+    struct str whole = path.n ? path : base->path;
+    if (path.n && path.p[0] != '/')
+        whole = arena_printf(a, "%.*s%.*s", STR_ARG(folder), STR_ARG(path));
+    if (path.n)
+        whole = without_dots(whole, a);
+    *out = arena_printf(a, "%.*s%.*s", STR_ARG(whole), STR_ARG(tail));
+    return ERR_OK;
+}
+
+err url_resolve(const struct url *base, struct str origin, struct str reference, struct arena *a,
+                struct str *out, struct errmsg *e)
+{
+    const ptrdiff_t colon = str_find(reference, ':', 0);
+    struct url u;
+    if (colon != STR_NONE && is_scheme(str_until(reference, (size_t)colon))) {
+        *out = arena_str(a, reference);
+        return str_has_prefix(str_from(reference, (size_t)colon + 1), STR("//"))
+                   ? url_parse(reference, &u, e)
+                   : ERR_OK;
+    }
+    if (str_has_prefix(reference, STR("//"))) {
+        *out = arena_printf(a, "%.*s:%.*s", STR_ARG(base->scheme), STR_ARG(reference));
+        return url_parse(*out, &u, e);
+    }
+    struct str path;
+    TRY(resolve_path(base, reference, a, &path, e));
+    *out = arena_printf(a, "%.*s%.*s", STR_ARG(origin), STR_ARG(path));
     return ERR_OK;
 }
 
@@ -184,17 +287,9 @@ void url_encode_paths(struct str s, struct buf *out)
     encode(s, "-_.~$&+,/:;=@", "%20", out);
 }
 
-// The first escape that is none, as far as it goes.
-static struct str bad_escape(struct str s)
+void url_encode_host(struct str s, struct buf *out)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] != '%')
-            continue;
-        if (s.n - i < 3 || hex_value(s.p[i + 1]) < 0 || hex_value(s.p[i + 2]) < 0)
-            return str_make(s.p + i, s.n - i < 3 ? s.n - i : 3);
-        i += 2;
-    }
-    return (struct str){0};
+    encode(s, "-_.~!$&'()*+,;=:[]<>\"", "%20", out);
 }
 
 static err parse_pair(struct str part, struct arena *a, struct form_pair *out, struct errmsg *e)

@@ -23,6 +23,10 @@ struct url {
 err url_parse(struct str text, struct url *out, struct errmsg *e);
 // scheme's port: 80, 443, or 0.
 uint16_t url_default_port(struct str scheme);
+// Where a reference leads to, seen from base, whose scheme and host are origin ("http://a:1"): an
+// absolute URL, in the arena.
+err url_resolve(const struct url *base, struct str origin, struct str reference, struct arena *a,
+                struct str *out, struct errmsg *e);
 // The text with its password replaced by xxxxx, as Go's URL.Redacted().
 void url_format_redacted(const struct url *u, struct buf *out);
 
@@ -31,6 +35,7 @@ err url_decode(struct str s, bool plus_is_space, struct arena *a, struct str *ou
 void url_encode_query(struct str s, struct buf *out); // all but letters, digits, -_.~; space is +
 void url_encode_path(struct str s, struct buf *out);  // one path segment; space is %20
 void url_encode_paths(struct str s, struct buf *out); // a whole path: / , and ; stay
+void url_encode_host(struct str s, struct buf *out);  // with port and brackets
 
 // A request's parameters: pairs of a query string or a form body, in order.
 struct form_pair {

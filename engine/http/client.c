@@ -5,6 +5,7 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/mem.h"
+#include "engine/base/util.h"
 #include "io/fiber.h"
 
 enum { REDIRECTS_MAX = 10, INPUT_PART = 16 * 1024, HOST_MAX = 256, RESERVE_MAX = 4 << 20 };
@@ -93,8 +94,8 @@ static err target_of(struct str text, struct target *t, struct errmsg *e)
     if (!t->secure && !str_eq_nocase(t->url.scheme, STR("http")))
         return err_set(e, ERR_INVALID, "unsupported protocol scheme \"%.*s\"",
                        STR_ARG(t->url.scheme));
-    if (!t->url.host.n || t->url.host.n >= HOST_MAX)
-        return err_set(e, ERR_INVALID, "no host in request URL");
+    if ((!t->url.host.n && !t->url.port) || t->url.host.n >= HOST_MAX)
+        return err_set(e, ERR_INVALID, "http: no Host in request URL");
     memcpy(t->host, t->url.host.p, t->url.host.n);
     t->host[t->url.host.n] = '\0';
     t->port = t->url.port ? t->url.port : url_default_port(t->url.scheme);
@@ -163,7 +164,9 @@ static err connect_to(struct http_client *c, const struct target *t, struct errm
             }
         }
     } else {
-        code = stream_connect(t->host, t->port, t->secure ? tls : NULL, &c->stream, e);
+        // A port alone is one of this machine, as for Go.
+        const char *const host = t->host[0] ? t->host : "localhost";
+        code = stream_connect(host, t->port, t->secure ? tls : NULL, &c->stream, e);
     }
     tls_unref(own);
     c->stats.connects++;
@@ -180,8 +183,33 @@ static err connect_to(struct http_client *c, const struct target *t, struct errm
 
 // ---- one exchange
 
+// What does not go along to another host, secret or not: Go's list.
+static bool stays_home(struct str name)
+{
+    static const char *const names[] = {
+        "Authorization", "Www-Authenticate",    "Cookie",
+        "Cookie2",       "Proxy-Authorization", "Proxy-Authenticate"};
+    for (size_t i = 0; i < countof(names); i++)
+        if (str_eq_nocase(name, str_from_c(names[i])))
+            return true;
+    return false;
+}
+
+// Spaces, which a Location may hold, escaped; in a path also what is not ASCII.
+static void put_escaped(struct str s, bool is_path, struct buf *b)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        const unsigned char c = (unsigned char)s.p[i];
+        if (c <= ' ' || (is_path && c >= 0x7f))
+            buf_printf(b, "%%%02X", c);
+        else
+            buf_put_char(b, (char)c);
+    }
+}
+
 static void put_request(const struct http_client *c, const struct http_request *r,
-                        const struct target *t, struct str method, bool with_secrets, struct buf *b)
+                        const struct target *t, struct str method, bool with_secrets,
+                        struct str referer, struct buf *b)
 {
     buf_printf(b, "%.*s ", STR_ARG(method));
     if (c->options.proxy_url.n && !t->secure) {
@@ -190,14 +218,20 @@ static void put_request(const struct http_client *c, const struct http_request *
     }
     if (!t->url.path.n)
         buf_put_char(b, '/');
-    buf_put_str(b, t->url.path);
-    if (t->url.query.p)
-        buf_printf(b, "?%.*s", STR_ARG(t->url.query));
+    put_escaped(t->url.path, true, b);
+    if (t->url.query.p) {
+        buf_put_char(b, '?');
+        put_escaped(t->url.query, false, b);
+    }
     buf_put_str(b, STR(" HTTP/1.1\r\nHost: "));
     put_host(t, t->url.port != 0, b);
     buf_put_str(b, STR("\r\n"));
     for (size_t i = 0; i < r->headers_count; i++)
-        buf_printf(b, "%.*s: %.*s\r\n", STR_ARG(r->headers[i].name), STR_ARG(r->headers[i].value));
+        if (with_secrets || !stays_home(r->headers[i].name))
+            buf_printf(b, "%.*s: %.*s\r\n", STR_ARG(r->headers[i].name),
+                       STR_ARG(r->headers[i].value));
+    if (referer.n)
+        buf_printf(b, "Referer: %.*s\r\n", STR_ARG(referer));
     for (size_t i = 0; with_secrets && i < r->secrets_count; i++)
         buf_printf(b, "%.*s: %.*s\r\n", STR_ARG(r->secrets[i].name), STR_ARG(r->secrets[i].value));
     const bool has_body =
@@ -227,8 +261,8 @@ static err read_head(struct http_client *c, struct buf *bytes, struct http_head 
     for (;;) {
         if (http_parse_response(buf_str(bytes), head, out_size, e) != ERR_OK)
             return err_wrap(e, ERR_INVALID, "%s", BROKEN);
-        if (*out_size && head->status >= 200)
-            return ERR_OK;
+        if (*out_size && (head->status < 100 || head->status >= 200 || head->status == 101))
+            return ERR_OK; // 101 would begin another protocol: nothing follows that we read
         if (*out_size) {
             memmove(bytes->p, bytes->p + *out_size, bytes->n - *out_size);
             bytes->n -= *out_size;
@@ -236,9 +270,15 @@ static err read_head(struct http_client *c, struct buf *bytes, struct http_head 
         }
         size_t n;
         TRY(read_some(c, bytes, &n, e));
-        if (!n)
-            return bytes->n ? err_set(e, ERR_IO, "%s: unexpected EOF", BROKEN)
-                            : err_set(e, ERR_IO, "EOF");
+        if (!n && !bytes->n)
+            return err_set(e, ERR_IO, "EOF");
+        if (!n) {
+            if (str_find(buf_str(bytes), '\n', 0) == STR_NONE) // a line without an end is one
+                buf_put_char(bytes, '\n');
+            if (http_parse_response(buf_str(bytes), head, out_size, e) != ERR_OK)
+                return err_wrap(e, ERR_IO, "%s", BROKEN);
+            return err_set(e, ERR_IO, "%s: unexpected EOF", BROKEN);
+        }
     }
 }
 
@@ -296,7 +336,7 @@ static err read_body(struct http_client *c, struct http_result *out, struct str 
 
 static bool has_body(struct str method, int status)
 {
-    return !str_eq(method, STR("HEAD")) && status != 204 && status != 304;
+    return !str_eq(method, STR("HEAD")) && status != 204 && status != 304 && status >= 200;
 }
 
 // The peer takes no more: what it said before may be the answer, or say why (a TLS alert).
@@ -342,11 +382,11 @@ static err exchange(struct http_client *c, struct str bytes, struct str method, 
 
 // One request to one place, on the kept connection where it fits. Suspends.
 static err fetch_once(struct http_client *c, const struct http_request *r, const struct target *t,
-                      struct str method, bool with_secrets, struct http_result *out,
-                      struct errmsg *e)
+                      struct str method, bool with_secrets, struct str referer,
+                      struct http_result *out, struct errmsg *e)
 {
     struct buf bytes = {0};
-    put_request(c, r, t, method, with_secrets, &bytes);
+    put_request(c, r, t, method, with_secrets, referer, &bytes);
     if (c->stream && (strcmp(c->host, t->host) || c->port != t->port || c->secure != t->secure))
         disconnect(c);
     err code = ERR_OK;
@@ -373,25 +413,30 @@ static bool is_redirect(int status)
 }
 
 // Where a Location points to, seen from base; in the arena.
-static struct str resolve(const struct target *base, struct str location, struct arena *a)
+static err resolve(const struct target *base, struct str location, struct arena *a, struct str *out,
+                   struct errmsg *e)
 {
-    struct url u;
-    if (url_parse(location, &u, NULL) == ERR_OK)
-        return arena_str(a, location);
-    const struct str scheme = base->url.scheme;
-    if (str_has_prefix(location, STR("//")))
-        return arena_printf(a, "%.*s:%.*s", STR_ARG(scheme), STR_ARG(location));
-    struct buf host = {0};
-    put_host(base, base->url.port != 0, &host);
-    const struct str path = base->url.path;
-    const ptrdiff_t slash = str_find_last(path, '/');
-    const struct str folder = slash == STR_NONE ? STR("/") : str_until(path, (size_t)slash + 1);
-    const bool absolute = location.n && location.p[0] == '/';
-    const struct str whole =
-        arena_printf(a, "%.*s://%.*s%.*s%.*s", STR_ARG(scheme), STR_ARG(buf_str(&host)),
-                     absolute ? 0 : (int)folder.n, folder.p, STR_ARG(location));
-    buf_deinit(&host);
-    return whole;
+    struct buf origin = {0};
+    buf_printf(&origin, "%.*s://", STR_ARG(base->url.scheme));
+    put_host(base, base->url.port != 0, &origin);
+    const err code = url_resolve(&base->url, buf_str(&origin), location, a, out, e);
+    buf_deinit(&origin);
+    if (code)
+        return err_wrap(e, code, "failed to parse Location header \"%.*s\"", STR_ARG(location));
+    return ERR_OK;
+}
+
+// Whom the next request says it comes from: none from TLS to plain text; without a password.
+static struct str referer_of(const struct target *t, struct str url, struct str next,
+                             struct arena *a)
+{
+    if (t->secure && str_has_prefix(next, STR("http:")))
+        return (struct str){0};
+    const ptrdiff_t at = str_find_last(str_until(url, (size_t)(t->url.host.p - url.p)), '@');
+    if (at == STR_NONE)
+        return arena_str(a, url);
+    return arena_printf(a, "%.*s://%.*s", STR_ARG(t->url.scheme),
+                        STR_ARG(str_from(url, (size_t)at + 1)));
 }
 
 static struct str method_after(struct str method, int status)
@@ -421,20 +466,25 @@ err http_fetch(struct http_client *c, const struct http_request *request, struct
     arena_init(&a, 0);
     out->status = 0;
     out->reason = (struct str){0};
-    out->head.headers_count = 0;
+    out->head.lines = (struct str){0};
     buf_reset(&out->head_bytes);
     buf_reset(&out->body);
     struct str url = request->url, method = request->method;
+    struct str referer = {0};
     struct target first = {0}, t;
     err code = ERR_OK;
     for (int hops = 0;; hops++) {
         c->in_body = false;
+        if (!hops && url_parse(url, &t.url, e) != ERR_OK) { // Go says so before it asks
+            arena_deinit(&a);
+            return ERR_INVALID;
+        }
         code = target_of(url, &t, e);
         if (!hops)
             first = t;
         const bool same_host = !strcmp(first.host, t.host) && first.port == t.port;
         if (!code)
-            code = fetch_once(c, request, &t, method, same_host, out, e);
+            code = fetch_once(c, request, &t, method, same_host, referer, out, e);
         const struct str location =
             code ? (struct str){0} : http_header(&out->head, STR("Location"));
         if (code || !c->options.follow_redirects || !is_redirect(out->status) || !location.n)
@@ -445,8 +495,14 @@ err http_fetch(struct http_client *c, const struct http_request *request, struct
             c->in_body = false;
             break;
         }
+        struct str next;
+        c->in_body = false;
+        code = resolve(&t, location, &a, &next, e);
+        if (code)
+            break;
         method = method_after(method, out->status);
-        url = resolve(&t, location, &a);
+        referer = referer_of(&t, url, next, &a);
+        url = next;
     }
     if (code && !c->in_body) // Go's errors of reading a body do not name the request
         code = name_error(code, method, url, e);

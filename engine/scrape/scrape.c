@@ -164,8 +164,10 @@ static void apply_target(struct apply *p, const struct target_spec *spec)
 {
     struct scrape *s = p->s;
     struct target *t = find(p, spec);
-    if (t && t->is_kept)
-        return; // the same target twice is one
+    if (t && t->is_kept) { // the same target twice is one: the last said where it comes from
+        target_configure(t, spec, p->config);
+        return;
+    }
     if (t && same_series(t->job, spec->job)) {
         target_configure(t, spec, p->config);
     } else {

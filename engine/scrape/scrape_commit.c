@@ -26,6 +26,8 @@ void pass_init(struct pass *p, struct target *t, int64_t ms)
 {
     *p = (struct pass){.t = t, .config = prom_config_ref(t->config), .job = t->job, .ms = ms};
     arena_init(&p->arena, 0);
+    const int64_t newest = tsdb_newest(t->scrape->options.db);
+    p->oldest_ms = newest < INT64_MIN + WINDOW_MS ? INT64_MIN : newest - WINDOW_MS;
 }
 
 void pass_deinit(struct pass *p)

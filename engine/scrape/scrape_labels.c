@@ -89,6 +89,8 @@ static bool final_labels(struct pass *p, const struct exposition *x, struct labe
             empty[empty_n++] = name;
     }
     *twice = drop_duplicates(b);
+    for (size_t i = 0; i < empty_n; i++) // a name that stands there empty, too, is none
+        labels_builder_del(b, empty[i]);
     add_target_labels(p, b, p->job->honor_labels, empty, empty_n);
     return relabel_apply(p->job->metric_relabel.items, p->job->metric_relabel.n, b, &p->arena,
                          &s->scratch) &&

@@ -42,6 +42,7 @@ struct pass {
     uint64_t scraped, kept, added; // lines, samples behind relabelling, new series
     uint64_t limited;              // samples that count for sample_limit: no repeated ones
     int64_t body_bytes;            // uncompressed; -1: more than its limit, 0: nothing came
+    int64_t oldest_ms; // what is older is refused by the database
     bool over_sample_limit;
 };
 

@@ -35,7 +35,8 @@ static void count_sample(struct pass *p, size_t line)
         return;
     }
     p->added +=
-        entry->flags & SCRAPE_NEW && (!own_time || now->times[line] <= p->ms + SCRAPE_FUTURE_MS);
+        entry->flags & SCRAPE_NEW && (!own_time || (now->times[line] <= p->ms + SCRAPE_FUTURE_MS &&
+                                                    now->times[line] >= p->oldest_ms));
 }
 
 // Lines from now's index on that went on as before.

@@ -101,7 +101,7 @@ static struct str make_url(const struct scrape_config *job, struct labels_builde
     const struct str path = labels_builder_get(b, STR("__metrics_path__")); // as it is meant
     buf_put_str(&url, labels_builder_get(b, STR("__scheme__")));
     buf_put_str(&url, STR("://"));
-    buf_put_str(&url, labels_builder_get(b, STR("__address__")));
+    url_encode_host(labels_builder_get(b, STR("__address__")), &url);
     if (path.n && path.p[0] != '/')
         buf_put_char(&url, '/');
     url_encode_paths(path, &url);

@@ -124,6 +124,7 @@ struct tsdb_commit {
 };
 // ERR_LIMIT: the disk is full or the WAL's queue is; nothing was kept. Suspends.
 err tsdb_commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e);
+int64_t tsdb_newest(const struct tsdb *db); // the newest time of all shards; INT64_MIN: nothing
 
 // Of this shard's partitions; queries reach every shard through engine/promql.
 struct storage tsdb_storage(struct tsdb *db);

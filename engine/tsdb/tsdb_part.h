@@ -78,7 +78,6 @@ struct tsdb {
 
 struct part *tsdb_part(const struct tsdb *db); // of the present shard
 void part_tell_newest(struct part *p, int64_t t_ms);
-int64_t tsdb_newest(const struct tsdb *db); // of all parts; INT64_MIN: nothing
 void tsdb_set_window(const struct tsdb *db, struct tsdb_commit *c);
 
 // tsdb_commit.c: of a part with a log. All suspend, the waits cancelled or not.

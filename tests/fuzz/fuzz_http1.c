@@ -13,13 +13,15 @@ static bool is_within(struct str part, struct str all)
 static void check_head(const struct http_head *h, struct str all)
 {
     fuzz_must(is_within(h->method, all) && is_within(h->target, all) && is_within(h->reason, all));
-    fuzz_must(h->headers_count <= HTTP_HEADERS_MAX && h->content_length >= -1);
+    fuzz_must(is_within(h->lines, all) && h->content_length >= -1);
     fuzz_must(!h->chunked || h->content_length < 0);
-    for (size_t i = 0; i < h->headers_count; i++) {
-        fuzz_must(is_within(h->headers[i].name, all) && is_within(h->headers[i].value, all));
-        fuzz_must(http_is_token(h->headers[i].name));
-        fuzz_must(http_is_header_value(h->headers[i].value));
-        fuzz_must(http_header(h, h->headers[i].name).p != NULL);
+    struct http_header one;
+    size_t looked_up = 0;
+    for (struct str rest = h->lines; http_next_header(&rest, &one);) {
+        fuzz_must(is_within(one.name, all) && is_within(one.value, all));
+        fuzz_must(h->is_answer || http_is_token(one.name));
+        fuzz_must(http_is_header_value(one.value));
+        fuzz_must(looked_up++ > 100 || http_header(h, one.name).p != NULL);
     }
 }
 
@@ -31,12 +33,13 @@ static void check_again(const struct http_head *h)
     size_t size;
     buf_printf(&b, "%.*s %.*s HTTP/1.%d\r\n", STR_ARG(h->method), STR_ARG(h->target),
                h->version_minor);
-    for (size_t i = 0; i < h->headers_count; i++)
-        buf_printf(&b, "%.*s:%.*s\r\n", STR_ARG(h->headers[i].name), STR_ARG(h->headers[i].value));
+    struct http_header one;
+    for (struct str rest = h->lines; http_next_header(&rest, &one);)
+        buf_printf(&b, "%.*s:%.*s\r\n", STR_ARG(one.name), STR_ARG(one.value));
     buf_put_str(&b, STR("\r\n"));
     if (b.n < HTTP_HEAD_BYTES_MAX) {
         fuzz_must(http_parse_request(buf_str(&b), &again, &size, NULL) == ERR_OK && size == b.n);
-        fuzz_must(again.headers_count == h->headers_count && again.chunked == h->chunked);
+        fuzz_must(again.chunked == h->chunked);
         fuzz_must(again.content_length == h->content_length && again.keep_alive == h->keep_alive);
         fuzz_must(str_eq(again.target, h->target));
     }

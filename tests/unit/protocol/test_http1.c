@@ -72,9 +72,12 @@ Test(http1, bounds_the_head)
     struct http_head head;
     size_t size;
     buf_put_str(&b, STR("GET / HTTP/1.1\r\n"));
-    for (int i = 0; i < HTTP_HEADERS_MAX + 1; i++)
-        buf_printf(&b, "a%d: b\r\n", i);
-    cr_assert_eq(http_parse_request(buf_str(&b), &head, &size, NULL), ERR_LIMIT);
+    for (int i = 0; i < 50000; i++) // as many as fit
+        buf_printf(&b, "a%d: b%d\r\n", i, i);
+    buf_put_str(&b, STR("\r\n"));
+    cr_assert_eq(http_parse_request(buf_str(&b), &head, &size, NULL), ERR_OK);
+    cr_assert_eq(size, b.n);
+    cr_assert(str_eq(http_header(&head, STR("A49999")), STR("b49999")));
     buf_reset(&b);
     buf_put_str(&b, STR("GET / HTTP/1.1\r\na: "));
     while (b.n < HTTP_HEAD_BYTES_MAX)
