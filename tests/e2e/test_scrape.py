@@ -219,7 +219,7 @@ _header = b"\x1f\x8b\x08\x02\0\0\0\0\0\3"  # says that a checksum of it follows
 _crc = struct.pack("<H", zlib.crc32(_header) & 0xffff)
 for _i, _body in enumerate([
         _packed + b"garbage here", _packed + b"\0" * 20, _packed + b"\x1f", _packed + b"\x1f\x8b\x08", _packed + _packed[:-3],
-        _packed[:-8] + b"\1\2\3\4" + _packed[-4:], _packed[:-4] + b"\1\2\3\4", gzipped("") + _packed + gzipped(""), gzip.compress(b""),
+        _packed[:-8] + b"\1\2\3\4" + _packed[-4:], _packed[:-4] + b"\1\2\3\4", gzip.compress(b"") + _packed + gzip.compress(b""), gzip.compress(b""),
         b"", b"\x1f\x8b\x08\x1c\0\0\0\0\0\3\4\0abcdname\0comment\0" + _packed[10:], _header + _crc + _packed[10:],
         _header + b"\0\0" + _packed[10:], b"\x1f\x8b\x08\xe0\0\0\0\0\0\3" + _packed[10:], b"\x1f\x8b\x07" + _packed[3:],
         _packed[:1], _packed[:5], _packed[:12]]):
@@ -252,7 +252,7 @@ def _sent(r):
 
 for _where in ("home", "away"):
     case(f"redirect_{_where}", _sent, "basic_auth: {username: u, password: p}")
-    case(f"redirect_{_where}_cookie", _sent, "http_headers: {Cookie: {values: [c]}}")
+case("redirect_away_cookie", _sent, "http_headers: {Cookie: {values: [c]}}")
 
 
 def _asked(r):
