@@ -7,7 +7,7 @@ struct ssl_st;
 struct x509_store_ctx_st;
 
 struct tls_text {
-    char text[256];
+    char text[320];
 };
 
 // For SSL_set_verify(): the library forgets a certificate it refused, so the text is made while it

@@ -7,6 +7,7 @@
 #include "engine/base/util.h"
 
 enum { RE2_BYTES = 32 << 20, RE2_BYTES_MAX = 256 << 20 };
+enum { TEXT_LARGE = 1024, PROGRAM_LARGE = 4096, GLOBS_LARGE = 4096 };
 
 struct regex {
     struct re2_shim *re; // NULL: the globs say all that is asked
@@ -140,6 +141,22 @@ void regex_destroy(struct regex *r)
 struct str regex_pattern(const struct regex *r)
 {
     return r->pattern;
+}
+
+bool regex_text_may_be_large(struct str text)
+{
+    for (size_t i = 0; i + 1 < text.n; i++) {
+        const char c = text.p[i], next = text.p[i + 1];
+        if ((c == '{' && next >= '0' && next <= '9') ||
+            (c == '\\' && (next == 'p' || next == 'P' || next == 'x' || next == 'u')))
+            return true;
+    }
+    return text.n > TEXT_LARGE;
+}
+
+bool regex_is_large(const struct regex *r)
+{
+    return r->globs.n > GLOBS_LARGE || (r->re && re2_shim_size(r->re) > PROGRAM_LARGE);
 }
 
 bool regex_matches(const struct regex *r, struct str text)

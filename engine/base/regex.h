@@ -35,6 +35,11 @@ size_t regex_groups_count(const struct regex *r); // without group 0
 void regex_expand(const struct regex *r, struct str template, const struct str *groups,
                   size_t groups_count, struct buf *out);
 
+// Whether compiling what stands in text may take more than some 100 us: it is long, or short with
+// counts or Unicode's classes, which make programs large. text may hold other things, too.
+bool regex_text_may_be_large(struct str text);
+bool regex_is_large(const struct regex *r); // its memory takes as long to free
+
 // When the expression is nothing but alternatives of literal text ("a|b|c", "foo"), how many, and
 // at most max of them into out (slices live as long as r); 0 when it is not, or has more than max.
 size_t regex_literals(const struct regex *r, struct str *out, size_t max);

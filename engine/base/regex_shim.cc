@@ -36,6 +36,11 @@ void re2_shim_destroy(struct re2_shim *r)
     delete r;
 }
 
+size_t re2_shim_size(const struct re2_shim *r)
+{
+    return static_cast<size_t>(r->re.ProgramSize());
+}
+
 bool re2_shim_match(const struct re2_shim *r, const char *p, size_t n, bool anchored,
                     struct re2_shim_span *groups, size_t groups_count)
 {

@@ -19,6 +19,7 @@ struct re2_shim_error {
 struct re2_shim *re2_shim_create(const char *p, size_t n, size_t bytes_max,
                                  struct re2_shim_error *error);
 void re2_shim_destroy(struct re2_shim *r);
+size_t re2_shim_size(const struct re2_shim *r); // instructions
 struct re2_shim_span {
     const char *p; // NULL: did not take part
     size_t n;

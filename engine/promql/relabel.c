@@ -1,7 +1,9 @@
 // label_replace and label_join.
 #include "engine/base/quote.h"
 #include "engine/promql/eval.h"
+#include "engine/promql/fragment.h"
 #include "engine/promql/gently.h"
+#include "engine/promql/regex_apart.h"
 
 bool call_is_of_labels(const struct promql_expr *e)
 {
@@ -76,10 +78,12 @@ err check_label_texts(struct query *q, const struct promql_expr *e)
     if (e->call.function->id == PROMQL_FN_LABEL_REPLACE) {
         const struct str pattern = expr_bare(args[4])->string;
         struct regex *r;
-        if (regex_create(pattern, REGEX_ANCHORED, &r, NULL))
+        const err code = regex_create_apart(pattern, REGEX_ANCHORED, &r, NULL);
+        TRY(query_breathe(q->e));
+        if (code)
             return err_set(q->e, ERR_INVALID, "invalid regular expression in label_replace(): %.*s",
                            STR_ARG(pattern));
-        regex_destroy(r);
+        regex_destroy_apart(r);
         return name_is_utf8(dst) ? ERR_OK : bad_name(q, "label_replace", "destination", dst);
     }
     for (size_t i = 3; i < e->call.args_count; i++)
@@ -91,10 +95,12 @@ err check_label_texts(struct query *q, const struct promql_expr *e)
 err eval_label_replace(struct query *q, const struct plan_node *node, struct vec *out)
 {
     struct regex *r = NULL;
-    TRY(regex_create(eval_string(node->args[4]), REGEX_ANCHORED, &r, NULL));
+    err code = regex_create_apart(eval_string(node->args[4]), REGEX_ANCHORED, &r, NULL);
+    TRY(query_breathe(q->e));
+    TRY(code); // it was compiled once before
     *out = node_vec(node->args[0]);
-    const err code = replace_all(q, node, r, out);
-    regex_destroy(r);
+    code = replace_all(q, node, r, out);
+    regex_destroy_apart(r);
     return code;
 }
 

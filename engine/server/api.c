@@ -112,7 +112,7 @@ bool api_form_is_whole(struct api *api)
 void api_done(struct api *api)
 {
     for (size_t i = 0; i < api->selectors_count; i++)
-        promql_parse_done(&api->selectors[i]);
+        parse_apart_done(&api->selectors[i]);
     buf_deinit(&api->out);
 }
 

@@ -144,5 +144,5 @@ void api_query_exemplars(struct api *api)
         ask(api, &question);
     else
         http_answer(api->x, 204, NULL, (struct str){0});
-    promql_parse_done(&query);
+    parse_apart_done(&query);
 }

@@ -33,7 +33,7 @@ void api_format_query(struct api *api)
                   PROMQL_PRETTY_MAX >> 20);
     }
     buf_deinit(&text);
-    promql_parse_done(&q);
+    parse_apart_done(&q);
 }
 
 void api_parse_query(struct api *api)
@@ -47,5 +47,5 @@ void api_parse_query(struct api *api)
     json_raw(&api->json, buf_str(&tree));
     api_end(api);
     buf_deinit(&tree);
-    promql_parse_done(&q);
+    parse_apart_done(&q);
 }

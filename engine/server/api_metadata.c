@@ -229,5 +229,5 @@ void api_targets_metadata(struct api *api)
     gather(&question, &g);
     answer_targets(api, &g, limit, !metric.n);
     gathered_free(&g);
-    promql_parse_done(&selector);
+    parse_apart_done(&selector);
 }

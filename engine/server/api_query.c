@@ -214,7 +214,7 @@ static bool parse_query(struct api *api, const struct query_options *o, struct p
     if (promql_check(o, out->expr, api->x->arena, &e) == ERR_OK)
         return true;
     api_bad_parameter(api, "query", e.text);
-    promql_parse_done(out);
+    parse_apart_done(out);
     return false;
 }
 
@@ -239,7 +239,7 @@ static void run_query(struct api *api, const struct query_options *o, uint64_t l
     if (code) { // as there, where turns are taken before anything else is looked at
         fiber_set_deadline(INT64_MAX);
         api_bad_parameter(api, "query", e.text);
-        promql_parse_done(&query);
+        parse_apart_done(&query);
         return;
     }
     struct arena arena; // of the result: it may be much larger than a request's
@@ -260,7 +260,7 @@ static void run_query(struct api *api, const struct query_options *o, uint64_t l
         query_done(&server->query_source, &result);
     }
     gently_deinit(&arena);
-    promql_parse_done(&query);
+    parse_apart_done(&query);
 }
 
 void api_query(struct api *api)

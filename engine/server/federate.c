@@ -110,7 +110,7 @@ static bool read_selectors(struct federation *f) // false: answered
         if (q->expr->vector.matchers_count)
             f->selectors_count++;
         else
-            promql_parse_done(q); // {} selects nothing, there as here
+            parse_apart_done(q); // {} selects nothing, there as here
     }
     return true;
 }
@@ -165,7 +165,7 @@ void page_federate(struct server *s, struct http_exchange *x)
         answer(&f);
     fiber_set_class(class);
     for (size_t i = 0; i < f.selectors_count; i++)
-        promql_parse_done(&f.selectors[i]);
+        parse_apart_done(&f.selectors[i]);
     exposition_writer_deinit(&f.writer);
     buf_deinit(&type);
     buf_deinit(&f.out);

@@ -3,8 +3,6 @@
 #include "engine/base/util.h"
 #include "io/fiber.h"
 
-enum { HERE_MAX = 1024 };
-
 typedef err parse_fn(struct str text, const struct promql_options *options, struct arena *a,
                      struct promql_query *out, struct errmsg *e);
 
@@ -25,21 +23,9 @@ static void parse_there(struct op *op) // on a thread of the helper pool
     p->code = p->parse(p->text, p->options, p->arena, p->out, &p->e);
 }
 
-// Also \pL{1000} is short: counts and Unicode's classes make programs large.
-static bool may_take_long(struct str text)
-{
-    for (size_t i = 0; i + 1 < text.n; i++) {
-        const char c = text.p[i], next = text.p[i + 1];
-        if ((c == '{' && next >= '0' && next <= '9') ||
-            (c == '\\' && (next == 'p' || next == 'P' || next == 'x' || next == 'u')))
-            return true;
-    }
-    return text.n > HERE_MAX;
-}
-
 static err run(struct parsing *p, struct errmsg *e)
 {
-    if (!may_take_long(p->text))
+    if (!regex_text_may_be_large(p->text))
         return p->parse(p->text, p->options, p->arena, p->out, e);
     // A cancelled one may have run, or not.
     p->op = (struct op){.kind = OP_WORK, .work = parse_there};
@@ -68,4 +54,29 @@ err parse_selector_apart(struct str text, const struct promql_options *options, 
     struct parsing p = {
         .parse = promql_parse_selector, .text = text, .options = options, .arena = a, .out = out};
     return run(&p, e);
+}
+
+struct freeing {
+    struct op op;
+    struct promql_query *query;
+};
+
+static void free_there(struct op *op)
+{
+    promql_parse_done(container_of(op, struct freeing, op)->query);
+}
+
+void parse_apart_done(struct promql_query *query)
+{
+    struct freeing f = {.op = {.kind = OP_WORK, .work = free_there}, .query = query};
+    size_t i = 0;
+    while (i < query->regexes_count && !regex_is_large(query->regexes[i]))
+        i++;
+    if (i == query->regexes_count) {
+        promql_parse_done(query);
+        return;
+    }
+    fiber_shield_begin(); // it comes to its end, whoever was canceled
+    fiber_await(&f.op);
+    fiber_shield_end();
 }

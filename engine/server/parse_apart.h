@@ -1,5 +1,5 @@
 // Reading PromQL beside the shard's other work: long texts, and regular expressions whose program
-// is large though their text is short, are parsed on a thread of the helper pool.
+// is large though their text is short, are parsed, and freed, on a thread of the helper pool.
 #ifndef ENGINE_SERVER_PARSE_APART_H
 #define ENGINE_SERVER_PARSE_APART_H
 
@@ -10,5 +10,6 @@ err parse_apart(struct str text, const struct promql_options *options, struct ar
                 struct promql_query *out, struct errmsg *e);
 err parse_selector_apart(struct str text, const struct promql_options *options, struct arena *a,
                          struct promql_query *out, struct errmsg *e);
+void parse_apart_done(struct promql_query *query); // promql_parse_done(). Suspends.
 
 #endif

@@ -263,6 +263,8 @@ def deep_and_long():
         check(wanted in error, query[:50], "answers", error)
     for pattern in ["\\\\pL{1000}", "x{1000}" * 500, "|".join(f"foo\\\\.{i}" for i in range(9000))]:
         check_equal(watched.ask(f'x{{a=~"{pattern}"}}'), [], pattern[:50])
+    replaced = watched.ask('label_replace(vector(5), "a", "b", "c", "\\\\pL{500}|")')
+    check_equal([(r["metric"], r["value"][1]) for r in replaced], [({"a": "b"}, "5")], "a large expression of label_replace()")
 
 
 @scenario
