@@ -164,6 +164,7 @@ static void handle_body(struct receiver *r, struct http_exchange *x, enum remote
         fiber_set_deadline(INT64_MAX); // what is under way is kept, and then answered
         request_keep(q, hash64(x->peer->ip, sizeof x->peer->ip, x->peer->port));
         request_keep_exemplars(q);
+        request_keep_metadata(q);
         answer(q, x);
     }
     request_give(q);

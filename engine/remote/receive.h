@@ -34,7 +34,7 @@ struct receiver_stats {
     uint64_t behind;         // refused because the database is behind with its files
     uint64_t invalid_series; // passed over: no name, a name twice, bad UTF-8
     uint64_t out_of_order, duplicates, too_old, out_of_bounds, late, refused;
-    uint64_t exemplars_dropped, histograms, metadata_dropped;
+    uint64_t exemplars_dropped, histograms, metadata, metadata_dropped;
     uint64_t cache_hits, cache_misses;
 };
 const struct receiver_stats *receiver_stats(const struct receiver *r);

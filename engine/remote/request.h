@@ -25,6 +25,7 @@ struct receiver {
     struct fingerprint_key key;
     struct arena scratch; // of one histogram
     struct receiver_stats stats;
+    uint64_t told[4096];    // request_metadata.c: hashes of what senders said lately
     struct request *spares; // a list
     size_t spares_n;
 };
@@ -93,6 +94,8 @@ struct request {
     uint64_t samples;              // put so far
     struct request_exemplar *exemplars;
     size_t exemplars_n, exemplars_capacity;
+    struct tsdb_metadata *metadata;
+    size_t metadata_n, metadata_capacity;
     struct request_v2 *v2;
     request_labels_fn *labels; // the walker's
     struct remote_write again; // request_v1.c: walked once more for labels
@@ -104,16 +107,14 @@ struct request *request_take(struct receiver *r, struct arena *a, struct intake_
 void request_give(struct request *q);
 void request_destroy(struct request *q);
 
-// Walks a prometheus.WriteRequest, decompressing as it goes. Suspends.
+// Walk a prometheus.WriteRequest and an io.prometheus.write.v2.Request, decompressing as they go.
+// Suspend.
 err request_walk_v1(struct request *q, struct errmsg *e);
-
-// Walks an io.prometheus.write.v2.Request. Suspends.
 err request_walk_v2(struct request *q, struct errmsg *e);
 // All that is wrong with it, a line each.
 void request_format_faults(struct request *q, struct buf *out);
 // More samples than any honest body of 32 MiB can hold, the value 0 left out.
 enum { REQUEST_UNPACK_STEP = 64 * 1024, REQUEST_SAMPLES_MAX = 4 << 20 };
-
 // Before n more samples are put: whether the request may have so many.
 err request_check_samples(struct request *q, uint64_t n, struct errmsg *e);
 
@@ -126,15 +127,17 @@ void request_use_starts(struct part *p);
 // histograms come behind the samples.
 bool request_put_histogram(struct request *q, const struct series_place *place, uint32_t series,
                            const struct remote_write_histogram *h);
-// An exemplar of a series, both sets of labels encoded, in memory that outlives the request.
+// An exemplar of a series, both sets of labels encoded; what is said of a family: in memory that
+// outlives the request. To be kept behind request_keep(), which suspends, too.
 void request_put_exemplar(struct request *q, uint32_t series, const struct tsdb_exemplar *x);
-// Behind request_keep(): where the samples were kept. Suspends.
-void request_keep_exemplars(struct request *q);
+void request_keep_exemplars(struct request *q); // where their samples were kept
+void request_put_metadata(struct request *q, const struct tsdb_metadata *m);
+void request_keep_metadata(struct request *q);
 // Of r->builder, whose labels are checked: labels, hash and owner. False: not a valid series, or
 // its labels are too long (*out has them then).
 bool request_resolve(struct request *q, struct newcomer *out);
 struct str request_long_labels(struct request *q); // what is said of them
-// A metric name, no empty name, all of it UTF-8; and, if asked, no name twice.
+// A metric name, no empty name, all UTF-8; if asked, no name twice.
 bool labels_are_valid(struct labels_builder *b, bool no_duplicates);
 // A series whose n samples will be put next, and any number of histograms behind them.
 void request_add_newcomer(struct request *q, struct newcomer *newcomer, size_t n);

@@ -88,6 +88,7 @@ void request_give(struct request *q)
     size_t samples = 0;
     faults_deinit(&q->faults);
     mem_free(q->exemplars);
+    mem_free(q->metadata);
     for (unsigned i = 0; i < q->parts_count; i++)
         samples += q->parts[i].capacity + q->parts[i].newcomers_capacity;
     if (r->spares_n == SPARES_MAX || samples > SPARE_SAMPLES_MAX) {

@@ -323,6 +323,18 @@ static void labels_of(struct request *q, uint32_t series, struct newcomer *out)
     *out = (struct newcomer){.raw = simd.fingerprint(s.labels.p, s.labels.n, &q->r->key)};
 }
 
+static void put_metadata(struct request *q, uint64_t n)
+{
+    struct remote_write_metadata m;
+    struct pb i = pb_of(buf_str(&q->body->bytes));
+    while (n && remote_write_metadata_next(&i, &m)) {
+        request_put_metadata(
+            q, &(struct tsdb_metadata){m.family, m.help, m.unit,
+                                       m.type <= REMOTE_WRITE_TYPE_STATESET ? (uint8_t)m.type : 0});
+        fiber_yield_if_due();
+    }
+}
+
 err request_walk_v1(struct request *q, struct errmsg *e)
 {
     const struct intake_body *body = q->body;
@@ -344,6 +356,7 @@ err request_walk_v1(struct request *q, struct errmsg *e)
         fiber_yield_if_due();
     }
     q->r->stats.series += k.numbers;
-    q->r->stats.metadata_dropped += k.w.metadata_count;
-    return unpack_rest(&k, e);
+    TRY(unpack_rest(&k, e));
+    put_metadata(q, k.w.metadata_count);
+    return ERR_OK;
 }

@@ -289,6 +289,37 @@ static void put_histograms(struct request *q, const struct remote_write2_series 
     }
 }
 
+// The family of a series: of a histogram or summary without what its parts add.
+static struct str family_of(struct str name, uint32_t type)
+{
+    static const struct str parts[] = {{"_bucket", 7}, {"_count", 6}, {"_sum", 4}};
+    if (type != REMOTE_WRITE_TYPE_HISTOGRAM && type != REMOTE_WRITE_TYPE_GAUGEHISTOGRAM &&
+        type != REMOTE_WRITE_TYPE_SUMMARY)
+        return name;
+    for (size_t i = 0; i < countof(parts); i++)
+        if (str_has_suffix(name, parts[i]))
+            return str_until(name, name.n - parts[i].n);
+    return name;
+}
+
+static void put_metadata(struct request *q, const struct remote_write2_series *s)
+{
+    const struct request_v2 *k = q->v2;
+    const struct remote_write2_metadata *const m = &s->metadata;
+    struct remote_write2_refs refs = remote_write2_refs(s->refs);
+    const uint32_t type = m->type <= REMOTE_WRITE_TYPE_STATESET ? m->type : 0;
+    for (uint32_t name, value;
+         remote_write2_refs_next(&refs, &name) && remote_write2_refs_next(&refs, &value);) {
+        if (!str_eq(k->symbols[name], LABEL_NAME))
+            continue;
+        request_put_metadata(q, &(struct tsdb_metadata){family_of(k->symbols[value], type),
+                                                        m->help ? k->symbols[m->help] : STR(""),
+                                                        m->unit ? k->symbols[m->unit] : STR(""),
+                                                        (uint8_t)type});
+        return;
+    }
+}
+
 static void take_series(struct request *q, const struct remote_write2_series *s, uint32_t number)
 {
     const size_t n = q->v2->symbols_n;
@@ -311,7 +342,8 @@ static void take_series(struct request *q, const struct remote_write2_series *s,
         pass_over(q, s, number, FAULT_METADATA, text);
         return;
     }
-    q->r->stats.metadata_dropped += m->type || m->help || m->unit;
+    if (m->type || m->help || m->unit)
+        put_metadata(q, s);
     if (!s->samples_count && !s->histograms_count) {
         load_labels(q, s);
         struct newcomer ignored;

@@ -214,6 +214,8 @@ static void put_receiver(const struct receiver_stats *r, struct buf *b)
             r->invalid_series);
     put_u64(b, "ferula_receiver_exemplars_dropped_total", "counter",
             "Exemplars that were received and not kept.", r->exemplars_dropped);
+    put_u64(b, "ferula_receiver_metadata_total", "counter",
+            "Metadata that was received and is news.", r->metadata);
     put_u64(b, "ferula_receiver_histograms_total", "counter",
             "Native histograms in remote_write requests.", r->histograms);
 }
@@ -292,7 +294,7 @@ static void add_counters(void *to, const void *from, size_t size)
         sum[i] += more[i];
 }
 static_assert(sizeof(struct scrape_stats) == 18 * sizeof(uint64_t), "counters only");
-static_assert(sizeof(struct receiver_stats) == 19 * sizeof(uint64_t), "counters only");
+static_assert(sizeof(struct receiver_stats) == 20 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct http_server_stats) == 6 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct tsdb_stats) == 27 * sizeof(uint64_t), "counters only");
 

@@ -97,7 +97,7 @@ static void set_summary(const struct spill *s, struct catalogue_file *info,
     tsdb_set_summary(info, sum);
     if (sum->samples)
         return;
-    const int64_t newest = s->part->head.newest; // notes alone are as old as the newest sample
+    const int64_t newest = tsdb_newest(s->part->db); // notes alone are as old as the newest sample
     info->min_t_ms = info->max_t_ms = newest == INT64_MIN ? 0 : newest;
 }
 
