@@ -26,7 +26,8 @@ static err group_series(struct query *q, const struct promql_expr *e, struct gro
         TRY(query_breathe_at(i, q->e));
         bool is_new;
         const struct str key = group_labels(q, e, g->in.series[i].labels);
-        group_of[i] = label_map_add(&g->map, key, false, &is_new);
+        if (!label_map_try(&g->map, key, &group_of[i], &is_new))
+            return query_too_many_samples(q->e);
         g->groups[group_of[i]].n++;
         g->groups[group_of[i]].drop_name |= g->in.series[i].drop_name;
     }

@@ -196,7 +196,8 @@ static err group_side(struct query *q, const struct promql_matching *m, struct l
         TRY(query_breathe_at(i, q->e));
         bool is_new;
         const struct str key = match_labels(q, m, side->vec.series[i].labels);
-        side->group_of[i] = label_map_add(map, key, false, &is_new);
+        if (!label_map_try(map, key, &side->group_of[i], &is_new))
+            return query_too_many_samples(q->e);
     }
     return ERR_OK;
 }

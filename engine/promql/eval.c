@@ -355,6 +355,8 @@ static err eval_one(struct query *q, struct plan_node *node)
     if (node->steps.n > STEPS_MAX)
         return eval_of_nothing(q, node);
     TRY(eval_node(q, node, &node->vec));
+    if (q->a->limit_bytes && q->a->used_bytes > q->a->limit_bytes) // labels are made in any case
+        return query_too_many_samples(q->e);
     TRY(samples_count_node(q, node));
     if (!node->spread)
         return ERR_OK;

@@ -200,7 +200,8 @@ static err merge_groups(struct query *q, const struct fragment *f, struct fragme
     for (size_t i = 0; i < n; i++) {
         TRY(query_breathe_at(i, q->e));
         bool is_new;
-        group_of[i] = label_map_add(&map, all[i]->labels, false, &is_new);
+        if (!label_map_try(&map, all[i]->labels, &group_of[i], &is_new))
+            return query_too_many_samples(q->e);
         groups[group_of[i]].count++;
         groups[group_of[i]].drop_name |= all[i]->drop_name;
     }

@@ -110,6 +110,17 @@ size_t label_map_add(struct label_map *m, struct str key, bool copy, bool *out_i
     return m->n - 1;
 }
 
+bool label_map_try(struct label_map *m, struct str key, size_t *out_index, bool *out_is_new)
+{
+    const struct arena *a = m->a;
+    const size_t next = m->n * 2 >= m->capacity ? m->capacity * 2 : 0; // what growing takes
+    const size_t more = next * (sizeof *m->slots + sizeof *m->keys);
+    if (a->limit_bytes && (a->used_bytes > a->limit_bytes || more > a->limit_bytes - a->used_bytes))
+        return false;
+    *out_index = label_map_add(m, key, false, out_is_new);
+    return true;
+}
+
 bool label_map_find(const struct label_map *m, struct str key, size_t *out_index)
 {
     if (!m->capacity)

@@ -38,6 +38,8 @@ struct label_map {
 };
 // The index of key, which is added (copied into the arena if copy) when it is not there. Suspends.
 size_t label_map_add(struct label_map *m, struct str key, bool copy, bool *out_is_new);
+// The same for keys as many as there are series; false: the arena's limit is passed. Suspends.
+bool label_map_try(struct label_map *m, struct str key, size_t *out_index, bool *out_is_new);
 bool label_map_find(const struct label_map *m, struct str key, size_t *out_index);
 
 #endif

@@ -83,7 +83,9 @@ err vec_no_equal(struct query *q, const struct vec *v)
     for (size_t i = 0; i < v->n; i++) {
         TRY(query_breathe_at(i, q->e));
         bool is_new;
-        label_map_add(&map, v->series[i].labels, false, &is_new);
+        size_t at;
+        if (!label_map_try(&map, v->series[i].labels, &at, &is_new))
+            return query_too_many_samples(q->e);
         if (!is_new)
             return say_equal(q);
     }
@@ -111,7 +113,9 @@ err vec_merge_equal(struct query *q, struct vec *v, size_t steps)
     for (size_t i = 0; i < v->n; i++) {
         TRY(query_breathe_at(i, q->e));
         bool is_new;
-        const size_t at = label_map_add(&map, v->series[i].labels, false, &is_new);
+        size_t at;
+        if (!label_map_try(&map, v->series[i].labels, &at, &is_new))
+            return query_too_many_samples(q->e);
         if (is_new) {
             assert(at == n);
             v->series[n++] = v->series[i];
