@@ -4,12 +4,14 @@
 #include <stdio.h>
 
 #include "engine/base/calendar.h"
+#include "engine/base/mem.h"
 
 struct line {
     size_t n;
     bool cut;
     enum log_style style;
-    char text[2048];
+    char *text;
+    size_t size;
 };
 
 static const char *const levels[] = {
@@ -38,7 +40,7 @@ enum { TAIL_ROOM = 8 }; // "...", a quote, a brace and the newline
 
 static void put(struct line *line, const char *bytes, size_t n)
 {
-    const size_t room = sizeof line->text - TAIL_ROOM - line->n;
+    const size_t room = line->size - TAIL_ROOM - line->n;
     if (n > room) {
         n = room;
         line->cut = true;
@@ -122,29 +124,44 @@ static void put_time(struct line *line, int64_t wall_ms)
     put_str(line, "time", str_make(text, n));
 }
 
+static void put_record(struct line *line, const struct logger *lg, int64_t wall_ms,
+                       const char *level, const char *msg, const struct log_field *fields)
+{
+    line->n = 0;
+    line->cut = false;
+    if (lg->sink->wall_ms)
+        put_time(line, wall_ms);
+    put_str(line, "level", str_from_c(level));
+    put_str(line, "component", str_from_c(lg->component));
+    put_str(line, "msg", str_from_c(msg));
+    for (const struct log_field *f = fields; f->kind != LOG_FIELD_END; f++) {
+        if (f->kind == LOG_FIELD_STR)
+            put_str(line, f->key, f->str);
+        else
+            put_i64(line, f->key, f->i64);
+    }
+    if (line->style == LOG_STYLE_JSON)
+        line->text[line->n++] = '}';
+    line->text[line->n++] = '\n';
+}
+
 void log_write(const struct logger *lg, enum log_level level, const char *msg,
                const struct log_field *fields)
 {
+    enum { USUAL = 2048, MOST = 1 << 20 };
     const struct log_sink *sink = lg->sink;
     if (!sink || level > sink->level)
         return;
-    struct line line;
-    line.n = 0;
-    line.cut = false;
-    line.style = sink->style;
-    if (sink->wall_ms)
-        put_time(&line, sink->wall_ms(sink->cookie));
-    put_str(&line, "level", str_from_c(levels[level]));
-    put_str(&line, "component", str_from_c(lg->component));
-    put_str(&line, "msg", str_from_c(msg));
-    for (const struct log_field *f = fields; f->kind != LOG_FIELD_END; f++) {
-        if (f->kind == LOG_FIELD_STR)
-            put_str(&line, f->key, f->str);
-        else
-            put_i64(&line, f->key, f->i64);
+    char usual[USUAL];
+    struct line line = {.style = sink->style, .text = usual, .size = sizeof usual};
+    const int64_t wall_ms = sink->wall_ms ? sink->wall_ms(sink->cookie) : 0;
+    put_record(&line, lg, wall_ms, levels[level], msg, fields);
+    if (line.cut) { // errors of a configuration are long: they happen once
+        line.size = MOST;
+        line.text = mem_alloc(MOST);
+        put_record(&line, lg, wall_ms, levels[level], msg, fields);
     }
-    if (line.style == LOG_STYLE_JSON)
-        line.text[line.n++] = '}';
-    line.text[line.n++] = '\n';
     sink->write(sink->cookie, line.text, line.n);
+    if (line.text != usual)
+        mem_free(line.text);
 }

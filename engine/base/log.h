@@ -1,7 +1,7 @@
 // Structured logging: one line a record, logfmt or JSON.
 //
 // Only the code that handles an error logs it; code that returns an err does not. A line is built
-// on the stack and given to the sink whole: no allocation, no lock.
+// on the stack (beyond 2 KiB on the heap) and given to the sink whole: no lock.
 #ifndef ENGINE_BASE_LOG_H
 #define ENGINE_BASE_LOG_H
 
@@ -37,7 +37,7 @@ struct log_field log_cstr(const char *key, const char *value);
 struct log_field log_str(const char *key, struct str value);
 struct log_field log_i64(const char *key, int64_t value);
 
-// fields ends with a LOG_FIELD_END. A record longer than a line is cut, and says so.
+// fields ends with a LOG_FIELD_END. A record of more than a MiB is cut, and says so.
 void log_write(const struct logger *lg, enum log_level level, const char *msg,
                const struct log_field *fields);
 

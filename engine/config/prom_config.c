@@ -308,15 +308,16 @@ static void put_unsupported(const struct yaml_decoder *d, size_t i, struct buf *
 
 // Silence would mean alerts that never fire and samples that go nowhere: all of it is named at
 // once.
-static err refuse_unsupported(const struct yaml_decoder *d, struct errmsg *e)
+static err refuse_unsupported(struct yaml_decoder *d, struct errmsg *e)
 {
     struct buf all = {0};
     for (size_t i = 0; i < d->unsupported_n; i++)
         put_unsupported(d, i, &all);
-    const err code = err_set(e, ERR_INVALID, "not supported by this version (%zu): %.*s",
-                             d->unsupported_n, STR_ARG(buf_str(&all)));
+    buf_reset(&d->cause);
+    buf_printf(&d->cause, "not supported by this version (%zu): %.*s", d->unsupported_n,
+               STR_ARG(buf_str(&all)));
     buf_deinit(&all);
-    return code;
+    return err_set(e, ERR_INVALID, "%.*s", STR_ARG(buf_str(&d->cause)));
 }
 
 static void keep_warnings(struct prom_config *c, const struct yaml_decoder *d)
@@ -394,12 +395,27 @@ err prom_config_load(const char *path, const struct prom_config_source *source,
     err code = regex_create(STR("(.*)"), REGEX_ANCHORED, &c->load.default_regex, e);
     if (!code)
         code = load_main(&l, e);
+    if (code && options->cause)
+        buf_put_str(options->cause, buf_str(&l.d.cause));
     yaml_decoder_deinit(&l.d);
     if (code)
         prom_config_unref(c);
     else
         *out = c;
     return code;
+}
+
+// What layers put before it stands whole in e: the longest end of e that begins the cause is what
+// there was room for.
+void prom_config_error(const struct errmsg *e, struct str cause, struct buf *out)
+{
+    const struct str text = str_from_c(e->text);
+    size_t at = text.n > cause.n ? text.n - cause.n : 0;
+    while (at < text.n && memcmp(text.p + at, cause.p, text.n - at) != 0)
+        at++;
+    buf_put_str(out, str_until(text, at));
+    if (at < text.n)
+        buf_put_str(out, cause);
 }
 
 struct prom_config *prom_config_ref(struct prom_config *c)

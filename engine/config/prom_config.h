@@ -93,7 +93,8 @@ struct prom_config_options {
     bool ignore_unsupported; // what is not built becomes a warning instead of an error
     bool protobuf_first;     // a feature flag: the default of scrape_protocols begins with protobuf
     struct str web_config_file; // one with content, which is not supported; empty: none
-    bool main_file_only;     // files of scrape_config_files are not read
+    bool main_file_only;        // files of scrape_config_files are not read
+    struct buf *cause;          // takes the innermost part of an error, whole; NULL: nobody asks
 };
 
 // Reads the file at path and what it includes. Errors as Prometheus's, with a line: "parsing YAML
@@ -101,6 +102,8 @@ struct prom_config_options {
 err prom_config_load(const char *path, const struct prom_config_source *source,
                      const struct prom_config_options *options, struct prom_config **out,
                      struct errmsg *e);
+// The text of such an error with all of its cause, where it was too long for e.
+void prom_config_error(const struct errmsg *e, struct str cause, struct buf *out);
 struct prom_config *prom_config_ref(struct prom_config *c);
 void prom_config_unref(struct prom_config *c); // NULL is accepted
 

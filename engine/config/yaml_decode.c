@@ -8,7 +8,7 @@
 #include "engine/base/mem.h"
 
 enum {
-    ERRORS_MAX = 64, // collected in one document; more are counted only
+    ERRORS_MAX = 10000, // collected in one document; more are counted only
     TEXT_MAX = 512,
     UNSUPPORTED_MAX = 4096,
 };
@@ -16,21 +16,33 @@ enum {
 void yaml_decoder_deinit(struct yaml_decoder *d)
 {
     buf_deinit(&d->errors);
+    buf_deinit(&d->cause);
     mem_free(d->unsupported);
     d->unsupported = NULL;
     d->unsupported_n = d->unsupported_capacity = 0;
+}
+
+static void put_text(struct buf *b, const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    const int n = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    assert(n >= 0);
+    char *const at = buf_reserve(b, (size_t)n + 1);
+    vsnprintf(at, (size_t)n + 1, format, args);
+    b->n += (size_t)n;
 }
 
 void yaml_collect(struct yaml_decoder *d, const struct yaml_node *n, const char *format, ...)
 {
     if (++d->errors_count > ERRORS_MAX)
         return;
-    char text[TEXT_MAX];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    buf_printf(&d->errors, "\n  line %u: ", n->line);
+    put_text(&d->errors, format, args);
     va_end(args);
-    buf_printf(&d->errors, "\n  line %u: %s", n->line, text);
 }
 
 void yaml_type_error(struct yaml_decoder *d, const struct yaml_node *n, const char *go)
@@ -48,12 +60,13 @@ void yaml_type_error(struct yaml_decoder *d, const struct yaml_node *n, const ch
 
 err yaml_fail(struct yaml_decoder *d, const struct yaml_node *n, const char *format, ...)
 {
-    char text[TEXT_MAX];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    buf_reset(&d->cause);
+    buf_printf(&d->cause, "line %u: ", n->line);
+    put_text(&d->cause, format, args);
     va_end(args);
-    return err_set(d->e, ERR_INVALID, "line %u: %s", n->line, text);
+    return err_set(d->e, ERR_INVALID, "%.*s", STR_ARG(buf_str(&d->cause)));
 }
 
 void yaml_note_unsupported(struct yaml_decoder *d, const struct yaml_node *n, const char *format,
@@ -435,9 +448,11 @@ err yaml_decode(struct yaml_decoder *d, const struct yaml_node *root,
     TRY(yaml_decode_struct(d, root, type, object));
     if (d->errors_count > ERRORS_MAX)
         buf_printf(&d->errors, "\n  and %zu more", d->errors_count - ERRORS_MAX);
-    if (d->errors_count)
-        return err_set(d->e, ERR_INVALID, "yaml: unmarshal errors:%.*s",
-                       STR_ARG(buf_str(&d->errors)));
+    if (d->errors_count) {
+        buf_reset(&d->cause);
+        buf_printf(&d->cause, "yaml: unmarshal errors:%.*s", STR_ARG(buf_str(&d->errors)));
+        return err_set(d->e, ERR_INVALID, "%.*s", STR_ARG(buf_str(&d->cause)));
+    }
     if (d->late)
         return yaml_fail(d, d->late, "%s", d->late_text);
     return ERR_OK;

@@ -97,6 +97,7 @@ struct yaml_decoder {
     void *user;      // for checks and custom fields
     struct errmsg *e;
     struct buf errors; // collected, a line each
+    struct buf cause;  // why decoding ended, whole: e may take less
     size_t errors_count;
     const struct yaml_node *late; // a null where none may be; told when the types are right
     const char *late_text;

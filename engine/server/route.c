@@ -45,13 +45,15 @@ static void page_ready(struct server *s, struct http_exchange *x)
 
 static void page_reload(struct server *s, struct http_exchange *x)
 {
-    struct errmsg e;
-    if (server_reload(s, &e) == ERR_OK) {
+    struct buf why = {0};
+    if (server_reload(s, &why) == ERR_OK) {
         http_answer(x, 200, NULL, (struct str){0});
-        return;
+    } else {
+        const struct str text =
+            arena_printf(x->arena, "failed to reload config: %.*s\n", STR_ARG(buf_str(&why)));
+        http_answer_text(x, 500, text.p);
     }
-    const struct str text = arena_printf(x->arena, "failed to reload config: %s\n", e.text);
-    http_answer_text(x, 500, text.p);
+    buf_deinit(&why);
 }
 
 static void page_quit(struct server *s, struct http_exchange *x)

@@ -76,9 +76,12 @@ static err check_web_config(const struct server *s, struct str *out, struct errm
     return code ? err_wrap(e, code, "--web.config.file") : ERR_OK;
 }
 
-static err load_config(struct server *s, struct prom_config **out, struct errmsg *e) // Suspends.
+// cause: of an error too long for e, see prom_config_error(). Suspends.
+static err load_config(struct server *s, struct prom_config **out, struct buf *cause,
+                       struct errmsg *e)
 {
-    struct prom_config_options options = {.ignore_unsupported = s->flags.prom.ignore_unsupported};
+    struct prom_config_options options = {.ignore_unsupported = s->flags.prom.ignore_unsupported,
+                                          .cause = cause};
     char path[512];
     TRY(check_web_config(s, &options.web_config_file, e));
     if (s->flags.prom.config_file.n >= sizeof path)
@@ -128,17 +131,21 @@ struct reload {
     struct server *server;
     err code;
     struct errmsg e;
+    struct buf cause;       // of e, whole
     struct shard *asked_by; // NULL: by shard 0 itself
     struct shard_post there, back;
     bool is_done;
     struct waiters done;
 };
 
-static void note_failed_reload(struct server *s, const struct errmsg *e)
+static void note_failed_reload(struct server *s, const struct reload *r)
 {
+    struct buf why = {0};
+    prom_config_error(&r->e, buf_str(&r->cause), &why);
     s->reload_ok = false;
     notices_set(s, NOTICE_RELOAD_FAILED, true);
-    log_error(&s->lg, "Error reloading config", log_cstr("err", e->text));
+    log_error(&s->lg, "Error reloading config", log_str("err", buf_str(&why)));
+    buf_deinit(&why);
 }
 
 static void run_reload(void *arg) // on shard 0
@@ -154,20 +161,20 @@ static void run_reload(void *arg) // on shard 0
         }
     }
     s->reloading = true; // shut_down() waits for its end
-    r->code = load_config(s, &config, &r->e);
+    r->code = load_config(s, &config, &r->cause, &r->e);
     if (!r->code && server_state(s) == SERVER_STOPPING) {
         prom_config_unref(config);
         r->code = err_set(&r->e, ERR_CANCELED, "the server stops");
     } else if (!r->code && (r->code = log_files_check(s, config, &r->e)) != ERR_OK) {
         prom_config_unref(config);
-        note_failed_reload(s, &r->e);
+        note_failed_reload(s, r);
     } else if (!r->code) {
         apply_everywhere(s, config);
         prom_config_unref(config);
         log_info(&s->lg, "Completed loading of configuration file",
                  log_str("filename", s->flags.prom.config_file));
     } else {
-        note_failed_reload(s, &r->e);
+        note_failed_reload(s, r);
     }
     s->reloading = false;
     waiters_wake_all(&s->reloaded);
@@ -203,15 +210,16 @@ static void ask_for_reload(struct reload *r) // Suspends.
     fiber_shield_end();
 }
 
-err server_reload(struct server *s, struct errmsg *e)
+err server_reload(struct server *s, struct buf *out_why)
 {
     struct reload r = {.server = s};
     if (shard_index(shard_self()) == 0)
         run_reload(&r);
     else
         ask_for_reload(&r);
-    if (r.code && e)
-        *e = r.e;
+    if (r.code && out_why)
+        prom_config_error(&r.e, buf_str(&r.cause), out_why);
+    buf_deinit(&r.cause);
     return r.code;
 }
 
@@ -421,11 +429,11 @@ static err open_db(struct server *s, const struct prom_config *config,
 }
 
 // Everything in order; what was opened before an error is closed by shut_down().
-static err boot(struct server *s, struct errmsg *e) // Suspends.
+static err boot(struct server *s, struct buf *cause, struct errmsg *e) // Suspends.
 {
     struct prom_config *config;
     struct apply args[SHARD_MAX];
-    TRY(load_config(s, &config, e));
+    TRY(load_config(s, &config, cause, e));
     err code = log_files_check(s, config, e);
     if (!code)
         code = open_db(s, config, e);
@@ -493,9 +501,12 @@ static void shut_down(struct server *s) // Suspends.
     }
 }
 
-static void refuse_start(struct server *s, const struct errmsg *e)
+static void refuse_start(struct server *s, const struct errmsg *e, struct str cause)
 {
-    log_error(&s->lg, "cannot start", log_cstr("err", e->text));
+    struct buf why = {0};
+    prom_config_error(e, cause, &why);
+    log_error(&s->lg, "cannot start", log_str("err", buf_str(&why)));
+    buf_deinit(&why);
     s->exit_code = 1;
     s->stop_asked = true;
 }
@@ -508,7 +519,7 @@ static void log_ready(struct server *s) // Suspends.
         if (code) {
             const err said = needs_room(code, &e);
             (void)said; // that it does not start is what counts
-            refuse_start(s, &e);
+            refuse_start(s, &e, (struct str){0});
         } else if (fiber_sleep_ns(20 * NS_PER_MS) != ERR_OK) {
             return;
         }
@@ -525,16 +536,18 @@ static void run(void *arg) // a control fiber on shard 0
 {
     struct server *s = arg;
     struct errmsg e;
+    struct buf cause = {0};
     waiters_init(&s->stop);
     waiters_init(&s->reloaded);
     query_turns_init(&s->turns);
     notices_set(s, NOTICE_STARTING, true);
     s->reloading = true; // so that nobody reloads what is not there yet
-    const err booted = boot(s, &e);
+    const err booted = boot(s, &cause, &e);
     s->reloading = false;
     waiters_wake_all(&s->reloaded);
     if (booted) {
-        refuse_start(s, &e);
+        refuse_start(s, &e, buf_str(&cause));
+        buf_deinit(&cause);
     } else {
         log_info(&s->lg, "started", log_cstr("io", loop_backend_name(loop_current())),
                  log_i64("shards", shards_count(s->shards)));

@@ -104,7 +104,7 @@ int server_run(int argc, const char *const *argv);
 // The current shard's part.
 struct server_shard *server_self(struct server *s);
 // Reads the configuration anew and applies it everywhere, or changes nothing. Suspends.
-err server_reload(struct server *s, struct errmsg *e);
+err server_reload(struct server *s, struct buf *out_why);
 void server_ask_to_stop(struct server *s); // from any shard
 enum server_state server_state(const struct server *s);
 int64_t server_evaluation_interval_ms(struct server *s);

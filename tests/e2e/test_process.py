@@ -190,6 +190,18 @@ def bad_configurations_name_file_and_line():
 
 
 @scenario
+def long_errors_of_configurations_come_whole():
+    config = "".join(f"unknown_field_{i}: 1\n" for i in range(300))
+    lines = "".join(f"\n  line {i + 1}: field unknown_field_{i} not found in type config.plain" for i in range(300))
+    check(fails(config).endswith(": yaml: unmarshal errors:" + lines), fails(config)[-300:])
+    compare_bad_config_with_prometheus("many unknown fields", config, "yaml: unmarshal errors:" + lines)
+    server = ferula(args=[LIFECYCLE])
+    server.configure(config)
+    check(server.reload().text().endswith(lines + "\n"), server.reload().text()[-300:])
+    check_equal(error_of(server.log())[-len(lines):], lines)
+
+
+@scenario
 def missing_configuration():
     folder = temp_folder()
     code, _, log = run(f"--config.file={folder}/none.yml", f"--storage.tsdb.path={folder}/data")
