@@ -38,14 +38,15 @@ static struct str anchored(struct str pattern, struct buf *text)
     return buf_str(text);
 }
 
-static err parse(struct str pattern, enum regex_mode mode, struct regex_tree *out, struct errmsg *e)
+static err parse(struct str pattern, enum regex_mode mode, struct regex_tree *out, struct buf *said,
+                 struct errmsg *e)
 {
     if (mode == REGEX_SEARCH)
-        return regex_tree_parse(pattern, false, out, e);
+        return regex_tree_parse(pattern, false, out, said, e);
     struct buf text = {0};
     err code = ERR_OK;
     if (mode == REGEX_MATCHER) {
-        code = regex_tree_parse(pattern, true, out, e);
+        code = regex_tree_parse(pattern, true, out, said, e);
         if (code)
             return code;
         // Prometheus reads it a second time with anchors around, which are one level more.
@@ -54,7 +55,7 @@ static err parse(struct str pattern, enum regex_mode mode, struct regex_tree *ou
             return ERR_OK;
         regex_tree_deinit(out);
     }
-    code = regex_tree_parse(anchored(pattern, &text), false, out, e);
+    code = regex_tree_parse(anchored(pattern, &text), false, out, said, e);
     buf_deinit(&text);
     return code;
 }
@@ -115,7 +116,7 @@ err regex_create(struct str pattern, enum regex_mode mode, struct regex **out, s
         return ERR_OK;
     }
     struct regex_tree tree;
-    TRY(parse(pattern, mode, &tree, e));
+    TRY(parse(pattern, mode, &tree, NULL, e));
     struct regex *r = make(pattern, mode);
     const err code = finish(r, &tree, e);
     regex_tree_deinit(&tree);
@@ -124,6 +125,13 @@ err regex_create(struct str pattern, enum regex_mode mode, struct regex **out, s
     else
         *out = r;
     return code;
+}
+
+void regex_say_error(struct str pattern, enum regex_mode mode, struct buf *out)
+{
+    struct regex_tree tree;
+    if (parse(pattern, mode, &tree, out, NULL) == ERR_OK)
+        regex_tree_deinit(&tree);
 }
 
 void regex_destroy(struct regex *r)

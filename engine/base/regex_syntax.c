@@ -17,11 +17,15 @@ struct parser {
     size_t stack_count, stack_capacity;
     struct str last_repeat; // from the repetition that was just read; p NULL: none was
     struct errmsg *e;
+    struct buf *said; // gets the error, however long; or NULL
 };
 
 static err fail(struct parser *p, const char *wrong, struct str where)
 {
-    return err_set(p->e, ERR_INVALID, "error parsing regexp: %s: `%.*s`", wrong, STR_ARG(where));
+    static const char format[] = "error parsing regexp: %s: `%.*s`";
+    if (p->said)
+        buf_printf(p->said, format, wrong, STR_ARG(where));
+    return err_set(p->e, ERR_INVALID, format, wrong, STR_ARG(where));
 }
 
 static err fail_as(struct parser *p, const struct regex_class_result *r)
@@ -519,14 +523,16 @@ static err parse(struct parser *p)
     return ERR_OK;
 }
 
-err regex_tree_parse(struct str pattern, bool dot_all, struct regex_tree *out, struct errmsg *e)
+err regex_tree_parse(struct str pattern, bool dot_all, struct regex_tree *out, struct buf *said,
+                     struct errmsg *e)
 {
     struct regex_tree tree = {0};
     struct parser p = {.tree = &tree,
                        .whole = pattern,
                        .rest = pattern,
                        .flags = dot_all ? REGEX_DOT_ALL : 0,
-                       .e = e};
+                       .e = e,
+                       .said = said};
     (void)new_node(&p, (struct regex_node){.op = REGEX_EMPTY}); // nobody's
     const err code = parse(&p);
     mem_free(p.stack);

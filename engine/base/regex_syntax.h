@@ -64,8 +64,10 @@ struct regex_tree {
     uint32_t groups_count;
 };
 
-// dot_all: the flag s is on at the start. ERR_INVALID: `error parsing regexp: ...` as Go says it.
-err regex_tree_parse(struct str pattern, bool dot_all, struct regex_tree *out, struct errmsg *e);
+// dot_all: the flag s is on at the start. ERR_INVALID: `error parsing regexp: ...` as Go says it,
+// which is appended to *said, too, if that is not NULL.
+err regex_tree_parse(struct str pattern, bool dot_all, struct regex_tree *out, struct buf *said,
+                     struct errmsg *e);
 void regex_tree_deinit(struct regex_tree *t);
 // The same expression for RE2: groups without names, flags at each place that needs one.
 void regex_tree_print(const struct regex_tree *t, struct buf *out);

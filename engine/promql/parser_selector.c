@@ -29,8 +29,14 @@ err parser_compile(struct parser *p, uint32_t pos, struct matcher *m)
 {
     struct regex *regex;
     struct errmsg reason;
-    if (regex_create(m->value, REGEX_MATCHER, &regex, &reason))
-        return parser_fail(p, pos, "%s", reason.text);
+    if (regex_create(m->value, REGEX_MATCHER, &regex, &reason)) {
+        struct buf whole = {0};
+        regex_say_error(m->value, REGEX_MATCHER, &whole);
+        const struct str said = whole.n ? buf_str(&whole) : str_from_c(reason.text);
+        const err code = parser_fail(p, pos, "%.*s", STR_ARG(said));
+        buf_deinit(&whole);
+        return code;
+    }
     struct promql_query *q = &p->query;
     if (q->regexes_count == q->regexes_capacity)
         q->regexes =

@@ -943,7 +943,8 @@ def long_errors_come_whole():
         for path, params in (("query", {"query": "b + on(job) a", "time": NOW / 1000}),
                              ("query", {"query": f"sum(up) {long}"}), ("format_query", {"query": f'up{{a="b"}} {long}'}),
                              ("query_range", {"query": f"up {long}", "start": 1, "end": 2, "step": 1}),
-                             ("query", {"query": f"{long}(up)"}), ("series", {"match[]": f"up {long}"}), ("labels", {"match[]": f"up {long}"})):
+                             ("query", {"query": f"{long}(up)"}), ("query", {"query": f'up{{a=~"{long}("}}'}),
+                             ("query", {"query": 'up{a=~"' + "(" * 1700 + ")" * 1700 + '"}'}), ("series", {"match[]": f"up {long}"}), ("labels", {"match[]": f"up {long}"})):
             answer = server.post(f"/api/v1/{path}", params)
             # Which of two series that match the same is named first is a matter of their order in storage.
             found.append((path, answer.status, len(answer.text()) if "duplicate" in answer.text() else answer.text()))
