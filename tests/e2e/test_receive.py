@@ -263,7 +263,9 @@ def exposed_histogram(number, i):
 
 def protobuf_page(number, values):
     """A counter with an exemplar, and native histograms with a created timestamp."""
-    exemplar = field(2, pairs(trace_id=str(number)) + b"\x11" + float_bits(1.0) + field(3, b"\x08" + varint(int(time.time()))))
+    now = time.time_ns()
+    exemplar = field(2, pairs(trace_id=str(number)) + b"\x11" + float_bits(number / 8) +
+                     field(3, b"\x08" + varint(now // 10 ** 9) + b"\x10" + varint(now % 10 ** 9)))
     out = family("c", 0, [pairs(i=str(i), kind=f"k{i % 7}") + field(3, b"\x09" + float_bits(v) + (exemplar if i < 5 else b""))
                           for i, v in enumerate(values)])
     metrics = []
@@ -358,6 +360,20 @@ def check_histograms(server, name, target, held):
         check_equal(values, wanted, f"{name}: histogram {i}")
 
 
+def check_exemplars(server, name, held):
+    """Those of the scrapes that were kept, in order; what the server answers."""
+    answer = server.get("/api/v1/query_exemplars", {"query": f'c{{sender="{name}"}}'}).json()
+    series = {int(s["seriesLabels"]["i"]): s["exemplars"] for s in answer["data"]}
+    check_equal(sorted(series), list(range(5)), f"{name}: series with exemplars")
+    for i, exemplars in series.items():
+        numbers = [int(x["labels"]["trace_id"]) for x in exemplars]
+        check_equal(numbers, sorted(set(numbers)), f"{name} {i}: exemplars in order, once each")
+        check_equal([x["value"] for x in exemplars], [f"{n / 8:g}" for n in numbers], f"{name} {i}: their values")
+        missing = set(held[0]) - set(numbers)
+        check(len(missing) <= 2, f"{name} {i}: exemplars of scrapes {sorted(missing)} are missing")  # around its restart
+    return answer
+
+
 def check_sender(sender):
     """It takes nothing for lost: what was refused for a restart was sent again."""
     failed = re.findall(r"^(prometheus_remote_storage_(?:samples|histograms)_(?:failed|dropped)_total\S*) (\d+)",
@@ -370,7 +386,7 @@ def run_sender(name, start, restart, histograms=False):
     listen = f"127.0.0.1:{free_port()}"
     url = f"http://{listen}/api/v1/write"
     target = Counting()
-    server = ferula(args=[RECEIVER], listen=listen)
+    server = ferula(args=[RECEIVER, "--enable-feature=exemplar-storage"], listen=listen)
     sender = start(target, url)
     arrived = lambda n: wait_for(f"scrape {n} has arrived",
                                  lambda: max(numbers_held(server, name).get(0, [0])) >= n, 30, 0.1)
@@ -392,12 +408,15 @@ def run_sender(name, start, restart, histograms=False):
     time.sleep(0.3)
     check_complete(server, name, target, 1)
     held = numbers_held(server, name)
+    exemplars = check_exemplars(server, name, held) if histograms else None
     check_equal(server.stop(), 0, "exit code")
     if histograms:
         check_histograms(server, name, target, held)
     server.restart()
     check_complete(server, name, target, 1)
     check_equal(numbers_held(server, name), held)
+    if histograms:
+        check_equal(check_exemplars(server, name, held), exemplars, "exemplars from files")
 
 
 def prometheus_sender(version, name=None, more="", args=()):
