@@ -447,9 +447,12 @@ static err run_all(struct run *r, const struct storage *storage)
     const int64_t mint =
         f->times.at.start_ms - f->times.offset_ms - f->times.range_ms - f->times.before_ms;
     struct storage_set set = {0};
-    TRY(storage->ops->select(storage->self, f->matchers, f->matchers_count, mint, maxt, 0,
-                             &r->out->arena, &set, &r->out->e));
-    err code = ERR_OK;
+    err code = storage->ops->select(storage->self, f->matchers, f->matchers_count, mint, maxt, 0,
+                                    &r->out->arena, &set, &r->out->e);
+    if (code == ERR_TIMEOUT || code == ERR_CANCELED)
+        return query_breathe(&r->out->e); // in the words of queries
+    if (code)
+        return code;
     size_t batch = 16;
     r->first_partition = set.n ? set.series[0].partition : 0;
     for (size_t at = 0, n; at < set.n && !code; at += n) {

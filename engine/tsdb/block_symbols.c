@@ -138,14 +138,16 @@ static void merge_runs(const uint32_t *from, size_t middle, size_t n, uint32_t *
     }
 }
 
-void block_sort(uint32_t *items, size_t n, const void *arg, block_before_fn *before)
+static bool sort(uint32_t *items, size_t n, const void *arg, block_before_fn *before, bool in_time)
 {
     uint32_t *other = mem_alloc_array(n, sizeof *other), *from = items, *to = other;
-    for (size_t run = 1; run < n; run *= 2) {
-        for (size_t at = 0, since = 0; at < n; at += 2 * run) {
+    bool ended = false;
+    for (size_t run = 1; run < n && !ended; run *= 2) {
+        for (size_t at = 0, since = 0; at < n && !ended; at += 2 * run) {
             const size_t left = n - at, count = left < 2 * run ? left : 2 * run;
             if ((since += count) >= 256) {
                 breathe();
+                ended = in_time && fiber_self() && fiber_status() != ERR_OK;
                 since = 0;
             }
             const size_t middle = left < run ? left : run;
@@ -159,7 +161,18 @@ void block_sort(uint32_t *items, size_t n, const void *arg, block_before_fn *bef
         to = swap;
         breathe();
     }
-    if (from != items)
+    if (from != items && !ended)
         memcpy(items, from, n * sizeof *items);
     mem_free(other);
+    return !ended;
+}
+
+void block_sort(uint32_t *items, size_t n, const void *arg, block_before_fn *before)
+{
+    (void)!sort(items, n, arg, before, false);
+}
+
+bool block_sort_in_time(uint32_t *items, size_t n, const void *arg, block_before_fn *before)
+{
+    return sort(items, n, arg, before, true);
 }

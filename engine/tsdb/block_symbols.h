@@ -41,5 +41,7 @@ uint32_t block_symbols_pair(struct block_symbols *s, struct str name, struct str
 // of equals. Yields to other fibers meanwhile. Suspends.
 typedef bool block_before_fn(const void *arg, uint32_t a, uint32_t b);
 void block_sort(uint32_t *items, size_t n, const void *arg, block_before_fn *before);
+// The same for who may be canceled, or have a deadline: then false, and items are in no order.
+bool block_sort_in_time(uint32_t *items, size_t n, const void *arg, block_before_fn *before);
 
 #endif

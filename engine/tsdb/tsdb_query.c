@@ -108,14 +108,19 @@ static bool item_before(const void *arg, uint32_t a, uint32_t b)
     return order ? order < 0 : x->piece.file < y->piece.file;
 }
 
-static void sort_items(struct items *items)
+static err ended(struct errmsg *e)
+{
+    return err_set(e, fiber_status(), "ended while series were selected");
+}
+
+static err sort_items(struct items *items, struct errmsg *e)
 {
     items->order = mem_alloc_array(items->n, sizeof *items->order);
     for (size_t i = 0; i < items->n; i++) {
         items->order[i] = (uint32_t)i;
         breathe_at(i);
     }
-    block_sort(items->order, items->n, items->list, item_before);
+    return block_sort_in_time(items->order, items->n, items->list, item_before) ? ERR_OK : ended(e);
 }
 
 static err find_items(const struct pin *pin, const struct matcher *ms, size_t ms_count,
@@ -183,10 +188,10 @@ static err db_select(void *self, const struct matcher *ms, size_t ms_count, int6
     struct items items = {0};
     pin_init(pin, p, mint, maxt);
     err result = find_items(pin, ms, ms_count, mint, maxt, max, a, &items, e);
-    if (result == ERR_OK) {
-        sort_items(&items);
+    if (result == ERR_OK)
+        result = sort_items(&items, e);
+    if (result == ERR_OK)
         result = make_set(pin, &items, max, a, out, e);
-    }
     mem_free(items.list);
     mem_free(items.order);
     if (result != ERR_OK) {

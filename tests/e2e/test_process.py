@@ -1043,14 +1043,15 @@ def huge_heads():
     # A megabyte and four kilobytes, as in Prometheus, is the most.
     for bytes_of_it in (100_000, 1 << 20, (1 << 20) + 4000):
         for head in (b"GET /-/healthy?" + b"a" * bytes_of_it + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-                     b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nX: " + b"y" * bytes_of_it + b"\r\n\r\n"):
+                     b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nX: " + b"y" * bytes_of_it + b"\r\n\r\n",
+                     b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * (bytes_of_it // 6) + b"\r\n"):
             raw = Raw(server)
             raw.send(head)
             check_equal(raw.answer().status, 200, bytes_of_it)
     check_equal(server.get("/api/v1/query", {"query": "vector(1" + " " * 100_000 + ")"}).status, 200)
     for head in (b"GET /" + b"a" * ((1 << 20) + 4096) + b" HTTP/1.1\r\nHost: x\r\n\r\n",
                  b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * (2 << 20) + b"\r\n\r\n",
-                 b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 50_000 + b"\r\n"):
+                 b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 200_000 + b"\r\n"):
         raw = Raw(server)
         try:
             raw.send(head)
