@@ -22,7 +22,8 @@ void yaml_decoder_deinit(struct yaml_decoder *d)
     d->unsupported_n = d->unsupported_capacity = 0;
 }
 
-static void put_text(struct buf *b, const char *format, va_list args)
+static void __attribute__((format(printf, 2, 0)))
+put_text(struct buf *b, const char *format, va_list args)
 {
     va_list again;
     va_copy(again, args);

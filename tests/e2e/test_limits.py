@@ -75,16 +75,24 @@ class Watched:
     def forget(self):
         self.read = len(self.server.log())
 
-    def check_turns(self, what):
+    def long_turns(self):
         log = self.server.log()[self.read:]
         self.read += len(log)
-        lines = long_pieces(log)
+        return long_pieces(log)
+
+    def check_turns(self, what):
+        lines = self.long_turns()
         check(not lines, what[:200], "took turns too long:", *lines)
 
     def ask(self, query, status=200, **params):
-        answer = self.server.post("/api/v1/query", {"query": query, "time": NOW_MS / 1000, **params}, timeout=600)
-        check_equal(answer.status, status, query[:200] + answer.text()[:500])
-        self.check_turns(query)
+        """What is too long each time of three is; a busy machine charges a piece with what it did meanwhile."""
+        for attempt in range(3):
+            answer = self.server.post("/api/v1/query", {"query": query, "time": NOW_MS / 1000, **params}, timeout=600)
+            check_equal(answer.status, status, query[:200] + answer.text()[:500])
+            lines = self.long_turns()
+            if not lines:
+                break
+        check(not lines, query[:200], "took turns too long:", *lines)
         value = answer.json()
         return value["data"]["result"] if status == 200 else value["error"]
 

@@ -255,7 +255,7 @@ void command_line_help(struct promtool *p, const struct command_line *line, stru
         buf_put_str(&words, STR(" <command> [<args> ...]"));
     buf_put_char(&words, '\0');
     buf_put_char(&usage, '\0');
-    f->rows[0].placeholder = words.p + 1;
+    f->rows[0].placeholder = words.n > 1 ? words.p + 1 : words.p; // they begin with a blank
     const struct settings s = {.rows = f->rows, .n = f->n};
     settings_format_help(&s, usage.p,
                          line->command ? line->command->summary

@@ -34,17 +34,17 @@ static const char text[] = "# TYPE requests_total counter\n"
 
 enum { OK_200, OK_500, TEMPERATURE, LE_1, LE_INF, SUM, COUNT, SERIES };
 
-static struct load_capture *parse(const char *from)
+static struct load_capture *parse(struct str from)
 {
     struct load_capture *c = NULL;
     struct errmsg e;
-    cr_assert_eq(load_capture_parse(str_from_c(from), &c, &e), ERR_OK, "%s", e.text);
+    cr_assert_eq(load_capture_parse(from, &c, &e), ERR_OK, "%s", e.text);
     return c;
 }
 
 Test(load_capture, targets_go_on_from_places_of_their_own)
 {
-    struct load_capture *const c = parse(text);
+    struct load_capture *const c = parse(str_from_c(text));
     cr_assert_eq(c->n, SERIES);
     cr_assert_eq(c->scrapes, 3);
     bool places[3] = {0};
@@ -78,7 +78,7 @@ Test(load_capture, targets_go_on_from_places_of_their_own)
 Test(load_capture, one_scrape)
 {
     struct load_capture *const c =
-        parse("# TYPE a_total counter\na_total 50000\n# TYPE b gauge\nb 5\n");
+        parse(STR("# TYPE a_total counter\na_total 50000\n# TYPE b gauge\nb 5\n"));
     const struct load_motion a = load_capture_motion(c, 0, 1), b = load_capture_motion(c, 1, 1);
     for (uint64_t step = 0; step < 10; step++)
         cr_assert_float_eq(load_value(&a, step + 1) - load_value(&a, step), 5 * a.step, 1);
@@ -88,7 +88,7 @@ Test(load_capture, one_scrape)
 
 Test(load_capture, is_shown_by_a_farm)
 {
-    struct load_capture *const c = parse(text);
+    struct load_capture *const c = parse(str_from_c(text));
     const struct load_shape shape = {.capture = c};
     const struct farm_moment moment = {.step = 3};
     struct farm_lines l;
@@ -96,7 +96,7 @@ Test(load_capture, is_shown_by_a_farm)
     farm_lines_init(&l, &shape);
     cr_assert_eq(l.n, SERIES);
     farm_body(&l, 5, &moment, 0, &body);
-    struct load_capture *const again = parse(buf_str(&body).p);
+    struct load_capture *const again = parse(buf_str(&body));
     cr_assert_eq(again->n, SERIES);
     for (size_t i = 0; i < SERIES; i++) {
         const struct load_motion m = load_capture_motion(c, i, 5);
