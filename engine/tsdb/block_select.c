@@ -830,8 +830,7 @@ static err sort_series(struct block_series *from, size_t n, struct arena *scratc
     if (!order)
         return err_set(e, ERR_LIMIT, too_much);
     order_by_partition(from, n, order);
-    if (!block_sort_in_time(order, n, from, series_before))
-        return err_set(e, fiber_status(), "ended while series were selected");
+    block_sort(order, n, from, series_before);
     for (size_t i = 0; i < n; i++) {
         to[i] = from[order[i]];
         if (i % 1024 == 1023)

@@ -141,13 +141,15 @@ static void merge_runs(const uint32_t *from, size_t middle, size_t n, uint32_t *
 static bool sort(uint32_t *items, size_t n, const void *arg, block_before_fn *before, bool in_time)
 {
     uint32_t *other = mem_alloc_array(n, sizeof *other), *from = items, *to = other;
+    enum { LARGE = 16384 }; // less is sorted sooner than it is worth to ask
     bool ended = false;
+    in_time = in_time && n >= LARGE && fiber_self();
     for (size_t run = 1; run < n && !ended; run *= 2) {
         for (size_t at = 0, since = 0; at < n && !ended; at += 2 * run) {
             const size_t left = n - at, count = left < 2 * run ? left : 2 * run;
             if ((since += count) >= 256) {
                 breathe();
-                ended = in_time && fiber_self() && fiber_status() != ERR_OK;
+                ended = in_time && fiber_status() != ERR_OK;
                 since = 0;
             }
             const size_t middle = left < run ? left : run;

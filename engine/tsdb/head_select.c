@@ -299,17 +299,16 @@ struct found_list {
     struct head_found *items;
     size_t n, capacity, max;
     struct arena *arena;
-    bool full, ended; // more than max; canceled, or too late
+    bool full;
 };
 
 static bool add_found(struct head *h, const struct head_series *s, uint32_t id, void *arg)
 {
     struct found_list *list = arg;
-    enum { LOOK = 1024 };
-    list->full = list->max && list->n == list->max;
-    list->ended = h->may_yield && list->n % LOOK == LOOK - 1 && fiber_status() != ERR_OK;
-    if (list->full || list->ended)
+    if (list->max && list->n == list->max) {
+        list->full = true;
         return false;
+    }
     buf_reset(&h->text);
     head_labels(h, s, &h->text);
     if (list->n == list->capacity) // many: room for all there are, instead of copies
@@ -331,9 +330,7 @@ err head_select(struct head *h, const struct matcher *ms, size_t ms_count, int64
     struct found_list list = {.max = max, .arena = a};
     TRY(visit(&(struct walk){h, NULL, mint, maxt, add_found, &list}, ms, ms_count, e));
     err result = ERR_OK;
-    if (list.ended) {
-        result = err_set(e, fiber_status(), "ended while series were selected");
-    } else if (list.full) {
+    if (list.full) {
         result = err_set(e, ERR_LIMIT, "the selector matches more than %zu series", max);
     } else {
         struct head_found *items = arena_try(a, list.n, sizeof *items, _Alignof(struct head_found));
