@@ -72,7 +72,7 @@ enum { REQUEST_NONE = UINT32_MAX };
 
 struct request_exemplar {
     struct tsdb_exemplar x;
-    uint32_t series, owner;
+    uint32_t series;
 };
 
 struct request;

@@ -199,6 +199,33 @@ static void keep_spread(void *arg)
                            : tsdb_add_metadata(s->db, s->metadata, s->n, &s->taken, &s->e);
 }
 
+// n items in the order of their owners.
+struct order {
+    struct spread *spreads; // by owner, with their n
+    size_t *places;         // of each item, where it was
+};
+
+static struct order by_owner(struct tsdb *db, const unsigned *owners, size_t n)
+{
+    struct order o = {mem_zalloc(db->parts_n * sizeof *o.spreads),
+                      mem_alloc_array(n, sizeof *o.places)};
+    size_t at = 0;
+    for (unsigned owner = 0; owner < db->parts_n; owner++) {
+        const size_t first = at;
+        for (size_t i = 0; i < n; i++)
+            if (owners[i] == owner)
+                o.places[at++] = i;
+        o.spreads[owner] = (struct spread){.db = db, .n = at - first};
+    }
+    return o;
+}
+
+static void order_free(const struct order *o)
+{
+    mem_free(o->spreads);
+    mem_free(o->places);
+}
+
 static err ask_owners(struct tsdb *db, enum loop_class class, struct spread *spreads,
                       struct errmsg *e)
 {
@@ -216,45 +243,27 @@ static err ask_owners(struct tsdb *db, enum loop_class class, struct spread *spr
     return ERR_OK;
 }
 
-// The indexes of items by owner, in order; spreads get their counts.
-static size_t *by_owner(const struct tsdb *db, const unsigned *owners, size_t n,
-                        struct spread *spreads)
-{
-    size_t *order = mem_alloc_array(n, sizeof *order), at = 0;
-    for (unsigned owner = 0; owner < db->parts_n; owner++) {
-        const size_t first = at;
-        for (size_t i = 0; i < n; i++)
-            if (owners[i] == owner)
-                order[at++] = i;
-        spreads[owner].n = at - first;
-    }
-    return order;
-}
-
 err tsdb_keep_exemplars(struct tsdb *db, enum loop_class class, const struct tsdb_exemplar *x,
                         size_t n, uint8_t *outcomes, struct errmsg *e)
 {
-    struct spread *spreads = mem_zalloc(db->parts_n * sizeof *spreads);
     struct tsdb_exemplar *sorted = mem_alloc_array(n, sizeof *sorted);
     unsigned *owners = mem_alloc_array(n, sizeof *owners);
     uint8_t *answers = mem_zalloc(n);
     for (size_t i = 0; i < n; i++)
         owners[i] = tsdb_owner(db, tsdb_partition(db, x[i].series));
-    size_t *order = by_owner(db, owners, n, spreads);
+    const struct order o = by_owner(db, owners, n);
     for (size_t k = 0; k < n; k++)
-        sorted[k] = x[order[k]];
-    for (size_t i = 0, at = 0; i < db->parts_n; at += spreads[i++].n) {
-        spreads[i].db = db;
-        spreads[i].exemplars = sorted + at;
-        spreads[i].outcomes = answers + at;
+        sorted[k] = x[o.places[k]];
+    for (size_t i = 0, at = 0; i < db->parts_n; at += o.spreads[i++].n) {
+        o.spreads[i].exemplars = sorted + at;
+        o.spreads[i].outcomes = answers + at;
     }
-    const err code = ask_owners(db, class, spreads, e);
+    const err code = ask_owners(db, class, o.spreads, e);
     for (size_t k = 0; k < n; k++)
-        outcomes[order[k]] = answers[k];
-    mem_free(spreads);
+        outcomes[o.places[k]] = answers[k];
+    order_free(&o);
     mem_free(sorted);
     mem_free(owners);
-    mem_free(order);
     mem_free(answers);
     return code;
 }
@@ -262,26 +271,22 @@ err tsdb_keep_exemplars(struct tsdb *db, enum loop_class class, const struct tsd
 err tsdb_keep_metadata(struct tsdb *db, enum loop_class class, const struct tsdb_metadata *m,
                        size_t n, size_t *out_n, struct errmsg *e)
 {
-    struct spread *spreads = mem_zalloc(db->parts_n * sizeof *spreads);
     struct tsdb_metadata *sorted = mem_alloc_array(n, sizeof *sorted);
     unsigned *owners = mem_alloc_array(n, sizeof *owners);
     for (size_t i = 0; i < n; i++)
         owners[i] = tsdb_family_owner(db, m[i].family);
-    size_t *order = by_owner(db, owners, n, spreads);
+    const struct order o = by_owner(db, owners, n);
     for (size_t k = 0; k < n; k++)
-        sorted[k] = m[order[k]];
-    for (size_t i = 0, at = 0; i < db->parts_n; at += spreads[i++].n) {
-        spreads[i].db = db;
-        spreads[i].metadata = sorted + at;
-    }
-    const err code = ask_owners(db, class, spreads, e);
+        sorted[k] = m[o.places[k]];
+    for (size_t i = 0, at = 0; i < db->parts_n; at += o.spreads[i++].n)
+        o.spreads[i].metadata = sorted + at;
+    const err code = ask_owners(db, class, o.spreads, e);
     *out_n = 0;
     for (size_t i = 0; i < db->parts_n; i++)
-        *out_n += spreads[i].taken;
-    mem_free(spreads);
+        *out_n += o.spreads[i].taken;
+    order_free(&o);
     mem_free(sorted);
     mem_free(owners);
-    mem_free(order);
     return code;
 }
 
