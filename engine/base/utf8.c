@@ -41,7 +41,7 @@ bool utf8_is_valid(struct str s)
     for (size_t at = 0, n; at < s.n; at += n) {
         while (s.n - at >= 8 && !(load_le64(s.p + at) & ASCII_NOT)) // ASCII, by eights
             at += 8;
-        if (s.n >= 8 && at < s.n && !(load_le64(s.p + s.n - 8) & ASCII_NOT))
+        if (s.n >= 8 && at < s.n && s.n - at < 8 && !(load_le64(s.p + s.n - 8) & ASCII_NOT))
             return true; // these overlap what was seen
         if (at == s.n)
             break;

@@ -96,6 +96,21 @@ Test(utf8, validity)
     }
 }
 
+// Wherever it stands in a text of whatever length, whatever ASCII is around it.
+Test(utf8, validity_at_every_place)
+{
+    for (size_t i = 0; i < countof(utf8); i++)
+        for (size_t before = 0; before < 40; before++)
+            for (size_t after = 0; after < 40; after++) {
+                char text[100];
+                const struct str middle = str_from_c(utf8[i].text);
+                memset(text, 'a', sizeof text);
+                memcpy(text + before, middle.p, middle.n);
+                cr_assert_eq(utf8_is_valid(str_make(text, before + middle.n + after)),
+                             utf8[i].valid, "row %zu behind %zu and before %zu", i, before, after);
+            }
+}
+
 Test(str, splits)
 {
     struct str rest = STR("a,,b"), part;
