@@ -80,7 +80,6 @@ static void run(void *arg)
                                                 .arg = b,
                                                 .read_timeout_ns = 60000000000,
                                                 .write_timeout_ns = 60000000000,
-                                                .connections_max = 1000,
                                                 .body_bytes_max = 1 << 30};
     struct listener *l = NULL;
     b->backend = loop_backend_name(loop_current());

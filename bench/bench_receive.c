@@ -246,7 +246,6 @@ static double socket_ns(struct bench *b, int requests)
                                                 .arg = b,
                                                 .read_timeout_ns = 60000000000,
                                                 .write_timeout_ns = 60000000000,
-                                                .connections_max = 100,
                                                 .body_bytes_max = 1 << 30};
     struct listener *l = NULL;
     b->load_bytes = (size_t)b->packed_bytes / b->requests;

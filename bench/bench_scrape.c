@@ -247,7 +247,6 @@ static double socket_ns(struct bench *b, size_t rounds)
                                                .arg = b,
                                                .read_timeout_ns = 60000000000,
                                                .write_timeout_ns = 60000000000,
-                                               .connections_max = 10,
                                                .body_bytes_max = 1 << 30};
     const struct http_client_options options = {0};
     struct web w = {b, http_server_create(&server)};

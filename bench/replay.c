@@ -48,7 +48,6 @@ static void start(void *arg)
         .arg = r,
         .read_timeout_ns = TIMEOUT_NS,
         .write_timeout_ns = TIMEOUT_NS,
-        .connections_max = CONNECTIONS,
         .body_bytes_max = 1 << 20,
     };
     r->web = http_server_create(&options);

@@ -15,6 +15,9 @@ struct listener {
     int fd;
     uint16_t port;
     bool closing;
+    bool is_paused;
+    int held_fd; // accepted while it was paused already; -1: none
+    struct address held_peer;
     struct op accept;
     struct timer resume;
     listener_accepted_fn *accepted;
@@ -44,6 +47,34 @@ static void accept_next(struct listener *l)
     loop_submit(loop_current(), &l->accept);
 }
 
+// From an op that may be submitted anew meanwhile: by value.
+static void take(struct listener *l, int fd, const struct address *from)
+{
+    const struct address peer = *from;
+    l->accepted(l->arg, fd, &peer);
+    if (!l->is_paused && !l->accept.in_flight)
+        accept_next(l);
+}
+
+void listener_pause(struct listener *l)
+{
+    l->is_paused = true;
+    timer_cancel(&l->resume);
+    if (l->accept.in_flight)
+        loop_cancel(loop_current(), &l->accept);
+}
+
+void listener_resume(struct listener *l)
+{
+    const int fd = l->held_fd;
+    l->is_paused = false;
+    l->held_fd = -1;
+    if (fd >= 0)
+        take(l, fd, &l->held_peer);
+    else if (!l->accept.in_flight)
+        accept_next(l);
+}
+
 static void resume(struct timer *timer)
 {
     accept_next(container_of(timer, struct listener, resume));
@@ -63,11 +94,12 @@ static void accept_done(struct op *op)
         waiters_wake_all(&l->ended);
         return;
     }
-    if (op->result >= 0) {
-        const struct address peer = op->address;
-        const int fd = op->result;
-        accept_next(l);
-        l->accepted(l->arg, fd, &peer);
+    if (op->result >= 0 && l->is_paused) {
+        l->held_fd = op->result;
+        l->held_peer = op->address;
+    } else if (op->result >= 0) {
+        take(l, op->result, &op->address);
+    } else if (l->is_paused) { // asks again when it goes on
     } else if (is_shortage(op->result)) {
         timer_set(&l->resume, clock_turn_ns() + PAUSE_NS);
     } else {
@@ -120,7 +152,7 @@ err listener_open(const char *host, uint16_t port, listener_accepted_fn *accepte
     TRY(listen_on(host, port, &op, e));
     struct listener *l = mem_alloc(sizeof *l);
     *l = (struct listener){
-        .fd = op.result, .port = op.address.port, .accepted = accepted, .arg = arg};
+        .fd = op.result, .port = op.address.port, .held_fd = -1, .accepted = accepted, .arg = arg};
     l->accept = (struct op){.done = accept_done, .kind = OP_ACCEPT};
     timer_init(&l->resume, resume);
     waiters_init(&l->ended);
@@ -140,6 +172,8 @@ void listener_close(struct listener *l)
         return;
     l->closing = true;
     timer_cancel(&l->resume);
+    if (l->held_fd >= 0)
+        socket_discard(l->held_fd);
     fiber_shield_begin();
     if (l->accept.in_flight)
         loop_cancel(loop_current(), &l->accept);

@@ -65,6 +65,10 @@ err listener_open(const char *host, uint16_t port, listener_accepted_fn *accepte
                   struct listener **out, struct errmsg *e);
 uint16_t listener_port(const struct listener *l);
 void listener_close(struct listener *l); // no accepted() after it. Suspends.
+// No accepted() until it goes on: who connects waits in the system's queue. Both also from
+// accepted().
+void listener_pause(struct listener *l);
+void listener_resume(struct listener *l);
 // A stream of an accepted socket, on the current loop; TLS shakes hands at the first read or write.
 struct stream *stream_from_fd(int fd, const struct address *peer, struct tls *tls_server);
 // Closes a socket nobody made a stream of.

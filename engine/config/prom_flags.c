@@ -86,7 +86,8 @@ static void add_web(struct rows *r, struct prom_web_flags *f)
         {"web.read-timeout", .duration_ms = &f->read_timeout_ms, .default_text = "5m",
          .help = "Maximum duration before timing out read of the request, and closing idle "
                  "connections."},
-        {"web.max-connections", .number = &f->max_connections, .default_text = "512",
+        {"web.max-connections", .number = &f->max_connections, .default_text = "512", .min = 1,
+         .max = 1 << 24,
          .help = "Maximum number of simultaneous connections across all listeners."},
         {"web.max-notifications-subscribers", .number = &f->max_notifications_subscribers,
          .default_text = "16", .traits = SETTING_IGNORED,

@@ -29,7 +29,6 @@ struct http_server {
     struct list conns;
     size_t conns_count;
     bool draining;
-    _Atomic int64_t own_connections; // where no counter is shared
     struct waiters gone;
     struct http_server_stats stats;
 };
@@ -67,8 +66,6 @@ struct http_server *http_server_create(const struct http_server_options *options
 {
     struct http_server *s = mem_zalloc(sizeof *s);
     s->options = *options;
-    if (!s->options.connections)
-        s->options.connections = &s->own_connections;
     s->lg = (struct logger){.component = "web", .sink = options->log};
     list_init(&s->conns);
     waiters_init(&s->gone);
@@ -88,6 +85,13 @@ const struct http_server_stats *http_server_stats(const struct http_server *s)
     return &s->stats;
 }
 
+static void connection_ended(struct http_server *s)
+{
+    shard_connection_closed();
+    if (s->options.door)
+        http_door_leave(s->options.door);
+}
+
 static void conn_close(struct conn *c) // Suspends.
 {
     struct http_server *s = c->server;
@@ -97,8 +101,7 @@ static void conn_close(struct conn *c) // Suspends.
     buf_deinit(&c->in);
     list_remove(&c->link);
     s->conns_count--;
-    atomic_fetch_sub(s->options.connections, 1);
-    shard_connection_closed();
+    connection_ended(s);
     mem_free(c);
     waiters_wake_all(&s->gone);
 }
@@ -764,13 +767,10 @@ static void conn_idle(struct timer *timer)
 
 void http_server_take(struct http_server *s, int fd, const struct address *peer)
 {
-    const int64_t before = atomic_fetch_add(s->options.connections, 1);
-    if (s->draining || before >= s->options.connections_max) {
-        atomic_fetch_sub(s->options.connections, 1);
-        s->stats.connections_refused++;
+    shard_connection_opened();
+    if (s->draining) {
         socket_discard(fd);
-        shard_connection_opened(); // who handed it over has counted it
-        shard_connection_closed();
+        connection_ended(s);
         return;
     }
     struct conn *c = mem_zalloc(sizeof *c);
@@ -783,7 +783,6 @@ void http_server_take(struct http_server *s, int fd, const struct address *peer)
     list_push(&s->conns, &c->link);
     s->conns_count++;
     s->stats.connections++;
-    shard_connection_opened();
     conn_wait(c);
 }
 

@@ -7,10 +7,9 @@
 #ifndef ENGINE_HTTP_SERVER_H
 #define ENGINE_HTTP_SERVER_H
 
-#include <stdatomic.h>
-
 #include "engine/base/arena.h"
 #include "engine/base/log.h"
+#include "engine/http/door.h"
 #include "io/fiber.h"
 #include "io/stream.h"
 #include "protocol/http1.h"
@@ -41,12 +40,11 @@ struct http_server_options {
     http_handler_fn *handler;
     http_observer_fn *observer; // may be NULL
     void *arg;
-    int64_t read_timeout_ns;      // of a whole request; also how long a connection may be idle
-    int64_t write_timeout_ns;     // without any progress of the peer
-    int64_t connections_max;      // of all servers with this counter; more are closed at once
-    _Atomic int64_t *connections; // NULL: this server's alone
-    uint64_t body_bytes_max;      // undecoded bytes of all requests of this shard: then 503
-    struct tls *tls;              // NULL: plain
+    int64_t read_timeout_ns;  // of a whole request; also how long a connection may be idle
+    int64_t write_timeout_ns; // without any progress of the peer
+    struct http_door *door;   // that connections came through; NULL: none
+    uint64_t body_bytes_max;  // undecoded bytes of all requests of this shard: then 503
+    struct tls *tls;          // NULL: plain
     const struct log_sink *log;
 };
 
@@ -60,7 +58,7 @@ void http_server_drain(struct http_server *s);
 void http_server_destroy(struct http_server *s); // drained
 
 struct http_server_stats {
-    uint64_t connections, connections_refused, requests, bad_requests, bodies_refused;
+    uint64_t connections, requests, bad_requests, bodies_refused;
     uint64_t body_bytes; // undecoded, at present
 };
 const struct http_server_stats *http_server_stats(const struct http_server *s);

@@ -276,8 +276,9 @@ static void put_engine(const struct server *s, const struct part *p, struct buf 
     put_u64(b, "ferula_queries_total", "counter", "Queries that were started.", p->queries.started);
     put_u64(b, "ferula_http_connections_total", "counter", "Connections that were taken.",
             p->web.connections);
-    put_u64(b, "ferula_http_connections_refused_total", "counter",
-            "Connections beyond --web.max-connections.", p->web.connections_refused);
+    put_u64(b, "ferula_http_connections_full_total", "counter",
+            "How often --web.max-connections was reached: who connects then waits.",
+            atomic_load(&s->door.shut_count));
     put_u64(b, "ferula_http_bad_requests_total", "counter", "Requests that were not HTTP.",
             p->web.bad_requests);
     put_u64(b, "ferula_http_bodies_refused_total", "counter",
@@ -295,7 +296,7 @@ static void add_counters(void *to, const void *from, size_t size)
 }
 static_assert(sizeof(struct scrape_stats) == 18 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct receiver_stats) == 20 * sizeof(uint64_t), "counters only");
-static_assert(sizeof(struct http_server_stats) == 6 * sizeof(uint64_t), "counters only");
+static_assert(sizeof(struct http_server_stats) == 5 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct tsdb_stats) == 27 * sizeof(uint64_t), "counters only");
 
 static int64_t min_i64(int64_t a, int64_t b)

@@ -315,12 +315,15 @@ static err split_address(struct str text, char host[256], uint16_t *port, struct
 
 static err listen_all(struct server *s, struct errmsg *e) // Suspends.
 {
+    static_assert((int)HTTP_DOOR_LISTENERS_MAX >= (int)SETTING_LIST_MAX,
+                  "as many as can be asked for");
+    http_door_init(&s->door, s->flags.prom.web.max_connections, accepted, s);
     for (size_t i = 0; i < s->flags.prom.web.listen_address.n; i++) {
         const struct str text = s->flags.prom.web.listen_address.items[i];
         char host[256], shown[512];
         uint16_t port;
         TRY(split_address(text, host, &port, e));
-        const err code = listener_open(host, port, accepted, s, &s->listeners[i], e);
+        const err code = http_door_listen(&s->door, host, port, e);
         if (code == ERR_EXISTS)
             return err_set(e, code,
                            "listen tcp %.*s: the port is taken by %s; choose another with "
@@ -328,9 +331,8 @@ static err listen_all(struct server *s, struct errmsg *e) // Suspends.
                            STR_ARG(text), process_of_port(port, shown, sizeof shown));
         if (code)
             return code;
-        s->listeners_count++;
         snprintf(shown, sizeof shown, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host,
-                 listener_port(s->listeners[i]));
+                 listener_port(s->door.listeners[i]));
         log_info(&s->lg, "Listening on", log_cstr("address", shown));
     }
     return ERR_OK;
@@ -350,8 +352,7 @@ static void open_shard(void *arg) // on every shard
         .arg = s,
         .read_timeout_ns = f->prom.web.read_timeout_ms * NS_PER_MS,
         .write_timeout_ns = WRITE_TIMEOUT_NS,
-        .connections_max = f->prom.web.max_connections,
-        .connections = &s->connections,
+        .door = &s->door,
         .body_bytes_max = (uint64_t)f->body_bytes_max,
         .log = &s->log,
     };
@@ -482,8 +483,7 @@ static void shut_down(struct server *s) // Suspends.
     struct errmsg e;
     atomic_store(&s->state, SERVER_STOPPING);
     notices_set(s, NOTICE_STOPPING, true);
-    for (size_t i = 0; i < s->listeners_count; i++)
-        listener_close(s->listeners[i]);
+    http_door_close(&s->door);
     for (unsigned i = 0; i < shards_count(s->shards); i++)
         args[i] = (struct apply){.server = s};
     while (s->reloading) {

@@ -76,8 +76,6 @@ struct server {
     _Atomic int state;  // enum server_state
     int64_t start_ms;
     // Of shard 0.
-    struct listener *listeners[SETTING_LIST_MAX];
-    size_t listeners_count;
     bool is_open; // every shard has its part
     bool stop_asked;
     struct waiters stop;
@@ -91,7 +89,7 @@ struct server {
     struct notices notices;
     struct active_queries active;
     struct query_turns turns;
-    _Atomic int64_t connections; // at present, of all shards
+    struct http_door door; // its home is shard 0
     int exit_code;
     struct shard_post signal_post[2]; // reload, stop
     _Atomic int signal_pending[2];

@@ -66,7 +66,6 @@ static void start(void *arg)
         .arg = w,
         .read_timeout_ns = 60000000000,
         .write_timeout_ns = 60000000000,
-        .connections_max = 10,
         .body_bytes_max = 1 << 20,
     };
     w->server = http_server_create(&options);

@@ -17,7 +17,7 @@ struct site {
     struct world *world;
     struct rng rng;
     struct http_server *server;
-    struct listener *listener;
+    struct http_door door;
     struct shard_post posts[CLIENTS];
     unsigned clients_left;
     uint64_t fetches, failures, handled;
@@ -186,12 +186,13 @@ static void run_site(void *arg)
         .arg = site,
         .read_timeout_ns = 5 * SECOND,
         .write_timeout_ns = 5 * SECOND,
-        .connections_max = CLIENTS - 1,
+        .door = &site->door,
         .body_bytes_max = 1 << 18,
     };
     struct errmsg e;
     site->server = http_server_create(&options);
-    if (listener_open("127.0.0.1", PORT, accepted, site, &site->listener, &e) != ERR_OK) {
+    http_door_init(&site->door, CLIENTS - 1, accepted, site);
+    if (http_door_listen(&site->door, "127.0.0.1", PORT, &e) != ERR_OK) {
         world_violate(site->world, "listen: %s", e.text);
         return;
     }
@@ -204,7 +205,7 @@ static void run_site(void *arg)
     }
     while (site->clients_left > 0)
         (void)!fiber_sleep_ns(10 * MS);
-    listener_close(site->listener);
+    http_door_close(&site->door);
     fiber_set_deadline(site->world->now_ns + 10 * SECOND);
     http_server_drain(site->server);
     fiber_set_deadline(INT64_MAX);

@@ -352,7 +352,6 @@ static void flow(void *arg)
                                                 .arg = f,
                                                 .read_timeout_ns = (int64_t)300e9,
                                                 .write_timeout_ns = (int64_t)60e9,
-                                                .connections_max = TARGETS_MAX,
                                                 .body_bytes_max = BODY_BYTES_MAX};
     char host[256];
     int64_t opened = 0;

@@ -68,8 +68,11 @@ static void run_script(void *arg)
     struct world *w = arg;
     struct errmsg e = {0};
     const struct http_server_options options = {
-        .handler = handler, .arg = w, .read_timeout_ns = 2000000000, .write_timeout_ns = 2000000000,
-        .connections_max = 100, .body_bytes_max = 1 << 20,
+        .handler = handler,
+        .arg = w,
+        .read_timeout_ns = 2000000000,
+        .write_timeout_ns = 2000000000,
+        .body_bytes_max = 1 << 20,
     };
     w->server = http_server_create(&options);
     want(listener_open("127.0.0.1", 0, accepted, w, &w->listener, &e) == ERR_OK, e.text);
@@ -93,8 +96,8 @@ static void start(void *arg)
 static void run(void (*script)(struct world *w))
 {
     struct world w = {.script = script};
-    const struct shards_options options = {.count = 1, .backend = SHARD_BACKEND_AUTO,
-                                           .loop = {.fibers_max = 1000}};
+    const struct shards_options options = {
+        .count = 1, .backend = SHARD_BACKEND_AUTO, .loop = {.fibers_max = 1000}};
     struct shards *shards;
     struct errmsg e = {0};
     cr_assert_eq(shards_create(&options, start, &w, &shards, &e), ERR_OK, "%s", e.text);
@@ -115,8 +118,8 @@ static void script_client(struct world *w)
     const struct http_client_options options = {.follow_redirects = true};
     struct http_client *c = http_client_create(&options);
     struct http_result r = {0};
-    struct http_request get = {.method = STR("GET"), .url = url_of(w, "/echo?a=1", text),
-                               .body_max = 1 << 20};
+    struct http_request get = {
+        .method = STR("GET"), .url = url_of(w, "/echo?a=1", text), .body_max = 1 << 20};
     want(http_fetch(c, &get, &r, &e) == ERR_OK, e.text);
     want(r.status == 200 && str_eq(buf_str(&r.body), STR("a=1")), "plain GET");
     get.url = url_of(w, "/stream", text);
@@ -130,8 +133,10 @@ static void script_client(struct world *w)
     want(http_fetch(c, &get, &r, &e) == ERR_LIMIT, "a body over its limit");
     static char large[BODY_MAX + 1];
     memset(large, 'x', sizeof large);
-    struct http_request post = {.method = STR("POST"), .url = url_of(w, "/echo", text),
-                                .body_max = 1 << 20, .body = str_make(large, BODY_MAX)};
+    struct http_request post = {.method = STR("POST"),
+                                .url = url_of(w, "/echo", text),
+                                .body_max = 1 << 20,
+                                .body = str_make(large, BODY_MAX)};
     want(http_fetch(c, &post, &r, &e) == ERR_OK && r.body.n == BODY_MAX, "POST");
     post.body.n++;
     want(http_fetch(c, &post, &r, &e) == ERR_OK && r.status == 413, "413");

@@ -460,6 +460,47 @@ Test(stream, accepts_under_load)
     on_each(accepts_under_load);
 }
 
+static void discard_and_pause(void *arg, int fd, const struct address *peer)
+{
+    struct world *w = arg;
+    discard(arg, fd, peer);
+    listener_pause(w->listener);
+}
+
+// One at a time, whatever came meanwhile; who waits at the end is not accepted.
+static void pauses(void *arg)
+{
+    struct world *w = arg;
+    enum { COUNT = 100, TAKEN = 90 };
+    struct errmsg e = {""};
+    int fds[COUNT];
+    want(&w->f, listener_open("", 0, discard_and_pause, w, &w->listener, &e) == ERR_OK, "%s",
+         e.text);
+    listener_pause(w->listener);
+    listener_resume(w->listener);
+    listener_pause(w->listener);
+    for (int i = 0; i < COUNT; i++)
+        fds[i] = rude_connect(listener_port(w->listener));
+    for (int n = 0; n <= TAKEN; n++) {
+        for (int i = 0; i < 2000 && w->count < n; i++)
+            if (fiber_sleep_ns(MS) != ERR_OK)
+                abort();
+        if (fiber_sleep_ns(MS / 10) != ERR_OK)
+            abort();
+        want(&w->f, w->count == n, "%d, not %d", w->count, n);
+        if (n < TAKEN)
+            listener_resume(w->listener);
+    }
+    for (int i = 0; i < COUNT; i++)
+        close(fds[i]);
+    listener_close(w->listener);
+}
+
+Test(stream, pauses)
+{
+    on_each(pauses);
+}
+
 static void connect_errors(void *arg)
 {
     struct world *w = arg;

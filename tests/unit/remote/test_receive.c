@@ -944,7 +944,6 @@ static void run(void *arg)
                                             .arg = w,
                                             .read_timeout_ns = 5000000000,
                                             .write_timeout_ns = 5000000000,
-                                            .connections_max = 100,
                                             .body_bytes_max = 64 << 20};
     const struct http_client_options client = {0};
     want(&w->found, tsdb_open(&db, &w->db, &e) == ERR_OK, "%s", e.text);

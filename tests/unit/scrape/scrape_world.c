@@ -148,7 +148,6 @@ static void run(void *arg)
         .arg = w,
         .read_timeout_ns = 5000LL * NS_PER_MS,
         .write_timeout_ns = 5000LL * NS_PER_MS,
-        .connections_max = 100,
         .body_bytes_max = 1 << 20,
     };
     w->content_type = "text/plain";

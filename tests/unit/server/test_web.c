@@ -221,7 +221,6 @@ static void run(void *arg)
                                             .arg = w,
                                             .read_timeout_ns = 5000000000,
                                             .write_timeout_ns = 5000000000,
-                                            .connections_max = 100,
                                             .body_bytes_max = 1 << 20};
     const struct http_client_options client = {0};
     w->web = http_server_create(&web);
