@@ -21,8 +21,21 @@ void arena_init(struct arena *a, size_t limit_bytes)
     *a = (struct arena){.limit_bytes = limit_bytes};
 }
 
-static void free_block(struct arena_block *block)
+void arena_init_within(struct arena *a, struct arena_budget *budget)
 {
+    *a = (struct arena){.budget = budget};
+}
+
+void arena_init_beside(struct arena *a, const struct arena *other)
+{
+    *a = (struct arena){.limit_bytes = other->limit_bytes, .budget = other->budget};
+}
+
+static void free_block(struct arena *a, struct arena_block *block)
+{
+    a->used_bytes -= block->size;
+    if (a->budget)
+        atomic_fetch_sub_explicit(&a->budget->used_bytes, block->size, memory_order_relaxed);
     mem_unpoison(block->bytes, block->size - sizeof *block);
     mem_free(block);
 }
@@ -31,9 +44,9 @@ void arena_deinit(struct arena *a)
 {
     for (struct arena_block *block = a->blocks, *next; block; block = next) {
         next = block->next;
-        free_block(block);
+        free_block(a, block);
     }
-    *a = (struct arena){.limit_bytes = a->limit_bytes};
+    arena_init_beside(a, a);
 }
 
 bool arena_drop_block(struct arena *a)
@@ -43,8 +56,7 @@ bool arena_drop_block(struct arena *a)
     if (!block)
         return false;
     a->blocks = block->next;
-    a->used_bytes -= block->size;
-    free_block(block);
+    free_block(a, block);
     return true;
 }
 
@@ -63,9 +75,10 @@ void arena_reset(struct arena *a)
         if (!keep && block->size <= BLOCK_MAX)
             keep = block;
         else
-            free_block(block);
+            free_block(a, block);
     }
-    *a = (struct arena){.limit_bytes = a->limit_bytes, .blocks = keep};
+    arena_init_beside(a, a);
+    a->blocks = keep;
     if (keep) {
         keep->next = NULL;
         a->used_bytes = keep->size;
@@ -86,6 +99,48 @@ static void *take(struct arena *a, size_t size, size_t align)
     return p;
 }
 
+static size_t left_of(size_t limit, size_t used)
+{
+    return !limit ? SIZE_MAX : limit > used ? limit - used : 0;
+}
+
+static size_t budget_used(const struct arena *a)
+{
+    return a->budget ? atomic_load_explicit(&a->budget->used_bytes, memory_order_relaxed) : 0;
+}
+
+size_t arena_left(const struct arena *a)
+{
+    const size_t own = left_of(a->limit_bytes, a->used_bytes);
+    const size_t all = a->budget ? left_of(a->budget->limit_bytes, budget_used(a)) : SIZE_MAX;
+    return own < all ? own : all;
+}
+
+bool arena_is_over(const struct arena *a)
+{
+    if (a->limit_bytes && a->used_bytes > a->limit_bytes)
+        return true;
+    return a->budget && a->budget->limit_bytes && budget_used(a) > a->budget->limit_bytes;
+}
+
+// Takes want bytes from the limits, or what they leave, if that is at least need; else 0.
+static size_t charge(struct arena *a, size_t need, size_t want, bool limited)
+{
+    const size_t own = limited ? left_of(a->limit_bytes, a->used_bytes) : SIZE_MAX;
+    size_t used = budget_used(a), take;
+    do {
+        size_t left = limited && a->budget ? left_of(a->budget->limit_bytes, used) : SIZE_MAX;
+        left = own < left ? own : left;
+        if (need > left)
+            return 0;
+        take = want < left ? want : left;
+    } while (a->budget &&
+             !atomic_compare_exchange_weak_explicit(&a->budget->used_bytes, &used, used + take,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    a->used_bytes += take;
+    return take;
+}
+
 // Needs a new block of at least size; false when the limit forbids it.
 static bool grow(struct arena *a, size_t size, size_t align, bool limited)
 {
@@ -97,17 +152,12 @@ static bool grow(struct arena *a, size_t size, size_t align, bool limited)
         return false;
     if (want < need)
         want = need;
-    if (limited && a->limit_bytes) {
-        const size_t left = a->limit_bytes > a->used_bytes ? a->limit_bytes - a->used_bytes : 0;
-        if (need > left)
-            return false;
-        if (want > left)
-            want = left;
-    }
+    want = charge(a, need, want, limited);
+    if (!want)
+        return false;
     struct arena_block *block = mem_alloc(want);
     *block = (struct arena_block){.next = a->blocks, .size = want};
     a->blocks = block;
-    a->used_bytes += want;
     open_block(a, block);
     return true;
 }

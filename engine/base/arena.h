@@ -2,23 +2,36 @@
 //
 // Blocks come from mem.h and double up to a bound; large requests get a block of their own. With a
 // limit an arena refuses instead of growing: arena_try() is for sizes that input decides.
+// arena_alloc() goes beyond it, for small things: who takes many of them asks arena_is_over()
+// between, and ends.
 #ifndef ENGINE_BASE_ARENA_H
 #define ENGINE_BASE_ARENA_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "engine/base/str.h"
 
 struct arena_block;
 
+// What arenas may take together, whatever shards they are on: those of one query.
+struct arena_budget {
+    _Atomic(size_t) used_bytes;
+    size_t limit_bytes; // 0: none
+};
+
 struct arena {
-    struct arena_block *blocks; // newest first
-    char *at, *end;             // what is free in the newest
-    size_t used_bytes;          // of all blocks, also what their ends waste
-    size_t limit_bytes;         // 0: none
+    struct arena_block *blocks;  // newest first
+    char *at, *end;              // what is free in the newest
+    size_t used_bytes;           // of all blocks, also what their ends waste
+    size_t limit_bytes;          // 0: none
+    struct arena_budget *budget; // outlives the arena; NULL: none
 };
 
 void arena_init(struct arena *a, size_t limit_bytes);
+void arena_init_within(struct arena *a, struct arena_budget *budget);
+// With the budget of another, or at least its limit: for what only lasts while that is filled.
+void arena_init_beside(struct arena *a, const struct arena *other);
 void arena_deinit(struct arena *a);
 // Gives one block back, the newest; false: none was left. For those who cannot free all at once:
 // nothing may be taken from the arena any more.
@@ -30,6 +43,8 @@ void arena_reset(struct arena *a);
 void *arena_alloc(struct arena *a, size_t size, size_t align) __attribute__((returns_nonnull));
 // NULL when the limit would be passed or count * size overflows.
 void *arena_try(struct arena *a, size_t count, size_t size, size_t align);
+size_t arena_left(const struct arena *a);  // what its limits leave; SIZE_MAX: they are none
+bool arena_is_over(const struct arena *a); // more was taken than they allow
 
 // Zeroed objects of one type: arena_new(a, struct x), arena_array(a, n, struct x) (NULL: limit).
 #define arena_new(a, type) ((type *)arena_zalloc((a), sizeof(type), _Alignof(type)))

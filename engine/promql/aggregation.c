@@ -23,10 +23,10 @@ static err group_series(struct query *q, const struct promql_expr *e, struct gro
     if (!group_of || !members || !g->groups)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < g->in.n; i++) {
-        TRY(query_breathe_at(i, q->e));
+        TRY(query_breathe_at(i, q->a, q->e));
         bool is_new;
         const struct str key = group_labels(q, e, g->in.series[i].labels);
-        if (!label_map_try(&g->map, key, &group_of[i], &is_new))
+        if (!label_map_add(&g->map, key, false, &group_of[i], &is_new))
             return query_too_many_samples(q->e);
         g->groups[group_of[i]].n++;
         g->groups[group_of[i]].drop_name |= g->in.series[i].drop_name;
@@ -55,7 +55,7 @@ static err simple(struct query *q, const struct promql_expr *e, struct grouped *
         if (aggregate_state_make(op, g->steps, q->a, &state))
             return query_too_many_samples(q->e);
         for (size_t m = 0; m < g->groups[i].n; m++) {
-            TRY(query_breathe(q->e));
+            TRY(query_breathe(q->a, q->e));
             const struct step_column *c = &g->in.series[g->groups[i].members[m]].column;
             aggregate_add(op, &state, g->steps, c->v, c->present);
         }
@@ -95,7 +95,7 @@ static err quantiles(struct query *q, struct grouped *g, struct vec *out)
         struct step_column column;
         TRY(vec_add_new(q, out, g->map.keys[i], group->drop_name, g->steps, &column));
         for (size_t from = 0; from < g->steps; from += QUANTILE_STEPS) {
-            TRY(query_breathe(q->e));
+            TRY(query_breathe(q->a, q->e));
             size_t n[QUANTILE_STEPS];
             const size_t left = g->steps - from;
             const size_t count = left < QUANTILE_STEPS ? left : QUANTILE_STEPS;
@@ -149,8 +149,11 @@ static err count_value(struct query *q, struct grouped *g, struct labels_builder
     struct buf key = {0};
     labels_builder_encode(b, &key);
     bool is_new;
-    const size_t at = label_map_add(map, buf_str(&key), true, &is_new);
+    size_t at;
+    const bool has_room = label_map_add(map, buf_str(&key), true, &at, &is_new);
     buf_deinit(&key);
+    if (!has_room)
+        return query_too_many_samples(q->e);
     if (is_new) {
         struct step_column c;
         TRY(vec_add_new(q, out, map->keys[at], false, g->steps, &c));
@@ -167,7 +170,7 @@ static err count_all_values(struct query *q, struct grouped *g, struct labels_bu
     struct label_map map = {.a = q->a};
     for (size_t i = 0; i < g->map.n; i++)
         for (size_t m = 0; m < g->groups[i].n; m++) {
-            TRY(query_breathe(q->e));
+            TRY(query_breathe(q->a, q->e));
             const struct step_column *c = &g->in.series[g->groups[i].members[m]].column;
             for (size_t k = steps_next(c->present, g->steps, 0); k < g->steps;
                  k = steps_next(c->present, g->steps, k + 1))

@@ -153,14 +153,14 @@ static err with_scalar(struct query *q, const struct plan_node *node, bool scala
     if (is_trim(e))
         return refuse_floats(q, e, n, out);
     for (size_t i = 0; i < out->n; i++) {
-        TRY(query_breathe(q->e));
+        TRY(query_breathe(q->a, q->e));
         struct step_column *c = &out->series[i].column;
         operate(e, scalar_is_left ? scalar : c->v, scalar_is_left ? c->v : scalar, c->v, n, c);
     }
     vec_drop_empty(out, n);
     if (!drops_name(e))
         return ERR_OK;
-    vec_drop_names(q, out);
+    TRY(vec_drop_names(q, out));
     return q->options->delayed_name_removal ? ERR_OK : vec_merge_equal(q, out, n);
 }
 
@@ -193,10 +193,10 @@ static err group_side(struct query *q, const struct promql_matching *m, struct l
     if (!side->group_of)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < side->vec.n; i++) {
-        TRY(query_breathe_at(i, q->e));
+        TRY(query_breathe_at(i, q->a, q->e));
         bool is_new;
         const struct str key = match_labels(q, m, side->vec.series[i].labels);
-        if (!label_map_try(map, key, &side->group_of[i], &is_new))
+        if (!label_map_add(map, key, false, &side->group_of[i], &is_new))
             return query_too_many_samples(q->e);
     }
     return ERR_OK;
@@ -258,7 +258,7 @@ static err filter_side(struct query *q, struct match *m, struct match_side *side
     if (!presence)
         return query_too_many_samples(q->e);
     for (size_t g = 0; g < m->map.n; g++) {
-        TRY(query_breathe(q->e));
+        TRY(query_breathe(q->a, q->e));
         presence_of(other, g, words, presence);
         for (size_t i = side->first[g]; i < side->first[g + 1]; i++) {
             gently_at(i);
@@ -285,7 +285,7 @@ static err eval_set(struct query *q, const struct plan_node *node, struct vec *o
     *out = m.left.vec;
     for (size_t i = 0; i < m.right.vec.n; i++) {
         const struct vec_series *s = &m.right.vec.series[i];
-        TRY(query_breathe_at(i, q->e));
+        TRY(query_breathe_at(i, q->a, q->e));
         TRY(vec_add(q, out, s->labels, s->drop_name, s->column));
     }
     return vec_merge_equal(q, out, n);
@@ -334,7 +334,7 @@ static err first_duplicate(struct join *j, size_t *out_step)
     const struct match_side *one = j->one;
     *out_step = j->steps;
     for (size_t g = 0; g < j->m.map.n; g++) {
-        TRY(query_breathe(j->q->e));
+        TRY(query_breathe(j->q->a, j->q->e));
         memset(j->seen, 0, j->words * sizeof *j->seen);
         for (size_t i = one->first[g]; i < one->first[g + 1]; i++) {
             gently_at(i);
@@ -365,7 +365,7 @@ static err duplicate_at(struct join *j, size_t step)
         gently_at(i);
         order[i] = (struct label_index){one->vec.series[i].labels, i};
     }
-    TRY(label_index_sort(order, one->vec.n, j->q->e));
+    TRY(label_index_sort(order, one->vec.n, j->q->a, j->q->e));
     for (size_t i = 0; i < one->vec.n; i++) {
         gently_at(i);
         const size_t s = order[i].index, group = one->group_of[s];
@@ -413,7 +413,9 @@ struct taken {
 static err take_steps(struct join *j, struct taken *t, struct str key, const uint64_t *present)
 {
     bool is_new;
-    const size_t at = label_map_add(&t->map, key, false, &is_new);
+    size_t at;
+    if (!label_map_add(&t->map, key, false, &at, &is_new))
+        return query_too_many_samples(j->q->e);
     if (at == t->capacity) {
         uint64_t **all = arena_zalloc(&t->scratch, (t->capacity * 2 + 16) * sizeof(uint64_t *),
                                       _Alignof(uint64_t *));
@@ -512,7 +514,7 @@ static err join_group(struct join *j, struct taken *t, struct labels_builder *b,
     t->map.a = &t->scratch;
     for (size_t i = many->first[group]; i < many->first[group + 1]; i++)
         for (size_t o = one->first[group]; o < one->first[group + 1]; o++) {
-            TRY(query_breathe(j->q->e));
+            TRY(query_breathe(j->q->a, j->q->e));
             TRY(join_pair(j, t, b, &many->vec.series[many->members[i]],
                           &one->vec.series[one->members[o]], out));
         }
@@ -552,7 +554,7 @@ static err eval_join(struct query *q, const struct plan_node *node, struct vec *
         j.good[k / 64] |= (uint64_t)1 << (k % 64);
     struct labels_builder b = {0};
     struct taken taken = {0};
-    arena_init(&taken.scratch, 0);
+    arena_init_beside(&taken.scratch, q->a);
     err code = ERR_OK;
     for (size_t g = 0; g < j.m.map.n && duplicate > 0 && !code; g++)
         code = join_group(&j, &taken, &b, g, out);

@@ -1,8 +1,10 @@
 #include "engine/promql/fragment.h"
 #include "io/fiber.h"
 
-err query_breathe(struct errmsg *e)
+err query_breathe(const struct arena *a, struct errmsg *e)
 {
+    if (arena_is_over(a))
+        return query_too_many_samples(e);
     if (!fiber_self())
         return ERR_OK;
     fiber_yield_if_due();

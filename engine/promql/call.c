@@ -103,7 +103,7 @@ static err vector_of_time(struct query *q, const struct plan_node *node, struct 
 // Names go; equal series that this makes are an error where they meet.
 static err without_names(struct query *q, const struct plan_node *node, struct vec *v)
 {
-    vec_drop_names(q, v);
+    TRY(vec_drop_names(q, v));
     return q->options->delayed_name_removal ? ERR_OK : vec_merge_equal(q, v, node->steps.n);
 }
 
@@ -112,7 +112,7 @@ static err by_math(struct query *q, const struct plan_node *node, double (*f)(do
 {
     *out = node_vec(node->args[0]);
     for (size_t i = 0; i < out->n; i++) {
-        TRY(query_breathe(q->e));
+        TRY(query_breathe(q->a, q->e));
         const struct step_column *c = &out->series[i].column;
         for (size_t k = steps_next(c->present, node->steps.n, 0); k < node->steps.n;
              k = steps_next(c->present, node->steps.n, k + 1))
@@ -168,7 +168,7 @@ static err by_params(struct query *q, const struct plan_node *node, struct vec *
     for (size_t i = 1; i < node->args_count; i++)
         params[i - 1] = node_scalar(node->args[i]);
     for (size_t i = 0; i < out->n; i++) {
-        TRY(query_breathe(q->e));
+        TRY(query_breathe(q->a, q->e));
         struct step_column *c = &out->series[i].column;
         for (size_t k = 0; k < node->steps.n; k++) {
             const double p = params[0] ? params[0][k] : 1;

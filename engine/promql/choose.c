@@ -182,7 +182,8 @@ static err end_group(struct choice *c)
         if (c->g->steps == 1 && at->n <= INSERTION_MAX)
             sort_heap(at->heap, at->n);
         else if (c->g->steps == 1)
-            TRY(gently_sort(at->heap, at->n, sizeof *at->heap, NULL, c->q->e, compare_candidates));
+            TRY(gently_sort(at->heap, at->n, sizeof *at->heap, NULL, c->q->a, c->q->e,
+                            compare_candidates));
         for (size_t i = 0; i < at->n; i++) {
             gently_at(i);
             steps_set(c->columns[at->heap[i].series].present, k);
@@ -196,10 +197,10 @@ static err end_group(struct choice *c)
 static err choose_in_group(struct choice *c, const struct group *group)
 {
     struct arena scratch;
-    arena_init(&scratch, c->q->options->bytes_max);
+    arena_init_beside(&scratch, c->q->a);
     err code = begin_group(c, group, &scratch);
     for (size_t m = 0; m < group->n && !code; m++) {
-        code = query_breathe(c->q->e);
+        code = query_breathe(c->q->a, c->q->e);
         offer_series(c, group->members[m]);
     }
     if (!code && c->e->aggregate.op != PROMQL_LIMITK)
@@ -285,7 +286,7 @@ err aggregation_choose(struct query *q, const struct promql_expr *e, struct grou
     const bool in_order = c.order_count > 0;
     for (size_t i = 0; i < (in_order ? c.order_count : g->in.n); i++) {
         const size_t s = in_order ? c.order[i] : i;
-        TRY(query_breathe_at(i, q->e));
+        TRY(query_breathe_at(i, q->a, q->e));
         const struct vec_series *from = &g->in.series[s];
         TRY(vec_add(q, out, from->labels, from->drop_name, c.columns[s]));
     }

@@ -13,7 +13,7 @@
 static err spread_vec(struct query *q, struct vec *v, size_t steps)
 {
     for (size_t i = 0; i < v->n; i++) {
-        TRY(query_breathe_at(i * (steps / 64 + 1), q->e));
+        TRY(query_breathe_at(i * (steps / 64 + 1), q->a, q->e));
         struct step_column all;
         if (step_column_make(q->a, steps, &all))
             return query_too_many_samples(q->e);
@@ -73,7 +73,7 @@ static err over_subquery(struct query *q, struct plan_node *node, const struct r
         times[k] = steps_time(&grid, k);
     struct windows full = {0};
     for (size_t i = 0; i < in.n; i++) {
-        TRY(query_breathe(q->e));
+        TRY(query_breathe(q->a, q->e));
         struct column c = {0};
         TRY(samples_of(q, &grid, times, &in.series[i].column, &c));
         struct windows own, *w = c.t == times ? &full : &own;
@@ -82,7 +82,7 @@ static err over_subquery(struct query *q, struct plan_node *node, const struct r
             return query_too_many_samples(q->e);
         struct step_column made;
         TRY(vec_add_new(q, out, in.series[i].labels, in.series[i].drop_name, node->steps.n, &made));
-        TRY(range_run(f, w, c.v, param, &made, q->e));
+        TRY(range_run(f, w, c.v, param, q->a, &made, q->e));
         TRY(samples_count_series(q, node, w, steps_count(made.present, node->steps.n)));
     }
     vec_drop_empty(out, node->steps.n);
@@ -93,7 +93,7 @@ static err over_subquery(struct query *q, struct plan_node *node, const struct r
         if (name_is_odd_counter(name)) // Prometheus has no position of a subquery
             query_note_odd_counter(q, NULL, name);
     }
-    vec_drop_names(q, out);
+    TRY(vec_drop_names(q, out));
     return q->options->delayed_name_removal ? ERR_OK : vec_no_equal(q, out);
 }
 
@@ -106,7 +106,7 @@ static err note_quantiles(struct query *q, const struct plan_node *node, const d
     if (!any)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < v->n; i++) {
-        TRY(query_breathe_at(i, q->e));
+        TRY(query_breathe_at(i, q->a, q->e));
         for (size_t w = 0; w < words; w++)
             any[w] |= v->series[i].column.present[w];
     }
@@ -200,11 +200,11 @@ static err eval_unary(struct query *q, const struct plan_node *node, struct vec 
     if (node->expr->unary.op == PROMQL_ADD)
         return ERR_OK;
     for (size_t i = 0; i < out->n; i++) {
-        TRY(query_breathe_at(i * node->steps.n / 64, q->e));
+        TRY(query_breathe_at(i * node->steps.n / 64, q->a, q->e));
         for (size_t k = 0; k < node->steps.n; k++)
             out->series[i].column.v[k] = -out->series[i].column.v[k];
     }
-    vec_drop_names(q, out);
+    TRY(vec_drop_names(q, out));
     return q->options->delayed_name_removal ? ERR_OK : vec_merge_equal(q, out, node->steps.n);
 }
 
@@ -252,8 +252,9 @@ static err number_array(struct query *q, double value, size_t steps, double **ou
     const uint64_t key[] = {bits_from_double(value), steps};
     bool is_new;
     q->numbers.a = q->a;
-    const size_t at =
-        label_map_add(&q->numbers, str_make((const char *)key, sizeof key), true, &is_new);
+    size_t at;
+    if (!label_map_add(&q->numbers, str_make((const char *)key, sizeof key), true, &at, &is_new))
+        return query_too_many_samples(q->e);
     if (at == q->numbers_capacity) {
         const size_t capacity = at * 2 + 8;
         double **all = arena_zalloc(q->a, capacity * sizeof(double *), _Alignof(double *));
@@ -346,7 +347,7 @@ static err eval_one(struct query *q, struct plan_node *node)
     const enum promql_type type = node->expr->type;
     if (node->absorbed || type == PROMQL_TYPE_STRING)
         return ERR_OK;
-    TRY(query_breathe(q->e));
+    TRY(query_breathe(q->a, q->e));
     if (type == PROMQL_TYPE_SCALAR)
         return node->steps.n > STEPS_MAX ? query_too_many_samples(q->e) : eval_scalar(q, node);
     if (type != PROMQL_TYPE_VECTOR)
@@ -355,7 +356,7 @@ static err eval_one(struct query *q, struct plan_node *node)
     if (node->steps.n > STEPS_MAX)
         return eval_of_nothing(q, node);
     TRY(eval_node(q, node, &node->vec));
-    if (q->a->limit_bytes && q->a->used_bytes > q->a->limit_bytes) // labels are made in any case
+    if (q->lacks_room || arena_is_over(q->a))
         return query_too_many_samples(q->e);
     TRY(samples_count_node(q, node));
     if (!node->spread)

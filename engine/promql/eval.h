@@ -35,7 +35,7 @@ err vec_add_new(struct query *q, struct vec *v, struct str labels, bool drop_nam
 err vec_copy(struct query *q, const struct vec *v, size_t steps, struct vec *out);
 void vec_drop_empty(struct vec *v, size_t steps);
 // Names dropped from all series, or marked to be dropped.
-void vec_drop_names(struct query *q, struct vec *v);
+err vec_drop_names(struct query *q, struct vec *v);
 // Series of equal labels become one, unless they have a value at the same step. Of their marks the
 // one that comes first in time stays.
 err vec_merge_equal(struct query *q, struct vec *v, size_t steps);

@@ -10,7 +10,7 @@ static err take_vec(struct query *q, struct vec *v, bool in_order)
         if (v->series[i].drop_name) {
             v->series[i].labels = label_set_drop_metadata(v->series[i].labels, q->a);
             dropped = true;
-            gently_at(i);
+            TRY(query_breathe_at(i, q->a, q->e));
         }
     if (dropped)
         TRY(vec_merge_equal(q, v, q->steps.n));

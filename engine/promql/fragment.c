@@ -184,15 +184,17 @@ static struct windows some_windows(const struct windows *w, size_t from, size_t 
 }
 
 err range_run(const struct range_function *f, const struct windows *w, const double *v,
-              const double *param, struct step_column *out, struct errmsg *e)
+              const double *param, const struct arena *a, struct step_column *out, struct errmsg *e)
 {
     const size_t steps = w->times->at.n;
+    if (arena_left(a) / sizeof(double) < w->n) // some copy the values of a window
+        return query_too_many_samples(e);
     if (f->extrapolation || w->samples < RUN_SAMPLES) {
         f->run(w, v, param, out->v, out->present);
         return ERR_OK;
     }
     for (size_t from = 0, n; from < steps; from += n) {
-        TRY(query_breathe(e));
+        TRY(query_breathe(a, e));
         n = steps - from < 64 ? steps - from : 64;
         struct window_times times;
         const struct windows some = some_windows(w, from, n, &times);
@@ -216,7 +218,7 @@ static err column_of(struct run *r, struct column c, struct step_column *into,
     TRY(windows_of(r, &c, &w));
     *out_windows = w;
     if (f->kind == FRAGMENT_FUNCTION) {
-        return range_run(f->function, w, c.v, f->param, into, &r->out->e);
+        return range_run(f->function, w, c.v, f->param, &r->batch, into, &r->out->e);
     }
     newest(w, c.v, into);
     if (f->kind == FRAGMENT_TIMESTAMP)
@@ -300,7 +302,9 @@ static err add_part(struct run *r, struct group_parts *parts, struct str key, ui
 static err parts_of(struct run *r, struct str key, struct group_parts **out)
 {
     bool is_new = false;
-    const size_t at = label_map_add(&r->map, key, true, &is_new);
+    size_t at;
+    if (!label_map_add(&r->map, key, true, &at, &is_new))
+        return ERR_LIMIT;
     if (at == r->parts_capacity) {
         struct group_parts *all =
             gently_grown(&r->groups, r->parts, at, &r->parts_capacity, sizeof *all);
@@ -373,12 +377,14 @@ bool name_is_odd_counter(struct str name)
     return name.n > 0;
 }
 
-static void note_odd_counter(struct run *r, struct str labels)
+static err note_odd_counter(struct run *r, struct str labels)
 {
     const struct str name = labels_value(labels, LABEL_NAME);
     bool is_new;
-    if (name_is_odd_counter(name))
-        label_map_add(&r->out->odd_counters, name, true, &is_new);
+    size_t at;
+    if (!name_is_odd_counter(name))
+        return ERR_OK;
+    return label_map_add(&r->out->odd_counters, name, true, &at, &is_new) ? ERR_OK : ERR_LIMIT;
 }
 
 static err take_series(struct run *r, const struct storage_series *s, const struct column *c)
@@ -407,7 +413,7 @@ static err take_series(struct run *r, const struct storage_series *s, const stru
     if (!made)
         return ERR_OK;
     if (f->wants_counters)
-        note_odd_counter(r, s->labels);
+        TRY(note_odd_counter(r, s->labels));
     if (f->aggregates)
         return add_to_group(r, s, column);
     TRY(keep_series(r, s, column));
@@ -415,6 +421,11 @@ static err take_series(struct run *r, const struct storage_series *s, const stru
 }
 
 // ---- the loop over batches
+
+static err breathe(struct run *r)
+{
+    return arena_is_over(&r->out->arena) ? ERR_LIMIT : query_breathe(&r->out->arena, &r->out->e);
+}
 
 static err run_batch(struct run *r, const struct storage *storage, const struct storage_set *set,
                      size_t at, size_t n, int64_t mint, int64_t maxt, size_t *out_samples)
@@ -433,7 +444,7 @@ static err run_batch(struct run *r, const struct storage *storage, const struct 
     for (size_t i = 0; i < n; i++)
         r->out->has_histograms |= columns[i].histograms != NULL;
     for (size_t i = 0; i < n; i++) {
-        TRY(query_breathe(&r->out->e));
+        TRY(breathe(r));
         TRY(take_series(r, &series[i], &columns[i]));
     }
     *out_samples = samples;
@@ -450,16 +461,19 @@ static err run_all(struct run *r, const struct storage *storage)
     err code = storage->ops->select(storage->self, f->matchers, f->matchers_count, mint, maxt, 0,
                                     &r->out->arena, &set, &r->out->e);
     if (code == ERR_TIMEOUT || code == ERR_CANCELED)
-        return query_breathe(&r->out->e); // in the words of queries
+        return query_breathe(&r->out->arena, &r->out->e); // in the words of queries
     if (code)
         return code;
+    // Half of what the budget leaves, or it could not be filled.
+    const size_t left = arena_left(&r->batch) / (2 * (sizeof(int64_t) + sizeof(double)));
+    const size_t samples_max = left < BATCH_SAMPLES ? left : BATCH_SAMPLES;
     size_t batch = 16;
     r->first_partition = set.n ? set.series[0].partition : 0;
     for (size_t at = 0, n; at < set.n && !code; at += n) {
         n = set.n - at < batch ? set.n - at : batch;
         size_t samples = 0;
         code = run_batch(r, storage, &set, at, n, mint, maxt, &samples);
-        const size_t fits = BATCH_SAMPLES / (samples / n + 1);
+        const size_t fits = samples_max / (samples / n + 1 + sizeof(struct column) / 8);
         batch = fits < 1 ? 1 : fits > BATCH_SERIES_MAX ? BATCH_SERIES_MAX : fits;
     }
     storage->ops->release(storage->self, &set);
@@ -484,7 +498,7 @@ static void say_memory(const struct fragment *f, struct errmsg *e)
     err_format(e,
                "query needs too much memory, more than %zu bytes of --query.max-bytes, for the "
                "selector %.*s}",
-               f->bytes_max, STR_ARG(buf_str(&text)));
+               f->budget ? f->budget->limit_bytes : 0, STR_ARG(buf_str(&text)));
     buf_deinit(&text);
 }
 
@@ -493,14 +507,14 @@ void fragment_run(const struct fragment *f, const struct storage *storage,
 {
     assert(f->times.at.n > 0);
     *out = (struct fragment_result){0};
-    arena_init(&out->arena, f->bytes_max);
+    arena_init_within(&out->arena, f->budget);
     out->odd_counters.a = &out->arena;
     struct arena own;
-    arena_init(&own, 0);
+    arena_init_within(&own, f->budget);
     struct run *r = arena_new(&own, struct run); // too large for a fiber's stack
     *r = (struct run){.f = f, .out = out};
-    arena_init(&r->batch, f->bytes_max);
-    arena_init(&r->groups, 0);
+    arena_init_within(&r->batch, f->budget);
+    arena_init_within(&r->groups, f->budget);
     r->map.a = &r->groups;
     out->code = run_all(r, storage);
     if (out->code == ERR_LIMIT && !is_of_samples(&out->e))

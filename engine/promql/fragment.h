@@ -33,7 +33,7 @@ struct fragment {
     bool without;
     struct label_names grouping; // of without: __name__ is among them
     uint64_t samples_max;        // held at a time; 0: no limit
-    size_t bytes_max;            // of the result's arena; 0: no limit
+    struct arena_budget *budget; // of the query; or NULL
 };
 
 // Or, when the fragment aggregates, a group within one partition, or within a whole subtree of the
@@ -80,15 +80,18 @@ bool name_is_odd_counter(struct str name);
 err query_too_many_samples(struct errmsg *e);
 err query_zero_step(
     struct errmsg *e); // of less than a millisecond: Go's panic, which is the answer
-// Gives way when the turn is used up; ERR_TIMEOUT, ERR_CANCELED with Prometheus's text. Suspends.
-err query_breathe(struct errmsg *e);
+// Gives way when the turn is used up; ERR_TIMEOUT, ERR_CANCELED with Prometheus's text. ERR_LIMIT
+// when a, or its budget, is used up: what takes memory for each series calls this for each, too, so
+// that arena_alloc() may be used for labels and the like. Suspends.
+err query_breathe(const struct arena *a, struct errmsg *e);
 // The same in a loop over i whose rounds are short.
-static inline err query_breathe_at(size_t i, struct errmsg *e)
+static inline err query_breathe_at(size_t i, const struct arena *a, struct errmsg *e)
 {
-    return i % 512 ? ERR_OK : query_breathe(e);
+    return i % 512 && !arena_is_over(a) ? ERR_OK : query_breathe(a, e);
 }
-// f for all steps of w, giving way between some. Suspends.
+// f for all steps of w, giving way between some; a is asked whether there is room. Suspends.
 err range_run(const struct range_function *f, const struct windows *w, const double *v,
-              const double *param, struct step_column *out, struct errmsg *e);
+              const double *param, const struct arena *a, struct step_column *out,
+              struct errmsg *e);
 
 #endif

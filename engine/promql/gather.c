@@ -33,7 +33,7 @@ static void run_part(const struct part_job *job, const struct storage *storage)
         fragment_run(leaf->fragment, storage, &part->result);
         part->is_done = true;
         if (!part->result.code) // also where thousands of selectors find nothing
-            part->result.code = query_breathe(&part->result.e);
+            part->result.code = query_breathe(&part->result.arena, &part->result.e);
         if (part->result.code)
             return;
     }
@@ -126,7 +126,7 @@ static err merge_parts(struct query *q, const struct query_part *parts,
     if (!at)
         return query_too_many_samples(q->e);
     for (size_t n = 0;; n++) {
-        TRY(query_breathe_at(n, q->e));
+        TRY(query_breathe_at(n, q->a, q->e));
         size_t least = SIZE_MAX;
         uint32_t partition = UINT32_MAX;
         for (size_t p = 0; p < q->parts_count; p++) {
@@ -170,13 +170,16 @@ static void note_histograms(struct query *q, const struct plan_leaf *leaf)
         query_note(q, true, NULL, "native histograms are not evaluated yet and were left out");
 }
 
-static void note_odd_counters(struct query *q, const struct plan_node *node)
+static err note_odd_counters(struct query *q, const struct plan_node *node)
 {
     for (size_t p = 0; p < q->parts_count; p++) {
         const struct fragment_result *r = &node->leaf->parts[p].result;
-        for (size_t i = 0; i < r->odd_counters.n; i++)
+        for (size_t i = 0; i < r->odd_counters.n; i++) {
+            TRY(query_breathe_at(i, q->a, q->e));
             query_note_odd_counter(q, expr_bare(node->expr->call.args[0]), r->odd_counters.keys[i]);
+        }
     }
+    return ERR_OK;
 }
 
 // ---- merging groups
@@ -198,9 +201,9 @@ static err merge_groups(struct query *q, const struct fragment *f, struct fragme
     if (!groups || !parts || !group_of)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < n; i++) {
-        TRY(query_breathe_at(i, q->e));
+        TRY(query_breathe_at(i, q->a, q->e));
         bool is_new;
-        if (!label_map_try(&map, all[i]->labels, &group_of[i], &is_new))
+        if (!label_map_add(&map, all[i]->labels, false, &group_of[i], &is_new))
             return query_too_many_samples(q->e);
         groups[group_of[i]].count++;
         groups[group_of[i]].drop_name |= all[i]->drop_name;
@@ -215,7 +218,7 @@ static err merge_groups(struct query *q, const struct fragment *f, struct fragme
         g->parts[g->at++] = (struct aggregate_part){all[i]->partition, all[i]->state};
     }
     for (size_t g = 0; g < map.n; g++) {
-        TRY(query_breathe(q->e));
+        TRY(query_breathe(q->a, q->e));
         aggregate_merge_tree(f->op, groups[g].parts, groups[g].count, steps);
         struct step_column column;
         aggregate_finish(f->op, &groups[g].parts[0].state, steps, &column);
@@ -233,7 +236,7 @@ static err make_vec(struct query *q, const struct plan_leaf *leaf, struct vec *o
     if (f->aggregates)
         return merge_groups(q, f, all, n, out);
     for (size_t i = 0; i < n; i++) {
-        TRY(query_breathe_at(i, q->e));
+        TRY(query_breathe_at(i, q->a, q->e));
         TRY(vec_add(q, out, all[i]->labels, all[i]->drop_name, all[i]->column));
     }
     if (f->drops_name && !f->delayed_name_removal &&
@@ -249,7 +252,7 @@ err gather_vec(struct query *q, struct plan_node *node, struct vec *out)
         TRY(run(q, leaf));
     TRY(samples_count_fragment(q, node));
     if (leaf->fragment->wants_counters)
-        note_odd_counters(q, node);
+        TRY(note_odd_counters(q, node));
     if (!leaf->is_gathered)
         TRY(make_vec(q, leaf, &leaf->vec));
     note_histograms(q, leaf);
@@ -276,7 +279,7 @@ err gather_raw(struct query *q, struct plan_node *node)
         order[i] = (struct label_index){all[i]->labels, i};
         gently_at(i);
     }
-    TRY(label_index_sort(order, n, q->e));
+    TRY(label_index_sort(order, n, q->a, q->e));
     for (size_t i = 0; i < n; i++) {
         series[i] =
             (struct query_series){.labels = order[i].labels, .raw = &all[order[i].index]->raw};

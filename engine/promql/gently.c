@@ -2,7 +2,6 @@
 
 #include <assert.h>
 
-#include "engine/base/mem.h"
 #include "engine/promql/fragment.h"
 #include "io/fiber.h"
 
@@ -76,6 +75,7 @@ struct sort {
     size_t size;
     const void *arg;
     gently_compare_fn *compare;
+    const struct arena *a;
 };
 
 static int compare_at(const struct sort *s, uint32_t a, uint32_t b)
@@ -88,7 +88,7 @@ static err merge_runs(const struct sort *s, const uint32_t *from, size_t middle,
 {
     for (size_t at = 0, a = 0, b = middle; at < n; at++) {
         if (at % 256 == 255)
-            TRY(query_breathe(e));
+            TRY(query_breathe(s->a, e));
         const bool first = a < middle && (b == n || compare_at(s, from[a], from[b]) <= 0);
         to[at] = first ? from[a++] : from[b++];
     }
@@ -107,7 +107,7 @@ static err merge_pass(const struct sort *s, const uint32_t *from, size_t n, size
         else
             TRY(merge_runs(s, from + at, middle, all, to + at, e));
         if ((since += all) >= 256) {
-            TRY(query_breathe(e));
+            TRY(query_breathe(s->a, e));
             since = 0;
         }
     }
@@ -115,36 +115,38 @@ static err merge_pass(const struct sort *s, const uint32_t *from, size_t n, size
 }
 
 // Moves the items to where order has them.
-static void permute(char *items, const uint32_t *order, size_t n, size_t size)
+static void permute(char *items, const uint32_t *order, size_t n, size_t size, char *copy)
 {
-    char *copy = mem_alloc_array(n, size);
     gently_copy(copy, items, n * size);
     for (size_t i = 0; i < n; i++) {
         memcpy(items + i * size, copy + order[i] * size, size);
         gently_at(i);
     }
-    mem_free(copy);
 }
 
-err gently_sort(void *items, size_t n, size_t size, const void *arg, struct errmsg *e,
-                gently_compare_fn *compare)
+err gently_sort(void *items, size_t n, size_t size, const void *arg, const struct arena *a,
+                struct errmsg *e, gently_compare_fn *compare)
 {
     assert(n < UINT32_MAX);
-    const struct sort s = {items, size, arg, compare};
-    uint32_t *both = mem_alloc_array(2 * n, sizeof *both), *from = both, *to = both + n;
-    for (size_t i = 0; i < n; i++) {
+    const struct sort s = {items, size, arg, compare, a};
+    struct arena scratch;
+    arena_init_beside(&scratch, a);
+    uint32_t *from = arena_try(&scratch, n, sizeof *from, _Alignof(uint32_t));
+    uint32_t *to = arena_try(&scratch, n, sizeof *to, _Alignof(uint32_t));
+    char *copy = arena_try(&scratch, n, size, 1);
+    err code = from && to && copy ? ERR_OK : query_too_many_samples(e);
+    for (size_t i = 0; i < n && !code; i++) {
         from[i] = (uint32_t)i;
         gently_at(i);
     }
-    err code = ERR_OK;
     for (size_t width = 1; width < n && !code; width *= 2) {
         code = merge_pass(&s, from, n, width, to, e);
         uint32_t *swap = from;
         from = to;
         to = swap;
     }
-    if (!code && n)
-        permute(items, from, n, size);
-    mem_free(both);
+    if (!code)
+        permute(items, from, n, size, copy);
+    gently_deinit(&scratch);
     return code;
 }

@@ -24,13 +24,14 @@ void *gently_zeroed(struct arena *a, size_t count, size_t size, size_t align);
 // p with n items of size, in an array of twice the capacity, at least 16; NULL: the arena's limit,
 // and *capacity is as before. What is behind the n items is not set. Suspends.
 void *gently_grown(struct arena *a, const void *p, size_t n, size_t *capacity, size_t size);
-// Zeroed memory whatever the limit: for tables whose size others bound. Suspends.
+// Zeroed memory whatever the limit: for tables that the query's text bounds. Suspends.
 void *gently_zeroed_always(struct arena *a, size_t size, size_t align);
 void gently_deinit(struct arena *a); // arena_deinit(). Suspends.
 
-// Sorts n items of size; equal ones stay in their order. An error is query_breathe()'s. Suspends.
+// Sorts n items of size; equal ones stay in their order. Room is taken beside a. An error is
+// query_breathe()'s. Suspends.
 typedef int gently_compare_fn(const void *a, const void *b, const void *arg);
-err gently_sort(void *items, size_t n, size_t size, const void *arg, struct errmsg *e,
-                gently_compare_fn *compare);
+err gently_sort(void *items, size_t n, size_t size, const void *arg, const struct arena *a,
+                struct errmsg *e, gently_compare_fn *compare);
 
 #endif

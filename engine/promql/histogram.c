@@ -62,7 +62,8 @@ static err list_histograms(struct query *q, struct classics *c, const struct lab
     c->all = arena_array(q->a, c->n, struct classic);
     if (!c->all)
         return query_too_many_samples(q->e);
-    TRY(gently_sort(c->buckets, c->buckets_count, sizeof *c->buckets, NULL, q->e, compare_buckets));
+    TRY(gently_sort(c->buckets, c->buckets_count, sizeof *c->buckets, NULL, q->a, q->e,
+                    compare_buckets));
     for (size_t i = 0; i < c->buckets_count; i++) {
         struct classic *h = &c->all[c->buckets[i].histogram];
         if (h->n++ == 0)
@@ -84,7 +85,7 @@ static err classics_make(struct query *q, struct vec in, const struct promql_exp
     if (!out->buckets)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < in.n; i++) {
-        TRY(query_breathe_at(i, q->e));
+        TRY(query_breathe_at(i, q->a, q->e));
         const struct str labels = in.series[i].labels;
         double upper;
         if (number_parse(labels_value(labels, LABEL_BUCKET), &upper) != ERR_OK) {
@@ -92,7 +93,9 @@ static err classics_make(struct query *q, struct vec in, const struct promql_exp
             continue;
         }
         bool is_new;
-        const size_t h = label_map_add(&map, label_set_drop(labels, le, q->a), false, &is_new);
+        size_t h;
+        if (!label_map_add(&map, label_set_drop(labels, le, q->a), false, &h, &is_new))
+            return query_too_many_samples(q->e);
         out->buckets[out->buckets_count++] = (struct bucket_series){upper, i, h};
     }
     return list_histograms(q, out, &map);
@@ -122,12 +125,14 @@ struct fixes {
     size_t capacity;
 };
 
-static void add_fix(struct query *q, struct fixes *fixes, struct str name, struct bucket_fix fix,
-                    int64_t t_ms)
+static err add_fix(struct query *q, struct fixes *fixes, struct str name, struct bucket_fix fix,
+                   int64_t t_ms)
 {
     bool is_new;
     fixes->names.a = q->a;
-    const size_t at = label_map_add(&fixes->names, name, false, &is_new);
+    size_t at;
+    if (!label_map_add(&fixes->names, name, false, &at, &is_new))
+        return query_too_many_samples(q->e);
     if (at == fixes->capacity) {
         struct fix *all =
             arena_zalloc(q->a, (at * 2 + 4) * sizeof(struct fix), _Alignof(struct fix));
@@ -145,6 +150,7 @@ static void add_fix(struct query *q, struct fixes *fixes, struct str name, struc
     to->sum.most = fmax(to->sum.most, fix.most);
     to->from_ms = t_ms < to->from_ms ? t_ms : to->from_ms;
     to->to_ms = t_ms > to->to_ms ? t_ms : to->to_ms;
+    return ERR_OK;
 }
 
 static void put_time(struct buf *out, int64_t ms)
@@ -205,7 +211,9 @@ static err result_of(struct histogram_call *call, struct str labels, struct str 
         labels_builder_deinit(&b);
     }
     bool is_new;
-    const size_t at = label_map_add(&call->labels, labels, false, &is_new);
+    size_t at;
+    if (!label_map_add(&call->labels, labels, false, &at, &is_new))
+        return query_too_many_samples(q->e);
     if (is_new)
         TRY(vec_add_new(q, call->out, labels, false, call->node->steps.n, out));
     *out = call->out->series[at].column;
@@ -227,8 +235,7 @@ static err quantile_at(struct histogram_call *call, const struct classic *h, dou
     struct str name = {0};
     if (call->q->options->delayed_name_removal)
         name = labels_value(h->labels, LABEL_NAME);
-    add_fix(call->q, &call->fixes, name, fix, steps_time(&call->node->steps, k));
-    return ERR_OK;
+    return add_fix(call->q, &call->fixes, name, fix, steps_time(&call->node->steps, k));
 }
 
 // As OpenMetrics writes floats.
@@ -248,7 +255,7 @@ static err quantiles_of(struct histogram_call *call, const struct classic *h,
     struct step_column column = {0};
     double column_of = 0; // the quantile whose column that is
     for (size_t k = 0; k < call->node->steps.n; k++) {
-        TRY(query_breathe_at(k, call->q->e));
+        TRY(query_breathe_at(k, call->q->a, call->q->e));
         const size_t n = buckets_at(&call->c, h, k);
         if (n == 0)
             continue;
@@ -285,7 +292,7 @@ static err histogram_call_end(struct histogram_call *call, size_t vector_arg)
 {
     struct query *q = call->q;
     note_fixes(q, &call->fixes, param_position(q, call->node, vector_arg));
-    vec_drop_names(q, call->out);
+    TRY(vec_drop_names(q, call->out));
     if (q->options->delayed_name_removal)
         return ERR_OK;
     return vec_merge_equal(q, call->out, call->node->steps.n);
@@ -329,7 +336,7 @@ static err histogram_fraction(struct query *q, const struct plan_node *node, str
         struct step_column column;
         TRY(result_of(&call, h->labels, (struct str){0}, (struct str){0}, &column));
         for (size_t k = 0; k < node->steps.n; k++) {
-            TRY(query_breathe_at(k, q->e));
+            TRY(query_breathe_at(k, q->a, q->e));
             const size_t n = buckets_at(&call.c, h, k);
             if (n == 0)
                 continue;

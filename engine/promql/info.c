@@ -78,7 +78,7 @@ err plan_info(struct query *q, struct plan_node *node)
         .kind = FRAGMENT_TIMESTAMP,
         .times = {.asked = node->steps, .at = node->steps, .range_ms = q->options->lookback_ms},
         .samples_max = q->options->samples_max,
-        .bytes_max = q->options->bytes_max,
+        .budget = q->a->budget,
     };
     TRY(info_matchers(q, selector, f));
     TRY(info_times(q, call->call.args[0], &f->times));
@@ -146,16 +146,18 @@ static err drop_foreign(struct info_call *c)
 {
     struct label_map values[IDENTIFYING] = {{.a = c->q->a}, {.a = c->q->a}};
     for (size_t i = 0; i < c->base.n; i++) {
-        TRY(query_breathe_at(i, c->q->e));
+        TRY(query_breathe_at(i, c->q->a, c->q->e));
         bool is_new;
+        size_t at;
         struct str value;
         for (size_t l = 0; l < IDENTIFYING && !is_ignored(c, &c->base.series[i]); l++)
             if (labels_get(c->base.series[i].labels, identifying_names[l], &value))
-                label_map_add(&values[l], value, false, &is_new);
+                if (!label_map_add(&values[l], value, false, &at, &is_new))
+                    return query_too_many_samples(c->q->e);
     }
     size_t n = 0;
     for (size_t i = 0; i < c->info.n && values[0].n + values[1].n; i++) {
-        TRY(query_breathe_at(i, c->q->e));
+        TRY(query_breathe_at(i, c->q->a, c->q->e));
         bool ok = true;
         size_t at;
         for (size_t l = 0; l < IDENTIFYING; l++)
@@ -178,12 +180,14 @@ static err group_info(struct info_call *c)
     if (!key_of_series || !members || !c->keys)
         return query_too_many_samples(c->q->e);
     for (size_t i = 0; i < c->info.n; i++) {
-        TRY(query_breathe_at(i, c->q->e));
+        TRY(query_breathe_at(i, c->q->a, c->q->e));
         bool is_new;
         const struct str labels = c->info.series[i].labels;
         const struct str name = labels_value(labels, LABEL_NAME);
-        label_map_add(&c->names, name, false, &is_new);
-        key_of_series[i] = label_map_add(&c->map, key_of(c, name, labels), false, &is_new);
+        size_t at;
+        if (!label_map_add(&c->names, name, false, &at, &is_new) ||
+            !label_map_add(&c->map, key_of(c, name, labels), false, &key_of_series[i], &is_new))
+            return query_too_many_samples(c->q->e);
         c->keys[key_of_series[i]].n++;
     }
     for (size_t k = 0; k < c->map.n; k++) {
@@ -219,7 +223,9 @@ static err say_duplicate(struct info_call *c, size_t a, size_t b, size_t k)
 static err find_newest(struct info_call *c, struct info_key *key)
 {
     const size_t steps = c->node->steps.n;
-    key->newest = arena_alloc(c->q->a, steps * sizeof *key->newest, _Alignof(uint32_t));
+    key->newest = arena_try(c->q->a, steps, sizeof *key->newest, _Alignof(uint32_t));
+    if (!key->newest)
+        return query_too_many_samples(c->q->e);
     for (size_t k = 0; k < steps; k++) {
         uint32_t newest = NO_SERIES;
         for (size_t m = 0; m < key->n && steps_has(c->any_base, k); m++) {
@@ -236,7 +242,7 @@ static err find_newest(struct info_call *c, struct info_key *key)
         }
         key->newest[k] = newest;
     }
-    return query_breathe(c->q->e);
+    return query_breathe(c->q->a, c->q->e);
 }
 
 // Whether the label of info series is asked for.
@@ -306,7 +312,9 @@ static err enrich(struct info_call *c, struct str base, const size_t *keys, size
 static err put(struct info_call *c, struct str labels, const struct vec_series *from, size_t k)
 {
     bool is_new;
-    const size_t at = label_map_add(&c->made, labels, false, &is_new);
+    size_t at;
+    if (!label_map_add(&c->made, labels, false, &at, &is_new))
+        return query_too_many_samples(c->q->e);
     struct step_column column;
     if (is_new)
         TRY(vec_add_new(c->q, c->out, labels, from->drop_name, c->node->steps.n, &column));
@@ -346,7 +354,7 @@ static err enrich_series(struct info_call *c, const struct vec_series *s, size_t
         if (any)
             TRY(put(c, labels, s, k));
     }
-    return query_breathe(c->q->e);
+    return query_breathe(c->q->a, c->q->e);
 }
 
 err eval_info(struct query *q, const struct plan_node *node, struct vec *out)

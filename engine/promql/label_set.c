@@ -1,6 +1,5 @@
 #include "engine/promql/label_set.h"
 
-#include "engine/base/mem.h"
 #include "engine/promql/fragment.h"
 #include "engine/promql/gently.h"
 
@@ -76,48 +75,48 @@ static struct label_slot *slot_of(const struct label_map *m, struct str key, uin
     }
 }
 
-static void grow(struct label_map *m)
+static bool grow(struct label_map *m)
 {
     const size_t capacity = m->capacity ? m->capacity * 2 : 16;
-    struct label_slot *old = m->slots;
+    struct label_slot *slots = gently_array(m->a, capacity, struct label_slot), *old = m->slots;
+    struct str *keys = arena_try(m->a, capacity / 2, sizeof *keys, _Alignof(struct str));
     const size_t old_capacity = m->capacity;
-    struct arena *a = m->a;
-    m->slots = gently_zeroed_always(a, capacity * sizeof *m->slots, _Alignof(struct label_slot));
+    if (!slots || !keys)
+        return false;
+    m->slots = slots;
     m->capacity = capacity;
     for (size_t i = 0; i < old_capacity; i++) {
         if (old[i].index_plus_1)
             *slot_of(m, m->keys[old[i].index_plus_1 - 1], old[i].hash) = old[i];
         gently_at(i);
     }
-    struct str *keys = arena_alloc(a, capacity * sizeof *keys, _Alignof(struct str));
     if (m->n)
         gently_copy(keys, m->keys, m->n * sizeof *keys);
     m->keys = keys;
-    m->keys_capacity = capacity;
+    return true;
 }
 
-size_t label_map_add(struct label_map *m, struct str key, bool copy, bool *out_is_new)
+bool label_map_add(struct label_map *m, struct str key, bool copy, size_t *out_index,
+                   bool *out_is_new)
 {
-    if (m->n * 2 >= m->capacity)
-        grow(m);
+    if (m->n * 2 >= m->capacity && !grow(m))
+        return false;
     const uint64_t hash = hash64(key.p, key.n, 0);
     struct label_slot *slot = slot_of(m, key, hash);
     *out_is_new = !slot->index_plus_1;
-    if (!*out_is_new)
-        return slot->index_plus_1 - 1;
-    m->keys[m->n++] = copy ? arena_str(m->a, key) : key;
-    *slot = (struct label_slot){hash, m->n};
-    return m->n - 1;
-}
-
-bool label_map_try(struct label_map *m, struct str key, size_t *out_index, bool *out_is_new)
-{
-    const struct arena *a = m->a;
-    const size_t next = m->n * 2 >= m->capacity ? m->capacity * 2 : 0; // what growing takes
-    const size_t more = next * (sizeof *m->slots + sizeof *m->keys);
-    if (a->limit_bytes && (a->used_bytes > a->limit_bytes || more > a->limit_bytes - a->used_bytes))
-        return false;
-    *out_index = label_map_add(m, key, false, out_is_new);
+    if (*out_is_new) {
+        if (copy) {
+            char *own = arena_try(m->a, key.n, 1, 1);
+            if (!own)
+                return false;
+            if (key.n)
+                memcpy(own, key.p, key.n);
+            key.p = own;
+        }
+        m->keys[m->n++] = key;
+        *slot = (struct label_slot){hash, m->n};
+    }
+    *out_index = slot->index_plus_1 - 1;
     return true;
 }
 
@@ -149,11 +148,11 @@ static void merge_runs(const struct label_index *from, size_t a, size_t b, size_
 
 // From runs of width to runs of twice that.
 static err merge_pass(const struct label_index *from, size_t n, size_t width,
-                      struct label_index *to, struct errmsg *e)
+                      struct label_index *to, const struct arena *a, struct errmsg *e)
 {
     for (size_t at = 0, since = 0; at < n; at += 2 * width) {
         if ((since += 2 * width) >= 128) {
-            TRY(query_breathe(e));
+            TRY(query_breathe(a, e));
             since = 0;
         }
         const size_t b = n - at < width ? n : at + width;
@@ -162,18 +161,21 @@ static err merge_pass(const struct label_index *from, size_t n, size_t width,
     return ERR_OK;
 }
 
-err label_index_sort(struct label_index *items, size_t n, struct errmsg *e)
+err label_index_sort(struct label_index *items, size_t n, const struct arena *a, struct errmsg *e)
 {
-    struct label_index *other = mem_alloc_array(n, sizeof *other), *from = items, *to = other;
-    err code = ERR_OK;
+    struct arena scratch;
+    arena_init_beside(&scratch, a);
+    struct label_index *other = arena_try(&scratch, n, sizeof *other, _Alignof(struct label_index));
+    struct label_index *from = items, *to = other;
+    err code = other ? ERR_OK : query_too_many_samples(e);
     for (size_t width = 1; width < n && !code; width *= 2) {
-        code = merge_pass(from, n, width, to, e);
+        code = merge_pass(from, n, width, to, a, e);
         struct label_index *swap = from;
         from = to;
         to = swap;
     }
     if (from != items && n)
         gently_copy(items, from, n * sizeof *items);
-    mem_free(other);
+    gently_deinit(&scratch);
     return code;
 }

@@ -21,25 +21,25 @@ struct str label_set_drop_metadata(struct str labels, struct arena *a);
 // Names are copied; a name given twice does no harm. plus may be empty.
 struct label_names label_names_with(struct label_names names, struct str plus, struct arena *a);
 
-// Sorts by labels; equal ones stay in their order. Suspends.
+// Sorts by labels; equal ones stay in their order; room for a copy is taken beside a. Suspends.
 struct label_index {
     struct str labels;
     size_t index;
 };
-err label_index_sort(struct label_index *items, size_t n, struct errmsg *e);
+err label_index_sort(struct label_index *items, size_t n, const struct arena *a, struct errmsg *e);
 
 // From label sets to indices 0, 1, 2, ... in the order they came.
 struct label_map {
     struct arena *a;
     struct label_slot *slots;
-    size_t capacity; // a power of two, or 0
-    struct str *keys;
-    size_t n, keys_capacity;
+    size_t capacity;  // a power of two, or 0
+    struct str *keys; // room for capacity / 2
+    size_t n;
 };
-// The index of key, which is added (copied into the arena if copy) when it is not there. Suspends.
-size_t label_map_add(struct label_map *m, struct str key, bool copy, bool *out_is_new);
-// The same for keys as many as there are series; false: the arena's limit is passed. Suspends.
-bool label_map_try(struct label_map *m, struct str key, size_t *out_index, bool *out_is_new);
+// The index of key, which is added (copied into the arena if copy) when it is not there; false: the
+// arena's limits are passed. Suspends.
+NODISCARD bool label_map_add(struct label_map *m, struct str key, bool copy, size_t *out_index,
+                             bool *out_is_new);
 bool label_map_find(const struct label_map *m, struct str key, size_t *out_index);
 
 #endif

@@ -25,8 +25,11 @@ static struct query_note *note_of(struct query *q, struct str words)
 {
     struct query_result *out = q->out;
     bool is_new;
+    size_t at;
     q->notes.a = q->a;
-    const size_t at = label_map_add(&q->notes, words, true, &is_new);
+    q->lacks_room |= !label_map_add(&q->notes, words, true, &at, &is_new);
+    if (q->lacks_room)
+        return NULL;
     if (at == q->notes_capacity) {
         q->notes_capacity = q->notes_capacity ? q->notes_capacity * 2 : 8;
         struct query_note *all =
@@ -51,7 +54,8 @@ void query_note_detailed(struct query *q, bool is_warning, const struct promql_e
     struct query_note *note = note_of(q, buf_str(&text));
     buf_put_str(&text, detail);
     buf_printf(&text, " (%zu:%zu)", line, column);
-    *note = (struct query_note){is_warning, arena_str(q->a, buf_str(&text))};
+    if (note)
+        *note = (struct query_note){is_warning, arena_str(q->a, buf_str(&text))};
     buf_deinit(&text);
 }
 

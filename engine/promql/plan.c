@@ -66,7 +66,7 @@ static err find_constants(struct query *q, const struct promql_expr *root)
     if (!all || !q->is_constant)
         return query_too_many_samples(q->e);
     for (size_t i = root->size; i-- > 0;) {
-        TRY(query_breathe_at(i, q->e));
+        TRY(query_breathe_at(i, q->a, q->e));
         bool constant = may_be_constant(all[i]);
         if (all[i]->kind != PROMQL_SUBQUERY)
             for (size_t at = i + 1; at < i + all[i]->size && constant; at += all[at]->size)
@@ -134,7 +134,7 @@ static err plan_selector(struct query *q, struct plan_node *node,
         .matchers_count = selector->vector.matchers_count,
         .delayed_name_removal = q->options->delayed_name_removal,
         .samples_max = q->options->samples_max,
-        .bytes_max = q->options->bytes_max,
+        .budget = q->a->budget,
     };
     TRY(leaf_times(q, &selector->vector.shift, &node->steps, &f->times));
     f->times.range_ms = range_ms;
@@ -423,7 +423,7 @@ err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node 
     TRY(find_constants(q, expr));
     plan_later(q, (struct plan_work){expr, 0, q->steps, 1, out});
     while (q->work_count) {
-        TRY(query_breathe_at(q->nodes_count, q->e));
+        TRY(query_breathe_at(q->nodes_count, q->a, q->e));
         const struct plan_work work = q->work[--q->work_count];
         struct plan_node *node = arena_new(q->a, struct plan_node);
         node->expr = work.expr;
@@ -435,9 +435,8 @@ err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node 
         TRY(plan_node(q, node));
     }
     for (size_t i = 0; i < q->nodes_count; i++) {
-        TRY(query_breathe_at(i, q->e));
+        TRY(query_breathe_at(i, q->a, q->e));
         absorb_aggregation(q, q->nodes[i]);
     }
-    plan_share_leaves(q);
-    return ERR_OK;
+    return plan_share_leaves(q);
 }

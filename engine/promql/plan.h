@@ -78,6 +78,7 @@ struct query {
     uint64_t samples;       // held, as Prometheus counts
     struct label_map notes; // their words, in out->notes
     size_t notes_capacity;
+    bool lacks_room;          // for a note: the query ends
     struct label_map numbers; // value and steps of the arrays
     double **number_arrays;
     size_t numbers_capacity;
@@ -109,7 +110,7 @@ bool matchers_fix_name(const struct matcher *ms, size_t n);
 void plan_child(struct query *q, struct plan_node *node, size_t index, struct plan_node **out);
 void plan_add_node(struct query *q, struct plan_node *node);
 void plan_add_leaf(struct query *q, struct plan_node *node); // node has a fragment
-void plan_share_leaves(struct query *q);                     // share.c: fills q->leaves
+err plan_share_leaves(struct query *q);                      // share.c: fills q->leaves
 err plan_info(struct query *q, struct plan_node *node);      // info.c
 
 #endif

@@ -20,7 +20,6 @@ struct query_options {
     bool has_zero_step;       // of a range query, whose step is below a millisecond: an error
     int64_t subquery_step_ms; // > 0; of subqueries without a step: global.evaluation_interval
     uint64_t samples_max;     // held at a time, as Prometheus counts; 0: no limit
-    size_t bytes_max;         // of each shard's part; 0: no limit
     bool delayed_name_removal;
 };
 
@@ -72,8 +71,9 @@ err promql_check(const struct query_options *options, const struct promql_expr *
                  struct arena *a, struct errmsg *e);
 
 // Evaluates query.expr, whose text is text. The result is in the arena and, until query_done(), in
-// memory of the shards. Errors in Prometheus's words: ERR_TIMEOUT, ERR_CANCELED; ERR_LIMIT (too
-// many samples) and ERR_INVALID are its execution errors. Suspends, when it runs on a fiber.
+// memory of the shards, all of it within the arena's budget, if it has one. Errors in Prometheus's
+// words: ERR_TIMEOUT, ERR_CANCELED; ERR_LIMIT (too many samples) and ERR_INVALID are its execution
+// errors. Suspends, when it runs on a fiber.
 err promql_exec(const struct query_source *source, const struct query_options *options,
                 const struct promql_expr *expr, struct str text, struct arena *a,
                 struct query_result *out, struct errmsg *e);

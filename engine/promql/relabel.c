@@ -29,6 +29,13 @@ static void set_label(struct query *q, struct labels_builder *builder, struct ve
         s->drop_name = false;
 }
 
+// What the template becomes when all of it are references to all of the text.
+static bool may_be_too_long(struct str template, struct str text, size_t max)
+{
+    size_t most;
+    return __builtin_mul_overflow(template.n, text.n + 1, &most) || most > max;
+}
+
 static err replace_all(struct query *q, const struct plan_node *node, const struct regex *r,
                        struct vec *out)
 {
@@ -42,12 +49,16 @@ static err replace_all(struct query *q, const struct plan_node *node, const stru
     struct buf value = {0};
     err code = ERR_OK;
     for (size_t i = 0; i < out->n && !code; i++) {
-        code = query_breathe_at(i, q->e);
+        code = query_breathe_at(i, q->a, q->e);
         struct vec_series *s = &out->series[i];
         const struct str text = labels_value(s->labels, src);
         if (!regex_match_groups(r, text, groups, groups_count))
             continue;
         buf_reset(&value);
+        if (may_be_too_long(template, text, arena_left(q->a) / 4)) {
+            code = query_too_many_samples(q->e);
+            break;
+        }
         regex_expand(r, template, groups, groups_count, &value);
         set_label(q, &b, s, dst, buf_str(&value));
     }
@@ -79,7 +90,7 @@ err check_label_texts(struct query *q, const struct promql_expr *e)
         const struct str pattern = expr_bare(args[4])->string;
         struct regex *r;
         const err code = regex_create_apart(pattern, REGEX_ANCHORED, &r, NULL);
-        TRY(query_breathe(q->e));
+        TRY(query_breathe(q->a, q->e));
         if (code)
             return err_set(q->e, ERR_INVALID, "invalid regular expression in label_replace(): %.*s",
                            STR_ARG(pattern));
@@ -96,7 +107,7 @@ err eval_label_replace(struct query *q, const struct plan_node *node, struct vec
 {
     struct regex *r = NULL;
     err code = regex_create_apart(eval_string(node->args[4]), REGEX_ANCHORED, &r, NULL);
-    TRY(query_breathe(q->e));
+    TRY(query_breathe(q->a, q->e));
     TRY(code); // it was compiled once before
     *out = node_vec(node->args[0]);
     code = replace_all(q, node, r, out);
@@ -110,18 +121,22 @@ err eval_label_join(struct query *q, const struct plan_node *node, struct vec *o
     *out = node_vec(node->args[0]);
     struct labels_builder b = {0};
     struct buf value = {0};
-    for (size_t i = 0; i < out->n; i++) {
-        gently_at(i);
+    err code = ERR_OK;
+    for (size_t i = 0; i < out->n && !code; i++) {
+        code = query_breathe_at(i, q->a, q->e);
         struct vec_series *s = &out->series[i];
         buf_reset(&value);
-        for (size_t l = 3; l < node->args_count; l++) {
+        for (size_t l = 3; l < node->args_count && !code; l++) {
             if (l > 3)
                 buf_put_str(&value, separator);
             buf_put_str(&value, labels_value(s->labels, eval_string(node->args[l])));
+            if (value.n > arena_left(q->a) / 4) // it is copied twice
+                code = query_too_many_samples(q->e);
         }
-        set_label(q, &b, s, dst, buf_str(&value));
+        if (!code)
+            set_label(q, &b, s, dst, buf_str(&value));
     }
     labels_builder_deinit(&b);
     buf_deinit(&value);
-    return vec_merge_equal(q, out, node->steps.n);
+    return code ? code : vec_merge_equal(q, out, node->steps.n);
 }

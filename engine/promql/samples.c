@@ -45,7 +45,7 @@ static err count_steps(struct query *q, struct plan_node *node)
     if (!full || !node->counts)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < node->vec.n; i++) {
-        TRY(query_breathe_at(i, q->e));
+        TRY(query_breathe_at(i, q->a, q->e));
         count_column(&node->vec.series[i].column, steps, full, node->counts);
     }
     for (size_t k = 0; k < steps; k++)

@@ -45,24 +45,31 @@ static void put_key(struct buf *key, const struct plan_node *node)
     }
 }
 
-void plan_share_leaves(struct query *q)
+err plan_share_leaves(struct query *q)
 {
+    err code = ERR_OK;
     struct label_map map = {.a = q->a};
     struct buf key = {0};
     q->leaves =
         arena_zalloc(q->a, q->leaf_nodes_count * sizeof *q->leaves, _Alignof(struct plan_leaf));
-    for (size_t i = 0; i < q->leaf_nodes_count; i++) {
+    for (size_t i = 0; i < q->leaf_nodes_count && !code; i++) {
         struct plan_node *node = q->leaf_nodes[i];
-        gently_at(i);
         bool is_new;
+        size_t at = 0;
         buf_reset(&key);
         put_key(&key, node);
-        node->leaf = &q->leaves[label_map_add(&map, buf_str(&key), true, &is_new)];
+        if (!label_map_add(&map, buf_str(&key), true, &at, &is_new)) {
+            code = query_too_many_samples(q->e);
+            break;
+        }
+        node->leaf = &q->leaves[at];
         if (is_new)
             node->leaf->fragment = node->fragment;
         node->fragment = node->leaf->fragment;
         node->leaf->uses++;
+        code = query_breathe_at(i, q->a, q->e);
     }
     q->leaves_count = map.n;
     buf_deinit(&key);
+    return code;
 }

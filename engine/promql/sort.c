@@ -141,7 +141,7 @@ err eval_sort(struct query *q, const struct plan_node *node, struct vec *out)
         return ERR_OK;
     }
     struct by_labels by = {node, id == PROMQL_FN_SORT_BY_LABEL_DESC};
-    return gently_sort(out->series, out->n, sizeof *out->series, &by, q->e,
+    return gently_sort(out->series, out->n, sizeof *out->series, &by, q->a, q->e,
                        id == PROMQL_FN_SORT        ? compare_values
                        : id == PROMQL_FN_SORT_DESC ? compare_values_down
                                                    : compare_by_labels);

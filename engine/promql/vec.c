@@ -38,7 +38,7 @@ err vec_copy(struct query *q, const struct vec *v, size_t steps, struct vec *out
     if (!series)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < v->n; i++) {
-        TRY(query_breathe_at(i, q->e));
+        TRY(query_breathe_at(i, q->a, q->e));
         series[i] = v->series[i];
         if (step_column_make(q->a, steps, &series[i].column))
             return query_too_many_samples(q->e);
@@ -61,15 +61,16 @@ void vec_drop_empty(struct vec *v, size_t steps)
     v->n = n;
 }
 
-void vec_drop_names(struct query *q, struct vec *v)
+err vec_drop_names(struct query *q, struct vec *v)
 {
     for (size_t i = 0; i < v->n; i++) {
+        TRY(query_breathe_at(i, q->a, q->e));
         if (q->options->delayed_name_removal)
             v->series[i].drop_name = true;
         else
             v->series[i].labels = label_set_drop_metadata(v->series[i].labels, q->a);
-        gently_at(i);
     }
+    return ERR_OK;
 }
 
 static err say_equal(struct query *q)
@@ -81,10 +82,10 @@ err vec_no_equal(struct query *q, const struct vec *v)
 {
     struct label_map map = {.a = q->a};
     for (size_t i = 0; i < v->n; i++) {
-        TRY(query_breathe_at(i, q->e));
+        TRY(query_breathe_at(i, q->a, q->e));
         bool is_new;
         size_t at;
-        if (!label_map_try(&map, v->series[i].labels, &at, &is_new))
+        if (!label_map_add(&map, v->series[i].labels, false, &at, &is_new))
             return query_too_many_samples(q->e);
         if (!is_new)
             return say_equal(q);
@@ -111,10 +112,10 @@ err vec_merge_equal(struct query *q, struct vec *v, size_t steps)
     struct label_map map = {.a = q->a};
     size_t n = 0;
     for (size_t i = 0; i < v->n; i++) {
-        TRY(query_breathe_at(i, q->e));
+        TRY(query_breathe_at(i, q->a, q->e));
         bool is_new;
         size_t at;
-        if (!label_map_try(&map, v->series[i].labels, &at, &is_new))
+        if (!label_map_add(&map, v->series[i].labels, false, &at, &is_new))
             return query_too_many_samples(q->e);
         if (is_new) {
             assert(at == n);
@@ -142,7 +143,7 @@ err vec_sort_by_labels(struct query *q, struct vec *v)
         order[i] = (struct label_index){v->series[i].labels, i};
         gently_at(i);
     }
-    TRY(label_index_sort(order, v->n, q->e));
+    TRY(label_index_sort(order, v->n, q->a, q->e));
     for (size_t i = 0; i < v->n; i++) {
         sorted[i] = v->series[order[i].index];
         gently_at(i);

@@ -22,7 +22,6 @@ static bool read_common(struct api *api, struct query_options *o, uint64_t *limi
         .lookback_ms = flags->prom.query.lookback_delta_ms,
         .subquery_step_ms = server_evaluation_interval_ms(api->server),
         .samples_max = (uint64_t)flags->prom.query.max_samples,
-        .bytes_max = (size_t)flags->query_max_bytes,
         .delayed_name_removal = api->server->delayed_name_removal,
     };
     if (!api_limit(api, "limit", limit))
@@ -243,7 +242,8 @@ static void run_query(struct api *api, const struct query_options *o, uint64_t l
         return;
     }
     struct arena arena; // of the result: it may be much larger than a request's
-    arena_init(&arena, o->bytes_max);
+    struct arena_budget budget = {.limit_bytes = (size_t)server->flags.query_max_bytes};
+    arena_init_within(&arena, &budget);
     const int64_t begun_ns = clock_mono_ns();
     code = promql_exec(&server->query_source, o, query.expr, turn.text, &arena, &result, &e);
     turn.times.prepare = prepare_ns;

@@ -70,7 +70,7 @@ static void add_engine(struct rows *r, struct server_flags *f)
                                     "body_size_limit sets no limit. Ferula's own."});
     add(r, (struct setting){"query.max-bytes", .size_bytes = &f->query_max_bytes, .min = MIB,
                             .max = INT64_MAX, .default_text = "2GB",
-                            .help = "Memory a single query may take on each shard. Ferula's own."});
+                            .help = "Memory a single query may take. Ferula's own."});
     add(r, (struct setting){"shards", .number = &f->shards, .max = SHARD_MAX, .default_text = "0",
                             .help = "Threads that do the work, one a core; 0: as many as this "
                                     "process may use. Ferula's own."});

@@ -427,7 +427,7 @@ err block_hits(struct block_file *f, const struct matcher *ms, size_t ms_count,
                size_t *out_n, struct errmsg *e)
 {
     struct arena scratch;
-    arena_init(&scratch, a->limit_bytes);
+    arena_init_beside(&scratch, a);
     struct selection s = {.f = f, .a = &scratch, .max = max ? max : SIZE_MAX - 1};
     err code = select_hits(&s, ms, ms_count, range, e);
     if (code == ERR_OK && s.n > s.max)
@@ -558,7 +558,7 @@ err block_file_label_names(struct block_file *f, const struct matcher *ms, size_
 {
     struct arena scratch;
     struct bitmap pairs;
-    arena_init(&scratch, a->limit_bytes);
+    arena_init_beside(&scratch, a);
     err code = mark_matching(f, ms, ms_count, range, &scratch, &pairs, e);
     if (code == ERR_OK)
         code = names_of(f, &pairs, a, out, out_n, e);
@@ -618,7 +618,7 @@ err block_file_label_values(struct block_file *f, struct str name, const struct 
         *out_n = 0;
         return ERR_OK;
     }
-    arena_init(&scratch, a->limit_bytes);
+    arena_init_beside(&scratch, a);
     err code = mark_matching(f, ms, ms_count, range, &scratch, &pairs, e);
     if (code == ERR_OK)
         code = values_of(f, number, &pairs, a, out, out_n, e);
@@ -877,7 +877,7 @@ err block_file_select(struct block_file *f, const struct matcher *ms, size_t ms_
     struct arena scratch;
     struct block_hit *hits;
     size_t n;
-    arena_init(&scratch, a->limit_bytes);
+    arena_init_beside(&scratch, a);
     struct building b = {.f = f, .a = a};
     struct block_series *series = NULL;
     err code = block_hits(f, ms, ms_count, range, max, &scratch, &hits, &n, e);
@@ -933,7 +933,7 @@ err block_select_keys(struct block_file *f, const struct matcher *ms, size_t ms_
     struct arena scratch;
     struct block_hit *hits;
     size_t n;
-    arena_init(&scratch, a->limit_bytes);
+    arena_init_beside(&scratch, a);
     struct building b = {.f = f, .a = a};
     struct block_keyed *keys = NULL;
     err code = block_hits(f, ms, ms_count, range, 0, &scratch, &hits, &n, e);

@@ -48,7 +48,8 @@ static void answer(const struct query_source *source, const struct query_options
                    const struct promql_expr *expr, struct str text, struct buf *out)
 {
     struct arena a;
-    arena_init(&a, BYTES_MAX);
+    struct arena_budget budget = {.limit_bytes = BYTES_MAX};
+    arena_init_within(&a, &budget);
     struct query_result r;
     struct errmsg e = {0};
     if (promql_exec(source, options, expr, text, &a, &r, &e)) {
@@ -97,7 +98,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                   .step_ms = data[0] & 1 ? 10000 : 0,
                                   .lookback_ms = 5 * MINUTE,
                                   .subquery_step_ms = MINUTE,
-                                  .bytes_max = BYTES_MAX,
                                   .delayed_name_removal = data[0] & 2};
         struct buf one = {0}, three = {0};
         answer(&whole, &o, parsed.expr, text, &one);

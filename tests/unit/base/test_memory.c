@@ -28,6 +28,33 @@ Test(arena, keeps_what_it_gave_and_honours_its_limit)
     arena_deinit(&a);
 }
 
+Test(arena, shares_a_budget_and_gives_it_back)
+{
+    struct arena_budget budget = {.limit_bytes = 1 << 20};
+    struct arena a, b, beside;
+    arena_init_within(&a, &budget);
+    arena_init_within(&b, &budget);
+    cr_assert_not_null(arena_try(&a, 1, 600 << 10, 1));
+    cr_assert_null(arena_try(&b, 1, 600 << 10, 1));
+    cr_assert_not_null(arena_try(&b, 1, 300 << 10, 1));
+    cr_assert(arena_left(&a) < 150 << 10);
+    cr_assert_eq(arena_left(&a), arena_left(&b));
+    arena_init_beside(&beside, &b);
+    cr_assert_null(arena_try(&beside, 1, 300 << 10, 1));
+    cr_assert_not(arena_is_over(&a));
+    arena_alloc(&beside, 300 << 10, 1);
+    cr_assert(arena_is_over(&a) && arena_is_over(&b) && arena_is_over(&beside));
+    cr_assert_eq(arena_left(&a), 0);
+    arena_deinit(&beside);
+    cr_assert_not(arena_is_over(&a));
+    arena_deinit(&a);
+    while (arena_drop_block(&b))
+        ;
+    cr_assert_not_null(arena_try(&b, 1, 900 << 10, 1));
+    arena_deinit(&b);
+    cr_assert_eq(budget.used_bytes, 0);
+}
+
 Test(pool, reuses)
 {
     struct pool p;

@@ -120,12 +120,14 @@ static void print_result(const struct query_result *r, struct buf *out)
     }
 }
 
-static void run_query(const struct query_source *source, const char *text,
-                      const struct query_options *options, struct buf *out)
+// bytes_max: 0 is none. Whatever comes of it, all memory is given back.
+static void run_within(const struct query_source *source, const char *text, size_t bytes_max,
+                       const struct query_options *options, struct buf *out)
 {
     const struct promql_options syntax = {.experimental_functions = true};
+    struct arena_budget budget = {.limit_bytes = bytes_max};
     struct arena a;
-    arena_init(&a, 0);
+    arena_init_within(&a, &budget);
     struct promql_query parsed;
     struct errmsg e = {0};
     struct query_result r;
@@ -140,7 +142,16 @@ static void run_query(const struct query_source *source, const char *text,
         }
         promql_parse_done(&parsed);
     }
+    cr_expect(!bytes_max || budget.used_bytes < bytes_max + 16384, "%s: %zu of %zu bytes", text,
+              (size_t)budget.used_bytes, bytes_max);
     arena_deinit(&a);
+    cr_expect_eq(budget.used_bytes, 0, "%s: %zu bytes are left", text, (size_t)budget.used_bytes);
+}
+
+static void run_query(const struct query_source *source, const char *text,
+                      const struct query_options *options, struct buf *out)
+{
+    run_within(source, text, 0, options, out);
 }
 
 static struct query_options options_of(bool is_range)
@@ -466,9 +477,8 @@ Test(promql_eval, limits_end_in_prometheus_words)
         for (int by_bytes = 0; by_bytes < 2; by_bytes++) {
             struct query_options options = options_of(true);
             options.samples_max = by_bytes ? 0 : 100;
-            options.bytes_max = by_bytes ? 10000 : 0;
             struct buf got = {0};
-            run_query(&whole.source, many[i], &options, &got);
+            run_within(&whole.source, many[i], by_bytes ? 10000 : 0, &options, &got);
             const bool names = str_contains( // the selector that took the memory
                 buf_str(&got), STR("of --query.max-bytes, for the selector {__name__=\""));
             cr_expect((by_bytes && names) ||
@@ -477,6 +487,59 @@ Test(promql_eval, limits_end_in_prometheus_words)
                       "%s: %.*s", many[i], STR_ARG(buf_str(&got)));
             buf_deinit(&got);
         }
+    oracle_destroy(o);
+}
+
+// Under every limit the answer is that without any, or the error; under some it is each.
+Test(promql_eval, memory_ends_in_an_error_or_not_at_all)
+{
+    static const char *const texts[] = {
+        "x_total",
+        "count(x_total)",
+        "sum by (job) (rate(x_total[5m]))",
+        "sum without (cpu) (y) / on (job, instance) group_left avg by (job, instance) (y)",
+        "x_total + ignoring (nope) y",
+        "x_total and y or y unless x_total",
+        "count_values(\"v\", y)",
+        "topk(1000, y)",
+        "quantile by (job) (0.3, y)",
+        "label_replace(x_total, \"long\", \"$1$1$1$1$1$1$1$1\", \"instance\", \"(.*)\")",
+        "label_join(x_total, \"all\", \"-\", \"job\", \"instance\", \"cpu\", \"job\")",
+        "histogram_quantile(0.5, label_replace(y, \"le\", \"$1\", \"cpu\", \"(.*)\"))",
+        "max_over_time(y[30m:7s])",
+        "quantile_over_time(0.2, y[20m])",
+        "absent(nothing) or -x_total",
+        "sort_by_label(y, \"instance\")",
+        "limit_ratio(0.5, y)",
+        "{__name__=~\".+\"}",
+    };
+    static struct cut cut;
+    struct oracle *o = oracle_create(NULL);
+    fill(o, 5);
+    cut_make(&cut, o, 3);
+    for (size_t i = 0; i < countof(texts); i++) {
+        size_t right = 0, refused = 0;
+        for (int range = 0; range < 2; range++) {
+            const struct query_options options = options_of(range);
+            struct buf whole = {0}, got = {0};
+            run_query(&cut.source, texts[i], &options, &whole);
+            for (size_t limit = 8192; limit < (size_t)1 << 26; limit += limit / 7) {
+                buf_reset(&got);
+                run_within(&cut.source, texts[i], limit, &options, &got);
+                const bool is_error =
+                    str_eq(buf_str(&got), STR("query processing would load too many samples into "
+                                              "memory in query execution\n")) ||
+                    str_has_prefix(buf_str(&got), STR("query needs too much memory, more than "));
+                cr_expect(is_error || str_eq(buf_str(&got), buf_str(&whole)), "%s within %zu: %.*s",
+                          texts[i], limit, STR_ARG(buf_str(&got)));
+                right += !is_error;
+                refused += is_error;
+            }
+            buf_deinit(&whole);
+            buf_deinit(&got);
+        }
+        cr_expect(right && refused, "%s: %zu right, %zu refused", texts[i], right, refused);
+    }
     oracle_destroy(o);
 }
 
