@@ -163,6 +163,7 @@ uint64_t head_find_or_make(struct head *h, struct str labels, struct hash128 has
                               .last_t = INT64_MIN,
                               .cohort = COHORT_NONE,
                               .generation = s->generation + 1,
+                              .in_doubt = true,
                               .partition = (uint16_t)(key % TSDB_PARTITIONS)};
     assert(s->generation & 1);
     s->member = head_family(h, key, source, s->partition);

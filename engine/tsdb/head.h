@@ -33,7 +33,7 @@ struct head_series {
     uint16_t partition;
     uint8_t misses;    // samples in order that found no slot
     bool dead : 1;     // chosen to leave
-    bool recalled : 1; // files were asked for its newest sample
+    bool in_doubt : 1; // a file may have a newer sample than last_t, below head.complete_t
 };
 static_assert(sizeof(struct head_series) == 96, "memory per series is the product");
 

@@ -196,7 +196,9 @@ static void remove_sample(struct head *h, struct head_series *s, int64_t t_ms)
     }
     if (s->last_t != t_ms)
         return;
-    // What came before may have left the memory: then only what is older is refused.
+    // What came before may have left the memory: then only what is older is refused, and files are
+    // asked.
+    s->in_doubt = true;
     int64_t newest = t_ms - 1;
     bool known = false;
     if (s->late && s->late->n) {

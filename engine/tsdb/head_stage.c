@@ -570,8 +570,10 @@ static void apply_bucket(struct head *h, const struct bucket *b, uint64_t seq, b
             const uint32_t next = st->entries[(uint32_t)st->keys[i + AHEAD]].series;
             __builtin_prefetch(head_series_at(h, next)->values.blocks, 1);
         }
-        if (!is_late)
+        if (!is_late) {
             s->last_t = b->t_ms;
+            s->in_doubt &= b->t_ms < h->complete_t;
+        }
         h->has_starts |= has_starts;
         if (has_starts || late_has_starts(s->late))
             late_set_start(&s->late, b->t_ms, has_starts ? st->starts[i] : 0, !is_late);

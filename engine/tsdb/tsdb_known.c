@@ -3,9 +3,15 @@
 // A series that comes (back) to the head has forgotten its newest sample, and one that lags has
 // forgotten older ones that a late sample may repeat. That decides nothing as long as samples are
 // newer than anything a file may hold beyond memory. For older ones the files are asked: for a
-// newest sample once for each series, for others each time, since they come rarely. What they know
-// is put beside the series' slots as a late sample that is written already; the next release of
-// memory takes it away again.
+// newest sample once for each series in doubt, for others each time, since they come rarely. What
+// they know is put beside the series' slots as a late sample that is written already; the next
+// release of memory takes it away again.
+//
+// Before a sample older than head.complete_t is judged, its series' last_t is that of its newest
+// sample anywhere. In doubt is a series whose last_t memory alone has set, from samples that need
+// not be its newest: it is new to memory, or replay brought a log whose samples files have already
+// (that of an older run, which could not be removed in time) but not what came after them, or its
+// newest sample was taken back.
 #include <assert.h>
 
 #include "engine/base/bits.h"
@@ -113,10 +119,10 @@ static err ask_newest(struct part *p, uint64_t ref, struct arena *a, struct errm
     set_labels(&known, arena_str(a, buf_str(&h->text)), INT64_MIN, INT64_MAX);
     TRY(ask_files(p, &known, a, e));
     s = head_resolve(h, ref);
-    if (!s || s->last_t != INT64_MIN)
+    if (!s)
         return ERR_OK;
-    s->recalled = true;
-    if (known.newest.n) {
+    s->in_doubt = false;
+    if (known.newest.n && newest_t(&known) > s->last_t) {
         s->last_t = newest_t(&known);
         recall(s, &known.newest);
     }
@@ -171,7 +177,7 @@ static err ask_for_all(struct part *p, const struct tsdb_commit *c, struct answe
             fiber_yield_if_due();
         const uint64_t ref = c->samples[i].ref;
         const struct head_series *s = head_resolve(h, ref);
-        if (s && s->last_t == INT64_MIN && !s->recalled) {
+        if (s && s->in_doubt) {
             result = ask_newest(p, ref, &a, e);
             s = head_resolve(h, ref);
         }

@@ -109,6 +109,11 @@ void truth_send(struct truth *t, struct str labels, int64_t t_ms, uint64_t bits)
     s->n++;
 }
 
+static bool is_expired(const struct truth *t, int64_t t_ms)
+{
+    return t->retention_ms > 0 && t->newest_t != INT64_MIN && t_ms <= t->newest_t - t->retention_ms;
+}
+
 static void keep(struct truth *t, struct truth_sample *x)
 {
     if (x->state != TRUTH_KEPT)
@@ -119,6 +124,18 @@ static void keep(struct truth *t, struct truth_sample *x)
         t->newest_t = x->t_ms;
 }
 
+// Of two values for one time the first is kept; what has expired is nobody's.
+static void judge_kept(struct truth *t, const struct truth_series *s, const struct truth_sample *x)
+{
+    for (size_t i = place_of(s, x->t_ms); i < s->n && s->samples[i].t_ms == x->t_ms; i++) {
+        const struct truth_sample *y = &s->samples[i];
+        if (y->bits != x->bits && y->state == TRUTH_KEPT && !is_expired(t, x->t_ms))
+            world_violate(t->world, "a second value for one time is kept: %lld, %llx and %llx",
+                          (long long)x->t_ms, (unsigned long long)y->bits,
+                          (unsigned long long)x->bits);
+    }
+}
+
 uint64_t truth_commit(struct truth *t)
 {
     return ++t->commits;
@@ -127,11 +144,14 @@ uint64_t truth_commit(struct truth *t)
 void truth_outcome(struct truth *t, struct str labels, int64_t t_ms, uint64_t bits,
                    enum tsdb_outcome outcome, int64_t durable_ns, uint64_t commit)
 {
-    struct truth_sample *x = find_sample(find_or_make(t, labels), t_ms, bits);
+    const struct truth_series *s = find_or_make(t, labels);
+    struct truth_sample *x = find_sample(s, t_ms, bits);
     if (outcome == TSDB_APPENDED || outcome == TSDB_LATE_KEPT || outcome == TSDB_SAME) {
         keep(t, x);
-        if (outcome != TSDB_SAME)
+        if (outcome != TSDB_SAME) {
             x->commit = commit;
+            judge_kept(t, s, x);
+        }
         if (durable_ns < x->durable_ns)
             x->durable_ns = durable_ns;
     } else if (x->is_fresh) {
@@ -149,11 +169,6 @@ void truth_failed(struct truth *t, struct str labels, int64_t t_ms, uint64_t bit
 }
 
 // ---- answers
-
-static bool is_expired(const struct truth *t, int64_t t_ms)
-{
-    return t->retention_ms > 0 && t->newest_t != INT64_MIN && t_ms <= t->newest_t - t->retention_ms;
-}
 
 static void complain(struct truth *t, const char *what, struct str labels,
                      const struct truth_answer *a, int64_t t_ms, uint64_t bits)

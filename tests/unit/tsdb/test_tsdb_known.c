@@ -126,3 +126,74 @@ Test(tsdb_known, a_second_value_is_a_duplicate_also_when_memory_forgot_the_first
     cr_assert_eq(system(command), 0);
     cr_assert(!w.found.text[0], "%s", w.found.text);
 }
+
+// A line of shell; $f is the folder, $c a copy of its log.
+static void shell(struct world *w, const char *line)
+{
+    char command[256];
+    snprintf(command, sizeof command, "f=%s; c=$f-copy; %s", w->folder, line);
+    want(&w->found, system(command) == 0, "%s", line);
+}
+
+static void open_ready(struct world *w)
+{
+    struct errmsg e = {0};
+    const struct tsdb_options options = {.path = w->folder, .wal_sync = TSDB_WAL_SYNC_ALWAYS};
+    want(&w->found, tsdb_open(&options, &w->db, &e) == ERR_OK, "%s", e.text);
+    while (w->db && !tsdb_is_ready(w->db))
+        (void)!fiber_sleep_ns(1000000);
+}
+
+static void close_it(struct world *w)
+{
+    struct errmsg e = {0};
+    want(&w->found, tsdb_close(w->db, &e) == ERR_OK, "%s", e.text);
+}
+
+// Three lives: the log of the first comes back in the third, as if it could not be removed.
+static void run_lives(void *arg)
+{
+    struct world *w = arg;
+    static const struct {
+        int64_t after_ms;
+        double v;
+        int64_t late_ms;
+        enum tsdb_outcome wanted;
+    } rows[] = {
+        {2 * MINUTE_MS, 4, 0, TSDB_DUPLICATE}, {2 * MINUTE_MS, 3, 0, TSDB_SAME},
+        {MINUTE_MS, 9, 0, TSDB_OUT_OF_ORDER},  {1, 5, MINUTE_MS, TSDB_TOO_OLD},
+        {0, 1, 5 * MINUTE_MS, TSDB_SAME},      {3 * MINUTE_MS, 8, 0, TSDB_APPENDED},
+    };
+    open_ready(w);
+    want(&w->found, add(w, "lags", 0, 1, 0) == TSDB_APPENDED);
+    shell(w, "cp -r $f/wal $c");
+    close_it(w);
+    open_ready(w);
+    want(&w->found, add(w, "lags", 2 * MINUTE_MS, 3, 0) == TSDB_APPENDED);
+    want(&w->found, add(w, "other", 30 * MINUTE_MS, 3, 0) == TSDB_APPENDED);
+    close_it(w);
+    shell(w, "cp $c/*.wal $f/wal/; rm -rf $c");
+    open_ready(w);
+    struct tsdb_stats stats;
+    tsdb_stats(w->db, &stats);
+    want(&w->found, stats.series == 1, "the log was not read again");
+    for (size_t i = 0; i < countof(rows); i++) {
+        const enum tsdb_outcome got = add(w, "lags", rows[i].after_ms, rows[i].v, rows[i].late_ms);
+        want(&w->found, got == rows[i].wanted, "row %zu: %d, not %d", i, got, rows[i].wanted);
+    }
+    struct buf dump = {0};
+    dump_samples(w->db, false, &dump);
+    const struct str got = dump_line(&dump, "lags{instance=\"y\", job=\"x\"}");
+    want(&w->found, str_eq(got, STR("1 3 8")), "'%.*s'", STR_ARG(got));
+    buf_deinit(&dump);
+    close_it(w);
+}
+
+Test(tsdb_known, an_old_log_that_is_read_again_hides_no_newer_sample)
+{
+    struct world w = {.folder = "/tmp/ferula-known-XXXXXX"};
+    cr_assert(mkdtemp(w.folder) != NULL);
+    in_shards(1, SHARD_BACKEND_AUTO, run_lives, &w, &w.found);
+    shell(&w, "rm -rf $f");
+    cr_assert(!w.found.text[0], "%s", w.found.text);
+}
