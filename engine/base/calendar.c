@@ -71,20 +71,28 @@ static bool take_number(struct str s, size_t *at, size_t count, char separator, 
     return !separator || s.p[(*at)++] == separator;
 }
 
-static bool take_fraction(struct str s, size_t *at, int *out_ms)
+// Of the hour Go also takes a single digit.
+static bool take_hour(struct str s, size_t *at, int *out)
 {
-    *out_ms = 0;
+    const bool is_short = s.n > *at + 1 && s.p[*at + 1] == ':';
+    return take_number(s, at, is_short ? 1 : 2, ':', out);
+}
+
+static bool take_fraction(struct str s, size_t *at, int64_t *out_ns)
+{
+    *out_ns = 0;
     if (*at >= s.n || (s.p[*at] != '.' && s.p[*at] != ','))
         return true;
     int digits = 0;
     for ((*at)++; *at < s.n && s.p[*at] >= '0' && s.p[*at] <= '9'; (*at)++, digits++)
-        if (digits < 3)
-            *out_ms = *out_ms * 10 + (s.p[*at] - '0');
-    for (int i = digits; i < 3; i++)
-        *out_ms *= 10;
+        if (digits < 9)
+            *out_ns = *out_ns * 10 + (s.p[*at] - '0');
+    for (int i = digits; i < 9; i++)
+        *out_ns *= 10;
     return digits > 0;
 }
 
+// Up to 24:60, as Go reads them, since people write them.
 static bool take_offset(struct str s, size_t *at, int *out_minutes)
 {
     int hours, minutes;
@@ -95,7 +103,7 @@ static bool take_offset(struct str s, size_t *at, int *out_minutes)
     if (sign == 'Z')
         return true;
     if ((sign != '+' && sign != '-') || !take_number(s, at, 2, ':', &hours) ||
-        !take_number(s, at, 2, 0, &minutes) || hours > 23 || minutes > 59)
+        !take_number(s, at, 2, 0, &minutes) || hours > 24 || minutes > 60)
         return false;
     *out_minutes = (sign == '-' ? -1 : 1) * (hours * 60 + minutes);
     return true;
@@ -108,19 +116,28 @@ static int days_in(int year, int month)
     return days[month - 1] + (month == 2 && leap);
 }
 
-bool calendar_parse(struct str s, int64_t *out_ms)
+bool calendar_parse_ns(struct str s, int64_t *out_s, int64_t *out_ns)
 {
     size_t at = 0;
-    int year, month, day, hour, minute, second, ms, offset;
+    int year, month, day, hour, minute, second, offset;
     if (!take_number(s, &at, 4, '-', &year) || !take_number(s, &at, 2, '-', &month) ||
-        !take_number(s, &at, 2, 'T', &day) || !take_number(s, &at, 2, ':', &hour) ||
+        !take_number(s, &at, 2, 'T', &day) || !take_hour(s, &at, &hour) ||
         !take_number(s, &at, 2, ':', &minute) || !take_number(s, &at, 2, 0, &second) ||
-        !take_fraction(s, &at, &ms) || !take_offset(s, &at, &offset) || at != s.n)
+        !take_fraction(s, &at, out_ns) || !take_offset(s, &at, &offset) || at != s.n)
         return false;
     if (month < 1 || month > 12 || day < 1 || day > days_in(year, month) || hour > 23 ||
         minute > 59 || second > 59)
         return false;
     const int64_t minutes = (hour * 60LL + minute) - offset;
-    *out_ms = ((days_from_civil(year, month, day) * 1440 + minutes) * 60 + second) * 1000 + ms;
+    *out_s = (days_from_civil(year, month, day) * 1440 + minutes) * 60 + second;
+    return true;
+}
+
+bool calendar_parse(struct str s, int64_t *out_ms)
+{
+    int64_t seconds, ns;
+    if (!calendar_parse_ns(s, &seconds, &ns))
+        return false;
+    *out_ms = seconds * 1000 + ns / 1000000;
     return true;
 }

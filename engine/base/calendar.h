@@ -20,5 +20,6 @@ size_t calendar_format(int64_t ms, char out[static CALENDAR_TEXT_MAX]);
 size_t calendar_format_ms(int64_t ms, char out[static CALENDAR_TEXT_MAX]);
 // RFC 3339 with any offset and up to nine digits of fraction (cut to ms); false: not that.
 bool calendar_parse(struct str text, int64_t *out_ms);
+bool calendar_parse_ns(struct str text, int64_t *out_s, int64_t *out_ns); // cut to ns, from 0 on
 
 #endif

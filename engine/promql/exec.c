@@ -93,6 +93,10 @@ static err exec(struct query *q, const struct promql_expr *expr)
     TRY(promql_check(q->options, expr, q->a, q->e));
     if (q->options->has_zero_step)
         return query_zero_step(q->e);
+    if (q->options->end_ms < q->options->start_ms) { // there is no step at all
+        q->out->kind = QUERY_MATRIX;
+        return ERR_OK;
+    }
     TRY(plan_make(q, expr, &root));
     const err code = gather_all(q);
     if (code)
@@ -107,7 +111,7 @@ err promql_exec(const struct query_source *source, const struct query_options *o
 {
     assert(options->lookback_ms > 0 && options->subquery_step_ms > 0);
     assert(options->step_ms > 0 || options->start_ms == options->end_ms);
-    assert(options->step_ms >= 0 && options->end_ms >= options->start_ms);
+    assert(options->step_ms >= 0);
     *out = (struct query_result){.is_range = options->step_ms > 0};
     struct errmsg own = {0};
     struct query_options near = *options;
@@ -116,7 +120,7 @@ err promql_exec(const struct query_source *source, const struct query_options *o
     struct query q = {.source = source, .options = &near, .text = text, .a = a, .out = out};
     q.e = e ? e : &own;
     q.steps = (struct steps){near.start_ms, out->is_range ? options->step_ms : 1, 1};
-    if (out->is_range) {
+    if (near.end_ms > near.start_ms) {
         const uint64_t span = (uint64_t)near.end_ms - (uint64_t)near.start_ms;
         const uint64_t n = span / (uint64_t)options->step_ms + 1;
         if (n > STEPS_MAX)

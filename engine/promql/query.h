@@ -14,7 +14,7 @@
 #include "engine/promql/steps.h"
 
 struct query_options {
-    int64_t start_ms, end_ms; // equal for an instant query
+    int64_t start_ms, end_ms; // equal for an instant query; an end before the start: no step
     int64_t step_ms;          // 0: an instant query
     int64_t lookback_ms;      // > 0; Prometheus's default is 5 minutes
     bool has_zero_step;       // of a range query, whose step is below a millisecond: an error

@@ -203,41 +203,6 @@ struct str api_get(const struct api *api, const char *name)
     return form_get(&api->form, str_from_c(name));
 }
 
-// time.Unix(seconds, rounded to ms) of Prometheus's parseTime, then its Time in ms.
-static bool float_time(struct str text, int64_t *out_ms)
-{
-    double seconds;
-    if (number_parse(text, &seconds) != ERR_OK || isnan(seconds))
-        return false;
-    double whole;
-    const double fraction = modf(seconds, &whole);
-    const double ms = round(fraction * 1000);
-    // Go converts a float out of range to the least integer; all of it is far beyond any sample.
-    if (whole >= 9.2e15 || whole <= -9.2e15) {
-        *out_ms = whole > 0 ? INT64_MAX : INT64_MIN;
-        return true;
-    }
-    *out_ms = (int64_t)whole * 1000 + (int64_t)ms;
-    return true;
-}
-
-bool api_parse_time(struct str text, int64_t *out_ms)
-{
-    if (float_time(text, out_ms))
-        return true;
-    if (calendar_parse(text, out_ms))
-        return true;
-    if (str_eq(text, STR("-292273086-05-16T16:47:06Z"))) {
-        *out_ms = INT64_MIN;
-        return true;
-    }
-    if (str_eq(text, STR("292277025-08-18T07:12:54.999999999Z"))) {
-        *out_ms = INT64_MAX;
-        return true;
-    }
-    return false;
-}
-
 static void bad_value(struct api *api, const char *name, struct str text, const char *what)
 {
     struct errmsg e;
@@ -251,19 +216,19 @@ static void bad_value(struct api *api, const char *name, struct str text, const 
         api_bad_parameter(api, name, e.text);
 }
 
-bool api_required_time(struct api *api, const char *name, int64_t *out_ms)
+bool api_required_time(struct api *api, const char *name, struct api_instant *out)
 {
     const struct str text = api_get(api, name);
-    if (api_parse_time(text, out_ms))
+    if (api_instant_parse(text, out))
         return true;
     bad_value(api, name, text, "timestamp");
     return false;
 }
 
-bool api_time(struct api *api, const char *name, int64_t *out_ms)
+bool api_time(struct api *api, const char *name, struct api_instant *out)
 {
     const struct str text = api_get(api, name);
-    if (!text.n || api_parse_time(text, out_ms))
+    if (!text.n || api_instant_parse(text, out))
         return true;
     // Prometheus names those twice that may be left out.
     struct errmsg e;
@@ -283,11 +248,12 @@ bool api_duration_ns(struct api *api, const char *name, int64_t *out_ns)
     int64_t ms;
     if (number_parse(text, &seconds) == ERR_OK) {
         const double ns = seconds * 1e9;
-        if (!(ns <= 0x1p63 && ns >= -0x1p63)) {
+        if (ns > 0x1p63 || ns < -0x1p63) {
             bad_value(api, name, text, "duration. It overflows int64");
             return false;
         }
-        *out_ns = ns >= 0x1p63 ? INT64_MAX : (int64_t)ns;
+        // What is no number, and what is too large by one, is the least integer there.
+        *out_ns = ns < 0x1p63 ? (int64_t)ns : INT64_MIN;
         return true;
     }
     if (text.n && duration_parse(text, &ms, NULL) == ERR_OK &&

@@ -9,6 +9,7 @@
 #include "engine/http/server.h"
 #include "engine/model/matcher.h"
 #include "engine/promql/parser.h"
+#include "engine/server/api_time.h"
 #include "protocol/json_write.h"
 
 struct server;
@@ -60,17 +61,14 @@ bool api_flush_if_due(struct api *api);
 bool api_form_is_whole(struct api *api);
 // Parameters. A missing one leaves *out as it is.
 struct str api_get(const struct api *api, const char *name); // NULL p: absent
-bool api_time(struct api *api, const char *name, int64_t *out_ms);
-bool api_required_time(struct api *api, const char *name, int64_t *out_ms);
+bool api_time(struct api *api, const char *name, struct api_instant *out);
+bool api_required_time(struct api *api, const char *name, struct api_instant *out);
 bool api_duration(struct api *api, const char *name, int64_t *out_ms);
 bool api_duration_ns(struct api *api, const char *name, int64_t *out_ns);
 bool api_limit(struct api *api, const char *name, uint64_t *out); // 0: none
 // Each match[] parsed and checked for a matcher that does not match "". Fills selectors. Errors
 // name the parameter only where Prometheus does.
 bool api_matchers(struct api *api, bool with_name);
-
-// The text of a time or duration parameter, as Prometheus reads them; false: neither form.
-bool api_parse_time(struct str text, int64_t *out_ms);
 
 // Seconds with up to three decimals, a number: 1435781451.781
 void api_put_time(struct json *json, int64_t ms);

@@ -123,15 +123,18 @@ static void ask(struct api *api, const struct part *question)
 
 void api_query_exemplars(struct api *api)
 {
-    struct part question = {.db = api->server->db, .mint = INT64_MIN, .maxt = INT64_MAX};
+    struct part question = {.db = api->server->db};
     struct promql_query query;
     struct errmsg e;
-    if (!api_time(api, "start", &question.mint) || !api_time(api, "end", &question.maxt))
+    struct api_instant from = api_instant_least, to = api_instant_greatest;
+    if (!api_time(api, "start", &from) || !api_time(api, "end", &to))
         return;
-    if (question.maxt < question.mint) {
+    if (api_instant_before(to, from)) {
         api_error(api, API_BAD_DATA, "end timestamp must not be before start timestamp");
         return;
     }
+    question.mint = api_instant_storage_ms(from);
+    question.maxt = api_instant_storage_ms(to);
     if (parse_apart(api_get(api, "query"), &api->server->promql, api->x->arena, &query, &e) !=
         ERR_OK) {
         api_error(api, API_BAD_DATA, "%s", e.text);

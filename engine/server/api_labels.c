@@ -10,11 +10,13 @@
 // start, end, limit and match[] of all three; false: answered.
 static bool read_question(struct api *api, struct fan_question *q, enum fan_kind kind)
 {
-    *q = (struct fan_question){
-        .kind = kind, .storage = api->server->storage, .mint = INT64_MIN, .maxt = INT64_MAX};
-    if (!api_limit(api, "limit", &q->limit) || !api_time(api, "start", &q->mint) ||
-        !api_time(api, "end", &q->maxt) || !api_matchers(api, kind == FAN_SERIES))
+    *q = (struct fan_question){.kind = kind, .storage = api->server->storage};
+    struct api_instant from = api_instant_least, to = api_instant_greatest;
+    if (!api_limit(api, "limit", &q->limit) || !api_time(api, "start", &from) ||
+        !api_time(api, "end", &to) || !api_matchers(api, kind == FAN_SERIES))
         return false;
+    q->mint = api_instant_storage_ms(from);
+    q->maxt = api_instant_storage_ms(to);
     if (q->mint > INT64_MIN)
         q->mint--; // storage's ranges leave their start out
     struct fan_selector *selectors = arena_alloc(

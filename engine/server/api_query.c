@@ -13,35 +13,33 @@
 
 enum { POINTS_MAX = 11000, MS_PER_NS = 1000000 };
 
-// What both endpoints read: the timeout becomes the fiber's deadline.
-static bool read_common(struct api *api, struct query_options *o, uint64_t *limit)
+// What both endpoints read last: the timeout becomes the fiber's deadline.
+static bool read_common(struct api *api, struct query_options *o)
 {
     const struct server_flags *flags = &api->server->flags;
-    int64_t timeout_ms = flags->prom.query.timeout_ms;
+    int64_t timeout_ns = flags->prom.query.timeout_ms * MS_PER_NS;
     *o = (struct query_options){
         .lookback_ms = flags->prom.query.lookback_delta_ms,
         .subquery_step_ms = server_evaluation_interval_ms(api->server),
         .samples_max = (uint64_t)flags->prom.query.max_samples,
         .delayed_name_removal = api->server->delayed_name_removal,
     };
-    if (!api_limit(api, "limit", limit))
-        return false;
     if (api_get(api, "timeout").n) {
-        int64_t asked_ms;
-        if (!api_duration(api, "timeout", &asked_ms))
+        int64_t asked_ns;
+        if (!api_duration_ns(api, "timeout", &asked_ns))
             return false;
-        if (asked_ms <= 0) {
-            api_bad_parameter(api, "query", "context deadline exceeded"); // as there
-            return false;
-        }
-        if (asked_ms < timeout_ms)
-            timeout_ms = asked_ms;
+        if (asked_ns < timeout_ns)
+            timeout_ns = asked_ns;
     }
     if (api_get(api, "lookback_delta").n && !api_duration(api, "lookback_delta", &o->lookback_ms))
         return false;
+    if (timeout_ns <= 0) {
+        api_bad_parameter(api, "query", "context deadline exceeded"); // as there
+        return false;
+    }
     if (o->lookback_ms <= 0)
         o->lookback_ms = flags->prom.query.lookback_delta_ms;
-    fiber_set_deadline(clock_mono_ns() + timeout_ms * MS_PER_NS);
+    fiber_set_deadline(clock_mono_ns() + timeout_ns);
     return true;
 }
 
@@ -267,10 +265,10 @@ void api_query(struct api *api)
 {
     struct query_options o;
     uint64_t limit = 0;
-    int64_t at_ms = clock_wall_ms();
-    if (!read_common(api, &o, &limit) || !api_time(api, "time", &at_ms))
+    struct api_instant at = api_instant_of_ms(clock_wall_ms());
+    if (!api_limit(api, "limit", &limit) || !api_time(api, "time", &at) || !read_common(api, &o))
         return;
-    o.start_ms = o.end_ms = at_ms;
+    o.start_ms = o.end_ms = api_instant_query_ms(at);
     run_query(api, &o, limit);
 }
 
@@ -278,10 +276,12 @@ void api_query_range(struct api *api)
 {
     struct query_options o;
     uint64_t limit = 0;
-    int64_t start_ms, end_ms, step_ns;
-    if (!api_required_time(api, "start", &start_ms) || !api_required_time(api, "end", &end_ms))
+    struct api_instant start, end;
+    int64_t step_ns;
+    if (!api_limit(api, "limit", &limit) || !api_required_time(api, "start", &start) ||
+        !api_required_time(api, "end", &end))
         return;
-    if (end_ms < start_ms) {
+    if (api_instant_before(end, start)) {
         api_bad_parameter(api, "end", "end timestamp must not be before start time");
         return;
     }
@@ -293,20 +293,16 @@ void api_query_range(struct api *api)
                           "positive integer");
         return;
     }
-    int64_t span;
-    if (__builtin_sub_overflow(end_ms, start_ms, &span) ||
-        __builtin_mul_overflow(span, MS_PER_NS, &span))
-        span = INT64_MAX; // as Go's times do
-    if (span / step_ns > POINTS_MAX) {
+    if (api_instant_span_ns(start, end) / step_ns > POINTS_MAX) {
         api_error(api, API_BAD_DATA,
                   "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the "
                   "query resolution (?step=XX)");
         return;
     }
-    if (!read_common(api, &o, &limit))
+    if (!read_common(api, &o))
         return;
-    o.start_ms = start_ms;
-    o.end_ms = end_ms;
+    o.start_ms = api_instant_query_ms(start);
+    o.end_ms = api_instant_query_ms(end);
     o.step_ms = step_ns / MS_PER_NS;
     o.has_zero_step = o.step_ms == 0;
     if (o.has_zero_step)

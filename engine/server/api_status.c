@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/base/casemap.h"
 #include "engine/base/duration.h"
 #include "engine/base/number.h"
 #include "engine/base/util.h"
@@ -170,10 +171,10 @@ static bool check_pages(struct api *api)
     if (token.n && !limit.n) {
         api_bad_parameter(api, "group_next_token",
                           "group_limit needs to be present in order to paginate over the groups");
-    } else if (code) {
-        err_format(&e,
-                   "group_limit needs to be a valid number: strconv.ParseInt: parsing \"%.*s\": %s",
-                   STR_ARG(limit), code == ERR_LIMIT ? "value out of range" : "invalid syntax");
+    } else if (code || n > INT32_MAX || n < INT32_MIN) {
+        err_format(
+            &e, "group_limit needs to be a valid number: strconv.ParseInt: parsing \"%.*s\": %s",
+            STR_ARG(limit), code && code != ERR_LIMIT ? "invalid syntax" : "value out of range");
         api_bad_parameter(api, "group_limit", e.text);
     } else if (n <= 0) {
         api_bad_parameter(api, "group_limit", "group_limit needs to be greater than 0");
@@ -187,13 +188,22 @@ static bool check_pages(struct api *api)
     return false;
 }
 
+static struct str lower_case(struct api *api, const char *name)
+{
+    struct buf lower = {0};
+    casemap_put(api_get(api, name), false, &lower);
+    const struct str out = arena_str(api->x->arena, buf_str(&lower));
+    buf_deinit(&lower);
+    return out;
+}
+
 static bool check_rules(struct api *api) // false: answered
 {
-    const struct str type = api_get(api, "type"), exclude = api_get(api, "exclude_alerts");
+    const struct str type = lower_case(api, "type"), exclude = lower_case(api, "exclude_alerts");
     struct errmsg e;
     if (!api_form_is_whole(api) || !api_matchers(api, false))
         return false;
-    if (type.n && !str_eq_nocase(type, STR("alert")) && !str_eq_nocase(type, STR("record"))) {
+    if (type.n && !str_eq(type, STR("alert")) && !str_eq(type, STR("record"))) {
         err_format(&e, "not supported value \"%.*s\"", STR_ARG(type));
         api_bad_parameter(api, "type", e.text);
         return false;

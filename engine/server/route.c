@@ -205,7 +205,7 @@ static void add_cors(const struct server *s, struct http_exchange *x)
 {
     const struct str origin = http_header(x->head, STR("Origin"));
     http_add_header(x, "Vary", STR("Origin"));
-    if (!origin.p)
+    if (!origin.n)
         return;
     http_add_header(x, "Access-Control-Allow-Headers",
                     STR("Accept, Authorization, Content-Type, Origin"));

@@ -25,12 +25,13 @@ import answers  # noqa: E402
 import grammar  # noqa: E402
 import known  # noqa: E402
 import metadata  # noqa: E402
+import parameters  # noqa: E402
 import series  # noqa: E402
 import shrink  # noqa: E402
 from harness import (Counts, Skip, check, end_everything, ferula, peer, prometheus, remote_write,  # noqa: E402
                      run_and_count, run_scenario)
 
-SEED, COUNT, FEATURE_COUNT, METADATA = 1, 2000, 500, 300
+SEED, COUNT, FEATURE_COUNT, METADATA, PARAMETERS = 1, 2000, 500, 300, 1000
 ASKED = int(os.environ.get("COMPARE_COUNT") or COUNT)  # fewer where the same was asked already: without io_uring, say
 WORKERS = 3
 STEPS_MAX = 40
@@ -190,6 +191,7 @@ def compare(options, entries, features=False):
     if options.only is None and not features:
         known.check_formats(entries, run.servers[1])
         metadata.compare(run.pair(), options.seed, options.metadata, entries)
+        parameters.compare(run.pair(), options.seed, options.parameters, entries)
         show_coverage(used, options.count)
 
 
@@ -256,6 +258,7 @@ def main():
     options.add_argument("--seed", type=int, default=SEED)
     options.add_argument("--count", type=int, default=ASKED, help="fewer than 2000: without the proof")
     options.add_argument("--metadata", type=int, default=METADATA)
+    options.add_argument("--parameters", type=int, default=min(ASKED, PARAMETERS))
     options.add_argument("--data", type=int, default=DATA_SEED, help="seed of the samples")
     options.add_argument("--only", type=int)
     options.add_argument("--feature-count", type=int, default=min(ASKED, FEATURE_COUNT), help="how many with feature flags")
@@ -271,7 +274,7 @@ def compare_all(options):
     try:
         peer("prometheus")
     except Skip as why:
-        why.cases = options.count + options.feature_count + options.metadata
+        why.cases = options.count + options.feature_count + options.metadata + options.parameters
         raise
     if options.serve:
         print(*(s.base for s in start_pair(data=options.data)), flush=True)

@@ -50,7 +50,8 @@ static void echo(void *arg, struct http_exchange *x)
 {
     struct world *w = arg;
     struct api api;
-    int64_t time = -1, step = -1, lookback = -1;
+    struct api_instant time = api_instant_of_ms(-1);
+    int64_t step = -1, lookback = -1;
     uint64_t limit = 7;
     if (!api_init(&api, w->server, x))
         return;
@@ -60,7 +61,7 @@ static void echo(void *arg, struct http_exchange *x)
         api_matchers(&api, true)) {
         api_begin(&api);
         json_array_begin(&api.json);
-        json_i64(&api.json, time);
+        json_i64(&api.json, api_instant_storage_ms(time));
         json_i64(&api.json, step);
         json_u64(&api.json, limit);
         json_u64(&api.json, api.selectors_count);
