@@ -3,13 +3,15 @@
 //
 // bench_receive [series] [rounds]: targets as node_exporter's with 2 labels more (job, instance) or
 // 14, requests of 2,000 series, packed by libsnappy; sent whole target after target, split by
-// series over eight senders, shuffled anew each round, or as a few series with many samples. The
+// series over eight senders, shuffled anew each round, as a few series with many samples, or whole
+// target after target by 2.0, with metadata and requests that begin elsewhere in each round. The
 // first round, in which every series is new, is printed by itself. CPU time of the process, ns a
 // sample; the socket's part is that of requests of the same size whose body is only read.
 //
 // Instructions, of any function here:
 //     valgrind --tool=callgrind --toggle-collect=request_walk_v1 build/bench/bench_receive 10000 4
-// (request_keep, head_rows_stage, head_rows_apply, wal_encode; divide by the samples of its line).
+// (request_walk_v2, request_keep, head_rows_stage, head_rows_apply, wal_encode; divide by the
+// samples of its line).
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +22,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/rng.h"
 #include "engine/base/util.h"
-#include "engine/remote/request.h"
+#include "engine/remote/request_notes.h"
 #include "engine/shard/shard.h"
 #include "io/backend.h"
 #include "io/clock.h"
@@ -30,14 +32,20 @@
 
 enum { TARGET_SERIES = 500, METRICS = 125, BATCH = 2000, SENDERS = 8, LONG_SAMPLES = 50 };
 
-enum pattern { ROWS, SPLIT, SHUFFLED, LONG, PATTERNS };
-static const char *const pattern_names[] = {"rows", "split by series", "shuffled", "long series"};
+enum pattern { ROWS, SPLIT, SHUFFLED, LONG, ROWS2, PATTERNS };
+static const char *const pattern_names[] = {"rows", "split by series", "shuffled", "long series",
+                                            "rows by 2.0"};
 
 struct bench {
     size_t series, rounds;
     unsigned labels;
     enum pattern pattern;
     struct buf *packed; // requests of a round
+    struct table {
+        struct str list[8192];
+        uint32_t slots[16384]; // number + 1; 0: free
+        uint32_t n;
+    } symbols; // of a request of 2.0
     size_t requests, samples;
     uint64_t packed_bytes, bytes;
     size_t load_bytes;
@@ -70,8 +78,27 @@ static void put_field(struct buf *out, unsigned number, struct str s)
     buf_put_str(out, s);
 }
 
-static void put_label(struct buf *series, const char *name, struct str value)
+static uint32_t symbol(struct table *all, struct str s, struct arena *a)
 {
+    size_t at = hash64(s.p, s.n, 0) % countof(all->slots);
+    for (; all->slots[at]; at = (at + 1) % countof(all->slots))
+        if (str_eq(all->list[all->slots[at] - 1], s))
+            return all->slots[at] - 1;
+    must(all->n < countof(all->list));
+    all->list[all->n] = arena_str(a, s);
+    all->slots[at] = ++all->n;
+    return all->n - 1;
+}
+
+// symbols: of 2.0, which has references for labels; NULL: 1.0.
+static void put_label(struct buf *series, const char *name, struct str value, struct table *symbols,
+                      struct arena *a)
+{
+    if (symbols) {
+        buf_put_varint(series, symbol(symbols, str_from_c(name), a));
+        buf_put_varint(series, symbol(symbols, value, a));
+        return;
+    }
     struct buf label = {0};
     put_field(&label, 1, str_from_c(name));
     put_field(&label, 2, value);
@@ -79,7 +106,8 @@ static void put_label(struct buf *series, const char *name, struct str value)
     buf_deinit(&label);
 }
 
-static void put_labels(struct buf *series, size_t number, unsigned labels, struct arena *a)
+static void put_labels(struct buf *series, size_t number, unsigned labels, struct table *symbols,
+                       struct arena *a)
 {
     static const char *const names[] = {"cluster", "container", "endpoint",   "namespace",
                                         "node",    "pod",       "prometheus", "region",
@@ -98,16 +126,18 @@ static void put_labels(struct buf *series, size_t number, unsigned labels, struc
                                          "prometheus-k8s-0"};
     const size_t target = number / TARGET_SERIES, i = number % TARGET_SERIES;
     put_label(series, "__name__",
-              arena_printf(a, "node_some_metric_%zu_seconds_total", i % METRICS));
-    put_label(series, "device", arena_printf(a, "nvme%zun1", i / METRICS));
-    put_label(series, "instance", arena_printf(a, "10.%zu.%zu.1:9100", target / 250, target % 250));
-    put_label(series, "job", STR("node-exporter"));
+              arena_printf(a, "node_some_metric_%zu_seconds_total", i % METRICS), symbols, a);
+    put_label(series, "device", arena_printf(a, "nvme%zun1", i / METRICS), symbols, a);
+    put_label(series, "instance", arena_printf(a, "10.%zu.%zu.1:9100", target / 250, target % 250),
+              symbols, a);
+    put_label(series, "job", STR("node-exporter"), symbols, a);
     for (size_t k = 0; labels > 2 && k < countof(names); k++) {
         const bool varies = k == 4 || k == 5;
         put_label(series, names[k],
                   !varies  ? str_from_c(values[k])
                   : k == 4 ? arena_printf(a, "ip-10-0-0-%zu.compute.internal", target)
-                           : arena_printf(a, "prometheus-node-exporter-%05zu", target));
+                           : arena_printf(a, "prometheus-node-exporter-%05zu", target),
+                  symbols, a);
     }
 }
 
@@ -121,7 +151,14 @@ static void put_series(struct bench *b, struct buf *request, size_t number, size
 {
     struct buf series = {0}, sample = {0};
     const size_t samples = b->pattern == LONG ? LONG_SAMPLES : 1;
-    put_labels(&series, number, b->labels, a);
+    struct table *const symbols = b->pattern == ROWS2 ? &b->symbols : NULL;
+    put_labels(&series, number, b->labels, symbols, a);
+    if (symbols) { // so far it is the content of a field
+        struct buf refs = series;
+        series = (struct buf){0};
+        put_field(&series, 1, buf_str(&refs));
+        buf_deinit(&refs);
+    }
     for (size_t i = 0; i < samples; i++) {
         const size_t step = round * samples + i;
         const double v = value_of(number, step);
@@ -132,9 +169,38 @@ static void put_series(struct bench *b, struct buf *request, size_t number, size
         buf_put_varint(&sample, (uint64_t)(start_ms + (int64_t)step * 1000));
         put_field(&series, 2, buf_str(&sample));
     }
-    put_field(request, 1, buf_str(&series));
+    if (symbols) {
+        buf_reset(&sample);
+        buf_put_char(&sample, 1 << 3);
+        buf_put_char(&sample, 1);
+        buf_put_char(&sample, 3 << 3);
+        buf_put_varint(
+            &sample,
+            symbol(symbols,
+                   arena_printf(a, "Help of metric %zu.", number % TARGET_SERIES % METRICS), a));
+        put_field(&series, 5, buf_str(&sample));
+    }
+    put_field(request, symbols ? 5 : 1, buf_str(&series));
     buf_deinit(&series);
     buf_deinit(&sample);
+}
+
+static void reset_symbols(struct bench *b, struct arena *a)
+{
+    b->symbols.n = 0;
+    memset(b->symbols.slots, 0, sizeof b->symbols.slots);
+    symbol(&b->symbols, STR(""), a);
+}
+
+// The table goes before the series.
+static void put_symbols(struct bench *b, struct buf *request)
+{
+    struct buf all = {0};
+    for (uint32_t i = 0; i < b->symbols.n; i++)
+        put_field(&all, 4, b->symbols.list[i]);
+    buf_put_str(&all, buf_str(request));
+    buf_deinit(request);
+    *request = all;
 }
 
 // Which series comes at a place of a round.
@@ -165,12 +231,17 @@ static void make_round(struct bench *b, size_t round, int64_t start_ms)
     arena_init(&a, 0);
     make_order(b, round, order);
     const size_t batch = b->pattern == LONG ? BATCH / LONG_SAMPLES : BATCH;
+    const size_t first = b->pattern == ROWS2 ? round * 37 : 0;
     b->requests = 0;
     b->packed_bytes = b->bytes = 0;
+    reset_symbols(b, &a);
     for (size_t i = 0; i < b->series; i++) {
-        put_series(b, &request, order[i], round, start_ms, &a);
+        put_series(b, &request, order[(i + first) % b->series], round, start_ms, &a);
         if ((i + 1) % batch && i + 1 < b->series)
             continue;
+        if (b->pattern == ROWS2)
+            put_symbols(b, &request);
+        reset_symbols(b, &a);
         struct buf *to = &b->packed[b->requests++];
         buf_reset(to);
         snappy_block_compress(buf_str(&request), to);
@@ -211,12 +282,14 @@ static void receive(struct bench *b, struct receiver *r, struct times *t)
         const double begin = cpu_ns();
         must(intake_begin(&r->intake, buf_str(&b->packed[i]), REMOTE_SNAPPY, &body, &e) == ERR_OK);
         struct request *q = request_take(r, &a, &body);
-        must(request_walk_v1(q, &e) == ERR_OK);
+        must((b->pattern == ROWS2 ? request_walk_v2 : request_walk_v1)(q, &e) == ERR_OK);
         const double walked = cpu_ns();
         request_keep(q, b->pattern == SPLIT ? i * SENDERS / b->requests : 0);
         t->keep += cpu_ns() - walked;
         t->walk += walked - begin;
-        must(q->parts[0].code == ERR_OK && q->parts[0].worst_series == REQUEST_NONE);
+        request_keep_metadata(q);
+        must(q->parts[0].code == ERR_OK && q->parts[0].worst_series == REQUEST_NONE &&
+             !q->faults.total);
         request_give(q);
         intake_release(&r->intake, &body);
         arena_reset(&a);

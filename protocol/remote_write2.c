@@ -77,44 +77,6 @@ static err parse_metadata(struct str message, struct remote_write2_metadata *out
     return ERR_OK;
 }
 
-// How many varints so many bytes hold that have none longer than nine bytes; 0: look closer.
-static inline uint32_t count_usual_refs(const uint8_t *p, size_t n)
-{
-    static const uint64_t HIGH = 0x8080808080808080u;
-    uint32_t count = 0;
-    size_t length = 0, i = 0;
-    for (uint64_t carry = 0; i + 8 <= n; i += 8) { // as long as none has more than two bytes
-        const uint64_t more = load_le64(p + i) & HIGH;
-        if (more & (more << 8 | carry))
-            break;
-        carry = more >> 56;
-        length = carry ? 1 : 0;
-        count += 8 - (uint32_t)((more >> 7) * 0x0101010101010101u >> 56);
-    }
-    for (; i < n; i++) {
-        length++;
-        if (p[i] >= 0x80)
-            continue;
-        if (length > 9)
-            return 0;
-        length = 0;
-        count++;
-    }
-    return length == 0 ? count : 0;
-}
-
-// The references as every sender writes them: one packed field of less than 128 bytes. How many
-// bytes it takes with its tag, 0: it is of another form.
-static inline size_t take_usual_refs(const struct pb *m, uint32_t *out_count)
-{
-    enum { TAG = SERIES_REFS << 3 | PB_BYTES };
-    const uint8_t *const p = m->at;
-    if (pb_left(m) < 2 || p[0] != TAG || p[1] >= 0x80 || pb_left(m) - 2 < p[1])
-        return 0;
-    *out_count = count_usual_refs(p + 2, p[1]);
-    return *out_count ? (size_t)p[1] + 2 : 0;
-}
-
 // A varint of nine bytes at most that ends before end.
 static inline bool take_varint(const uint8_t **at, const uint8_t *end, int64_t *out)
 {
@@ -197,47 +159,23 @@ static inline uint32_t take_usual_field(struct pb *m, struct str *out)
     return number;
 }
 
-// Walks the symbols: how many there are, the first n of them to out.
-static size_t walk_symbols(struct str request, struct str *out, size_t n)
+bool remote_write2_next_symbol(struct pb *m, struct str *out)
 {
-    size_t count = 0;
-    for (struct pb m = pb_of(request); m.at < m.end;) {
+    while (m->at < m->end) {
         struct pb_field field;
-        struct str content;
-        const uint32_t usual = take_usual_field(&m, &content);
-        if (usual && usual != REQUEST_SYMBOL)
+        const uint32_t usual = take_usual_field(m, out);
+        if (usual == REQUEST_SYMBOL)
+            return true;
+        if (usual)
             continue;
-        if (usual) {
-            if (count < n)
-                out[count] = content;
-            count++;
-            continue;
-        }
-        if (pb_tag(&m, "", &field, NULL) != ERR_OK)
-            break;
-        if (field.number != REQUEST_SYMBOL || field.type != PB_BYTES) {
-            if (pb_skip(&m, &field, NULL) != ERR_OK)
-                break;
-            continue;
-        }
-        if (pb_bytes(&m, &content, NULL) != ERR_OK)
-            break;
-        if (count < n)
-            out[count] = content;
-        count++;
+        if (pb_tag(m, "", &field, NULL) != ERR_OK)
+            return false;
+        if (field.number == REQUEST_SYMBOL && field.type == PB_BYTES)
+            return pb_bytes(m, out, NULL) == ERR_OK;
+        if (pb_skip(m, &field, NULL) != ERR_OK)
+            return false;
     }
-    return count;
-}
-
-size_t remote_write2_symbols(struct str request)
-{
-    return walk_symbols(request, NULL, 0);
-}
-
-void remote_write2_index(struct str request, struct str *out, size_t n)
-{
-    const size_t count = walk_symbols(request, out, n);
-    assert(count >= n);
+    return false;
 }
 
 static err parse_refs(struct pb *m, const struct pb_field *field, uint32_t *count, struct errmsg *e)
@@ -315,11 +253,6 @@ static err parse_series(struct str message, struct remote_write2_series *out, st
     struct remote_write2_series s = {
         .refs = {"", 0}, .samples = {"", 0}, .exemplars = {"", 0}, .histograms = {"", 0}};
     struct pb m = pb_of(message);
-    const size_t refs = take_usual_refs(&m, &s.refs_count);
-    if (refs > 0) {
-        remote_write_extend(&s.refs, m.at, m.at + refs);
-        m.at += refs;
-    }
     while (m.at < m.end) {
         struct remote_write2_sample sample;
         const size_t size = take_usual_sample(&m, &sample);
@@ -337,6 +270,36 @@ static err parse_series(struct str message, struct remote_write2_series *out, st
     }
     *out = s;
     return ERR_OK;
+}
+
+bool remote_write2_peek(const struct remote_write2 *w, struct remote_write2_usual *out)
+{
+    enum { REFS_TAG = SERIES_REFS << 3 | PB_BYTES };
+    struct pb m = w->in;
+    struct str content;
+    struct remote_write2_sample sample;
+    if (take_usual_field(&m, &content) != REQUEST_SERIES)
+        return false;
+    out->end = m.at;
+    m = pb_of(content);
+    if (pb_left(&m) < 2 || m.at[0] != REFS_TAG || m.at[1] > REMOTE_WRITE2_USUAL_REFS ||
+        pb_left(&m) - 2 < m.at[1])
+        return false;
+    out->refs = m.at + 2;
+    out->refs_n = m.at[1];
+    m.at += 2 + out->refs_n;
+    out->samples = str_make((const char *)m.at, 0);
+    out->samples_count = 0;
+    for (size_t size; (size = take_usual_sample(&m, &sample)) > 0; m.at += size) {
+        if (sample.start_ms)
+            return false;
+        if (!out->samples_count++)
+            out->first = (struct remote_write_sample){sample.bits, sample.time_ms};
+        out->samples.n += size;
+    }
+    out->metadata = (struct remote_write2_metadata){0};
+    m.at += take_usual_metadata(&m, &out->metadata);
+    return out->samples_count > 0 && m.at == m.end;
 }
 
 void remote_write2_init(struct remote_write2 *w, struct str request)

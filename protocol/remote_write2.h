@@ -26,15 +26,29 @@ struct remote_write2_series {
     bool has_starts; // a sample has one of its own
 };
 
-// How many symbols a request has, up to where it is malformed.
-size_t remote_write2_symbols(struct str request);
-// The first n of them, in the request's memory. A request may have them anywhere.
-void remote_write2_index(struct str request, struct str *out, size_t n);
+// The next symbol of a request, walked from its start: it may have them anywhere. False: there are
+// no more, up to where it is malformed.
+bool remote_write2_next_symbol(struct pb *request, struct str *out);
 
 void remote_write2_init(struct remote_write2 *w, struct str request); // at most REMOTE_WRITE_MAX
 // The next series; *out_more is false, and *out not set, when there is none.
 err remote_write2_next(struct remote_write2 *w, struct remote_write2_series *out, bool *out_more,
                        struct errmsg *e);
+
+// A series as nearly all are: one packed field of references, samples without start timestamps,
+// perhaps metadata.
+enum { REMOTE_WRITE2_USUAL_REFS = 127 }; // bytes
+struct remote_write2_usual {
+    const uint8_t *refs; // numbers; that they are whole is not checked
+    size_t refs_n;
+    struct str samples;
+    uint32_t samples_count;           // 1 at least
+    struct remote_write_sample first; // sample
+    struct remote_write2_metadata metadata;
+    const uint8_t *end; // of the series, where the walk goes on
+};
+// Whether the series comes next in that form. Nothing is taken.
+bool remote_write2_peek(const struct remote_write2 *w, struct remote_write2_usual *out);
 
 // References to symbols, of a series (name, value, ...) or of an exemplar's labels.
 struct remote_write2_refs {

@@ -1,7 +1,7 @@
 #include "engine/remote/receive.h"
 
 #include "engine/base/mem.h"
-#include "engine/remote/request.h"
+#include "engine/remote/request_notes.h"
 
 struct receiver *receiver_create(const struct receiver_options *options)
 {

@@ -12,6 +12,7 @@
 #include "engine/remote/intake.h"
 #include "engine/remote/receive.h"
 #include "engine/remote/series_cache.h"
+#include "engine/remote/symbols.h"
 #include "engine/tsdb/tsdb_notes.h"
 #include "protocol/remote_write.h"
 #include "simd/fingerprint.h"
@@ -97,6 +98,7 @@ struct request {
     struct tsdb_metadata *metadata;
     size_t metadata_n, metadata_capacity;
     struct request_v2 *v2;
+    struct symbols symbols;    // of 2.0
     request_labels_fn *labels; // the walker's
     struct remote_write again; // request_v1.c: walked once more for labels
     uint32_t again_series;     // the next of it
@@ -127,12 +129,6 @@ void request_use_starts(struct part *p);
 // histograms come behind the samples.
 bool request_put_histogram(struct request *q, const struct series_place *place, uint32_t series,
                            const struct remote_write_histogram *h);
-// An exemplar of a series, both sets of labels encoded; what is said of a family: in memory that
-// outlives the request. To be kept behind request_keep(), which suspends, too.
-void request_put_exemplar(struct request *q, uint32_t series, const struct tsdb_exemplar *x);
-void request_keep_exemplars(struct request *q); // where their samples were kept
-void request_put_metadata(struct request *q, const struct tsdb_metadata *m);
-void request_keep_metadata(struct request *q);
 // Of r->builder, whose labels are checked: labels, hash and owner. False: not a valid series, or
 // its labels are too long (*out has them then).
 bool request_resolve(struct request *q, struct newcomer *out);

@@ -1,7 +1,7 @@
 // Exemplars of a request: kept behind its samples, if those are.
 #include "engine/base/mem.h"
 #include "engine/base/utf8.h"
-#include "engine/remote/request.h"
+#include "engine/remote/request_notes.h"
 
 static bool is_utf8(struct str labels)
 {

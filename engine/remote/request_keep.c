@@ -42,6 +42,7 @@ void request_destroy(struct request *q)
         return;
     for (unsigned i = 0; i < q->parts_count; i++)
         part_deinit(&q->parts[i]);
+    symbols_deinit(&q->symbols);
     mem_free(q->parts);
     mem_free(q);
 }
@@ -57,8 +58,12 @@ struct request *request_take(struct receiver *r, struct arena *a, struct intake_
         q->parts_count = shards_count(shard_all());
         q->parts = mem_zalloc(q->parts_count * sizeof *q->parts);
     }
-    *q = (struct request){
-        .r = r, .a = a, .body = body, .parts = q->parts, .parts_count = q->parts_count};
+    *q = (struct request){.r = r,
+                          .a = a,
+                          .body = body,
+                          .parts = q->parts,
+                          .parts_count = q->parts_count,
+                          .symbols = q->symbols};
     const int64_t max_t_ms = clock_wall_ms() + FUTURE_MS;
     for (unsigned i = 0; i < q->parts_count; i++) {
         const struct part old = q->parts[i];
@@ -89,6 +94,7 @@ void request_give(struct request *q)
     faults_deinit(&q->faults);
     mem_free(q->exemplars);
     mem_free(q->metadata);
+    symbols_reset(&q->symbols);
     for (unsigned i = 0; i < q->parts_count; i++)
         samples += q->parts[i].capacity + q->parts[i].newcomers_capacity;
     if (r->spares_n == SPARES_MAX || samples > SPARE_SAMPLES_MAX) {

@@ -8,7 +8,7 @@
 #include <assert.h>
 
 #include "engine/base/util.h"
-#include "engine/remote/request.h"
+#include "engine/remote/request_notes.h"
 #include "simd/simd.h"
 
 enum { BATCH = 32, AHEAD_BYTES = 16 * 1024, MISSES_MAX = 8, RETRY = 16 };
@@ -328,9 +328,12 @@ static void put_metadata(struct request *q, uint64_t n)
     struct remote_write_metadata m;
     struct pb i = pb_of(buf_str(&q->body->bytes));
     while (n && remote_write_metadata_next(&i, &m)) {
-        request_put_metadata(
-            q, &(struct tsdb_metadata){m.family, m.help, m.unit,
-                                       m.type <= REMOTE_WRITE_TYPE_STATESET ? (uint8_t)m.type : 0});
+        const uint32_t type = m.type <= REMOTE_WRITE_TYPE_STATESET ? m.type : 0;
+        uint64_t hash = hash64(m.family.p, m.family.n, type);
+        hash = hash64(m.help.p, m.help.n, hash);
+        hash = hash64(m.unit.p, m.unit.n, hash);
+        request_put_metadata(q, hash,
+                             &(struct tsdb_metadata){m.family, m.help, m.unit, (uint8_t)type});
         fiber_yield_if_due();
     }
 }

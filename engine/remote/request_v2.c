@@ -1,39 +1,23 @@
 // The walk over an io.prometheus.write.v2.Request.
 //
-// A series is recognised by a fingerprint of its labels' fingerprints: each symbol is hashed once a
-// request, however many series refer to it. Senders repeat their order, so the cache's next entry
-// is looked at first. What is wrong with one series or one of its parts is noted (faults.h) and the
-// rest is kept; only a message that cannot be read is refused whole.
+// A series is recognised by a fingerprint of its references to symbols (symbols.h). Senders repeat
+// their order, so the cache's next entry is looked at first, and nearly all series have the same
+// form: one that has and is known is taken in one step. What is wrong with one series or one of its
+// parts is noted (faults.h) and the rest is kept; only a message that cannot be read is refused
+// whole.
 #include <assert.h>
 
 #include "engine/base/utf8.h"
-#include "engine/remote/request.h"
+#include "engine/remote/request_notes.h"
 #include "protocol/remote_write2.h"
 #include "simd/simd.h"
 
-// More than any sender has; an index of as many takes 128 MiB.
-enum { SYMBOLS_MAX = 4 << 20 };
-
-enum { FACTORS = 128 }; // places of references whose factors are at hand
-
 struct request_v2 {
-    struct str *symbols;
-    struct hash128 *prints; // of the symbols
-    size_t symbols_n;
-    uint64_t expected; // number in the cache
-    uint32_t series;   // so far
-    struct hash128 factors[FACTORS];
+    uint64_t expected;          // number in the cache
+    uint32_t series;            // so far
     struct remote_write2 again; // walked once more for labels
     uint32_t again_series;      // the next of it
 };
-
-// By which the print of a symbol at this place of a series is multiplied: odd.
-static struct hash128 factor_of(uint64_t seed, size_t place)
-{
-    const uint64_t at[2] = {seed, place};
-    const struct hash128 h = hash128(at, sizeof at, seed);
-    return (struct hash128){h.lo | 1, h.hi | 1};
-}
 
 // The series of the next number. Ascending, but for the first after the walk.
 static void series_at(struct request *q, uint32_t series, struct remote_write2_series *out)
@@ -55,7 +39,7 @@ static void series_at(struct request *q, uint32_t series, struct remote_write2_s
 // well.
 static void check_refs(struct request *q, struct str region, uint32_t count, struct str *out_text)
 {
-    const size_t n = q->v2->symbols_n;
+    const size_t n = q->symbols.n;
     struct remote_write2_refs refs = remote_write2_refs(region);
     *out_text = (struct str){0};
     if (count % 2) {
@@ -77,7 +61,7 @@ static void check_refs(struct request *q, struct str region, uint32_t count, str
 
 static void load_refs(struct request *q, struct str region)
 {
-    const struct str *const symbols = q->v2->symbols;
+    const struct str *const symbols = q->symbols.texts;
     struct remote_write2_refs refs = remote_write2_refs(region);
     labels_builder_reset(&q->r->builder);
     for (uint32_t name, value;
@@ -90,55 +74,11 @@ static void load_labels(struct request *q, const struct remote_write2_series *s)
     load_refs(q, s->refs);
 }
 
-// References in the form that every sender writes, a packed field of less than 128 bytes, and in it
-// the numbers up to 14 bits. False: they are of another form, or one is not in the table.
-static bool sum_usual_refs(const struct request_v2 *k, struct str region, struct hash128 *out)
-{
-    enum { TAG = 1 << 3 | 2 };
-    const uint8_t *at = (const uint8_t *)region.p, *const end = at + region.n;
-    uint64_t lo = 0, hi = 0;
-    if (region.n < 2 || at[0] != TAG || at[1] >= 0x80 || at[1] + 2u != region.n)
-        return false;
-    at += 2;
-    for (size_t i = 0; at < end; i++) {
-        uint32_t ref = *at++;
-        if (ref >= 0x80) {
-            if (at == end || *at >= 0x80)
-                return false;
-            ref = (ref & 0x7f) | (uint32_t)*at++ << 7;
-        }
-        if (ref >= k->symbols_n)
-            return false;
-        lo += k->prints[ref].lo * k->factors[i].lo;
-        hi += k->prints[ref].hi * k->factors[i].hi;
-    }
-    *out = (struct hash128){lo, hi};
-    return true;
-}
-
-// The fingerprint of a series: the sum of its symbols' prints, each multiplied by what its place
-// says. Prints are keyed, so that nobody can choose them. False: a reference is not in the table,
-// or has no partner.
+// False: a reference is not in the table, or has no partner.
 static bool fingerprint_series(const struct request *q, const struct remote_write2_series *s,
                                struct hash128 *out)
 {
-    const struct request_v2 *k = q->v2;
-    struct remote_write2_refs refs = remote_write2_refs(s->refs);
-    struct hash128 sum = {0, 0};
-    if (s->refs_count % 2)
-        return false;
-    if (sum_usual_refs(k, s->refs, out))
-        return true;
-    size_t n = 0;
-    for (uint32_t ref; remote_write2_refs_next(&refs, &ref); n++) {
-        if (ref >= k->symbols_n)
-            return false;
-        const struct hash128 factor = n < FACTORS ? k->factors[n] : factor_of(q->r->key.seed, n);
-        sum.lo += k->prints[ref].lo * factor.lo;
-        sum.hi += k->prints[ref].hi * factor.hi;
-    }
-    *out = sum;
-    return true;
+    return s->refs_count % 2 == 0 && symbols_print(&q->symbols, s->refs, out);
 }
 
 static void labels_of(struct request *q, uint32_t series, struct newcomer *out)
@@ -150,31 +90,6 @@ static void labels_of(struct request *q, uint32_t series, struct newcomer *out)
     const bool is_good = fingerprint_series(q, &s, &raw);
     assert(is_good);
     *out = (struct newcomer){.raw = raw};
-}
-
-// Prints go by the symbol's bytes alone, so that equal labels have equal keys in all requests.
-static err index_symbols(struct request *q, struct errmsg *e) // Suspends.
-{
-    struct request_v2 *k = q->v2;
-    const struct str body = buf_str(&q->body->bytes);
-    const size_t n = remote_write2_symbols(body);
-    if (n > SYMBOLS_MAX)
-        return err_set(e, ERR_INVALID, "too many symbols: %zu, at most %d", n, (int)SYMBOLS_MAX);
-    if (!intake_hold(&q->r->intake, q->body, n * (sizeof *k->symbols + sizeof *k->prints)))
-        return err_set(e, ERR_LIMIT, "too many decoded bytes are held; try again later");
-    k->symbols_n = n;
-    for (size_t i = 0; i < FACTORS; i++)
-        k->factors[i] = factor_of(q->r->key.seed, i);
-    k->symbols = arena_alloc(q->a, n * sizeof *k->symbols, _Alignof(struct str));
-    k->prints = arena_alloc(q->a, n * sizeof *k->prints, _Alignof(struct hash128));
-    remote_write2_index(body, k->symbols, n);
-    for (size_t i = 0; i < n; i++) {
-        k->prints[i] =
-            simd.fingerprint(k->symbols[i].n ? k->symbols[i].p : "", k->symbols[i].n, &q->r->key);
-        if (i % 1024 == 1023)
-            fiber_yield_if_due();
-    }
-    return ERR_OK;
 }
 
 static void note(struct request *q, uint32_t series, uint32_t rank, enum fault_kind kind,
@@ -209,8 +124,8 @@ static bool pass_invalid(struct request *q, const struct remote_write2_series *s
     return pass_over(q, s, number, kind, text);
 }
 
-static bool find(struct request *q, const struct remote_write2_series *s, uint32_t number,
-                 struct hash128 raw, struct series_place *out)
+// Its place by the cache; false: it is not there.
+static bool look_up(struct request *q, struct hash128 raw, struct series_place *out)
 {
     struct request_v2 *k = q->v2;
     struct series_cache *cache = &q->r->cache;
@@ -219,15 +134,21 @@ static bool find(struct request *q, const struct remote_write2_series *s, uint32
     if (entry && hash128_eq(entry->key, raw)) {
         *out = entry->place;
         series_cache_use(cache, k->expected++);
-        q->r->stats.cache_hits++;
-        return true;
-    }
-    const uint64_t found = series_cache_find(cache, raw, out);
-    if (found != SERIES_CACHE_NONE) {
+    } else {
+        const uint64_t found = series_cache_find(cache, raw, out);
+        if (found == SERIES_CACHE_NONE)
+            return false;
         k->expected = found + 1;
-        q->r->stats.cache_hits++;
-        return true;
     }
+    q->r->stats.cache_hits++;
+    return true;
+}
+
+static bool find(struct request *q, const struct remote_write2_series *s, uint32_t number,
+                 struct hash128 raw, struct series_place *out)
+{
+    if (look_up(q, raw, out))
+        return true;
     struct newcomer newcomer = {.raw = raw};
     load_labels(q, s);
     if (!request_resolve(q, &newcomer))
@@ -302,27 +223,45 @@ static struct str family_of(struct str name, uint32_t type)
     return name;
 }
 
+// Of a metric, whose name is a symbol.
+static void put_metadata_of(struct request *q, uint32_t name,
+                            const struct remote_write2_metadata *m)
+{
+    const struct symbols *const s = &q->symbols;
+    const uint32_t type = m->type <= REMOTE_WRITE_TYPE_STATESET ? m->type : 0;
+    const uint64_t hash = s->prints[name].lo + (m->help ? s->prints[m->help].hi * 3 : 0) +
+                          (m->unit ? s->prints[m->unit].hi * 5 : 0) + type;
+    if (request_was_told(q, hash))
+        return;
+    request_put_metadata(q, hash,
+                         &(struct tsdb_metadata){
+                             family_of(s->texts[name], type), m->help ? s->texts[m->help] : STR(""),
+                             m->unit ? s->texts[m->unit] : STR(""), (uint8_t)type});
+}
+
+static bool has_metadata(const struct remote_write2_metadata *m)
+{
+    return m->type || m->help || m->unit;
+}
+
 static void put_metadata(struct request *q, const struct remote_write2_series *s)
 {
-    const struct request_v2 *k = q->v2;
-    const struct remote_write2_metadata *const m = &s->metadata;
     struct remote_write2_refs refs = remote_write2_refs(s->refs);
-    const uint32_t type = m->type <= REMOTE_WRITE_TYPE_STATESET ? m->type : 0;
     for (uint32_t name, value;
-         remote_write2_refs_next(&refs, &name) && remote_write2_refs_next(&refs, &value);) {
-        if (!str_eq(k->symbols[name], LABEL_NAME))
-            continue;
-        request_put_metadata(q, &(struct tsdb_metadata){family_of(k->symbols[value], type),
-                                                        m->help ? k->symbols[m->help] : STR(""),
-                                                        m->unit ? k->symbols[m->unit] : STR(""),
-                                                        (uint8_t)type});
-        return;
-    }
+         remote_write2_refs_next(&refs, &name) && remote_write2_refs_next(&refs, &value);)
+        if (str_eq(q->symbols.texts[name], LABEL_NAME)) {
+            put_metadata_of(q, value, &s->metadata);
+            return;
+        }
+}
+
+static bool metadata_is_good(const struct request *q, const struct remote_write2_metadata *m)
+{
+    return (!m->help || m->help < q->symbols.n) && (!m->unit || m->unit < q->symbols.n);
 }
 
 static void take_series(struct request *q, const struct remote_write2_series *s, uint32_t number)
 {
-    const size_t n = q->v2->symbols_n;
     struct hash128 raw;
     struct series_place place;
     struct str text;
@@ -334,15 +273,15 @@ static void take_series(struct request *q, const struct remote_write2_series *s,
         return;
     }
     const struct remote_write2_metadata *const m = &s->metadata;
-    if ((m->help >= n && m->help) || (m->unit >= n && m->unit)) {
+    if (!metadata_is_good(q, m)) {
         text = arena_printf(q->a,
                             "metadata refs %u (help), %u (unit) outside of symbols table "
                             "(size %zu)",
-                            m->help, m->unit, n);
+                            m->help, m->unit, q->symbols.n);
         pass_over(q, s, number, FAULT_METADATA, text);
         return;
     }
-    if (m->type || m->help || m->unit)
+    if (has_metadata(m))
         put_metadata(q, s);
     if (!s->samples_count && !s->histograms_count) {
         load_labels(q, s);
@@ -361,11 +300,65 @@ static void take_series(struct request *q, const struct remote_write2_series *s,
     }
 }
 
+// A series that is known, in the form of nearly all. False: it is not, and nothing was done.
+static bool take_usual(struct request *q, const struct remote_write2_usual *s)
+{
+    struct symbols *const symbols = &q->symbols;
+    struct receiver_stats *const stats = &q->r->stats;
+    struct hash128 raw;
+    struct series_place place;
+    const bool tells = has_metadata(&s->metadata);
+    if (q->samples + s->samples_count > REQUEST_SAMPLES_MAX ||
+        !symbols_usual_print(symbols, s->refs, s->refs_n, &raw))
+        return false;
+    // The name comes first, or it is looked for.
+    struct pb refs = {s->refs, s->refs + s->refs_n};
+    uint64_t label = 0, name = 0;
+    if (tells && (!metadata_is_good(q, &s->metadata) || pb_varint(&refs, &label, NULL) != ERR_OK ||
+                  pb_varint(&refs, &name, NULL) != ERR_OK || label != symbols->name))
+        return false;
+    if (!look_up(q, raw, &place))
+        return false;
+    if (tells)
+        put_metadata_of(q, (uint32_t)name, &s->metadata);
+    q->samples += s->samples_count;
+    q->written.samples += s->samples_count;
+    stats->samples += s->samples_count;
+    struct tsdb_sample *to = request_put(q, place.owner, q->v2->series++, s->samples_count);
+    *to = (struct tsdb_sample){place.ref, s->first.time_ms, s->first.bits};
+    if (s->samples_count > 1) {
+        struct pb i = pb_of(s->samples);
+        for (struct remote_write2_sample x; remote_write2_samples_next(&i, &x); to++)
+            *to = (struct tsdb_sample){place.ref, x.time_ms, x.bits};
+    }
+    return true;
+}
+
+static err walk(struct request *q, struct errmsg *e) // Suspends.
+{
+    struct remote_write2 w;
+    struct remote_write2_series s;
+    struct remote_write2_usual usual;
+    remote_write2_init(&w, buf_str(&q->body->bytes));
+    for (bool more = true; more;) {
+        if (q->v2->series % 32 == 31)
+            fiber_yield_if_due();
+        if (remote_write2_peek(&w, &usual) && take_usual(q, &usual)) {
+            w.in.at = usual.end;
+            continue;
+        }
+        TRY(remote_write2_next(&w, &s, &more, e));
+        if (!more)
+            break;
+        TRY(request_check_samples(q, (uint64_t)s.samples_count + s.histograms_count, e));
+        take_series(q, &s, q->v2->series++);
+    }
+    return ERR_OK;
+}
+
 err request_walk_v2(struct request *q, struct errmsg *e)
 {
     const struct intake_body *body = q->body;
-    struct remote_write2 w;
-    bool more = true;
     while (body->bytes.n < body->size) {
         TRY(intake_unpack(&q->r->intake, q->body, body->bytes.n + REQUEST_UNPACK_STEP, e));
         fiber_yield_if_due();
@@ -376,18 +369,11 @@ err request_walk_v2(struct request *q, struct errmsg *e)
     q->labels = labels_of;
     q->is_partial = true;
     faults_begin(&q->faults);
-    TRY(index_symbols(q, e));
-    remote_write2_init(&w, buf_str(&body->bytes));
-    err code;
-    struct remote_write2_series s;
-    while ((code = remote_write2_next(&w, &s, &more, e)) == ERR_OK && more) {
-        TRY(request_check_samples(q, (uint64_t)s.samples_count + s.histograms_count, e));
-        take_series(q, &s, q->v2->series++);
-        if (q->v2->series % 32 == 0)
-            fiber_yield_if_due();
-    }
+    symbols_reset(&q->symbols);
+    TRY(symbols_index(&q->symbols, &q->r->intake, q->body, &q->r->key, e));
+    TRY(walk(q, e));
     q->r->stats.series += q->v2->series;
-    return code;
+    return ERR_OK;
 }
 
 static void format_refs(struct str region, struct buf *out)

@@ -135,18 +135,21 @@ static bool rewrite(struct str request, struct buf *out)
     struct remote_write2 w;
     struct remote_write2_series s;
     struct errmsg e;
-    const size_t n = remote_write2_symbols(request);
-    struct str *symbols = calloc(n + !n, sizeof *symbols);
-    remote_write2_index(request, symbols, n);
-    for (size_t i = 0; i < n; i++)
-        put_field(out, 4, symbols[i]);
-    free(symbols);
+    struct pb in = pb_of(request);
+    for (struct str symbol; remote_write2_next_symbol(&in, &symbol);)
+        put_field(out, 4, symbol);
     remote_write2_init(&w, request);
     for (bool more = true;;) {
+        struct remote_write2_usual usual;
+        const bool is_usual = remote_write2_peek(&w, &usual);
         if (remote_write2_next(&w, &s, &more, &e) != ERR_OK)
             return false;
         if (!more)
             return true;
+        fuzz_must(!is_usual || (usual.end == w.in.at && usual.samples_count == s.samples_count &&
+                                usual.samples.p == s.samples.p && usual.samples.n == s.samples.n &&
+                                usual.metadata.help == s.metadata.help && !s.has_starts &&
+                                !s.histograms_count && !s.exemplars_count && !s.start_ms));
         put_series(&s, out);
     }
 }
