@@ -13,7 +13,7 @@
 
 struct exposition_line {
     uint32_t start; // offset in the body
-    uint32_t value; // offset of the value; 0: not a sample
+    uint32_t value; // offset of the value in the line; 0: not a sample
     uint32_t type;  // of a TYPE line, enum exposition_type; EXPOSITION_TYPES: another line
 };
 

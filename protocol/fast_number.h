@@ -16,19 +16,21 @@ enum {
 // 10^0 to 10^22.
 extern const double fast_number_powers[FAST_NUMBER_POWER_MAX + 1];
 
-// Are the eight bytes digits?
-static inline bool fast_number_is_eight(uint64_t bytes)
+// How many of the eight bytes, from the lowest on, are digits.
+static inline unsigned fast_number_count(uint64_t bytes)
 {
-    const uint64_t high = bytes & 0xf0f0f0f0f0f0f0f0u;
-    const uint64_t carry = (bytes + 0x0606060606060606u) & 0xf0f0f0f0f0f0f0f0u;
-    return (high | carry >> 4) == 0x3333333333333333u;
+    // A byte that is none gets its upper bit; what carries over from it changes only those above.
+    const uint64_t values = bytes ^ 0x3030303030303030u;
+    const uint64_t others = (values | (values + 0x7676767676767676u)) & 0x8080808080808080u;
+    return others ? (unsigned)__builtin_ctzll(others) / 8 : 8;
 }
 
-// Eight digits as they lie in memory: pairs, then fours, then the eight, a multiplication each.
-static inline uint32_t fast_number_eight(uint64_t bytes)
+// The number that the first n of the eight bytes are, 1 <= n <= 8: moved to where the last digits
+// of eight stand, then pairs, then fours, then the eight, a multiplication each.
+static inline uint32_t fast_number_value(uint64_t bytes, unsigned n)
 {
     const uint64_t mask = 0x000000ff000000ffu;
-    bytes -= 0x3030303030303030u;
+    bytes = (bytes ^ 0x3030303030303030u) << (64 - 8 * n);
     bytes = bytes * 10 + (bytes >> 8);
     const uint64_t low = (bytes & mask) * 0x000f424000000064u;
     const uint64_t high = (bytes >> 16 & mask) * 0x0000271000000001u;
@@ -39,9 +41,20 @@ static inline uint32_t fast_number_eight(uint64_t bytes)
 // FAST_NUMBER_DIGITS_MAX *m is meaningless.
 static inline const char *fast_number_digits(const char *p, const char *end, uint64_t *m)
 {
+    static const uint32_t powers[] = {1,      10,      100,      1000,     10000,
+                                      100000, 1000000, 10000000, 100000000};
     uint64_t value = *m;
-    for (; end - p >= 8 && fast_number_is_eight(load_le64(p)); p += 8)
-        value = value * 100000000 + fast_number_eight(load_le64(p));
+    while (end - p >= 8) {
+        const uint64_t bytes = load_le64(p);
+        const unsigned n = fast_number_count(bytes);
+        if (n > 0)
+            value = value * powers[n] + fast_number_value(bytes, n);
+        p += n;
+        if (n < 8) {
+            *m = value;
+            return p;
+        }
+    }
     for (; p < end && (unsigned char)(*p - '0') < 10; p++)
         value = value * 10 + (unsigned char)(*p - '0');
     *m = value;

@@ -1,5 +1,5 @@
-#include <limits.h>
 #include <simde/x86/avx2.h>
+#include <stdint.h>
 
 #include "simd/scan.h"
 
@@ -57,17 +57,42 @@ size_t scan_plain_avx2(const char *p, size_t n)
     }
 }
 
+static simde__m256i equal(const char *a, const char *b)
+{
+    return simde_mm256_cmpeq_epi8(load(a), load(b));
+}
+
+static uint64_t differences(simde__m256i low, simde__m256i high)
+{
+    const unsigned low_same = (unsigned)simde_mm256_movemask_epi8(low);
+    const unsigned high_same = (unsigned)simde_mm256_movemask_epi8(high);
+    return ~((uint64_t)high_same << 32 | low_same);
+}
+
+// Four vectors at a time: a branch for all of them, and the place of a difference without another.
 size_t scan_mismatch_avx2(const char *a, const char *b, size_t n)
 {
     if (n < WIDTH)
         return scan_mismatch_sse42(a, b, n);
-    for (size_t i = 0;; i += WIDTH) {
-        i = i + WIDTH <= n ? i : n - WIDTH;
-        const unsigned same =
-            (unsigned)simde_mm256_movemask_epi8(simde_mm256_cmpeq_epi8(load(a + i), load(b + i)));
-        if (same != UINT_MAX)
-            return i + (size_t)__builtin_ctz(~same);
-        if (i + WIDTH == n)
-            return n;
+    size_t i = 0;
+    for (; i + 4 * WIDTH <= n; i += 4 * WIDTH) {
+        const simde__m256i v0 = equal(a + i, b + i), v1 = equal(a + i + WIDTH, b + i + WIDTH);
+        const simde__m256i v2 = equal(a + i + 2 * WIDTH, b + i + 2 * WIDTH);
+        const simde__m256i v3 = equal(a + i + 3 * WIDTH, b + i + 3 * WIDTH);
+        const simde__m256i all =
+            simde_mm256_and_si256(simde_mm256_and_si256(v0, v1), simde_mm256_and_si256(v2, v3));
+        if (simde_mm256_movemask_epi8(all) == -1)
+            continue;
+        const uint64_t low = differences(v0, v1), high = differences(v2, v3);
+        return i + (size_t)(low ? __builtin_ctzll(low) : 2 * WIDTH + __builtin_ctzll(high));
     }
+    while (i < n) {
+        const size_t at = i + WIDTH <= n ? i : n - WIDTH; // the last overlaps what was equal
+        const simde__m256i same = equal(a + at, b + at);
+        const uint64_t hits = differences(same, same);
+        if (hits)
+            return at + (size_t)__builtin_ctzll(hits);
+        i = at + WIDTH;
+    }
+    return n;
 }

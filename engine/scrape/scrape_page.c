@@ -56,7 +56,7 @@ struct str scrape_line_text(struct str body, const struct exposition_lines *line
 struct str scrape_line_prefix(struct str body, const struct exposition_lines *lines, size_t line)
 {
     const struct exposition_line l = lines->items[line];
-    return str_make(body.p + l.start, l.value - l.start);
+    return str_make(body.p + l.start, l.value);
 }
 
 static bool is_blank(char c)
@@ -92,6 +92,7 @@ void scrape_walk_begin(struct scrape_walk *w, const struct scrape_memory *m,
     exposition_lines_reset(&w->now.lines);
     w->seen = mem_grow(w->seen, &w->seen_capacity, old + 1, sizeof *w->seen);
     memset(w->seen, 0, old * sizeof *w->seen);
+    w->unseen = 0;
     w->table_mask = w->table_n = 0;
 }
 
@@ -183,6 +184,8 @@ static bool see(struct scrape_walk *w, size_t id)
     if (id >= old || w->seen[id])
         return false;
     w->seen[id] = true;
+    if (id >= w->unseen)
+        w->unseen = id + 1;
     return true;
 }
 
@@ -217,6 +220,30 @@ static void set_sample(struct scrape_walk *w, size_t line, const struct expositi
     w->now.times[line] = s->time_ms;
 }
 
+// Entries of the page's lines [first, first + n), which stand again, to now's index from.
+static void take_again(struct scrape_walk *w, const struct exposition *x, size_t first, size_t n,
+                       size_t from)
+{
+    const struct scrape_page *page = &w->memory->page;
+    if (first >= w->unseen && !page->has_repeats) {
+        memcpy(w->now.entries + from, page->entries + first, n * sizeof *page->entries);
+        memset(w->seen + first, true, n * sizeof *w->seen);
+    } else {
+        for (size_t i = 0; i < n; i++) {
+            const struct scrape_entry *old = &page->entries[first + i];
+            struct scrape_entry *entry = &w->now.entries[from + i];
+            if (old->flags & SCRAPE_REPEAT || (old->flags & SCRAPE_SAMPLE && w->seen[first + i])) {
+                *entry = again(w, x, first + i);
+            } else {
+                *entry = *old;
+                w->seen[first + i] = true;
+            }
+        }
+    }
+    if (first + n > w->unseen)
+        w->unseen = first + n;
+}
+
 bool scrape_walk_run(struct scrape_walk *w, struct exposition *x, size_t *out_from)
 {
     const struct scrape_page *page = &w->memory->page;
@@ -227,17 +254,7 @@ bool scrape_walk_run(struct scrape_walk *w, struct exposition *x, size_t *out_fr
     if (!taken)
         return false;
     reserve(w);
-    for (size_t i = 0; i < taken; i++) {
-        const struct scrape_entry *old = &page->entries[first + i];
-        struct scrape_entry *entry = &w->now.entries[from + i];
-        if (old->flags & SCRAPE_REPEAT || (old->flags & SCRAPE_SAMPLE && w->seen[first + i])) {
-            *entry = again(w, x, first + i);
-        } else {
-            *entry = *old;
-            entry->flags &= (uint16_t)~SCRAPE_TRACK;
-            w->seen[first + i] = true;
-        }
-    }
+    take_again(w, x, first, taken, from);
     if (page->times)
         memcpy(w->now.times + from, page->times + first, taken * sizeof *page->times);
     for (size_t i = 0; i < n; i++)
@@ -302,13 +319,15 @@ void scrape_walk_store(struct scrape_walk *w, struct scrape_memory *m, struct bu
     struct scrape_page *page = &m->page;
     const struct scrape_page *now = &w->now;
     const size_t n = now->lines.n;
-    bool is_timed = false;
     assert(w->memory == m);
     page->format = now->format;
+    unsigned flags = 0;
     for (size_t i = 0; i < n; i++) {
-        is_timed |= (now->entries[i].flags & SCRAPE_TIMED) != 0;
-        now->entries[i].flags &= (uint16_t)~SCRAPE_NEW;
+        flags |= now->entries[i].flags;
+        now->entries[i].flags &= (uint16_t) ~(SCRAPE_NEW | SCRAPE_TRACK);
     }
+    const bool is_timed = flags & SCRAPE_TIMED;
+    page->has_repeats = flags & SCRAPE_REPEAT;
     page->lines.items = copy_exactly(page->lines.items, &page->lines.capacity, now->lines.items, n,
                                      sizeof *now->lines.items);
     page->lines.n = n;

@@ -38,6 +38,7 @@ struct scrape_page {
     struct scrape_entry *entries; // beside lines
     int64_t *times;               // beside lines, when any is SCRAPE_TIMED; else NULL
     size_t capacity, times_capacity;
+    bool has_repeats; // some line is SCRAPE_REPEAT
 };
 
 // A line that is not on the page: its marker could not be kept, or only scrapes that failed since
@@ -73,6 +74,7 @@ struct scrape_walk {
     struct exposition_diff diff;
     struct scrape_page now; // without body
     bool *seen;             // beside the page's lines, then beside those away
+    size_t unseen;          // no line of the page from here on is seen
     uint32_t *table;        // of ids, + 1, by hash: page, away, now; empty until a line is missed
     size_t seen_capacity, table_capacity, table_mask, table_n;
     struct exposition_change changes[SCRAPE_CHANGES];
