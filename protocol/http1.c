@@ -194,6 +194,22 @@ static err read_status_line(struct http_head *head, struct str line, struct errm
     return ERR_OK;
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+void http_unfold(char *head, size_t size)
+{
+    for (size_t i = 1; i + 1 < size; i++) {
+        if (head[i] != '\n' || !is_blank(head[i + 1]))
+            continue;
+        if (head[i - 1] == '\r')
+            head[i - 1] = ' ';
+        head[i] = ' ';
+    }
+}
+
 typedef err first_line_fn(struct http_head *head, struct str line, struct errmsg *e);
 
 static err parse_head(struct str bytes, first_line_fn *first, struct http_head *out,
@@ -204,7 +220,7 @@ static err parse_head(struct str bytes, first_line_fn *first, struct http_head *
     out->status = 0;
     out->content_length = -1;
     out->lines = (struct str){0};
-    out->is_answer = false;
+    out->is_answer = out->is_folded = false;
     out->chunked = out->expects_continue = false;
     struct str rest =
         str_until(bytes, bytes.n < HTTP_HEAD_BYTES_MAX ? bytes.n : HTTP_HEAD_BYTES_MAX);
@@ -215,15 +231,26 @@ static err parse_head(struct str bytes, first_line_fn *first, struct http_head *
         if (is_first && !line.n && first == read_request_line)
             continue; // RFC 9112 2.2: an empty line before the first is passed over
         if (!is_first && !line.n) {
-            if (out->chunked && out->content_length >= 0 && first == read_request_line)
+            const size_t size = (size_t)(rest.p - bytes.p);
+            if (!out->is_folded && out->chunked && out->content_length >= 0 &&
+                first == read_request_line)
                 return err_set(e, ERR_INVALID, "both Content-Length and Transfer-Encoding");
             if (out->chunked)
                 out->content_length = -1;
             out->lines.n = (size_t)(line.p - out->lines.p);
-            *out_size = (size_t)(rest.p - bytes.p);
+            *out_size = size;
             return ERR_OK;
         }
-        TRY(is_first ? first(out, line, e) : read_header(out, line, e));
+        if (is_first)
+            TRY(first(out, line, e));
+        else if (line.p == out->lines.p && is_blank(line.p[0]))
+            return malformed("malformed MIME header initial line:", line, e);
+        else if (!rest.n)
+            break; // it may go on
+        else if (is_blank(rest.p[0]))
+            out->is_folded = true;
+        else if (!out->is_folded)
+            TRY(read_header(out, line, e));
         if (is_first)
             out->lines.p = rest.p;
         is_first = false;

@@ -25,6 +25,7 @@ struct http_head {
     int status;                // of a response
     struct str reason;
     bool is_answer;         // a response
+    bool is_folded;         // see http_unfold()
     int version_minor;      // of HTTP/1.x: 0 or 1; of an answer 1 for what is newer, too
     struct str lines;       // all headers, each with its end of line
     int64_t content_length; // -1: not said
@@ -38,6 +39,10 @@ struct http_head {
 err http_parse_request(struct str bytes, struct http_head *out, size_t *out_size, struct errmsg *e);
 err http_parse_response(struct str bytes, struct http_head *out, size_t *out_size,
                         struct errmsg *e);
+// Headers may be folded: go on in lines that begin with a space. A folded head's headers are not
+// read: once it is complete, is_folded says so; then its lines are to be joined here, in place, and
+// the same bytes parsed again.
+void http_unfold(char *head, size_t size);
 // Takes the next header off rest, which begins as a head's lines; false: that was the last.
 bool http_next_header(struct str *rest, struct http_header *out);
 // The first of that name, in any case; NULL p: absent.

@@ -83,11 +83,14 @@ static err parse_host(struct str s, struct url *u, struct str text, struct errms
             return err_set(e, ERR_INVALID, "parse \"%.*s\": invalid character \"%c\" in host name",
                            STR_ARG(text), c);
     }
-    uint64_t number = 0;
-    if (port.n && (number_parse_u64(port, &number) != ERR_OK || number > 65535))
-        return err_set(e, ERR_INVALID, "parse \"%.*s\": invalid port \":%.*s\" after host",
-                       STR_ARG(text), STR_ARG(port));
-    u->port = (uint16_t)number;
+    for (size_t i = 0; i < port.n; i++)
+        if (port.p[i] < '0' || port.p[i] > '9')
+            return err_set(e, ERR_INVALID, "parse \"%.*s\": invalid port \":%.*s\" after host",
+                           STR_ARG(text), STR_ARG(port));
+    uint64_t number;
+    u->port_text = port;
+    if (number_parse_u64(port, &number) == ERR_OK && number <= 65535)
+        u->port = (uint16_t)number;
     return ERR_OK;
 }
 
@@ -223,8 +226,8 @@ void url_format_redacted(const struct url *u, struct buf *out)
     }
     const bool v6 = u->host.n && memchr(u->host.p, ':', u->host.n);
     buf_printf(out, v6 ? "[%.*s]" : "%.*s", STR_ARG(u->host));
-    if (u->port)
-        buf_printf(out, ":%u", u->port);
+    if (u->port_text.n)
+        buf_printf(out, ":%.*s", STR_ARG(u->port_text));
     buf_put_str(out, u->path);
     if (u->query.p)
         buf_printf(out, "?%.*s", STR_ARG(u->query));

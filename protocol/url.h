@@ -12,10 +12,11 @@ struct url {
     struct str scheme; // lower case as given
     struct str user, password;
     bool has_user, has_password;
-    struct str host;  // without brackets
-    uint16_t port;    // 0: not given
-    struct str path;  // as given, "" or from the first slash on
-    struct str query; // without the ?
+    struct str host;      // without brackets, as given: %XX stands for itself
+    struct str port_text; // digits, as given; "": none
+    uint16_t port;        // of them; 0: none, or too many for one
+    struct str path;      // as given, "" or from the first slash on
+    struct str query;     // without the ?
     struct str fragment;
 };
 

@@ -63,8 +63,8 @@ static err put_url(const struct server_ask *ask, struct str query, struct buf *o
         if (u.has_user)
             buf_printf(out, "%.*s%s@", STR_ARG(u.user), u.has_password ? ":***" : "");
         buf_printf(out, memchr(u.host.p, ':', u.host.n) ? "[%.*s]" : "%.*s", STR_ARG(u.host));
-        if (u.port)
-            buf_printf(out, ":%u", u.port);
+        if (u.port_text.n)
+            buf_printf(out, ":%.*s", STR_ARG(u.port_text));
         struct str path = u.path;
         while (path.n && path.p[path.n - 1] == '/')
             path.n--;

@@ -5,6 +5,7 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/mem.h"
+#include "engine/base/number.h"
 #include "engine/base/util.h"
 #include "io/fiber.h"
 
@@ -94,12 +95,30 @@ static err target_of(struct str text, struct target *t, struct errmsg *e)
     if (!t->secure && !str_eq_nocase(t->url.scheme, STR("http")))
         return err_set(e, ERR_INVALID, "unsupported protocol scheme \"%.*s\"",
                        STR_ARG(t->url.scheme));
-    if ((!t->url.host.n && !t->url.port) || t->url.host.n >= HOST_MAX)
+    if ((!t->url.host.n && !t->url.port_text.n) || t->url.host.n >= HOST_MAX)
         return err_set(e, ERR_INVALID, "http: no Host in request URL");
-    memcpy(t->host, t->url.host.p, t->url.host.n);
-    t->host[t->url.host.n] = '\0';
-    t->port = t->url.port ? t->url.port : url_default_port(t->url.scheme);
+    struct arena a;
+    struct str host;
+    arena_init(&a, 0);
+    err code = url_decode(t->url.host, false, &a, &host);
+    if (code) { // a percent sign that begins no escape is one
+        host = t->url.host;
+        code = ERR_OK;
+    }
+    memcpy(t->host, host.p, host.n);
+    t->host[host.n] = '\0';
+    arena_deinit(&a);
+    t->port = t->url.port_text.n ? t->url.port : url_default_port(t->url.scheme);
     return ERR_OK;
+}
+
+static err check_port(const struct target *t, struct errmsg *e)
+{
+    uint64_t number;
+    const struct str text = t->url.port_text;
+    if (!text.n || (number_parse_u64(text, &number) == ERR_OK && number <= 65535))
+        return ERR_OK;
+    return err_set(e, ERR_IO, "dial tcp: address %.*s: invalid port", STR_ARG(text));
 }
 
 static void put_host(const struct target *t, bool with_port, struct buf *b)
@@ -144,6 +163,7 @@ static err connect_to(struct http_client *c, const struct target *t, struct errm
 {
     struct tls *tls = c->options.tls;
     struct tls *own = NULL;
+    TRY(check_port(t, e));
     if (t->secure && !tls) {
         const struct tls_options system = {0};
         TRY(tls_client_create(&system, &own, e));
@@ -214,7 +234,7 @@ static void put_request(const struct http_client *c, const struct http_request *
     buf_printf(b, "%.*s ", STR_ARG(method));
     if (c->options.proxy_url.n && !t->secure) {
         buf_put_str(b, STR("http://"));
-        put_host(t, t->url.port != 0, b);
+        put_host(t, t->url.port_text.n > 0, b);
     }
     if (!t->url.path.n)
         buf_put_char(b, '/');
@@ -224,7 +244,7 @@ static void put_request(const struct http_client *c, const struct http_request *
         put_escaped(t->url.query, false, b);
     }
     buf_put_str(b, STR(" HTTP/1.1\r\nHost: "));
-    put_host(t, t->url.port != 0, b);
+    put_host(t, t->url.port_text.n > 0, b);
     buf_put_str(b, STR("\r\n"));
     for (size_t i = 0; i < r->headers_count; i++)
         if (with_secrets || !stays_home(r->headers[i].name))
@@ -254,12 +274,21 @@ static err read_some(struct http_client *c, struct buf *b, size_t *out_n, struct
     return ERR_OK;
 }
 
+static err parse_head(struct buf *bytes, struct http_head *head, size_t *out_size, struct errmsg *e)
+{
+    TRY(http_parse_response(buf_str(bytes), head, out_size, e));
+    if (!*out_size || !head->is_folded)
+        return ERR_OK;
+    http_unfold(bytes->p, *out_size);
+    return http_parse_response(buf_str(bytes), head, out_size, e);
+}
+
 // Reads until the head is complete; bytes behind it are the body's beginning. Passes over 1xx.
 static err read_head(struct http_client *c, struct buf *bytes, struct http_head *head,
                      size_t *out_size, struct errmsg *e)
 {
     for (;;) {
-        if (http_parse_response(buf_str(bytes), head, out_size, e) != ERR_OK)
+        if (parse_head(bytes, head, out_size, e) != ERR_OK)
             return err_wrap(e, ERR_INVALID, "%s", BROKEN);
         if (*out_size && (head->status < 100 || head->status >= 200 || head->status == 101))
             return ERR_OK; // 101 would begin another protocol: nothing follows that we read
@@ -275,7 +304,7 @@ static err read_head(struct http_client *c, struct buf *bytes, struct http_head 
         if (!n) {
             if (str_find(buf_str(bytes), '\n', 0) == STR_NONE) // a line without an end is one
                 buf_put_char(bytes, '\n');
-            if (http_parse_response(buf_str(bytes), head, out_size, e) != ERR_OK)
+            if (parse_head(bytes, head, out_size, e) != ERR_OK)
                 return err_wrap(e, ERR_IO, "%s", BROKEN);
             return err_set(e, ERR_IO, "%s: unexpected EOF", BROKEN);
         }
@@ -418,7 +447,7 @@ static err resolve(const struct target *base, struct str location, struct arena 
 {
     struct buf origin = {0};
     buf_printf(&origin, "%.*s://", STR_ARG(base->url.scheme));
-    put_host(base, base->url.port != 0, &origin);
+    put_host(base, base->url.port_text.n > 0, &origin);
     const err code = url_resolve(&base->url, buf_str(&origin), location, a, out, e);
     buf_deinit(&origin);
     if (code)
@@ -459,6 +488,17 @@ static err name_error(err code, struct str method, struct str url, struct errmsg
     return err_wrap(e, code, "%s \"%.*s\"", verb, STR_ARG(url));
 }
 
+// "http://a:/b" is "http://a/b", also where it is named.
+static struct str without_empty_port(const struct url *u, struct str url, struct arena *a)
+{
+    const char *end = u->host.p + u->host.n;
+    end += end < url.p + url.n && *end == ']';
+    if (u->port_text.n || end == url.p + url.n || *end != ':')
+        return url;
+    const size_t n = (size_t)(end - url.p);
+    return arena_printf(a, "%.*s%.*s", STR_ARG(str_until(url, n)), STR_ARG(str_from(url, n + 1)));
+}
+
 err http_fetch(struct http_client *c, const struct http_request *request, struct http_result *out,
                struct errmsg *e)
 {
@@ -479,6 +519,8 @@ err http_fetch(struct http_client *c, const struct http_request *request, struct
             arena_deinit(&a);
             return ERR_INVALID;
         }
+        if (!hops)
+            url = without_empty_port(&t.url, url, &a);
         code = target_of(url, &t, e);
         if (!hops)
             first = t;

@@ -653,6 +653,20 @@ static bool hold_head(struct conn *c)
     return true;
 }
 
+// Its slices must stay where they are while the body is read: of a copy.
+static err keep_head(struct conn *c, struct str head, struct errmsg *e)
+{
+    char *copy = arena_alloc(&c->arena, head.n, 1);
+    size_t size;
+    memcpy(copy, head.p, head.n);
+    if (c->head->is_folded)
+        http_unfold(copy, head.n);
+    c->at += head.n;
+    TRY(http_parse_request(str_make(copy, head.n), c->head, &size, e));
+    assert(size == head.n && !c->head->is_folded);
+    return ERR_OK;
+}
+
 // Reads a head. False: the connection is to be closed; what was wrong has been answered. A head is
 // looked at again only when a line has ended, so that single bytes do not cost a pass each.
 // Suspends.
@@ -671,20 +685,16 @@ static bool read_head(struct conn *c)
         if (str_find(have, '\n', seen) != STR_NONE || have.n >= HTTP_HEAD_BYTES_MAX)
             code = http_parse_request(have, c->head, &size, &e);
         seen = have.n;
+        if (size)
+            code = keep_head(c, str_until(have, size), &e);
         static const char *const too_long = "431 Request Header Fields Too Large";
         if (code) {
             refuse_head(c, code == ERR_LIMIT ? too_long : "400 Bad Request",
                         code == ERR_LIMIT ? too_long : e.text);
             return false;
         }
-        if (size) { // its slices must stay where they are while the body is read: a copy
-            const struct str copy = arena_str(&c->arena, str_until(have, size));
-            size_t again;
-            const err same = http_parse_request(copy, c->head, &again, NULL);
-            assert(same == ERR_OK && again == size);
-            c->at += size;
+        if (size)
             return true;
-        }
         if (!hold_head(c)) {
             refuse_head(c, "503 Service Unavailable",
                         "too many undecoded bytes are held; try again later\n");

@@ -110,6 +110,35 @@ void pass_push_lines(struct pass *p)
     }
 }
 
+bool pass_is_in_bounds(const struct pass *p, int64_t t_ms)
+{
+    return t_ms <= p->ms + SCRAPE_FUTURE_MS && t_ms >= p->oldest_ms;
+}
+
+void pass_judge_added(struct pass *p)
+{
+    struct tsdb_sample *added = mem_alloc_array(p->added_timed, sizeof *added);
+    size_t n = 0;
+    for (size_t i = 0; i < p->n && n < p->added_timed; i++) {
+        const struct tsdb_sample *s = &p->samples[i];
+        const unsigned flags = pass_entry(p, p->origins[i])->flags;
+        if (flags & SCRAPE_NEW && flags & SCRAPE_TIMED && s->ref && pass_is_in_bounds(p, s->t_ms))
+            added[n++] = *s;
+    }
+    for (size_t at = 0; at < n;) {
+        struct tsdb_commit c = {.samples = added + at,
+                                .n = n - at,
+                                .kind = TSDB_COMMIT_CHECK,
+                                .max_t_ms = p->ms + SCRAPE_FUTURE_MS,
+                                .window_ms = WINDOW_MS};
+        if (tsdb_commit(p->t->scrape->options.db, &c, NULL) != ERR_OK)
+            break;
+        p->added -= c.refused_at < c.n;
+        at += c.refused_at + 1;
+    }
+    mem_free(added);
+}
+
 void pass_push_missing(struct pass *p, bool all)
 {
     const struct scrape_memory *m = &p->t->memory;

@@ -147,19 +147,20 @@ static err check_limits(const struct pass *p, struct str labels, struct errmsg *
     return ERR_OK;
 }
 
-static err check_labels(const struct pass *p, struct str labels, struct errmsg *e)
+// nameless: a label with an empty name stood there, too, which a set of labels cannot hold.
+static err check_labels(const struct pass *p, struct str labels, bool nameless, struct errmsg *e)
 {
     const bool legacy = p->job->validation == NAME_VALIDATION_LEGACY;
     const struct str name = labels_value(labels, LABEL_NAME);
     if (!name.n)
         return err_set(e, ERR_INVALID, "missing metric name (__name__ label)");
-    bool valid = legacy ? metric_name_is_legacy(name) : name_is_utf8(name);
+    bool valid = !nameless && (legacy ? metric_name_is_legacy(name) : name_is_utf8(name));
     struct label label;
     for (struct labels_iter i = labels_iter(labels); valid && labels_next(&i, &label);)
         valid = legacy ? label_name_is_legacy(label.name) : name_is_utf8(label.name);
     if (!valid) {
         struct buf text = {0};
-        labels_format(labels, &text);
+        labels_builder_format(p->t->scrape->builder, &text);
         const err code = err_set(e, ERR_INVALID, "invalid metric name or label names: %.*s",
                                  STR_ARG(buf_str(&text)));
         buf_deinit(&text);
@@ -176,7 +177,8 @@ err pass_labels(struct pass *p, const struct exposition *x, struct str *out, str
     if (!final_labels(p, x, s->builder, &twice))
         return ERR_OK;
     const struct str labels = labels_builder_finish(s->builder, &p->arena);
-    err code = check_labels(p, labels, e);
+    const bool nameless = labels_builder_get(s->builder, STR("")).n > 0;
+    err code = check_labels(p, labels, nameless, e);
     if (!code && twice.n && labels_value(labels, twice).n) // relabelling left it there
         code = err_set(e, ERR_INVALID, "label name \"%.*s\" is not unique: invalid sample",
                        STR_ARG(twice));

@@ -40,9 +40,10 @@ struct pass {
     size_t exemplars_n, exemplars_capacity;
     int64_t ms;
     uint64_t scraped, kept, added; // lines, samples behind relabelling, new series
+    uint64_t added_timed;          // of the added, with times of their own
     uint64_t limited;              // samples that count for sample_limit: no repeated ones
     int64_t body_bytes;            // uncompressed; -1: more than its limit, 0: nothing came
-    int64_t oldest_ms; // what is older is refused by the database
+    int64_t oldest_ms;             // what is older is refused by the database
     bool over_sample_limit;
 };
 
@@ -60,7 +61,12 @@ void pass_place(struct pass *p, struct scrape_entry *entry, struct str labels);
 // scrape_commit.c
 struct scrape_entry *pass_entry(struct pass *p, uint32_t origin);
 void pass_push(struct pass *p, enum scrape_origin what, size_t index, int64_t ms, uint64_t bits);
-void pass_push_lines(struct pass *p); // the samples of this body
+void pass_push_lines(struct pass *p);
+// Asks the database which of the new series it will refuse for their times: these are not added.
+// Suspends.
+void pass_judge_added(struct pass *p);
+// Whether the database takes samples of that time at all.
+bool pass_is_in_bounds(const struct pass *p, int64_t t_ms); // the samples of this body
 // Stale markers for the lines of last time that this body did not have; all: for every one.
 void pass_push_missing(struct pass *p, bool all);
 void pass_push_report(struct pass *p, size_t which, uint64_t bits);

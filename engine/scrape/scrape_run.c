@@ -34,9 +34,10 @@ static void count_sample(struct pass *p, size_t line)
         p->over_sample_limit = true;
         return;
     }
-    p->added +=
-        entry->flags & SCRAPE_NEW && (!own_time || (now->times[line] <= p->ms + SCRAPE_FUTURE_MS &&
-                                                    now->times[line] >= p->oldest_ms));
+    const bool is_added =
+        entry->flags & SCRAPE_NEW && (!own_time || pass_is_in_bounds(p, now->times[line]));
+    p->added += is_added;
+    p->added_timed += is_added && own_time;
 }
 
 // Lines from now's index on that went on as before.
@@ -324,6 +325,8 @@ static void keep(struct pass *p, err code, int64_t start_ns) // Suspends.
     const bool succeeded = !code && p->walk;
     if (succeeded)
         pass_push_lines(p);
+    if (succeeded && p->added_timed)
+        pass_judge_added(p);
     push_reports(p, !code, start_ns);
     pass_push_missing(p, !succeeded);
     const bool kept = pass_commit(p, &e) == ERR_OK;

@@ -127,11 +127,15 @@ static void put_text(struct json *j, const char *key, struct str value)
     json_str(j, value);
 }
 
-static void put_item(struct json *j, const struct scrape_metadata *m)
+// The two endpoints differ in their order there, too.
+static void put_item(struct json *j, const struct scrape_metadata *m, bool unit_first)
 {
     put_text(j, "type", m->type);
+    if (unit_first)
+        put_text(j, "unit", m->unit);
     put_text(j, "help", m->help);
-    put_text(j, "unit", m->unit);
+    if (!unit_first)
+        put_text(j, "unit", m->unit);
 }
 
 static void answer_metadata(struct api *api, const struct gathered *g, int64_t limit,
@@ -151,7 +155,7 @@ static void answer_metadata(struct api *api, const struct gathered *g, int64_t l
                 (per_metric > 0 && put >= per_metric))
                 continue;
             json_object_begin(&api->json);
-            put_item(&api->json, &items[next]);
+            put_item(&api->json, &items[next], true);
             json_object_end(&api->json);
             put++;
         }
@@ -199,7 +203,7 @@ static void answer_targets(struct api *api, const struct gathered *g, int64_t li
         api_put_labels(&api->json, items[i].target);
         if (with_name)
             put_text(&api->json, "metric", items[i].name);
-        put_item(&api->json, &items[i]);
+        put_item(&api->json, &items[i], false);
         json_object_end(&api->json);
         fiber_yield_if_due();
     }

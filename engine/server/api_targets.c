@@ -3,6 +3,7 @@
 
 #include "engine/base/duration.h"
 #include "engine/base/mem.h"
+#include "engine/base/number.h"
 #include "engine/model/labels.h"
 #include "engine/server/api.h"
 #include "engine/server/handlers.h"
@@ -24,27 +25,64 @@ struct part { // of one shard; its memory is made and freed there
     size_t n, capacity;
 };
 
+// Of a target's URL: what stands between its scheme and its path.
+static struct str authority_of(struct str url)
+{
+    const ptrdiff_t scheme_end = str_find(url, ':', 0);
+    if (scheme_end == STR_NONE || (size_t)scheme_end + 3 > url.n)
+        return (struct str){0};
+    struct str rest = str_from(url, (size_t)scheme_end + 3);
+    size_t n = 0;
+    while (n < rest.n && rest.p[n] != '/' && rest.p[n] != '?')
+        n++;
+    return str_until(rest, n);
+}
+
+// Takes ":port" off a host, whose brackets stay; "": there is none.
+static void split_port(struct str *host, struct str *port)
+{
+    const ptrdiff_t colon = str_find_last(*host, ':');
+    *port = (struct str){0};
+    if (colon == STR_NONE || (host->p[0] == '[' && host->p[host->n - 1] == ']'))
+        return;
+    *port = str_from(*host, (size_t)colon + 1);
+    *host = str_until(*host, (size_t)colon);
+}
+
 // localhost means another machine to who reads this: Prometheus shows its own external host
 // instead.
 static struct str global_url(const struct server *s, struct str text, struct arena *a)
 {
-    struct url u;
-    if (url_parse(text, &u, NULL) != ERR_OK)
-        return text;
-    if (!str_eq(u.host, STR("localhost")) && !str_eq(u.host, STR("127.0.0.1")) &&
-        !str_eq(u.host, STR("::1")))
+    const ptrdiff_t scheme_end = str_find(text, ':', 0);
+    const struct str authority = authority_of(text);
+    struct str host = authority, port = {0};
+    split_port(&host, &port);
+    if (!str_eq(host, STR("localhost")) && !str_eq(host, STR("127.0.0.1")) &&
+        !str_eq(host, STR("[::1]")))
         return text;
     // With our own port it is this server, which is known by all of its external address.
-    const ptrdiff_t colon = str_find_last(s->external_host, ':');
-    const struct str host =
-        colon == STR_NONE ? s->external_host : str_until(s->external_host, (size_t)colon);
-    const uint16_t port = u.port ? u.port : url_default_port(u.scheme);
-    const struct str end = u.path.p ? str_from(text, (size_t)(u.path.p - text.p)) : STR("");
-    if (port == s->own_port)
+    const struct str scheme = str_until(text, (size_t)scheme_end);
+    const struct str end = str_from(text, (size_t)(authority.p + authority.n - text.p));
+    uint64_t number;
+    if (number_parse_u64(port, &number) == ERR_OK && number == s->own_port)
         return arena_printf(a, "%.*s://%.*s%.*s", STR_ARG(s->external_scheme),
                             STR_ARG(s->external_host), STR_ARG(end));
-    return arena_printf(a, "%.*s://%.*s:%u%.*s", STR_ARG(u.scheme), STR_ARG(host), port,
-                        STR_ARG(end));
+    struct str outside = s->external_host, outside_port;
+    split_port(&outside, &outside_port);
+    return arena_printf(a, "%.*s://%.*s%s%.*s%.*s", STR_ARG(scheme), STR_ARG(outside),
+                        port.n ? ":" : "", STR_ARG(port), STR_ARG(end));
+}
+
+// Where a URL's host cannot be told from its port, that is said of the target, too.
+static struct str last_error(const struct scrape_target_view *v, struct arena *a)
+{
+    const struct str authority = authority_of(v->url);
+    const ptrdiff_t colon = str_find(authority, ':', 0);
+    if (colon == STR_NONE || authority.p[0] == '[' ||
+        str_find(authority, ':', (size_t)colon + 1) == STR_NONE)
+        return v->last_error;
+    return arena_printf(a, "%.*s: address %.*s: too many colons in address", STR_ARG(v->last_error),
+                        STR_ARG(authority));
 }
 
 static void put_text(struct json *j, const char *key, struct str value)
@@ -79,7 +117,7 @@ static void put_view(const struct part *p, const struct scrape_target_view *v, s
     put_text(j, "scrapePool", v->pool);
     put_text(j, "scrapeUrl", v->url);
     put_text(j, "globalUrl", global_url(p->server, v->url, a));
-    put_text(j, "lastError", v->last_error);
+    put_text(j, "lastError", last_error(v, a));
     if (v->last_scrape_ms) {
         json_key(j, "lastScrape");
         api_put_date(j, v->last_scrape_ms);

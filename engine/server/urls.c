@@ -22,8 +22,10 @@ err server_set_urls(struct server *s, struct errmsg *e)
         const err code = url_parse(s->flags.prom.web.external_url, &u, e);
         if (code)
             return err_wrap(e, code, "--web.external-url");
+        const bool v6 = str_find(u.host, ':', 0) != STR_NONE;
         s->external_host =
-            u.port ? arena_printf(&s->arena, "%.*s:%u", STR_ARG(u.host), u.port) : keep(s, u.host);
+            arena_printf(&s->arena, v6 ? "[%.*s]%s%.*s" : "%.*s%s%.*s", STR_ARG(u.host),
+                         u.port_text.n ? ":" : "", STR_ARG(u.port_text));
         s->external_scheme = keep(s, u.scheme);
         if (!prefix.n)
             prefix = u.path;

@@ -207,6 +207,10 @@ case("refused", text("a 1\n"), targets=["127.0.0.1:1"])
 case("ipv6", text("a 1\n"), targets=["[::1]:PORT6"])
 case("host_name", text("a 1\n"), targets=["localhost:PORT"])
 case("no_port", text("a 1\n"), targets=["127.0.0.1"])
+for _i, _target in enumerate(["127.0.0.1:", "127.0.0.1:70000", "[::1]:65536", "127.0.0.1:123456789012345678901234567890", "127.0.0.1:abc",
+                              "127.0.0.1:-1", "127.0.0.1:+80", "127.0.0.1:0", "127.0.0.1:01", "127.0.0.1:1:2", "::1", "[::1]",
+                              "localhost", "127.0.0.1:http"]):
+    case(f"odd_address_{_i}", text("a 1\n"), targets=[_target])
 
 
 def _bytes(head, body=b"a 1\n"):
@@ -235,7 +239,11 @@ for _i, (_head, _body) in enumerate([
         (_OK + "Transfer-Encoding: chunked\n\n", b"4\r\na 1\nxx0\r\n\r\n"), ("HTTP/1.1 200 OK\nContent-Type text/plain\n\n", b""),
         ("HTTP/1.1 200 OK\nContent-Type : text/plain\nContent-Length: 4\n\n", b"a 1\n"), ("HTTP/1.1 200 OK\n: x\n\n", b""),
         ("HTTP/1.1 200 OK\nX: a\0b\n\n", b""), (_OK + "".join(f"X{n}: y\n" for n in range(500)) + "Content-Length: 4\n\n", b"a 1\n"),
-        ("", b"\x15\x03\x01\0\2\2\x28")]):
+        ("", b"\x15\x03\x01\0\2\2\x28"),
+        ("HTTP/1.1 200 OK\nContent-Type: text/plain;\n version=0.0.4\nX: a\n\tb\n\nContent-Length: 4\n\n", b"a 1\n"),
+        ("HTTP/1.1 200 OK\nContent-Length:\n  4\nContent-Type:\n \n\ttext/plain\n\n", b"a 1\n"),
+        ("HTTP/1.1 200 OK\n Content-Type: text/plain\nContent-Length: 4\n\n", b"a 1\n"),
+        ("HTTP/1.1 200 OK\nContent-Type: text/plain\n folded: x\nno colon\n\n", b"a 1\n")]):
     case(f"http_odd_{_i}", _bytes(_head, _body))
 for _i, _where in enumerate(["http://[::1/x", "http://a b/x", "http:///x", "/%zz", "../../x/../redirected", "?x=1", "ftp://example.org/x",
                              "/redirected?x=%zz&y=1#f", "//127.0.0.1:1/x", "/x/./../redirected"]):
@@ -346,9 +354,11 @@ for _i in range(6):
     case(f"random_{_i}", Reply(random.Random(_i).randbytes(5000)))
 case("random_gzip", Reply(random.Random(99).randbytes(5000), headers={"Content-Encoding": "gzip"}))
 case("long_line", text("a{x=\"" + "y" * 300000 + "\"} 1\nb 2\n"))
-for _i, _body in enumerate(["a{x} 1\n", 'a{__name__=""} 1\n', 'a{x="1",x=""} 1\n', "a 1 0\n", "a 1 5\nb 1\n"]):
+for _i, _body in enumerate(['a{""="x"} 1\n', '{"a","x"="",""="x"} 1\nb 1\n', '{""="x"} 1\n', "a{x} 1\n", 'a{__name__=""} 1\n', 'a{x="1",x=""} 1\n']):
     case(f"odd_line_{_i}", text(_body))
-case("same_target_twice", text("a 1\n"), "relabel_configs: [{target_label: zone, replacement: z0}]", targets=["TARGET", "TARGET"])
+for _i, _body in enumerate(["a 1 0\n", "a 1 5\nb 1\n"]):  # not too old for a database without a newer sample
+    case(f"old_time_{_i}", lambda r, body=_body: Reply(body if r.number > 1 else "first 1\n"))
+case("same_target_twice", text("a 1\n"), targets=["TARGET', 'TARGET"])  # of one group: which of two wins is chance there
 case("many_labels", text("a{" + ",".join(f"l{i}=\"{i}\"" for i in range(300)) + "} 1\n"))
 
 # ---- running them
@@ -442,7 +452,7 @@ class Both:
             found = sorted((t for t in data[kind] if t["scrapePool"] == job), key=lambda t: t["discoveredLabels"]["zone"])
             for i, t in enumerate(found):
                 for key, value in t.items():
-                    if key not in ("lastScrape", "lastScrapeDuration", "globalUrl", "health", "lastError"):
+                    if key not in ("lastScrape", "lastScrapeDuration", "health", "lastError"):
                         out[f"{kind} {i} {key}"] = plain(value, target)
         return out
 
@@ -467,7 +477,6 @@ EXPLAINED = {
     "sample_limit": "Prometheus leaves series that stood before the limit without a stale marker; here a failed scrape "
                     "ends all series, as documented",
     "broken_body": "the same, of series before the line that cannot be parsed",
-    "own_times_tracked": "scrape_series_added counts a new series whose sample is then refused as out of order",
 }
 
 

@@ -1,5 +1,6 @@
 // Heads and chunked bodies: however the bytes come in, the same is read of them.
 #include "engine/base/buf.h"
+#include "engine/base/mem.h"
 #include "protocol/http1.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -46,6 +47,23 @@ static void check_again(const struct http_head *h)
     buf_deinit(&b);
 }
 
+// Joined, the same bytes are a head of the same size that is folded no more, or none.
+static void unfold(parse_fn *parse, const uint8_t *data, size_t size, bool is_request)
+{
+    char *const bytes = mem_alloc(size);
+    memcpy(bytes, data, size);
+    http_unfold(bytes, size);
+    struct http_head h;
+    size_t again;
+    if (parse(str_make(bytes, size), &h, &again, NULL) == ERR_OK) {
+        fuzz_must(again == size && !h.is_folded);
+        check_head(&h, str_make(bytes, size));
+        if (is_request)
+            check_again(&h);
+    }
+    mem_free(bytes);
+}
+
 static void head(parse_fn *parse, const uint8_t *data, size_t size, bool is_request)
 {
     const struct str input = fuzz_exact(data, size);
@@ -53,7 +71,9 @@ static void head(parse_fn *parse, const uint8_t *data, size_t size, bool is_requ
     size_t whole_size = 0;
     struct errmsg e;
     const err code = parse(input, &whole, &whole_size, &e);
-    if (code == ERR_OK && whole_size) {
+    if (code == ERR_OK && whole_size && whole.is_folded) {
+        unfold(parse, data, whole_size, is_request);
+    } else if (code == ERR_OK && whole_size) {
         check_head(&whole, input);
         if (is_request)
             check_again(&whole);

@@ -157,6 +157,8 @@ static err parse_url(struct command *c, struct errmsg *e)
                        STR_ARG(c->url.scheme));
     if (!c->url.host.n || c->url.host.n >= sizeof c->host)
         return err_set(e, ERR_INVALID, "no host in the URL");
+    if (c->url.port_text.n && !c->url.port)
+        return err_set(e, ERR_INVALID, "no port: %.*s", STR_ARG(c->url.port_text));
     snprintf(c->host, sizeof c->host, "%.*s", STR_ARG(c->url.host));
     buf_printf(&c->headers, "Host: %s", c->host);
     if (c->url.port)

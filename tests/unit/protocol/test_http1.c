@@ -44,7 +44,7 @@ static const struct {
     {"G\x01T / HTTP/1.1\r\n\r\n", ERR_INVALID, false},
     {"GET /\r\n\r\n", ERR_INVALID, false},
     {"GET / HTTP/1.1\r\nA : b\r\n\r\n", ERR_INVALID, false},
-    {"GET / HTTP/1.1\r\nA: b\r\n folded\r\n\r\n", ERR_INVALID, false},
+    {"GET / HTTP/1.1\r\n A: b\r\n\r\n", ERR_INVALID, false},
     {"GET / HTTP/1.1\r\nA: b\rc\r\n\r\n", ERR_INVALID, false},
     {"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", ERR_INVALID, false},
     {"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", ERR_INVALID, false},
@@ -64,6 +64,33 @@ Test(http1, refuses_what_two_parties_could_read_differently)
         if (requests[i].code == ERR_OK)
             cr_assert_eq(head.keep_alive, requests[i].keep_alive, "row %zu", i);
     }
+}
+
+// As Go reads them; the number of spaces is ours.
+Test(http1, joins_folded_lines)
+{
+    char text[] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain;\r\n version=0.0.4\r\n"
+                  "Content-Length:\n\t 5\r\nX-A: b\r\n \r\n\tc\r\n\r\nhello\n six";
+    struct http_head head;
+    size_t size, again;
+    const struct str all = str_from_c(text);
+    cr_assert_eq(http_parse_response(all, &head, &size, NULL), ERR_OK);
+    cr_assert(head.is_folded && str_eq(str_from(all, size), STR("hello\n six")));
+    for (size_t n = 0; n < size; n++) {
+        cr_assert_eq(http_parse_response(str_until(all, n), &head, &again, NULL), ERR_OK);
+        cr_assert_eq(again, 0);
+    }
+    http_unfold(text, size);
+    cr_assert_eq(http_parse_response(all, &head, &again, NULL), ERR_OK);
+    cr_assert(!head.is_folded && again == size);
+    cr_assert_eq(head.content_length, 5);
+    cr_assert(str_eq(http_header(&head, STR("content-type")), STR("text/plain;   version=0.0.4")));
+    cr_assert(str_has_prefix(http_header(&head, STR("x-a")), STR("b ")));
+    cr_assert(str_eq(str_from(all, size), STR("hello\n six")));
+    struct errmsg e;
+    cr_assert_eq(http_parse_response(STR("HTTP/1.1 200 OK\r\n A: b\r\n\r\n"), &head, &size, &e),
+                 ERR_INVALID);
+    cr_assert_str_eq(e.text, "malformed MIME header initial line: \" A: b\"");
 }
 
 Test(http1, bounds_the_head)
