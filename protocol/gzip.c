@@ -8,8 +8,6 @@
 #include "engine/base/bits.h"
 #include "engine/base/mem.h"
 
-enum { GROWTH = 4 };
-
 // The handles are libdeflate's own objects under our names.
 static struct libdeflate_decompressor *decompressor(struct gzip_reader *r)
 {
@@ -104,9 +102,9 @@ static err check_header(struct str in, struct errmsg *e)
     return ERR_OK;
 }
 
-// Says what is wrong with a member that libdeflate refused, whose output is at most room: zlib
-// tells the end of what there is from what is broken.
-static err explain(struct str in, size_t room, struct errmsg *e)
+// What a member becomes, found without keeping it: a bomb costs time up to room_max, and no memory.
+// zlib also tells the end of what there is from what is broken, which libdeflate does not.
+static err measure(struct str in, size_t room_max, size_t *out_size, struct errmsg *e)
 {
     enum { GZIP_BITS = 15 + 16, PART = 32 * 1024 };
     z_stream z = {.next_in = (unsigned char *)(uintptr_t)in.p, // zlib only reads
@@ -118,16 +116,21 @@ static err explain(struct str in, size_t room, struct errmsg *e)
         z.next_out = part;
         z.avail_out = PART;
         code = inflate(&z, Z_NO_FLUSH);
-    } while (code == Z_OK && z.avail_out == 0 && z.total_out <= room);
+    } while (code == Z_OK && z.avail_out == 0 && z.total_out <= room_max);
     const bool is_sum = code == Z_DATA_ERROR && z.msg && strstr(z.msg, "check");
-    const uLong at = z.total_in;
+    const uLong at = z.total_in, size = z.total_out;
     inflateEnd(&z);
     mem_free(part);
+    if (size > room_max)
+        return err_set(e, ERR_LIMIT, "gzip: decompressed size is above the limit");
     if (code == Z_OK || code == Z_BUF_ERROR)
         return err_set(e, ERR_INVALID, "unexpected EOF");
     if (is_sum)
         return err_set(e, ERR_INVALID, "gzip: invalid checksum");
-    return err_set(e, ERR_INVALID, "flate: corrupt input before offset %lu", at);
+    if (code != Z_STREAM_END)
+        return err_set(e, ERR_INVALID, "flate: corrupt input before offset %lu", at);
+    *out_size = size;
+    return ERR_OK;
 }
 
 // One member: its bytes are added to out, *in loses what was read.
@@ -139,26 +142,18 @@ static err take_member(struct gzip_reader *r, struct str *in, size_t room_max, s
     size_t room = guess_size(*in, room_max);
     room = room > have ? room : have;
     size_t used, written;
-    char *at = buf_reserve(out, room);
-    enum libdeflate_result result =
-        libdeflate_gzip_decompress_ex(decompressor(r), in->p, in->n, at, room, &used, &written);
-    if (result == LIBDEFLATE_SUCCESS)
-        out->n += written;
-    // What was guessed too small is tried elsewhere, in steps that cost a bomb little: out grows
-    // only when it is known how much.
-    while (result == LIBDEFLATE_INSUFFICIENT_SPACE && room < room_max) {
-        room = room > room_max / GROWTH ? room_max : room ? GROWTH * room : 1;
-        at = mem_alloc(room);
-        result =
-            libdeflate_gzip_decompress_ex(decompressor(r), in->p, in->n, at, room, &used, &written);
-        if (result == LIBDEFLATE_SUCCESS)
-            buf_put_str(out, str_make(at, written));
-        mem_free(at);
+    enum libdeflate_result result = libdeflate_gzip_decompress_ex(
+        decompressor(r), in->p, in->n, buf_reserve(out, room), room, &used, &written);
+    if (result == LIBDEFLATE_INSUFFICIENT_SPACE) { // out grows only when it is known how much
+        TRY(measure(*in, room_max, &room, e));
+        result = libdeflate_gzip_decompress_ex(decompressor(r), in->p, in->n,
+                                               buf_reserve(out, room), room, &used, &written);
     }
-    if (result == LIBDEFLATE_INSUFFICIENT_SPACE)
-        return err_set(e, ERR_LIMIT, "gzip: decompressed size is above the limit");
-    if (result != LIBDEFLATE_SUCCESS)
-        return explain(*in, room, e);
+    if (result != LIBDEFLATE_SUCCESS) {
+        TRY(measure(*in, room_max, &room, e));
+        return err_set(e, ERR_INVALID, "flate: corrupt input before offset %zu", in->n);
+    }
+    out->n += written;
     *in = str_from(*in, used);
     return ERR_OK;
 }

@@ -29,6 +29,7 @@ FERULA = os.path.join(BUILD, "tools", "ferula")
 NO_URING = os.path.join(BUILD, "tests", "lib", "no_uring")
 URING_IS_FORBIDDEN = os.environ.get("FERULA_URING") == "forbidden"  # said by that program to what it runs
 REPORTS = os.environ.get("SANITIZER_REPORTS")  # a folder, where sanitizers are at work
+KEPT = 256 << 20 if REPORTS else 0  # bytes that sanitizers keep of what was freed
 PEERS = os.path.join(TOP, "build", "peers")
 PEER_PROGRAMS = {
     "prometheus": "forky/usr/bin/prometheus",
@@ -358,6 +359,12 @@ class Server(Process):
 
     def reload(self):
         return self.request("POST", "/-/reload")
+
+
+def resident(server):
+    """The most memory it ever had, in bytes."""
+    with open(f"/proc/{server.popen.pid}/status") as status:
+        return int(re.search(r"VmHWM:\s+(\d+)", status.read()).group(1)) << 10
 
 
 def key_of(metric):
