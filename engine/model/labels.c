@@ -345,12 +345,20 @@ static char *put_part(char *at, struct str s)
     return at + s.n;
 }
 
-// How many bytes the encoding has at most.
-static size_t encoded_max(const struct labels_builder *b)
+static size_t part_size(struct str s)
+{
+    size_t size = s.n + 1;
+    for (size_t n = s.n; n >= 0x80; n >>= 7)
+        size++;
+    return size;
+}
+
+size_t labels_builder_size_max(const struct labels_builder *b)
 {
     size_t size = 0;
     for (size_t i = 0; i < b->n; i++)
-        size += b->items[i].name.n + b->items[i].value.n + 2 * (size_t)VARINT_MAX;
+        if (b->items[i].value.n && b->items[i].name.n)
+            size += part_size(b->items[i].name) + part_size(b->items[i].value);
     return size;
 }
 
@@ -371,14 +379,14 @@ static char *encode(const struct labels_builder *b, char *at)
 void labels_builder_encode(struct labels_builder *b, struct buf *out)
 {
     sort(b);
-    char *const at = buf_reserve(out, encoded_max(b));
+    char *const at = buf_reserve(out, labels_builder_size_max(b));
     out->n += (size_t)(encode(b, at) - at);
 }
 
 struct str labels_builder_finish(struct labels_builder *b, struct arena *a)
 {
     sort(b);
-    char *const at = arena_alloc(a, encoded_max(b), 1);
+    char *const at = arena_alloc(a, labels_builder_size_max(b), 1);
     return str_make(at, (size_t)(encode(b, at) - at));
 }
 

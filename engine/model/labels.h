@@ -78,6 +78,8 @@ void labels_builder_format(struct labels_builder *b, struct buf *out);
 // The encoding, appended to out / copied into the arena.
 void labels_builder_encode(struct labels_builder *b, struct buf *out);
 struct str labels_builder_finish(struct labels_builder *b, struct arena *a);
+// How many bytes that has: less, where a name repeats.
+size_t labels_builder_size_max(const struct labels_builder *b);
 
 // [a-zA-Z_:][a-zA-Z0-9_:]* and without the colon; the UTF-8 scheme takes any valid UTF-8 but "".
 bool metric_name_is_legacy(struct str name);

@@ -129,9 +129,9 @@ void request_use_starts(struct part *p);
 // histograms come behind the samples.
 bool request_put_histogram(struct request *q, const struct series_place *place, uint32_t series,
                            const struct remote_write_histogram *h);
-// Of r->builder, whose labels are checked: labels, hash and owner. False: not a valid series, or
-// its labels are too long (*out has them then).
+// Labels (of r->builder), hash and owner. False: no valid series, or too long (q->long_labels).
 bool request_resolve(struct request *q, struct newcomer *out);
+bool request_resolve_of(struct request *q, struct labels_builder *b, struct newcomer *out);
 struct str request_long_labels(struct request *q); // what is said of them
 // A metric name, no empty name, all UTF-8; if asked, no name twice.
 bool labels_are_valid(struct labels_builder *b, bool no_duplicates);

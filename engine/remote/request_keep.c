@@ -195,15 +195,20 @@ bool labels_are_valid(struct labels_builder *b, bool no_duplicates)
 
 bool request_resolve(struct request *q, struct newcomer *out)
 {
-    struct labels_builder *b = &q->r->builder;
-    struct tsdb *db = q->r->options.db;
+    return request_resolve_of(q, &q->r->builder, out);
+}
+
+bool request_resolve_of(struct request *q, struct labels_builder *b, struct newcomer *out)
+{
+    const struct tsdb *db = q->r->options.db;
+    const size_t size = labels_builder_size_max(b);
+    if (size > TSDB_LABELS_BYTES_MAX) { // they are not even sorted
+        q->long_labels = size;
+        return false;
+    }
     if (!labels_are_valid(b, true))
         return false;
     out->labels = labels_builder_finish(b, q->a);
-    if (out->labels.n > TSDB_LABELS_BYTES_MAX) {
-        q->long_labels = out->labels.n;
-        return false;
-    }
     out->hash = labels_hash(out->labels, tsdb_hash_seed(db));
     out->owner = tsdb_owner(db, tsdb_partition(db, out->labels));
     return true;

@@ -4,14 +4,22 @@
 // the same one before is recognised by its label bytes alone: the cache says which series is
 // expected next and how many bytes its labels have; if their fingerprint is the expected one, the
 // labels need not be walked nor looked up. Others are walked, looked up in batches whose memory is
-// fetched ahead, and only what nobody knows is resolved by its labels.
+// fetched ahead, and only what nobody knows is resolved by its labels. A series of many bytes would
+// take longer than a turn may: it is read, and its labels are sorted, on a helper thread.
 #include <assert.h>
 
 #include "engine/base/util.h"
 #include "engine/remote/request_notes.h"
 #include "simd/simd.h"
 
-enum { BATCH = 32, AHEAD_BYTES = 16 * 1024, MISSES_MAX = 8, RETRY = 16 };
+enum {
+    BATCH = 32,
+    AHEAD_BYTES = 16 * 1024,
+    MISSES_MAX = 8,
+    RETRY = 16,
+    APART_BYTES = 64 * 1024, // a series of more is no common one
+    SAMPLES_AT_ONCE = 4096
+};
 
 struct seen {               // a series of a batch
     const uint8_t *guessed; // its field; NULL: it was not guessed where its labels end
@@ -140,17 +148,54 @@ static bool has_samples(const struct remote_write_series *s)
     return s->samples_count > 0 || s->histograms_count > 0 || s->exemplars_count > 0;
 }
 
-// The next series in any form, but for its number.
+struct reading {
+    struct op op;
+    struct request *q;
+    struct remote_write w;
+    struct seen *s;
+    bool more;
+    err code;
+    struct errmsg e;
+};
+
+static void read_series(struct op *op)
+{
+    struct reading *r = container_of(op, struct reading, op);
+    struct seen *s = r->s;
+    r->code = remote_write_next(&r->w, &s->series, &r->more, &r->e);
+    if (r->code == ERR_OK && r->more)
+        s->raw = simd.fingerprint(s->series.labels.p, s->series.labels.n, &r->q->r->key);
+}
+
+static err run_apart(struct op *op, struct errmsg *e)
+{
+    if (fiber_await(op) >= 0)
+        return ERR_OK;
+    return err_set(e, fiber_status(), "the request was told to end");
+}
+
+// The next series in any form, but for its number. Suspends.
 static err parse(struct request *q, struct remote_write *w, struct seen *s, bool *out_more,
                  struct errmsg *e)
 {
     const uint8_t *const before = w->at;
-    TRY(remote_write_next(w, &s->series, out_more, e));
+    struct str next;
+    struct reading r = {
+        .op = {.kind = OP_WORK, .work = read_series}, .q = q, .w = *w, .s = s, .more = true};
+    if (w->end - w->at <= APART_BYTES ||
+        (remote_write_peek(w, w->end, &next) && next.n <= APART_BYTES))
+        read_series(&r.op);
+    else
+        TRY(run_apart(&r.op, e));
+    if (r.code && e)
+        *e = r.e;
+    TRY(r.code);
+    *w = r.w;
+    *out_more = r.more;
     if (!*out_more)
         return ERR_OK;
     count(q, &s->series);
     s->guessed = NULL;
-    s->raw = simd.fingerprint(s->series.labels.p, s->series.labels.n, &q->r->key);
     s->place = (struct series_place){0};
     // Whether the labels are one piece at the start of the message, which began close before.
     const struct remote_write again = {.at = before, .end = w->end};
@@ -162,6 +207,7 @@ static err parse(struct request *q, struct remote_write *w, struct seen *s, bool
     return ERR_OK;
 }
 
+// Suspends.
 static err take_any(struct walk *k, bool *out_more, struct errmsg *e)
 {
     struct seen *s = &k->seen[k->n];
@@ -170,7 +216,10 @@ static err take_any(struct walk *k, bool *out_more, struct errmsg *e)
         return ERR_OK;
     s->number = k->numbers++;
     series_cache_prefetch(&k->q->r->cache, s->raw);
-    k->n += has_samples(&s->series);
+    if (has_samples(&s->series))
+        k->n++;
+    else
+        fiber_yield_if_due(); // these fill no batch
     return ERR_OK;
 }
 
@@ -182,6 +231,10 @@ static err fill_batch(struct walk *k, bool *out_more, struct errmsg *e)
     for (k->n = 0; k->n < BATCH && *out_more;) {
         struct str message;
         if (remote_write_peek(&k->w, ready_end(k), &message)) {
+            if (message.n > APART_BYTES) {
+                TRY(take_any(k, out_more, e));
+                continue;
+            }
             if (take_known(k, message) || take_guessed(k, message)) {
                 k->w.at = (const uint8_t *)message.p + message.n;
                 if (k->numbers == 1)
@@ -200,12 +253,50 @@ static err fill_batch(struct walk *k, bool *out_more, struct errmsg *e)
     return ERR_OK;
 }
 
-static void load_labels(struct request *q, const struct remote_write_series *s)
+static void load_into(struct labels_builder *b, const struct remote_write_series *s)
 {
     struct remote_write_labels i = remote_write_labels(s);
-    labels_builder_reset(&q->r->builder);
+    labels_builder_reset(b);
     for (struct str name, value; remote_write_labels_next(&i, &name, &value);)
-        labels_builder_push(&q->r->builder, name, value);
+        labels_builder_push(b, name, value);
+}
+
+static void load_labels(struct request *q, const struct remote_write_series *s)
+{
+    load_into(&q->r->builder, s);
+}
+
+struct resolving {
+    struct op op;
+    struct request *q;
+    const struct remote_write_series *series;
+    struct newcomer *newcomer;
+    bool is_valid;
+};
+
+static void resolve_many_labels(struct op *op)
+{
+    struct resolving *r = container_of(op, struct resolving, op);
+    struct labels_builder b = {0};
+    load_into(&b, r->series);
+    r->is_valid = request_resolve_of(r->q, &b, r->newcomer);
+    labels_builder_deinit(&b);
+}
+
+// By its labels; *out_valid is false when they are none. Suspends.
+static err resolve(struct request *q, const struct remote_write_series *s, struct newcomer *out,
+                   bool *out_valid, struct errmsg *e)
+{
+    struct resolving r = {
+        .op = {.kind = OP_WORK, .work = resolve_many_labels}, .q = q, .series = s, .newcomer = out};
+    if (s->labels.n > APART_BYTES) {
+        TRY(run_apart(&r.op, e));
+        *out_valid = r.is_valid;
+        return ERR_OK;
+    }
+    load_labels(q, s);
+    *out_valid = request_resolve(q, out);
+    return ERR_OK;
 }
 
 // Its place by the cache; false: it is not there.
@@ -223,7 +314,7 @@ static bool look_up(struct walk *k, struct seen *s)
 }
 
 // Its place, by the cache or by its labels; *out_found is false when it is not valid and passed
-// over, or has no samples.
+// over, or has no samples. Suspends.
 static err find(struct walk *k, struct seen *s, bool *out_found, struct errmsg *e)
 {
     struct receiver *r = k->q->r;
@@ -240,8 +331,7 @@ static err find(struct walk *k, struct seen *s, bool *out_found, struct errmsg *
             return ERR_OK;
     }
     struct newcomer newcomer = {.raw = s->raw, .labels_size = s->place.labels_size};
-    load_labels(k->q, &s->series);
-    *out_found = request_resolve(k->q, &newcomer);
+    TRY(resolve(k->q, &s->series, &newcomer, out_found, e));
     if (!*out_found) {
         r->stats.invalid_series++;
         return ERR_OK;
@@ -277,6 +367,7 @@ static void put_exemplars(struct request *q, const struct seen *s)
     }
 }
 
+// Suspends.
 static err put_batch(struct walk *k, struct errmsg *e)
 {
     struct receiver_stats *stats = &k->q->r->stats;
@@ -295,8 +386,12 @@ static err put_batch(struct walk *k, struct errmsg *e)
         TRY(request_check_samples(k->q, (uint64_t)n + s->series.histograms_count, e));
         struct tsdb_sample *to = request_put(k->q, s->place.owner, s->number, n);
         struct remote_write_samples walk = remote_write_samples(&s->series);
-        for (struct remote_write_sample x; remote_write_samples_next(&walk, &x); to++)
+        struct remote_write_sample x;
+        for (uint32_t at = 0; remote_write_samples_next(&walk, &x); to++) {
             *to = (struct tsdb_sample){s->place.ref, x.time_ms, x.bits};
+            if (++at % SAMPLES_AT_ONCE == 0)
+                fiber_yield_if_due();
+        }
         if (s->series.histograms_count)
             put_histograms(k->q, s);
         request_end_newcomer(k->q, &s->place);
