@@ -13,9 +13,11 @@ struct json_log {
     struct logger lg;
     struct buf pending; // whole lines
     uint64_t lines, failures;
-    struct buf line; // the one that is written
+    uint64_t parts_taken, parts_written; // what was pending at once is a part
+    struct buf line;                     // the one that is written
     bool is_writing, has_failed;
-    struct waiters idle;
+    unsigned waiting;
+    struct waiters written;
 };
 
 err json_log_open(struct str path, const struct logger *lg, struct json_log **out, struct errmsg *e)
@@ -32,7 +34,7 @@ err json_log_open(struct str path, const struct logger *lg, struct json_log **ou
         return err_wrap(e, code, "can't create json log file");
     }
     l->lg = *lg;
-    waiters_init(&l->idle);
+    waiters_init(&l->written);
     *out = l;
     return ERR_OK;
 }
@@ -66,14 +68,29 @@ static void write_pending(void *arg) // a fiber of its own, as long as there are
         const uint64_t lines = l->lines;
         l->pending = (struct buf){0};
         l->lines = 0;
+        l->parts_taken++;
         if (file_write(&l->file, 0, part.p, part.n, &e) != ERR_OK) // at the end, wherever that is
             note_failure(l, lines, &e);
         else
             l->has_failed = false;
         buf_deinit(&part);
+        l->parts_written++;
+        waiters_wake_all(&l->written);
     }
     l->is_writing = false;
-    waiters_wake_all(&l->idle);
+    waiters_wake_all(&l->written);
+}
+
+void json_log_wait(struct json_log *l)
+{
+    const uint64_t part = l->parts_taken + (l->pending.n > 0);
+    fiber_shield_begin();
+    l->waiting++;
+    while (l->parts_written < part)
+        (void)waiters_wait(&l->written); // behind a shield: cannot be told to end
+    l->waiting--;
+    fiber_shield_end();
+    waiters_wake_all(&l->written); // for who closes
 }
 
 void json_log_close(struct json_log *l)
@@ -81,8 +98,8 @@ void json_log_close(struct json_log *l)
     if (!l)
         return;
     fiber_shield_begin();
-    while (l->is_writing)
-        (void)waiters_wait(&l->idle); // behind a shield: cannot be told to end
+    while (l->is_writing || l->waiting)
+        (void)waiters_wait(&l->written); // behind a shield: cannot be told to end
     file_close(&l->file);
     fiber_shield_end();
     buf_deinit(&l->pending);

@@ -26,6 +26,9 @@ struct str json_log_path(const struct json_log *l);
 void json_log_begin(struct json_log *l, const char *level, const char *source, struct str msg,
                     struct json *j);
 void json_log_end(struct json_log *l, struct json *j);
+// Until all lines so far are in the file, or were lost: whoever is answered then finds them there,
+// in the order of the answers, whichever shards they came from. Suspends.
+void json_log_wait(struct json_log *l);
 uint64_t json_log_failures(const struct json_log *l); // lines that were not written
 
 #endif

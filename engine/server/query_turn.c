@@ -174,8 +174,11 @@ void query_turn_end(struct query_turn *t, const struct query_stats *stats, struc
                                           [QUERY_QUEUE] = t->times.queue};
     query_summary_add(self->query_times, slices, clock_mono_ns());
     give_turn(t->server);
-    if (self->logs.queries)
-        log_query(t, self->logs.queries, stats, error);
+    if (self->logs.queries) {
+        struct json_log *log = self->logs.queries;
+        log_query(t, log, stats, error);
+        json_log_wait(log);
+    }
 }
 
 void query_put_stats(struct json *j, const struct query_times *times,

@@ -37,6 +37,7 @@ struct query_turn { // the caller's memory, from begin to end
 // ERR_TIMEOUT and ERR_CANCELED read as Prometheus's; nothing is to be ended then. Suspends.
 err query_turn_begin(struct query_turn *t, struct errmsg *e);
 // Gives the turn to who waits. stats are the result's, error what was said instead (empty: none).
+// Where there is a query log its line is in the file then. Suspends.
 void query_turn_end(struct query_turn *t, const struct query_stats *stats, struct str error);
 
 // {"timings":{...},"samples":{...}} of the API and the log.

@@ -155,6 +155,16 @@ def many_queries_at_once_are_all_there():
 
 
 @scenario
+def whoever_is_answered_finds_the_line():
+    """And so lines stand in the order of the answers, whichever shards gave them."""
+    for server, home in both(CONFIG):
+        for i in range(60):
+            check_equal(server.get("/api/v1/query", {"query": f"vector({i})"}).status, 200)
+            got = lines(os.path.join(home, "queries.log"))
+            check_equal([line["params"]["query"] for line in got], [f"vector({n})" for n in range(i + 1)], server.name)
+
+
+@scenario
 def a_full_disk_stops_no_query():
     ours = ferula("global: {query_log_file: /dev/full}\n")
     for i in range(8):
