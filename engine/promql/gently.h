@@ -7,6 +7,7 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/err.h"
+#include "io/fiber_sort.h"
 
 void gently(void); // Suspends.
 // In a loop over i whose rounds are short. Suspends.
@@ -28,10 +29,8 @@ void *gently_grown(struct arena *a, const void *p, size_t n, size_t *capacity, s
 void *gently_zeroed_always(struct arena *a, size_t size, size_t align);
 void gently_deinit(struct arena *a); // arena_deinit(). Suspends.
 
-// Sorts n items of size; equal ones stay in their order. Room is taken beside a. An error is
-// query_breathe()'s. Suspends.
-typedef int gently_compare_fn(const void *a, const void *b, const void *arg);
+// fiber_sort_within(), with room beside a; an error is query_breathe()'s. Suspends.
 err gently_sort(void *items, size_t n, size_t size, const void *arg, const struct arena *a,
-                struct errmsg *e, gently_compare_fn *compare);
+                struct errmsg *e, fiber_compare_fn *compare);
 
 #endif

@@ -131,51 +131,14 @@ bool label_map_find(const struct label_map *m, struct str key, size_t *out_index
     return true;
 }
 
-// ---- sorting
-
-static void merge_runs(const struct label_index *from, size_t a, size_t b, size_t end,
-                       struct label_index *to)
+static int compare_labels(const void *a, const void *b, const void *arg)
 {
-    const size_t middle = b;
-    for (size_t at = a; at < end; at++) {
-        gently_at(at);
-        if (a < middle && (b == end || labels_cmp(from[a].labels, from[b].labels) <= 0))
-            to[at] = from[a++];
-        else
-            to[at] = from[b++];
-    }
-}
-
-// From runs of width to runs of twice that.
-static err merge_pass(const struct label_index *from, size_t n, size_t width,
-                      struct label_index *to, const struct arena *a, struct errmsg *e)
-{
-    for (size_t at = 0, since = 0; at < n; at += 2 * width) {
-        if ((since += 2 * width) >= 128) {
-            TRY(query_breathe(a, e));
-            since = 0;
-        }
-        const size_t b = n - at < width ? n : at + width;
-        merge_runs(from, at, b, n - b < width ? n : b + width, to);
-    }
-    return ERR_OK;
+    const struct label_index *x = a, *y = b;
+    (void)arg;
+    return labels_cmp(x->labels, y->labels);
 }
 
 err label_index_sort(struct label_index *items, size_t n, const struct arena *a, struct errmsg *e)
 {
-    struct arena scratch;
-    arena_init_beside(&scratch, a);
-    struct label_index *other = arena_try(&scratch, n, sizeof *other, _Alignof(struct label_index));
-    struct label_index *from = items, *to = other;
-    err code = other ? ERR_OK : query_too_many_samples(e);
-    for (size_t width = 1; width < n && !code; width *= 2) {
-        code = merge_pass(from, n, width, to, a, e);
-        struct label_index *swap = from;
-        from = to;
-        to = swap;
-    }
-    if (from != items && n)
-        gently_copy(items, from, n * sizeof *items);
-    gently_deinit(&scratch);
-    return code;
+    return gently_sort(items, n, sizeof *items, NULL, a, e, compare_labels);
 }

@@ -6,7 +6,7 @@
 #include "engine/model/labels.h"
 #include "engine/server/fan.h"
 #include "engine/server/server.h"
-#include "engine/server/turn_sort.h"
+#include "io/fiber_sort.h"
 
 struct counter {
     struct str key; // p NULL: free
@@ -113,9 +113,11 @@ void cardinality_destroy(struct cardinality *k)
     mem_free(k);
 }
 
-static int compare(const void *a, const void *b) // the largest first, then by name
+// The largest first, then by name.
+static int compare(const void *a, const void *b, const void *arg)
 {
     const struct counter *x = a, *y = b;
+    (void)arg;
     return x->n != y->n ? (x->n < y->n) - (x->n > y->n) : str_cmp(x->key, y->key);
 }
 
@@ -131,7 +133,7 @@ void cardinality_put(const struct cardinality *k, enum cardinality_list list, si
         if (i % 1024 == 1023)
             fiber_yield_if_due();
     }
-    turn_sort(sorted, n, sizeof *sorted, compare);
+    fiber_sort(sorted, n, sizeof *sorted, NULL, compare);
     json_array_begin(j);
     for (size_t i = 0; i < n && i < limit; i++) {
         json_object_begin(j);

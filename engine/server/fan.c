@@ -2,8 +2,8 @@
 
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
-#include "engine/server/turn_sort.h"
 #include "engine/shard/shard.h"
+#include "io/fiber_sort.h"
 
 enum { PART_BYTES_MAX = 1 << 30 };
 
@@ -19,13 +19,15 @@ struct fan_part { // of one shard; its memory is made and freed there
     struct errmsg e;
 };
 
-static int compare_bytes(const void *a, const void *b)
+static int compare_bytes(const void *a, const void *b, const void *arg)
 {
+    (void)arg;
     return str_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
-static int compare_labels(const void *a, const void *b)
+static int compare_labels(const void *a, const void *b, const void *arg)
 {
+    (void)arg;
     return labels_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
@@ -34,7 +36,7 @@ static size_t sort_unique(struct str *items, size_t n, enum fan_kind kind) // Su
 {
     if (!n)
         return 0;
-    turn_sort(items, n, sizeof *items, kind == FAN_SERIES ? compare_labels : compare_bytes);
+    fiber_sort(items, n, sizeof *items, NULL, kind == FAN_SERIES ? compare_labels : compare_bytes);
     size_t kept = 1;
     for (size_t i = 1; i < n; i++) {
         if (!str_eq(items[i], items[kept - 1]))
@@ -165,12 +167,13 @@ err fan_open(const struct fan_question *q, struct fan *out, struct errmsg *e)
 
 bool fan_next(struct fan *f, struct str *out)
 {
-    turn_sort_fn *const compare = f->kind == FAN_SERIES ? compare_labels : compare_bytes;
+    fiber_compare_fn *const compare = f->kind == FAN_SERIES ? compare_labels : compare_bytes;
     for (;;) {
         struct fan_part *next = NULL;
         for (unsigned i = 0; i < f->parts_count; i++) {
             struct fan_part *p = &f->parts[i];
-            if (p->at < p->n && (!next || compare(&p->items[p->at], &next->items[next->at]) < 0))
+            if (p->at < p->n &&
+                (!next || compare(&p->items[p->at], &next->items[next->at], NULL) < 0))
                 next = p;
         }
         if (!next)

@@ -3,8 +3,8 @@
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
 #include "engine/model/value.h"
-#include "engine/server/turn_sort.h"
 #include "engine/shard/shard.h"
+#include "io/fiber_sort.h"
 
 enum {
     UNIT_MAX = 4096,            // series
@@ -97,9 +97,10 @@ static err read_selector(struct part *p, const struct fan_selector *s, size_t ma
     return code;
 }
 
-static int compare_items(const void *a, const void *b)
+static int compare_items(const void *a, const void *b, const void *arg)
 {
     const struct item *x = a, *y = b;
+    (void)arg;
     const int order = str_cmp(x->name, y->name);
     return order ? order : labels_cmp(x->labels, y->labels);
 }
@@ -115,7 +116,7 @@ static void ask_shard(void *arg)
         p->code =
             read_selector(p, &q->selectors[i], q->unit_max ? q->unit_max : UNIT_MAX, &scratch);
     if (!p->code)
-        turn_sort(p->items, p->n, sizeof *p->items, compare_items);
+        fiber_sort(p->items, p->n, sizeof *p->items, NULL, compare_items);
     arena_deinit(&scratch);
 }
 
@@ -137,7 +138,8 @@ static void hand_out(struct walk *w, struct part *parts, unsigned count)
         struct part *next = NULL;
         for (unsigned i = 0; i < count; i++)
             if (parts[i].at < parts[i].n &&
-                (!next || compare_items(&parts[i].items[parts[i].at], &next->items[next->at]) < 0))
+                (!next ||
+                 compare_items(&parts[i].items[parts[i].at], &next->items[next->at], NULL) < 0))
                 next = &parts[i];
         if (!next)
             return;

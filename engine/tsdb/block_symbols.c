@@ -6,6 +6,7 @@
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "io/fiber.h"
+#include "io/fiber_sort.h"
 
 static const uint32_t NO_ID = UINT32_MAX;
 
@@ -117,64 +118,29 @@ uint32_t block_symbols_pair(struct block_symbols *s, struct str name, struct str
     return (uint32_t)s->pairs_n++;
 }
 
-// Tests sort without a fiber.
-static void breathe(void)
-{
-    if (fiber_self())
-        fiber_yield_if_due();
-}
+struct ordering {
+    const void *arg;
+    block_before_fn *before;
+};
 
-static void merge_runs(const uint32_t *from, size_t middle, size_t n, uint32_t *to, const void *arg,
-                       block_before_fn *before)
+static int compare_numbers(const void *a, const void *b, const void *arg)
 {
-    size_t a = 0, b = middle;
-    for (size_t i = 0; i < n; i++) {
-        if (a < middle && (b == n || !before(arg, from[b], from[a])))
-            to[i] = from[a++];
-        else
-            to[i] = from[b++];
-        if (i % 256 == 255)
-            breathe();
-    }
-}
-
-static bool sort(uint32_t *items, size_t n, const void *arg, block_before_fn *before, bool in_time)
-{
-    uint32_t *other = mem_alloc_array(n, sizeof *other), *from = items, *to = other;
-    enum { LARGE = 16384 }; // less is sorted sooner than it is worth to ask
-    bool ended = false;
-    in_time = in_time && n >= LARGE && fiber_self();
-    for (size_t run = 1; run < n && !ended; run *= 2) {
-        for (size_t at = 0, since = 0; at < n && !ended; at += 2 * run) {
-            const size_t left = n - at, count = left < 2 * run ? left : 2 * run;
-            if ((since += count) >= 256) {
-                breathe();
-                ended = in_time && fiber_status() != ERR_OK;
-                since = 0;
-            }
-            const size_t middle = left < run ? left : run;
-            if (middle == count || !before(arg, from[at + middle], from[at + middle - 1]))
-                memcpy(to + at, from + at, count * sizeof *to); // in order already
-            else
-                merge_runs(from + at, middle, count, to + at, arg, before);
-        }
-        uint32_t *swap = from;
-        from = to;
-        to = swap;
-        breathe();
-    }
-    if (from != items && !ended)
-        memcpy(items, from, n * sizeof *items);
-    mem_free(other);
-    return !ended;
+    const struct ordering *o = arg;
+    return o->before(o->arg, *(const uint32_t *)a, *(const uint32_t *)b) ? -1 : 0;
 }
 
 void block_sort(uint32_t *items, size_t n, const void *arg, block_before_fn *before)
 {
-    (void)!sort(items, n, arg, before, false);
+    const struct ordering o = {arg, before};
+    fiber_sort(items, n, sizeof *items, &o, compare_numbers);
 }
 
 bool block_sort_in_time(uint32_t *items, size_t n, const void *arg, block_before_fn *before)
 {
-    return sort(items, n, arg, before, true);
+    const struct ordering o = {arg, before};
+    struct arena room;
+    arena_init(&room, 0);
+    const err code = fiber_sort_within(&room, items, n, sizeof *items, &o, compare_numbers);
+    arena_deinit(&room);
+    return code == ERR_OK;
 }

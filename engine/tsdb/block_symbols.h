@@ -37,8 +37,7 @@ void block_symbols_deinit(struct block_symbols *s);
 // The pair's number, in order of arrival. Suspends.
 uint32_t block_symbols_pair(struct block_symbols *s, struct str name, struct str value);
 
-// Sorts items so that before(arg, a, b) never holds of a later and an earlier one; keeps the order
-// of equals. Yields to other fibers meanwhile. Suspends.
+// fiber_sort() of numbers: before(arg, a, b) never holds of a later and an earlier one. Suspends.
 typedef bool block_before_fn(const void *arg, uint32_t a, uint32_t b);
 void block_sort(uint32_t *items, size_t n, const void *arg, block_before_fn *before);
 // The same for who may be canceled, or have a deadline: then false, and items are in no order.
