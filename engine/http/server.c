@@ -18,6 +18,7 @@ enum {
     WRITE_PART = 64 * 1024,
     PACK_PART = 16 * 1024, // is compressed in a quarter of a turn's quota, about
     RETRY_NS = 10 * 1000000,
+    PEER_NUMBERS_MAX = 64,         // more connections of one address share the last
     LINGER_NS = 500 * 1000000,     // a peer that still sends gets this long to read its answer
     GUARD_AFTER_NS = 20 * 1000000, // work that is done sooner is not worth looking after
     GUARD_INPUT_MAX = 64 * 1024,   // of further requests, while one is worked on
@@ -55,6 +56,7 @@ struct conn {
     stream_ready_fn *wake;          // of a watched exchange
     void *wake_arg;
     bool is_watched, peer_stirred;
+    uint32_t peer_number; // 0: not asked for yet
     // Of a request that is worked on as long as its peer is there.
     struct timer guard;
     bool is_guarded, guard_ends;
@@ -285,6 +287,30 @@ static void guard_due(struct timer *timer)
         c->guardian = NULL; // no fiber to be had: nobody looks
 }
 
+static bool is_taken(const struct conn *c, uint32_t number)
+{
+    const struct address *const peer = stream_peer(c->stream);
+    for (struct list *l = c->server->conns.next; l != &c->server->conns; l = l->next) {
+        const struct conn *const other = container_of(l, struct conn, link);
+        if (other->peer_number == number &&
+            !memcmp(stream_peer(other->stream)->ip, peer->ip, sizeof peer->ip))
+            return true;
+    }
+    return false;
+}
+
+uint32_t http_peer_number(struct http_exchange *x)
+{
+    struct conn *const c = x->conn;
+    if (!c->peer_number) {
+        uint32_t number = 1;
+        while (number < PEER_NUMBERS_MAX && is_taken(c, number))
+            number++;
+        c->peer_number = number;
+    }
+    return c->peer_number;
+}
+
 void http_end_with_peer(struct http_exchange *x)
 {
     struct conn *c = x->conn;
@@ -362,7 +388,8 @@ static void put_head(struct http_exchange *x, int status, const char *content_ty
         buf_printf(b, "Content-Type: %s\r\n", content_type);
     put_date(b);
     // A peer that was not told to send its body may do so or not: the next bytes could be either.
-    if (!c->head->keep_alive || c->server->draining || (c->awaits_continue && !c->body_ended))
+    if (!c->head->keep_alive || c->server->draining || (c->awaits_continue && !c->body_ended) ||
+        c->body_left > DRAIN_UNREAD_MAX)
         c->close_after = true;
     if (c->close_after)
         buf_put_str(b, STR("Connection: close\r\n"));

@@ -65,6 +65,9 @@ const struct http_server_stats *http_server_stats(const struct http_server *s);
 
 // ---- for handlers
 
+// A number of the connection among those of its peer's address on this server: the lowest that was
+// free when first asked for. So who was cut off and comes back, from another port, gets it again.
+uint32_t http_peer_number(struct http_exchange *x);
 // The whole body, in the exchange's arena. ERR_LIMIT: larger than max; ERR_TIMEOUT, ERR_IO: the
 // peer is gone or slow; ERR_CANCELED: the shard holds too much already and 503 has been answered.
 // Suspends.

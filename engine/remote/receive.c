@@ -148,6 +148,14 @@ static void answer(struct request *q, struct http_exchange *x)
     }
 }
 
+// What a connection sends belongs together, also when it was cut and made anew: series that are new
+// then join those that came before.
+static uint64_t source_of(struct http_exchange *x)
+{
+    const uint64_t number = (uint64_t)shard_index(shard_self()) << 32 | http_peer_number(x);
+    return hash64(x->peer->ip, sizeof x->peer->ip, number);
+}
+
 static void handle_body(struct receiver *r, struct http_exchange *x, enum remote_message message,
                         struct intake_body *body)
 {
@@ -162,7 +170,7 @@ static void handle_body(struct receiver *r, struct http_exchange *x, enum remote
         answer_line(x, 400, request_long_labels(q).p);
     } else {
         fiber_set_deadline(INT64_MAX); // what is under way is kept, and then answered
-        request_keep(q, hash64(x->peer->ip, sizeof x->peer->ip, x->peer->port));
+        request_keep(q, source_of(x));
         request_keep_exemplars(q);
         request_keep_metadata(q);
         answer(q, x);
