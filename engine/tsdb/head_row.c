@@ -14,7 +14,11 @@
 #include "engine/tsdb/head.h"
 #include "engine/tsdb/head_stage.h"
 
-enum { AHEAD = 12, STEPS_MAX = 64 };
+enum {
+    AHEAD = 12,
+    STEPS_MAX = 64,
+    WIDE = 64, // a cohort of so many members for each of a row is not gone through
+};
 
 struct row_plan {
     int64_t t_ms;
@@ -32,7 +36,8 @@ struct head_rows {
     struct wal_row *rows;
     struct row_plan *plans;
     struct row_cell *cells;
-    uint32_t *members, *series; // by row
+    uint32_t *members; // by row
+    struct head_series **series;
     uint64_t *bits;
     int64_t *starts;  // filled where the commit has them
     uint32_t *places; // by member, while a row is sorted
@@ -156,15 +161,6 @@ static bool find_row(struct head *h, const struct tsdb_commit *c, const struct h
     return false;
 }
 
-// Series and cohorts as before the commit was staged.
-static void unmark(struct head *h, const struct tsdb_commit *c)
-{
-    struct head_rows *r = h->rows;
-    for (size_t i = 0; i < r->staged; i++)
-        head_series_at(h, (uint32_t)c->samples[i].ref)->staged = 0;
-    r->staged = 0;
-}
-
 static void forget_rows(struct head *h)
 {
     struct head_rows *r = h->rows;
@@ -172,6 +168,130 @@ static void forget_rows(struct head *h)
         struct cohort *cohort = h->cohorts[r->plans[i].cohort];
         cohort->first_row = cohort->last_row = 0;
     }
+}
+
+// ---- whole rows
+
+// Takes the samples of one cohort and time at the beginning of samples while their members ascend;
+// how many. As a rule the series lie one behind the other in memory.
+static size_t take_ascending(const struct head *h, const struct tsdb_sample *samples, size_t n,
+                             const struct row_plan *plan)
+{
+    const struct head_rows *r = h->rows;
+    uint32_t *const members = r->members + plan->start;
+    struct head_series **const series = r->series + plan->start;
+    uint64_t *const bits = r->bits + plan->start;
+    const uint32_t cohort = plan->cohort;
+    const int64_t t_ms = plan->t_ms;
+    uint32_t next = 0; // the lowest member that may follow
+    for (size_t i = 0; i < n; i++) {
+        const struct tsdb_sample *x = &samples[i];
+        struct head_series *s = head_resolve(h, x->ref);
+        if (x->t_ms != t_ms || !s || s->cohort != cohort || s->member < next || s->last_t >= t_ms)
+            return i;
+        __builtin_prefetch(s + AHEAD, 1);
+        members[i] = s->member;
+        series[i] = s;
+        bits[i] = x->bits;
+        next = s->member + 1;
+    }
+    return n;
+}
+
+// The same in any order: by marks and places of their members. 0: one comes twice, or the row is so
+// small that the cohort is not worth to be gone through.
+static size_t take_shuffled(struct head *h, const struct tsdb_sample *samples, size_t n,
+                            const struct row_plan *plan)
+{
+    struct head_rows *r = h->rows;
+    const size_t members = h->cohorts[plan->cohort]->members_n, words = (members + 63) / 64;
+    size_t i = 0;
+    if (members > WIDE * n)
+        return 0;
+    r->places = mem_grow(r->places, &r->places_capacity, members, sizeof *r->places);
+    r->marks = mem_grow(r->marks, &r->marks_capacity, words, sizeof *r->marks);
+    memset(r->marks, 0, words * sizeof *r->marks);
+    for (; i < n; i++) {
+        const struct tsdb_sample *x = &samples[i];
+        if (i + AHEAD < n && (uint32_t)x[AHEAD].ref < h->series_n)
+            __builtin_prefetch(head_series_at(h, (uint32_t)x[AHEAD].ref), 1);
+        const struct head_series *s = head_resolve(h, x->ref);
+        if (x->t_ms != plan->t_ms || !s || s->cohort != plan->cohort)
+            break;
+        const uint64_t mark = 1ull << (s->member % 64);
+        if (s->last_t >= x->t_ms || r->marks[s->member / 64] & mark)
+            return 0;
+        r->marks[s->member / 64] |= mark;
+        r->places[s->member] = (uint32_t)i;
+    }
+    return i;
+}
+
+// Gathers what take_shuffled() took, by member.
+static void gather(struct head *h, const struct tsdb_sample *samples, const int64_t *starts,
+                   const struct row_plan *plan, size_t members)
+{
+    const struct head_rows *r = h->rows;
+    size_t at = plan->start;
+    for (size_t word = 0; word < (members + 63) / 64; word++) {
+        for (uint64_t left = r->marks[word]; left; left &= left - 1, at++) {
+            const size_t member = 64 * word + (size_t)__builtin_ctzll(left);
+            const uint32_t place = r->places[member];
+            r->members[at] = (uint32_t)member;
+            r->series[at] = head_series_at(h, (uint32_t)samples[place].ref);
+            r->bits[at] = samples[place].bits;
+            if (starts)
+                r->starts[at] = starts[place];
+        }
+    }
+    assert(at == plan->start + plan->n);
+}
+
+// One row at the beginning of samples, the commit's from at on; false: it is none.
+static bool plan_whole_row(struct head *h, const struct tsdb_commit *c, size_t at)
+{
+    struct head_rows *r = h->rows;
+    const struct tsdb_sample *samples = c->samples + at;
+    const int64_t *const starts = c->starts ? c->starts + at : NULL;
+    const size_t n = c->n - at;
+    const struct head_series *s = head_resolve(h, samples->ref);
+    if (!s || s->cohort == COHORT_NONE)
+        return false;
+    struct cohort *cohort = h->cohorts[s->cohort];
+    if (cohort->last_row || !add_row(h, c, cohort, s->partition, samples->t_ms))
+        return false;
+    struct row_plan *plan = &r->plans[r->rows_n - 1];
+    plan->start = (uint32_t)at;
+    plan->n = (uint32_t)take_ascending(h, samples, n, plan);
+    if (plan->n < n && (s = head_resolve(h, samples[plan->n].ref)) && s->cohort == plan->cohort) {
+        plan->n = (uint32_t)take_shuffled(h, samples, n, plan);
+        gather(h, samples, starts, plan, plan->n ? cohort->members_n : 0);
+    } else if (starts) {
+        memcpy(r->starts + at, starts, plan->n * sizeof *starts);
+    }
+    return plan->n > 0;
+}
+
+// Rows one behind the other, each of another cohort: what scrapes and most senders bring. No series
+// comes twice, so nothing is remembered of any while it is looked at.
+static bool plan_whole_rows(struct head *h, const struct tsdb_commit *c)
+{
+    const struct head_rows *r = h->rows;
+    for (size_t at = 0; at < c->n; at += r->plans[r->rows_n - 1].n)
+        if (!plan_whole_row(h, c, at))
+            return false;
+    return true;
+}
+
+// ---- rows of any kind
+
+// Series and cohorts as before the commit was staged.
+static void unmark(struct head *h, const struct tsdb_commit *c)
+{
+    struct head_rows *r = h->rows;
+    for (size_t i = 0; i < r->staged; i++)
+        head_series_at(h, (uint32_t)c->samples[i].ref)->staged = 0;
+    r->staged = 0;
 }
 
 // Puts each sample to its row; false: one of them is no part of a row.
@@ -202,7 +322,7 @@ static bool plan_rows(struct head *h, const struct tsdb_commit *c)
         newest_row = row;
         r->cells[i] = (struct row_cell){row, s->member};
         r->members[i] = s->member; // where they stay unless rows are mixed
-        r->series[i] = (uint32_t)x->ref;
+        r->series[i] = s;
         r->bits[i] = x->bits;
         s->staged = (uint32_t)i + 1;
         r->staged = i + 1;
@@ -220,15 +340,16 @@ static void find_starts(struct head_rows *r)
 }
 
 // Samples of mixed rows to where their rows are.
-static void scatter(struct head_rows *r, const struct tsdb_commit *c)
+static void scatter(const struct head *h, const struct tsdb_commit *c)
 {
+    struct head_rows *r = h->rows;
     for (size_t i = 0; i < r->rows_n; i++)
         r->plans[i].n = 0;
     for (size_t i = 0; i < c->n; i++) {
         struct row_plan *plan = &r->plans[r->cells[i].row];
         const uint32_t at = plan->start + plan->n++;
         r->members[at] = r->cells[i].member;
-        r->series[at] = (uint32_t)c->samples[i].ref;
+        r->series[at] = head_series_at(h, (uint32_t)c->samples[i].ref);
         r->bits[at] = c->samples[i].bits;
         if (c->starts)
             r->starts[at] = c->starts[i];
@@ -245,7 +366,7 @@ static int compare_keys(const void *a, const void *b)
 static void order_row(struct head_rows *r, const struct row_plan *plan, size_t members)
 {
     uint64_t *const keys = r->keys;
-    if (members > 64 * (size_t)plan->n) {
+    if (members > WIDE * (size_t)plan->n) {
         for (uint32_t i = 0; i < plan->n; i++)
             keys[i] = (uint64_t)r->members[plan->start + i] << 32 | i;
         qsort(keys, plan->n, sizeof *keys, compare_keys);
@@ -276,15 +397,31 @@ static void sort_row(struct head_rows *r, const struct row_plan *plan, size_t me
     order_row(r, plan, members);
     for (uint32_t i = 0; i < plan->n; i++) {
         const uint32_t at = plan->start + (uint32_t)r->keys[i];
-        r->sorted[i] =
-            (struct tsdb_sample){r->series[at], has_starts ? r->starts[at] : 0, r->bits[at]};
+        r->sorted[i] = (struct tsdb_sample){(uintptr_t)r->series[at],
+                                            has_starts ? r->starts[at] : 0, r->bits[at]};
     }
     for (uint32_t i = 0; i < plan->n; i++) {
         r->members[plan->start + i] = (uint32_t)(r->keys[i] >> 32);
-        r->series[plan->start + i] = (uint32_t)r->sorted[i].ref;
+        r->series[plan->start + i] = (struct head_series *)(uintptr_t)r->sorted[i].ref;
         r->bits[plan->start + i] = r->sorted[i].bits;
         if (has_starts)
             r->starts[plan->start + i] = r->sorted[i].t_ms;
+    }
+}
+
+// Rows of any kind to where whole ones are.
+static void lay_out(struct head *h, const struct tsdb_commit *c)
+{
+    struct head_rows *r = h->rows;
+    find_starts(r);
+    if (r->mixed)
+        scatter(h, c);
+    else if (c->starts)
+        memcpy(r->starts, c->starts, c->n * sizeof *r->starts);
+    for (size_t i = 0; i < r->rows_n; i++) {
+        const struct row_plan *plan = &r->plans[i];
+        if (plan->unsorted)
+            sort_row(r, plan, h->cohorts[plan->cohort]->members_n, c->starts);
     }
 }
 
@@ -293,23 +430,23 @@ const struct wal_row *head_rows_stage(struct head *h, const struct tsdb_commit *
     struct head_rows *r = h->rows;
     reserve(r, c->n);
     r->rows_n = r->staged = 0;
-    const bool is_rows = c->n > 0 && !c->histograms && plan_rows(h, c);
+    bool is_rows = c->n > 0 && !c->histograms;
+    if (is_rows && !plan_whole_rows(h, c)) {
+        forget_rows(h);
+        r->rows_n = 0;
+        is_rows = plan_rows(h, c);
+        if (is_rows)
+            lay_out(h, c);
+    }
     forget_rows(h);
     *out_n = r->rows_n;
     if (!is_rows) {
         unmark(h, c);
         return NULL;
     }
-    find_starts(r);
-    if (r->mixed)
-        scatter(r, c);
-    else if (c->starts)
-        memcpy(r->starts, c->starts, c->n * sizeof *r->starts);
     r->rows = mem_grow(r->rows, &r->rows_capacity, r->rows_n, sizeof *r->rows);
     for (size_t i = 0; i < r->rows_n; i++) {
         const struct row_plan *plan = &r->plans[i];
-        if (plan->unsorted)
-            sort_row(r, plan, h->cohorts[plan->cohort]->members_n, c->starts);
         r->rows[i] = (struct wal_row){.cohort = plan->cohort,
                                       .t_ms = plan->t_ms,
                                       .members = r->members + plan->start,
@@ -325,20 +462,24 @@ void head_rows_drop(struct head *h, const struct tsdb_commit *c)
     unmark(h, c);
 }
 
-static void apply_row(struct head *h, const struct wal_row *row, const uint32_t *series,
-                      uint64_t seq, uint64_t floor)
+static void apply_row(struct head *h, const struct wal_row *row, struct head_series *const *series,
+                      bool is_marked, uint64_t seq, uint64_t floor)
 {
     struct cohort *c = h->cohorts[row->cohort];
     const bool is_new = c->newest_t != row->t_ms;
     const uint32_t slot = is_new ? cohort_open(c, row->t_ms, seq, floor) : cohort_end(c) - 1;
     const bool fills = !is_new && !head_is_of_commit(h, cohort_seq(c, slot), seq);
-    const unsigned partition = head_series_at(h, series[0])->partition;
+    const unsigned partition = series[0]->partition;
     for (uint32_t i = 0; i < row->n; i++) {
-        struct head_series *s = head_series_at(h, series[i]);
-        if (i + AHEAD < row->n) // its newest block is what the append touches next
-            __builtin_prefetch(head_series_at(h, series[i + AHEAD])->values.blocks, 1);
+        struct head_series *s = series[i];
+        if (i + AHEAD < row->n) { // the newest block of what changes is touched next
+            const struct series_values *v = &series[i + AHEAD]->values;
+            __builtin_prefetch(v->last_bits == row->bits[i + AHEAD] ? (const void *)v : v->blocks,
+                               1);
+        }
         s->last_t = row->t_ms;
-        s->staged = 0;
+        if (is_marked)
+            s->staged = 0;
         if (fills)
             cohort_fill(c, slot, row->members[i], seq, floor);
         if (!series_values_extend(&s->values, slot, row->bits[i]))
@@ -351,13 +492,14 @@ static void apply_row(struct head *h, const struct wal_row *row, const uint32_t 
 }
 
 // Where no series of the head ever had a start timestamp, nothing is looked at.
-static void apply_starts(struct head *h, const struct wal_row *row, const uint32_t *series)
+static void apply_starts(struct head *h, const struct wal_row *row,
+                         struct head_series *const *series)
 {
     h->has_starts |= row->starts != NULL;
     if (!h->has_starts)
         return;
     for (uint32_t i = 0; i < row->n; i++) {
-        struct head_series *s = head_series_at(h, series[i]);
+        struct head_series *s = series[i];
         if (row->starts || late_has_starts(s->late))
             late_set_start(&s->late, row->t_ms, row->starts ? row->starts[i] : 0, true);
     }
@@ -367,10 +509,11 @@ void head_rows_apply(struct head *h, uint64_t seq)
 {
     struct head_rows *r = h->rows;
     const uint64_t floor = head_floor(h);
+    const bool is_marked = r->staged > 0;
     r->staged = 0;
     for (size_t i = 0; i < r->rows_n; i++) {
-        const uint32_t *series = r->series + (r->rows[i].members - r->members);
-        apply_row(h, &r->rows[i], series, seq, floor);
+        struct head_series *const *series = r->series + (r->rows[i].members - r->members);
+        apply_row(h, &r->rows[i], series, is_marked, seq, floor);
         apply_starts(h, &r->rows[i], series);
     }
 }
