@@ -1,21 +1,23 @@
 #!/usr/bin/env python3
 """The ladder: Ferula, Prometheus and VictoriaMetrics under the same loads, one after the other.
 
-    bench/compare/ladder.py                    everything: 18 rungs, three systems, medians of three runs; some hours
-    bench/compare/ladder.py --only=remote_write --series=100000
-    bench/compare/ladder.py --quick            10,000 series, two seconds each, one run: that everything works
+    bench/compare/ladder.py                    all of it: 18 rungs, three systems, three runs of 30 seconds each; some hours
+    bench/compare/ladder.py --quick            all of it in 25 minutes: short runs, repeated while there is time
+    bench/compare/ladder.py --quick --only=remote_write --series=100000 --labels=14
 
 A rung is a kind of load, a number of series and their labels (2: job and instance; 14: prometheus-operator's), all of
 them node_exporter's as ferula-loadgen shapes them:
-  remote_write  version 1.0 over 4 connections, requests of 2,000 series, samples 15 s apart, as fast as they are taken;
-                a million series are new ones, with 12 samples each
+  remote_write  version 1.0 over 4 connections, requests of 2,000 series, samples 15 s apart, as fast as they are taken:
+                the same samples for each system, the first of all series included (10,000 and 100,000 series: 20 million
+                samples, a million: 12 million; --quick: 2 and 3 million)
   scrape        virtual targets at a fixed interval: what each system spends on the same work; at the end it is killed, and
                 started again: how long until it is ready
   mixed         remote_write at the same intervals, and the common dashboard's queries beside it
-Each run starts a fresh server; the systems take turns, and the order turns with every run. The table for the README goes to
-standard output, raw results of every run to --json, progress to standard error. CPU is user and system of the whole process
-until it is idle again after the load; memory is the most it had; disk is what its folder takes after it was told to end, with
-its logs. What each is started with, and why that is fair: systems.py.
+Each run starts a fresh server; the systems take turns, and the order turns with every run. All rungs have a run before any
+has its second, small ones first. The table for the README goes to standard output, also after Ctrl-C, with medians of the runs there were; raw
+results of every run to --json; progress to standard error. CPU is user and system of the whole process until it is idle again
+after the load; memory is the most it had; disk is what its folder takes after it was told to end, with its logs. What each is
+started with, and why that is fair: systems.py.
 """
 import argparse
 import json
@@ -24,50 +26,55 @@ import statistics
 import sys
 import time
 
-from systems import LOADGEN, TICKS, Process, end_everything, fetch, present, run_loadgen, say, temp_folder, wait_for, write_file
+from systems import (LOADGEN, TICKS, Ferula, Process, end_everything, fetch, load_of, present, run_loadgen, say, temp_folder, wait_for,
+                     write_file, write_results)
 
-KINDS = ("remote_write", "scrape", "mixed")
 SIZES = (10_000, 100_000, 1_000_000)
 LABELS = (2, 14)
 STEP_S = 15
 START_DAYS_AGO = 40  # of the first sample sent flat out: time for many rounds
 # Of scraped targets, and of samples beside queries.
 SCRAPE_INTERVAL_S = {10_000: 1, 100_000: 2, 1_000_000: 15}
-MILLION_ROUNDS = 12
 QUERIES_PER_S = 4  # beside it
 NODE_SERIES = 903  # of a virtual node_exporter
+QUICK_MINUTES = 25
 
 
-def write_flags(size, labels, seconds):
-    return ["remote-write", f"--series={size}", f"--labels={labels}", "--connections=4", "--batch=2000",
-            f"--duration={seconds}s", "--no-read-back"]
+class Form:
+    """How long the parts of a run take."""
+
+    def __init__(self, quick, seconds):
+        self.seconds = seconds or (5 if quick else 30)
+        # Samples of each series, flat out, and a limit for who is slow.
+        self.rounds = {10_000: 200, 100_000: 20, 1_000_000: 3} if quick else {10_000: 2000, 100_000: 200, 1_000_000: 12}
+        self.limit_s = 120 if quick else 1800
+        self.scrape_rounds = 1 if quick else 2    # of all targets, at least
+        # Of the samples that queries find: a quarter of an hour, of a million series less.
+        self.history_rounds = {10_000: 60, 100_000: 20, 1_000_000: 2} if quick else {10_000: 60, 100_000: 60, 1_000_000: 6}
 
 
-def measure(system, samples, before_s, samples_before=0):
-    system.settle()
-    cpu, rss = system.cpu_s() - before_s, system.rss_max()
+def write_flags(size, labels):
+    return [f"--series={size}", f"--labels={labels}", "--connections=4", "--batch=2000"]
+
+
+def at_rest(system, got, samples_before=0):
+    """What it had and left, beside what it cost. Ends it."""
+    rss = system.rss_max()
     disk = system.disk_at_rest()
-    return {"samples": samples, "cpu_s": round(cpu, 2), "samples_per_cpu_s": samples / max(cpu, 1 / TICKS),
-            "rss_max_bytes": rss, "disk_bytes_per_sample": disk / max(samples + samples_before, 1)}
+    return {**got, "rss_max_bytes": rss, "disk_bytes_per_sample": disk / max(got["samples"] + samples_before, 1)}
 
 
-def remote_write(start, size, labels, seconds):
+def remote_write(start, size, labels, form):
     system = start()
     try:
-        before = system.cpu_s()
         begin = int(time.time()) - START_DAYS_AGO * 86400
-        # Of a million series each system takes the same, that they are new included.
-        much = [*write_flags(size, labels, 3600), f"--rounds={MILLION_ROUNDS}"]
-        got = run_loadgen(*(much if size >= 1_000_000 else write_flags(size, labels, seconds)), f"--step={STEP_S}s", f"--start={begin}",
-                          f"{system.base}/api/v1/write")
-        return {**measure(system, got["samples"], before), "samples_per_s": got["samples_per_second"],
-                "ack_p99_s": got["ack_p99_seconds"], "errors": got["rejected"] + got["failed"] + got["broken"],
-                "last_error": got["last_error"]}
+        return at_rest(system, load_of(system, *write_flags(size, labels), f"--rounds={form.rounds[size]}",
+                                       f"--duration={form.limit_s}s", f"--step={STEP_S}s", f"--start={begin}"))
     finally:
         system.end()
 
 
-def scrape(start, size, labels, seconds):
+def scrape(start, size, labels, form):
     interval, targets = SCRAPE_INTERVAL_S[size], max(1, round(size / NODE_SERIES))
     farm = Process("farm", [LOADGEN, "scrape-farm", "--port=0", f"--targets={targets}", f"--labels={labels}",
                             f"--interval={interval}s"])
@@ -79,7 +86,7 @@ def scrape(start, size, labels, seconds):
             wait_for("all targets are scraped", lambda: json.loads(fetch(f"{address}/report"))["targets_seen"] == targets, 300)
             system.settle(interval)
             before, first = system.cpu_s(), json.loads(fetch(f"{address}/report"))
-            time.sleep(max(seconds, 2 * interval))
+            time.sleep(max(form.seconds, form.scrape_rounds * interval))
             last, cpu = json.loads(fetch(f"{address}/report")), system.cpu_s() - before
             rss = system.rss_max()
             restart_s = system.restart()
@@ -94,33 +101,30 @@ def scrape(start, size, labels, seconds):
         farm.kill()
 
 
-def mixed(start, size, labels, seconds):
-    """A quarter of an hour of history (of a million series: less), then the load, and the queries over it."""
+def mixed(start, size, labels, form):
+    """Some history, then the load, and the queries over both."""
     system = start()
     try:
-        rounds, end_s = (60 if size <= 100_000 else 6), int(time.time())
-        if seconds < 10:
-            rounds = 6
-        history = run_loadgen(*write_flags(size, labels, 3600), f"--rounds={rounds}", f"--step={STEP_S}s",
-                              f"--start={end_s - rounds * STEP_S}", f"{system.base}/api/v1/write")
-        before, path = system.cpu_s(), os.path.join(temp_folder(), "queries.json")
-        asking = Process("queries", [LOADGEN, "query", f"--json={path}", f"--rate={QUERIES_PER_S}", f"--duration={seconds}s",
+        rounds, end_s, path = form.history_rounds[size], int(time.time()), os.path.join(temp_folder(), "queries.json")
+        history = load_of(system, *write_flags(size, labels), f"--rounds={rounds}", f"--duration={form.limit_s}s", f"--step={STEP_S}s",
+                          f"--start={end_s - rounds * STEP_S}", settles=False)
+        asking = Process("queries", [LOADGEN, "query", f"--json={path}", f"--rate={QUERIES_PER_S}", f"--duration={form.seconds}s",
                                      "--range=15m", "--step=15s", system.base])
-        got = run_loadgen(*write_flags(size, labels, seconds), f"--rate={size / SCRAPE_INTERVAL_S[size]}",
-                          f"{system.base}/api/v1/write")
+        got = load_of(system, *write_flags(size, labels), f"--duration={form.seconds}s", f"--rate={size / SCRAPE_INTERVAL_S[size]}")
         asking.wait(300)
         with open(path) as f:
             queries = json.load(f)["queries"]
-        asked = [q for q in queries if q["asked"]]
-        result = measure(system, got["samples"], before, history["samples"])
-        return {**result, "ack_p99_s": got["ack_p99_seconds"],
-                "errors": got["rejected"] + got["failed"] + got["broken"] + sum(q["failed"] for q in queries),
-                "last_error": got["last_error"] or next((q["last_error"] for q in queries if q["failed"]), ""),
-                "queries": sum(q["asked"] for q in queries),
+        asked = [q for q in queries if q["asked"] > q["failed"]]
+        got["errors"] += sum(q["failed"] for q in queries)
+        got["last_error"] = got["last_error"] or next((q["last_error"] for q in queries if q["failed"]), "")
+        return {**at_rest(system, got, history["samples"]), "queries": sum(q["asked"] for q in queries),
                 "query_p50_s": statistics.median(q["p50_seconds"] for q in asked) if asked else None,
                 "query_max_s": max((q["max_seconds"] for q in asked), default=None)}
     finally:
         system.end()
+
+
+KINDS = {"remote_write": remote_write, "scrape": scrape, "mixed": mixed}
 
 
 def median_of(runs):
@@ -129,15 +133,26 @@ def median_of(runs):
     return {k: statistics.median(r[k] for r in runs if r.get(k) is not None) for k in keys}
 
 
-def run_rung(kind, size, labels, systems, wanted):
-    runs = {s.name: [] for s in systems}
-    for turn in range(wanted.runs):
-        for i in range(len(systems)):
-            s = systems[(i + turn) % len(systems)]
-            say(f"{kind}, {size:,} series, {labels} labels: {s.name}, run {turn + 1} of {wanted.runs}")
-            runs[s.name].append({"remote_write": remote_write, "scrape": scrape, "mixed": mixed}[kind](
-                s, size, labels, wanted.seconds))
-    return {"kind": kind, "series": size, "labels": labels, "runs": runs, "median": {n: median_of(r) for n, r in runs.items()}}
+class Rung:
+    def __init__(self, kind, size, labels, systems):
+        self.kind, self.size, self.labels, self.systems = kind, size, labels, systems
+        self.runs = {s.name: [] for s in systems}
+        self.took_s = 0  # the last time
+
+    def run(self, turn, form, progress):
+        since = time.monotonic()
+        for i in range(len(self.systems)):
+            s = self.systems[(i + turn) % len(self.systems)]
+            say(f"{progress}: {self.kind}, {self.size:,} series, {self.labels} labels: {s.name}, run {turn + 1}")
+            self.runs[s.name].append(KINDS[self.kind](s, self.size, self.labels, form))
+        self.took_s = time.monotonic() - since
+
+    def median(self, name):
+        return median_of(self.runs[name])
+
+    def result(self):
+        return {"kind": self.kind, "series": self.size, "labels": self.labels, "runs": self.runs,
+                "median": {n: median_of(r) for n, r in self.runs.items()}}
 
 
 def cell(kind, m):
@@ -153,45 +168,66 @@ def cell(kind, m):
     return text
 
 
-def print_table(rungs, names, wanted):
-    print(f"Samples per CPU second of the server, memory at most, bytes on disk a sample; medians of {wanted.runs} "
-          f"run{'s' if wanted.runs > 1 else ''} of {wanted.seconds} s, {time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, load "
-          f"average {os.getloadavg()[1]:.1f}, generator on the same machine:\n")
-    print("| load | series | labels | " + " | ".join(names.values()) + " |")
-    print("|---|---|---|" + "---|" * len(names))
-    for r in rungs:
-        print(f"| {r['kind']} | {r['series']:,} | {r['labels']} | "
-              + " | ".join(cell(r["kind"], r["median"][n]) for n in names) + " |")
+def ratios(rung):
+    """Samples a CPU second of ours beside each of the others."""
+    per_cpu = {n: rung.median(n).get("samples_per_cpu_s") for n in rung.runs}
+    return ["" if n == Ferula.name else f"{per_cpu[Ferula.name] / v:.1f}" if v and per_cpu.get(Ferula.name) else "-"
+            for n, v in per_cpu.items() if n != Ferula.name]
+
+
+def print_table(rungs, names, form, minutes):
+    done = sorted((r for r in rungs if any(r.runs.values())), key=lambda r: (list(KINDS).index(r.kind), r.size, r.labels))
+    print(f"Samples per CPU second of the server, memory at most, bytes on disk a sample, and how many times the others' samples a CPU "
+          f"second Ferula takes; medians of so many runs of {form.seconds} s, {time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, load "
+          f"average {os.getloadavg()[2]:.1f}, generator on the same machine, {minutes:.0f} minutes in all:\n")
+    others = [n.split()[0] for n in names.values() if not n.startswith(Ferula.name)]
+    print("| load | series | labels | " + " | ".join([*names.values(), *(f"x {o}" for o in others), "runs"]) + " |")
+    print("|---|---|---|" + "---|" * (len(names) + len(others) + 1))
+    for r in done:
+        print(f"| {r.kind} | {r.size:,} | {r.labels} | " + " | ".join(
+            [*(cell(r.kind, r.median(n)) for n in names), *ratios(r), str(min(len(x) for x in r.runs.values()))]) + " |")
+
+
+def climb(rungs, wanted, form, save):
+    """Each rung once, then again, while there is time."""
+    begin = time.monotonic()
+    for turn in range(wanted.runs):
+        for i, rung in enumerate(rungs):
+            gone = time.monotonic() - begin
+            if turn and gone + rung.took_s > wanted.minutes * 60:
+                continue
+            rung.run(turn, form, f"[{gone / 60:.1f} of {wanted.minutes} min, rung {i + 1} of {len(rungs)}]")
+            save()
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a short form that shows that all works")
+    parser.add_argument("--quick", action="store_true", help=f"short runs, {QUICK_MINUTES} minutes in all")
     parser.add_argument("--only", choices=KINDS, action="append", help="this kind of load; may be repeated")
     parser.add_argument("--series", type=int, choices=SIZES, action="append", help="this size; may be repeated")
     parser.add_argument("--labels", type=int, choices=LABELS, action="append", help="these labels; may be repeated")
-    parser.add_argument("--seconds", type=int, help="of each run (30)")
-    parser.add_argument("--runs", type=int, help="of each system on each rung (3)")
+    parser.add_argument("--seconds", type=int, help="of each run (30; 5 with --quick)")
+    parser.add_argument("--runs", type=int, default=3, help="of each system on each rung, at most (%(default)s)")
+    parser.add_argument("--minutes", type=float, help="no rung begins again that would not end within (600; --quick: "
+                        f"{QUICK_MINUTES}); each has one run in any case")
     parser.add_argument("--json", default="ladder.json", help="where the raw results go (%(default)s)")
     wanted = parser.parse_args()
-    wanted.seconds = wanted.seconds or (2 if wanted.quick else 30)
-    wanted.runs = wanted.runs or (1 if wanted.quick else 3)
+    wanted.minutes = wanted.minutes or (QUICK_MINUTES if wanted.quick else 600)
     systems = present()
     if not os.path.exists(LOADGEN) or not systems:
         parser.error("nothing to run: build first (meson setup build && ninja -C build)")
-    names = {s.name: f"{s.name} {s.version()}" for s in systems}
-    sizes = wanted.series or (SIZES[:1] if wanted.quick else SIZES)
-    if wanted.quick:
-        say("quick: only 10,000 series, and too short to say who is faster")
-    rungs = []
-    for kind in wanted.only or KINDS:
-        for size in sizes:
-            for labels in wanted.labels or LABELS:
-                rungs.append(run_rung(kind, size, labels, systems, wanted))
-                with open(wanted.json, "w") as f:  # after each rung: hours of work are not lost
-                    json.dump({"systems": names, "seconds": wanted.seconds, "date": time.strftime("%Y-%m-%d"),
-                               "cores": os.cpu_count(), "rungs": rungs}, f, indent=1)
-    print_table(rungs, names, wanted)
+    form, names, begin = Form(wanted.quick, wanted.seconds), {s.name: f"{s.name} {s.version()}" for s in systems}, time.monotonic()
+    rungs = [Rung(kind, size, labels, systems) for size in wanted.series or SIZES for kind in wanted.only or KINDS
+             for labels in wanted.labels or LABELS]
+
+    def save():  # after each rung: hours of work are not lost
+        write_results(wanted.json, command=" ".join(["bench/compare/ladder.py", *sys.argv[1:]]), systems=names, form=vars(form),
+                      rungs=[r.result() for r in rungs])
+    try:
+        climb(rungs, wanted, form, save)
+    except KeyboardInterrupt:
+        say("\ninterrupted: what was done")
+    print_table(rungs, names, form, (time.monotonic() - begin) / 60)
     return 0
 
 

@@ -15,12 +15,11 @@ whose series are all new, included:
 The systems take turns and the order turns with every run. CPU is user and system of the whole process until it is idle again.
 """
 import argparse
-import json
 import statistics
 import sys
 import time
 
-from systems import TICKS, Ferula, Victoria, end_everything, run_loadgen, say
+from systems import Ferula, Victoria, end_everything, load_of, say, write_results
 
 SHAPES = {"rows2": ["--labels=2", "--connections=4"],
           "rows14": ["--labels=14", "--connections=4"],
@@ -35,28 +34,15 @@ NEW_SERIES, NEW_SAMPLES = 1_000_000, 12
 def run(kind, shape, series, seconds):
     system = Ferula(args=("--shards=1",)) if kind == "ferula" else Victoria()
     try:
-        before = system.cpu_s()
         begin = int(time.time()) - START_DAYS_AGO * 86400
-        got = run_loadgen("remote-write", f"--series={series}", "--step=15s", f"--start={begin}",
-                          f"--duration={seconds}s", "--no-read-back", *SHAPES[shape], f"{system.base}/api/v1/write")
-        system.settle()
-        cpu = system.cpu_s() - before
-        if got["rejected"] + got["failed"] + got["broken"]:
+        many = ([f"--series={NEW_SERIES}", f"--rounds={NEW_SAMPLES}", "--duration=1h"] if shape == "new" else
+                [f"--series={series}", f"--duration={seconds}s"])
+        got = load_of(system, "--step=15s", f"--start={begin}", *many, *SHAPES[shape])
+        if got["errors"]:
             raise SystemExit(f"{kind}, {shape}: {got['last_error']}")
-        return {"samples": got["samples"], "cpu_s": cpu, "per_cpu_s": got["samples"] / max(cpu, 1 / TICKS),
-                "per_s": got["samples_per_second"], "ack_p99_s": got["ack_p99_seconds"]}
+        return got
     finally:
         system.end()
-
-
-def new_series(kind):
-    """Until every series has had its samples; the generator ends by time, so it is asked for more and more of it."""
-    seconds = 10
-    while True:
-        result = run(kind, "new", NEW_SERIES, seconds)
-        if result["samples"] >= NEW_SERIES * NEW_SAMPLES or seconds > 600:
-            return {**result, "rounds": result["samples"] / NEW_SERIES}
-        seconds *= 2
 
 
 def main():
@@ -75,17 +61,15 @@ def main():
             for kind in kinds if i % 2 == 0 else reversed(kinds):
                 if shape == "v2" and kind == "victoria":
                     continue  # it does not take it
-                got = new_series(kind) if shape == "new" else run(kind, shape, wanted.series, wanted.seconds)
-                say(f"{shape} {kind}: {got['per_cpu_s'] / 1e6:.2f} M a CPU second, {got['samples'] / 1e6:.1f} M samples, "
+                got = run(kind, shape, wanted.series, wanted.seconds)
+                say(f"{shape} {kind}: {got['samples_per_cpu_s'] / 1e6:.2f} M a CPU second, {got['samples'] / 1e6:.1f} M samples, "
                     f"{got['cpu_s']:.2f} CPU s")
                 runs[kind].append(got)
         results[shape] = runs
-        medians = {k: statistics.median(r["per_cpu_s"] for r in v) for k, v in runs.items() if v}
+        medians = {k: statistics.median(r["samples_per_cpu_s"] for r in v) for k, v in runs.items() if v}
         print(f"{shape:8}" + "".join(f"  {k} {m / 1e6:6.2f} M/CPU s" for k, m in medians.items()) +
               (f"  {medians['ferula'] / medians['victoria']:.1f} x" if len(medians) == 2 else ""), flush=True)
-        with open(wanted.json, "w") as f:
-            json.dump({"seconds": wanted.seconds, "series": wanted.series, "date": time.strftime("%Y-%m-%d"),
-                       "shapes": results}, f, indent=1)
+        write_results(wanted.json, seconds=wanted.seconds, series=wanted.series, shapes=results)
     return 0
 
 

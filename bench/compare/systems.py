@@ -47,6 +47,26 @@ def run_loadgen(*args):
         return json.load(f)
 
 
+def load_of(system, *flags, settles=True):
+    """remote_write into a system, and what it cost: CPU is user and system of the whole process until it is idle again."""
+    before = system.cpu_s()
+    got = run_loadgen("remote-write", "--no-read-back", *flags, f"{system.base}/api/v1/write")
+    if settles:
+        system.settle()
+    cpu = system.cpu_s() - before
+    return {"samples": got["samples"], "cpu_s": round(cpu, 2), "samples_per_cpu_s": got["samples"] / max(cpu, 1 / TICKS),
+            "samples_per_s": got["samples_per_second"], "ack_p99_s": got["ack_p99_seconds"],
+            "errors": got["rejected"] + got["failed"] + got["broken"], "last_error": got["last_error"]}
+
+
+def write_results(path, **what):
+    """Raw results, with what is needed to read them."""
+    with open(path, "w") as f:
+        json.dump({"date": time.strftime("%Y-%m-%d"), "cores": os.cpu_count(), "load_average": os.getloadavg()[1], **what}, f,
+                  indent=1)
+        f.write("\n")
+
+
 class System(Process):
     """One server. config: of scrapes, a path."""
     program = ready_path = ""

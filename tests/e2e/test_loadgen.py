@@ -203,7 +203,8 @@ def test_split_by_time():
 def test_ladder():
     """bench/compare's short form: every system that is here takes every load."""
     path = os.path.join(temp_folder(), "ladder.json")
-    done = subprocess.run([os.path.join(TOP, "bench", "compare", "ladder.py"), "--quick", "--labels=14", f"--json={path}"],
+    done = subprocess.run([os.path.join(TOP, "bench", "compare", "ladder.py"), "--quick", "--series=10000", "--labels=14", "--seconds=2", "--runs=1",
+                           f"--json={path}"],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=600)
     check_equal(done.returncode, 0, done.stdout + done.stderr)
     with open(path) as f:

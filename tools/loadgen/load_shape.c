@@ -79,11 +79,9 @@ static void add_values(struct dimension *d, struct str values, struct arena *a)
 {
     struct str value;
     const ptrdiff_t hash = str_find(values, '#', 0);
+    int64_t count = 0;
     d->n = 0;
-    if (hash != STR_NONE) {
-        int64_t count = 0;
-        const struct str number = str_from(values, (size_t)hash + 1);
-        (void)(number_parse_i64(number, &count) == ERR_OK); // of the table
+    if (hash != STR_NONE && !number_parse_i64(str_from(values, (size_t)hash + 1), &count)) {
         for (; d->n < (size_t)count && d->n < VALUES_MAX; d->n++)
             d->values[d->n] = arena_printf(a, "%.*s%zu", (int)hash, values.p, d->n);
         return;

@@ -116,8 +116,8 @@ static size_t make_rows(struct command *c, struct setting *rows)
                  "now with --rate."},
         {"live", .flag = &c->live,
          .help =
-             "Make and compress each request anew when it is sent, with libsnappy or libzstd, as "
-             "senders do; the report says what that reached."},
+             "Encode and compress each request afresh when it is sent, with libsnappy or libzstd, "
+             "as senders do; the report says what that reached."},
         {"header", .list = &c->header, .placeholder = "NAME=VALUE",
          .help = "A header more: Authorization=Bearer abc."},
         {"pid", .number = &c->pid, .max = INT32_MAX, .placeholder = "<pid>",

@@ -51,8 +51,9 @@ struct sender {
     struct held late[LATE_MAX]; // a ring
     size_t late_from, late_n;
     uint64_t next;                // request, of all rounds
-    struct buf in, text, encoded; // text: of answers, and of requests encoded live
+    struct buf in, text, encoded; // text: of answers; encoded: requests encoded live
     struct buf garbage;
+    struct write_builder *encoder; // of those
 };
 
 struct write_load {
@@ -148,11 +149,14 @@ struct write_load *write_load_create(const struct write_load_options *options)
 {
     struct write_load *const l = mem_zalloc(sizeof *l);
     l->options = *options;
+    l->options.write.keeps_series = options->encodes_live;
     l->senders = mem_zalloc(options->connections * sizeof *l->senders);
     waiters_init(&l->ended);
     for (unsigned i = 0; i < options->connections; i++) {
         l->senders[i].load = l;
         l->senders[i].index = i;
+        if (options->encodes_live)
+            l->senders[i].encoder = write_builder_create(&l->options.write);
     }
     make_templates(l);
     return l;
@@ -167,6 +171,7 @@ void write_load_destroy(struct write_load *l)
             mem_free(s->templates[k].acked);
         }
         mem_free(s->templates);
+        write_builder_destroy(s->encoder);
         buf_deinit(&s->in);
         buf_deinit(&s->text);
         buf_deinit(&s->encoded);
@@ -469,17 +474,15 @@ static void deliver(struct sender *s, uint32_t template, uint64_t round)
     struct write_load *const l = s->load;
     struct template *const t = &owner_of(s)->templates[template];
     const int64_t t_ms = time_of(l, round);
-    write_template_patch(&t->t, &l->options.write, round, t_ms, generation_of, l);
-    struct str bytes = buf_str(&t->t.bytes);
-    if (l->options.encodes_live) {
-        buf_reset(&s->encoded);
-        write_template_encode(&t->t, &l->options.write, &s->text, &s->encoded);
-        bytes = buf_str(&s->encoded);
-    } else if (l->options.split == WRITE_SPLIT_TIME) { // others may patch it while it is sent
-        buf_reset(&s->encoded);
-        buf_put_str(&s->encoded, bytes);
-        bytes = buf_str(&s->encoded);
-    }
+    const struct write_moment moment = {round, t_ms, generation_of, l};
+    buf_reset(&s->encoded);
+    if (l->options.encodes_live)
+        write_template_encode(&t->t, s->encoder, &moment, &s->encoded);
+    else
+        write_template_patch(&t->t, &l->options.write, &moment);
+    if (!l->options.encodes_live && l->options.split == WRITE_SPLIT_TIME)
+        buf_put_str(&s->encoded, buf_str(&t->t.bytes)); // others may patch it while it is sent
+    const struct str bytes = buf_str(s->encoded.n ? &s->encoded : &t->t.bytes);
     t->rounds = round + 1 > t->rounds ? round + 1 : t->rounds;
     send_garbage(s, str_from(bytes, t->t.head_n));
     cut_connection(s, bytes);

@@ -69,8 +69,12 @@ struct place { // what a hole is
 
 struct write_builder {
     struct write_options options;
-    struct buf series, symbols, one, labels; // one, labels: scratch of a series
-    struct hole *holes;                      // of series, by place
+    const struct write_moment *moment; // made for this one, without holes; NULL: for all of them
+    struct buf series, symbols, labels, refs; // labels, refs: scratch of a series
+    struct buf kept_labels;                   // of options.keeps_series
+    struct write_kept *kept;
+    size_t kept_capacity;
+    struct hole *holes; // of series, by place
     struct place *places;
     size_t holes_n, holes_capacity, places_capacity, series_n;
     uint32_t first_time[WRITE_SAMPLES_MAX]; // the hole of each sample's time; HOLE_NONE: not yet
@@ -94,8 +98,10 @@ static void reset(struct write_builder *b)
         b->first_time[i] = HOLE_NONE;
     b->target = UINT32_MAX;
     b->generation = HOLE_NONE;
-    memset(b->symbol_slots, 0, sizeof(uint32_t) << SYMBOLS_BITS);
     b->symbols_n = 1;
+    if (b->options.version == 1)
+        return;
+    memset(b->symbol_slots, 0, sizeof(uint32_t) << SYMBOLS_BITS);
     buf_put_char(&b->symbols, SYMBOL_TAG);
     buf_put_char(&b->symbols, 0);
 }
@@ -105,7 +111,8 @@ struct write_builder *write_builder_create(const struct write_options *options)
     assert(options->samples && options->samples <= WRITE_SAMPLES_MAX);
     struct write_builder *const b = mem_zalloc(sizeof *b);
     b->options = *options;
-    b->symbol_slots = mem_alloc(sizeof(uint32_t) << SYMBOLS_BITS);
+    if (options->version == 2)
+        b->symbol_slots = mem_alloc(sizeof(uint32_t) << SYMBOLS_BITS);
     reset(b);
     return b;
 }
@@ -116,8 +123,10 @@ void write_builder_destroy(struct write_builder *b)
         return;
     buf_deinit(&b->series);
     buf_deinit(&b->symbols);
-    buf_deinit(&b->one);
     buf_deinit(&b->labels);
+    buf_deinit(&b->refs);
+    buf_deinit(&b->kept_labels);
+    mem_free(b->kept);
     mem_free(b->holes);
     mem_free(b->places);
     mem_free(b->symbol_slots);
@@ -135,6 +144,8 @@ void write_template_deinit(struct write_template *t)
     mem_free(t->times);
     mem_free(t->sequences);
     mem_free(t->generations);
+    buf_deinit(&t->kept_labels);
+    mem_free(t->kept);
 }
 
 size_t write_builder_series(const struct write_builder *b)
@@ -146,6 +157,8 @@ size_t write_builder_series(const struct write_builder *b)
 static uint32_t add_hole(struct write_builder *b, size_t at, uint32_t n, uint32_t same_as,
                          struct place place)
 {
+    if (b->moment)
+        return HOLE_NONE;
     b->holes = mem_grow(b->holes, &b->holes_capacity, b->holes_n + 1, sizeof *b->holes);
     b->places = mem_grow(b->places, &b->places_capacity, b->holes_n + 1, sizeof *b->places);
     b->holes[b->holes_n] = (struct hole){.at = (uint32_t)at, .n = n, .same_as = same_as};
@@ -162,17 +175,35 @@ static void put_text(struct buf *out, char tag, struct str text)
     buf_put_str(out, text);
 }
 
+static size_t text_size(struct str text) // of put_text()
+{
+    size_t n = 2 + text.n;
+    for (size_t rest = text.n >> 7; rest; rest >>= 7)
+        n++;
+    return n;
+}
+
 static void put_labels_1(struct str labels, struct buf *out)
 {
     struct label l;
-    struct buf pair = {0};
     for (struct labels_iter i = labels_iter(labels); labels_next(&i, &l);) {
-        buf_reset(&pair);
-        put_text(&pair, 0x0a, l.name);
-        put_text(&pair, 0x12, l.value);
-        put_text(out, 0x0a, buf_str(&pair));
+        buf_put_char(out, 0x0a);
+        buf_put_varint(out, text_size(l.name) + text_size(l.value));
+        put_text(out, 0x0a, l.name);
+        put_text(out, 0x12, l.value);
     }
-    buf_deinit(&pair);
+}
+
+static void put_generation(char *p, unsigned generation)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (int i = LOAD_GENERATION_DIGITS; i-- > 0; generation >>= 4)
+        p[i] = digits[generation & 15];
+}
+
+static void put_generation_now(const struct write_builder *b, uint32_t target, char *p)
+{
+    put_generation(p, b->moment->generation_of(b->moment->arg, target, b->moment->t_ms));
 }
 
 // The first generation in text from from on, or STR_NONE. Sizes may be that byte, too, but not one
@@ -200,7 +231,7 @@ static void add_symbol(struct write_builder *b, struct str text, struct hash128 
     buf_put_char(&b->symbols, SYMBOL_TAG);
     buf_put_varint(&b->symbols, text.n);
     const ptrdiff_t generation = generation_at(text, 0);
-    if (generation != STR_NONE) {
+    if (generation != STR_NONE && !b->moment) {
         b->symbol_holes = mem_grow(b->symbol_holes, &b->symbol_holes_capacity,
                                    b->symbol_holes_n + 1, sizeof *b->symbol_holes);
         b->symbol_targets = mem_grow(b->symbol_targets, &b->symbol_targets_capacity,
@@ -212,6 +243,8 @@ static void add_symbol(struct write_builder *b, struct str text, struct hash128 
                           .same_as = HOLE_NONE};
     }
     buf_put_str(&b->symbols, text);
+    if (generation != STR_NONE && b->moment)
+        put_generation_now(b, b->target, b->symbols.p + b->symbols.n - text.n + generation);
 }
 
 static uint32_t symbol_of(struct write_builder *b, struct str text)
@@ -233,13 +266,12 @@ static uint32_t symbol_of(struct write_builder *b, struct str text)
 static void put_labels_2(struct write_builder *b, struct str labels, struct buf *out)
 {
     struct label l;
-    struct buf refs = {0};
+    buf_reset(&b->refs);
     for (struct labels_iter i = labels_iter(labels); labels_next(&i, &l);) {
-        buf_put_varint(&refs, symbol_of(b, l.name));
-        buf_put_varint(&refs, symbol_of(b, l.value));
+        buf_put_varint(&b->refs, symbol_of(b, l.name));
+        buf_put_varint(&b->refs, symbol_of(b, l.value));
     }
-    put_text(out, 0x0a, buf_str(&refs));
-    buf_deinit(&refs);
+    put_text(out, 0x0a, buf_str(&b->refs));
 }
 
 // ---- series
@@ -257,6 +289,8 @@ static void find_generations(struct write_builder *b, size_t from, uint32_t targ
     const struct str labels = str_from(buf_str(&b->series), from);
     ptrdiff_t at = generation_at(labels, 0);
     while (at != STR_NONE) {
+        if (b->moment)
+            put_generation_now(b, target, b->series.p + from + at);
         const uint32_t same = b->target == target ? b->generation : HOLE_NONE;
         const uint32_t hole = add_hole(b, from + (size_t)at, LOAD_GENERATION_DIGITS, same,
                                        (struct place){.kind = PLACE_GENERATION, .of = target});
@@ -270,21 +304,28 @@ static void find_generations(struct write_builder *b, size_t from, uint32_t targ
 // Of a sample's time; the first of each kind is a hole, later ones are the same.
 static void add_time(struct write_builder *b, size_t at, uint32_t sample)
 {
+    put_time((uint8_t *)b->series.p + at,
+             b->moment ? b->moment->t_ms + (int64_t)sample * b->options.step_ms : (int64_t)1 << 40);
     const uint32_t time = add_hole(b, at, TIME_BYTES, b->first_time[sample],
                                    (struct place){.kind = PLACE_TIME, .of = sample});
     if (b->first_time[sample] == HOLE_NONE)
         b->first_time[sample] = time;
 }
 
+static uint64_t first_step(const struct write_builder *b)
+{
+    return b->moment ? b->moment->step * b->options.samples : 0;
+}
+
 // The samples of a series; its values move as motion says, or count (NULL).
 static void put_samples(struct write_builder *b, const struct load_motion *motion)
 {
+    const uint64_t first = first_step(b);
     for (uint32_t k = 0; k < b->options.samples; k++) {
-        const double value = motion ? load_value(motion, k) : k;
+        const double value = motion ? load_value(motion, first + k) : (double)(first + k + 1);
         uint8_t sample[2 + SAMPLE_BYTES] = {0x12, SAMPLE_BYTES, 0x09};
         store_le64(sample + 3, bits_from_double(value));
         sample[3 + VALUE_BYTES] = 0x10;
-        put_time(sample + 4 + VALUE_BYTES, (int64_t)1 << 40);
         const size_t at = b->series.n;
         buf_put(&b->series, sample, sizeof sample);
         if (!motion)
@@ -358,8 +399,7 @@ static void put_histograms(struct write_builder *b, const struct load_motion *mo
                                 0x10, BUCKETS_N, 0x62, BUCKETS_N * DELTA_BYTES};
         memcpy(p + AT_SPAN, span, sizeof span);
         p[AT_TIME - 1] = 0x78;
-        put_time(p + AT_TIME, (int64_t)1 << 40);
-        put_observations(motion, k, p + AT_COUNT, p + AT_SUM, p + AT_DELTAS);
+        put_observations(motion, first_step(b) + k, p + AT_COUNT, p + AT_SUM, p + AT_DELTAS);
         const size_t at = b->series.n + 2;
         buf_put(&b->series, all, sizeof all);
         const struct place place = {.of = k, .motion = *motion};
@@ -379,10 +419,27 @@ static void put_histograms(struct write_builder *b, const struct load_motion *mo
     }
 }
 
+static void keep(struct write_builder *b, uint32_t target, struct str labels,
+                 const struct load_motion *motion, bool is_histogram)
+{
+    struct write_kept one = {.labels_at = b->kept_labels.n,
+                             .labels_n = labels.n,
+                             .key = target,
+                             .is_histogram = is_histogram,
+                             .is_sequence = !motion};
+    if (motion)
+        one.motion = *motion;
+    b->kept = mem_grow(b->kept, &b->kept_capacity, b->series_n + 1, sizeof *b->kept);
+    b->kept[b->series_n] = one;
+    buf_put_str(&b->kept_labels, labels);
+}
+
 // motion NULL: the sequence.
 static void add(struct write_builder *b, uint32_t target, struct str labels,
                 const struct load_motion *motion, bool is_histogram)
 {
+    if (b->options.keeps_series && !b->moment)
+        keep(b, target, labels, motion, is_histogram);
     const bool v2 = b->options.version == 2;
     const size_t samples_n =
         b->options.samples * (size_t)(2 + (is_histogram ? HISTOGRAM_BYTES : SAMPLE_BYTES));
@@ -535,25 +592,22 @@ void write_builder_finish(struct write_builder *b, struct write_template *out)
     mem_free(holes);
     buf_deinit(&text);
     buf_deinit(&body);
+    t.kept_labels = b->kept_labels;
+    t.kept = b->kept;
+    b->kept_labels = (struct buf){0};
+    b->kept = NULL;
+    b->kept_capacity = 0;
     *out = t;
     reset(b);
 }
 
 // ---- sending
 
-static void put_generation(uint8_t *p, unsigned generation)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (int i = LOAD_GENERATION_DIGITS; i-- > 0; generation >>= 4)
-        p[i] = (uint8_t)digits[generation & 15];
-}
-
 void write_template_patch(struct write_template *t, const struct write_options *options,
-                          uint64_t step, int64_t t_ms, write_generation_fn *generation_of,
-                          void *arg)
+                          const struct write_moment *moment)
 {
     uint8_t *const bytes = (uint8_t *)t->bytes.p;
-    const uint64_t first = step * options->samples;
+    const uint64_t first = moment->step * options->samples;
     for (size_t i = 0; i < t->patches_n; i++) {
         const struct write_patch *const p = &t->patches[i];
         store_le64(bytes + p->at, bits_from_double(load_value(&p->motion, first + p->sample)));
@@ -564,13 +618,13 @@ void write_template_patch(struct write_template *t, const struct write_options *
                          bytes + h->deltas_at);
     }
     for (size_t i = 0; i < t->times_n; i++)
-        put_time(bytes + t->times[i].at, t_ms + (int64_t)t->times[i].of * options->step_ms);
+        put_time(bytes + t->times[i].at, moment->t_ms + (int64_t)t->times[i].of * options->step_ms);
     for (size_t i = 0; i < t->sequences_n; i++)
         store_le64(bytes + t->sequences[i].at,
                    bits_from_double((double)(first + t->sequences[i].of + 1)));
     for (size_t i = 0; i < t->generations_n; i++)
-        put_generation(bytes + t->generations[i].at,
-                       generation_of(arg, t->generations[i].of, t_ms));
+        put_generation(t->bytes.p + t->generations[i].at,
+                       moment->generation_of(moment->arg, t->generations[i].of, moment->t_ms));
 }
 
 void write_compress(const struct write_options *options, struct str text, struct buf *out)
@@ -585,21 +639,22 @@ void write_compress(const struct write_options *options, struct str text, struct
     out->n += n;
 }
 
-void write_template_encode(const struct write_template *t, const struct write_options *options,
-                           struct buf *text, struct buf *out)
+void write_template_encode(const struct write_template *t, struct write_builder *b,
+                           const struct write_moment *moment, struct buf *out)
 {
     struct buf body = {0};
-    buf_reset(text);
-    const struct str packed = str_from(buf_str(&t->bytes), t->head_n);
-    if (options->is_zstd) {
-        text->n = ZSTD_decompress(buf_reserve(text, t->text_n), t->text_n, packed.p, packed.n);
-        assert(text->n == t->text_n); // our own frame
-    } else {
-        const err code = snappy_block_decompress(packed, t->text_n, text, NULL);
-        assert(code == ERR_OK); // our own block
+    assert(t->kept && !b->series_n);
+    b->moment = moment;
+    for (size_t i = 0; i < t->series_n; i++) {
+        const struct write_kept *const k = &t->kept[i];
+        add(b, k->key, str_make(t->kept_labels.p + k->labels_at, k->labels_n),
+            k->is_sequence ? NULL : &k->motion, k->is_histogram);
     }
-    write_compress(options, buf_str(text), &body);
-    write_put_head(options, body.n, out);
+    b->moment = NULL;
+    buf_put_str(&b->symbols, buf_str(&b->series));
+    write_compress(&b->options, buf_str(&b->symbols), &body);
+    write_put_head(&b->options, body.n, out);
     buf_put_str(out, buf_str(&body));
     buf_deinit(&body);
+    reset(b);
 }

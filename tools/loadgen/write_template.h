@@ -10,6 +10,7 @@
 #include "tools/loadgen/load_shape.h"
 
 enum { WRITE_SAMPLES_MAX = 64 }; // of a series in one request
+typedef unsigned write_generation_fn(void *arg, uint32_t key, int64_t t_ms);
 
 struct write_options {
     int version;      // 1 or 2
@@ -18,6 +19,14 @@ struct write_options {
     int64_t step_ms;
     struct str target; // of the request line: "/api/v1/write"
     struct str host;   // and more header lines, each with its end
+    bool keeps_series; // of templates, for write_template_encode()
+};
+
+struct write_moment { // what a request is made for
+    uint64_t step;
+    int64_t t_ms;                       // of the first sample of each series
+    write_generation_fn *generation_of; // of a key of load_shape.h
+    void *arg;
 };
 
 struct write_patch { // a value that moves
@@ -42,6 +51,13 @@ struct write_template {
         uint32_t at, of; // of: which sample, or which target
     } * times, *sequences, *generations;
     size_t times_n, sequences_n, generations_n;
+    struct buf kept_labels;
+    struct write_kept { // a series, in the order of the message
+        struct load_motion motion;
+        size_t labels_at, labels_n; // in kept_labels
+        uint32_t key;
+        bool is_histogram, is_sequence;
+    } * kept; // NULL unless options.keeps_series
 };
 void write_template_deinit(struct write_template *t);
 
@@ -60,16 +76,12 @@ size_t write_builder_series(const struct write_builder *b);
 // Compresses what was added into *out and empties the builder.
 void write_builder_finish(struct write_builder *b, struct write_template *out);
 
-// Of a key of load_shape.h.
-typedef unsigned write_generation_fn(void *arg, uint32_t key, int64_t t_ms);
-// t_ms: of the first sample of each series.
 void write_template_patch(struct write_template *t, const struct write_options *options,
-                          uint64_t step, int64_t t_ms, write_generation_fn *generation_of,
-                          void *arg);
-// The body made anew instead: decompressed, encoded and compressed with libsnappy, as a sender
-// does. Appends head and body to out.
-void write_template_encode(const struct write_template *t, const struct write_options *options,
-                           struct buf *text, struct buf *out);
+                          const struct write_moment *moment);
+// The request made afresh instead, as a sender does: each series written, then compressed with
+// libsnappy or libzstd. b: without series. Appends head and body to out.
+void write_template_encode(const struct write_template *t, struct write_builder *b,
+                           const struct write_moment *moment, struct buf *out);
 
 // The parts of a request: the HTTP head of a body of body_n bytes, and a body. Appended to out.
 void write_put_head(const struct write_options *options, size_t body_n, struct buf *out);

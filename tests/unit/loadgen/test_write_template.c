@@ -120,7 +120,8 @@ static void check_shape(const struct load_shape *shape, uint32_t samples, bool i
                                     .samples = samples,
                                     .step_ms = 250,
                                     .target = STR("/api/v1/write"),
-                                    .host = STR("Host: x\r\n")};
+                                    .host = STR("Host: x\r\n"),
+                                    .keeps_series = true};
     struct made *const m = mem_zalloc(sizeof *m);
     struct buf labels = {0};
     struct write_template t;
@@ -136,16 +137,16 @@ static void check_shape(const struct load_shape *shape, uint32_t samples, bool i
     const uint64_t steps[] = {0, 5, 1, 1000000};
     for (size_t i = 0; i < countof(steps); i++) {
         const int64_t t_ms = 1782900000000 + (int64_t)steps[i] * 1000;
-        write_template_patch(&t, &o, steps[i], t_ms, generation, NULL);
+        const struct write_moment moment = {steps[i], t_ms, generation, NULL};
+        write_template_patch(&t, &o, &moment);
         check_message(m, &t, &o, steps[i], t_ms);
-        struct buf text = {0}, live = {0};
-        write_template_encode(&t, &o, &text, &live);
+        struct buf live = {0};
+        write_template_encode(&t, m->builder, &moment, &live);
         struct write_template again = t;
         again.bytes = live;
         const ptrdiff_t body = (ptrdiff_t)(strstr(live.p, "\r\n\r\n") + 4 - live.p);
         again.head_n = (size_t)body;
         check_message(m, &again, &o, steps[i], t_ms);
-        buf_deinit(&text);
         buf_deinit(&live);
     }
     write_template_deinit(&t);
@@ -226,21 +227,28 @@ Test(write_template, second_version)
     const struct load_shape shape = {
         .exporter = LOAD_NODE, .has_generations = true, .run = STR("r")};
     const struct write_options o = {.version = 2,
+                                    .keeps_series = true,
                                     .samples = 1,
                                     .step_ms = 250,
                                     .target = STR("/w"),
                                     .host = STR("Host: x\r\n")};
+    const struct write_moment moment = {42, 1782900000000, generation, NULL};
     struct made *const m = mem_zalloc(sizeof *m);
     struct write_template t;
-    struct buf text = {0};
+    struct buf text = {0}, live = {0}, again = {0};
     arena_init(&m->arena, 0);
     m->builder = write_builder_create(&o);
     load_shape_target(&shape, 3, keep, m);
     write_builder_finish(m->builder, &t);
-    write_template_patch(&t, &o, 42, 1782900000000, generation, NULL);
+    write_template_patch(&t, &o, &moment);
     cr_assert_eq(
         snappy_block_decompress(str_from(buf_str(&t.bytes), t.head_n), 64 << 20, &text, NULL),
         ERR_OK);
+    write_template_encode(&t, m->builder, &moment, &live);
+    const size_t body = (size_t)(strstr(live.p, "\r\n\r\n") + 4 - live.p);
+    cr_assert_eq(snappy_block_decompress(str_from(buf_str(&live), body), 64 << 20, &again, NULL),
+                 ERR_OK);
+    cr_assert(str_eq(buf_str(&again), buf_str(&text)), "encoded live it is the same message");
     const char *at = text.p, *const end = text.p + text.n;
     struct str symbols[4096];
     size_t symbols_n = 0, series = 0;
@@ -278,5 +286,7 @@ Test(write_template, second_version)
     write_builder_destroy(m->builder);
     arena_deinit(&m->arena);
     buf_deinit(&text);
+    buf_deinit(&live);
+    buf_deinit(&again);
     mem_free(m);
 }
