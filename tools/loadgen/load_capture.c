@@ -128,35 +128,38 @@ static double scale_of(const double *values, size_t n)
     return scale < 1e9 ? scale : 1e9;
 }
 
-// Of a counter what it grew since the first scrape; where it was reset, it goes on.
+// From its end a counter goes on by the mean of its steps.
+static void finish_counter(struct load_column *c)
+{
+    const double *const v = c->values;
+    double grown = 0;
+    c->reset = c->n;
+    for (uint32_t i = 1; i < c->n; i++) {
+        const bool is_reset = v[i] < v[i - 1];
+        grown += is_reset ? v[i] : v[i] - v[i - 1];
+        if (is_reset && c->reset == c->n)
+            c->reset = i;
+    }
+    if (c->n == 1)
+        c->rise = ceil(v[0] * ASSUMED_GROWTH * c->scale) / c->scale;
+    else
+        c->rise = v[c->n - 1] - v[0] + grown / (double)(c->n - 1);
+    c->is_constant = c->n == 1 ? v[0] == 0 : c->is_constant;
+}
+
 static void finish_column(struct load_column *c, double *values, size_t n)
 {
     c->scale = scale_of(values, n);
     c->values = values;
     c->n = (uint32_t)n;
-    c->first = values[0];
     c->is_constant = true;
     for (size_t i = 0; i < n; i++) {
         c->is_constant &= bits_from_double(values[i]) == bits_from_double(values[0]);
         if (!isfinite(values[i]))
             c->is_counter = false;
     }
-    if (!c->is_counter)
-        return;
-    if (n == 1) {
-        c->is_constant = values[0] == 0;
-        c->rise = ceil(values[0] * ASSUMED_GROWTH * c->scale) / c->scale;
-        values[0] = 0;
-        return;
-    }
-    double before = values[0], grown = 0;
-    for (size_t i = 0; i < n; i++) {
-        const double now = values[i];
-        grown += now >= before ? now - before : now;
-        before = now;
-        values[i] = grown;
-    }
-    c->rise = grown + grown / (double)(n - 1); // and a step from its end to its begin
+    if (c->is_counter)
+        finish_counter(c);
 }
 
 err load_capture_parse(struct str text, struct load_capture **out, struct errmsg *e)
@@ -211,11 +214,10 @@ struct load_motion load_capture_motion(const struct load_capture *c, size_t seri
     const struct load_column *const column = &c->items[series].column;
     // One pace for all of a target: buckets of a histogram stay in their order.
     const double pace = 0.5 + (double)(hash64(&target, sizeof target, 6) >> 40) * 0x1p-24;
-    return (struct load_motion){
-        .kind = column->is_constant ? LOAD_CONSTANT : LOAD_CAPTURED,
-        .base = column->is_constant || !column->is_counter ? column->first : column->first * pace,
-        .step = pace,
-        .divisor = 1,
-        .phase = (uint32_t)(hash64(&target, sizeof target, 7) % c->scrapes),
-        .column = column};
+    return (struct load_motion){.kind = column->is_constant ? LOAD_CONSTANT : LOAD_CAPTURED,
+                                .base = column->values[0],
+                                .step = pace,
+                                .divisor = 1,
+                                .phase = (uint32_t)(hash64(&target, sizeof target, 7) % c->scrapes),
+                                .column = column};
 }

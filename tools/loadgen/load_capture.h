@@ -23,7 +23,7 @@ struct load_capture {
 err load_capture_parse(struct str text, struct load_capture **out, struct errmsg *e);
 void load_capture_destroy(struct load_capture *c);
 // How a target's series moves: from a place of the capture of its own, at a pace of its own, and
-// from its end on where it began, counters going on.
+// from its end on where it began, counters going on, and reset where they were.
 struct load_motion load_capture_motion(const struct load_capture *c, size_t series,
                                        uint32_t target);
 

@@ -17,12 +17,15 @@ enum load_motion_kind {
 };
 enum { LOAD_HOLD_STEPS = 16 }; // from one burst or level to the next
 
-struct load_column {      // of a capture
-    const double *values; // of a counter what it grew since the first
+struct load_column { // of a capture
+    const double *values;
     uint32_t n;
+    uint32_t reset; // of a counter: the first value after a reset; n: it was not reset
     bool is_counter, is_constant;
-    double first, rise; // rise: of a counter from one time through the capture to the next
-    double scale;       // values times this are whole
+    // Of a counter from one time through the capture to the next, until it is reset: what comes on
+    // top, each time (it was not reset) or whatever the time.
+    double rise;
+    double scale; // values times this are whole
 };
 
 struct load_motion {
@@ -60,11 +63,11 @@ static inline double load_counter(const struct load_motion *m, uint64_t step)
 static inline double load_captured(const struct load_motion *m, uint64_t step)
 {
     const struct load_column *const c = m->column;
-    const uint64_t at = step + m->phase;
-    const double value = c->values[at % c->n];
-    const double moved = c->is_counter ? m->base + m->step * (value + c->rise * (double)(at / c->n))
-                                       : m->step * value;
-    return floor(moved * c->scale + 0.5) / c->scale;
+    const uint64_t at = step + m->phase, time = at / c->n;
+    double value = c->values[at % c->n];
+    if (c->is_counter && at % c->n < c->reset && time)
+        value += c->rise * (c->reset < c->n ? 1 : (double)time);
+    return floor(m->step * value * c->scale + 0.5) / c->scale;
 }
 
 static inline double load_value(const struct load_motion *m, uint64_t step)

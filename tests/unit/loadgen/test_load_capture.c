@@ -48,6 +48,7 @@ Test(load_capture, targets_go_on_from_places_of_their_own)
     cr_assert_eq(c->n, SERIES);
     cr_assert_eq(c->scrapes, 3);
     bool places[3] = {0};
+    double sums[50] = {0}; // no host repeats another
     for (uint32_t target = 0; target < 50; target++) {
         struct load_motion m[SERIES];
         for (size_t i = 0; i < SERIES; i++)
@@ -58,12 +59,17 @@ Test(load_capture, targets_go_on_from_places_of_their_own)
         cr_assert_eq(load_value(&m[OK_500], 3), 7, "it never moved");
         for (uint64_t step = 0; step < 100; step++) {
             const uint64_t at = step + m[0].phase;
-            // Grown by 0, 10 and 14 (4 since the reset), and by 21 from one time to the next: the
-            // mean step leads from the end to the begin.
-            static const double grown[] = {0, 10, 14};
-            const double wanted = pace * (100 + grown[at % 3] + 21 * (double)(at / 3));
+            // 100, 110, a reset to 4; the mean step (14 / 2) leads from there to the begin again,
+            // which is then 11, 21 and a reset.
+            static const double first[] = {100, 110, 4}, others[] = {11, 21, 4};
+            const double wanted = pace * (at < 3 ? first : others)[at % 3];
             cr_assert_float_eq(load_value(&m[OK_200], step), wanted, 0.5001);
-            cr_assert(load_value(&m[OK_200], step + 1) >= load_value(&m[OK_200], step));
+            sums[target] += load_value(&m[COUNT], step);
+            const bool is_less = load_value(&m[OK_200], step + 1) < load_value(&m[OK_200], step);
+            cr_assert_eq(is_less, (at + 1) % 3 == 2, "it is reset where it was");
+            // 6, 10, 10, a mean step of 2: 12 and so on.
+            const double count = pace * ((at % 3 ? 10 : 6) + 6 * (double)(at / 3));
+            cr_assert_float_eq(load_value(&m[COUNT], step), count, 0.5001);
             static const double degrees[] = {21.5, 21.25, 22};
             cr_assert_float_eq(load_value(&m[TEMPERATURE], step), pace * degrees[at % 3], 0.00501);
             cr_assert(load_value(&m[LE_1], step) <= load_value(&m[LE_INF], step));
@@ -71,6 +77,9 @@ Test(load_capture, targets_go_on_from_places_of_their_own)
             cr_assert(load_value(&m[SUM], step + 1) >= load_value(&m[SUM], step));
         }
     }
+    for (size_t i = 0; i < countof(sums); i++)
+        for (size_t k = 0; k < i; k++)
+            cr_assert_neq(sums[i], sums[k], "targets %zu and %zu", i, k);
     cr_assert(places[0] && places[1] && places[2]);
     load_capture_destroy(c);
 }
@@ -101,7 +110,7 @@ Test(load_capture, is_shown_by_a_farm)
     for (size_t i = 0; i < SERIES; i++) {
         const struct load_motion m = load_capture_motion(c, i, 5);
         cr_assert(str_eq(again->items[i].labels, c->items[i].labels));
-        cr_assert_eq(again->items[i].column.first, load_value(&m, 3));
+        cr_assert_eq(again->items[i].column.values[0], load_value(&m, 3));
     }
     load_capture_destroy(again);
     load_capture_destroy(c);
