@@ -11,12 +11,15 @@ struct farm_lines {          // of an exporter: all targets have the same
         struct str text;                   // name{labels} and a blank, with LOAD_GENERATION_BYTE
         struct str comment;                // HELP and TYPE, where a family begins; otherwise empty
         uint32_t family, row, series, key; // key: of load_generation(), as target 0 has it
+        enum farm_part { FARM_VALUE, FARM_BUCKET, FARM_SUM, FARM_COUNT } part;
+        int bucket; // of FARM_BUCKET; parts of histograms have their number as series
     } * items;
     size_t n, capacity, families_n;
     struct arena arena;
 };
 
-// With shape->has_generations each series has a label generation="0000".
+// With shape->has_generations each series has a label generation="0000". shape->histograms are
+// classic ones behind the exporter's own series: the text format has no others.
 void farm_lines_init(struct farm_lines *l, const struct load_shape *shape);
 void farm_lines_deinit(struct farm_lines *l);
 struct farm_moment {

@@ -308,23 +308,27 @@ void load_shape_target_labels(const struct load_shape *shape, uint32_t target, s
     arena_deinit(&common.arena);
 }
 
+struct load_motion load_shape_histogram(uint32_t histogram, uint32_t target)
+{
+    static const double observations = 40; // a step
+    const uint64_t key[] = {target, histogram};
+    const uint64_t h = hash64(key, sizeof key, 5);
+    return (struct load_motion){.step = observations * (0.5 + (double)(h >> 40) * 0x1p-24),
+                                .divisor = 1,
+                                .seed = (uint32_t)h,
+                                .kind = LOAD_COUNTER};
+}
+
 void load_shape_histograms(const struct load_shape *shape, uint32_t target, load_series_fn *each,
                            void *arg)
 {
-    static const double observations = 40;
     struct labels_of common = {0};
     struct buf encoded = {0};
     arena_init(&common.arena, 0);
     add_target(&common, shape, target);
     for (uint32_t i = 0; i < shape->histograms; i++) {
         struct labels_builder b = {0};
-        const uint64_t key[] = {target, i};
-        const uint64_t h = hash64(key, sizeof key, 5);
-        const struct load_motion motion = {.step =
-                                               observations * (0.5 + (double)(h >> 40) * 0x1p-24),
-                                           .divisor = 1,
-                                           .seed = (uint32_t)h,
-                                           .kind = LOAD_COUNTER};
+        const struct load_motion motion = load_shape_histogram(i, target);
         for (size_t k = 0; k < common.builder.n; k++)
             labels_builder_push(&b, common.builder.items[k].name, common.builder.items[k].value);
         labels_builder_push(&b, LABEL_NAME, STR("http_request_duration_seconds"));

@@ -24,7 +24,7 @@ struct load_shape {
     bool is_operator;     // 14 labels as prometheus-operator has them; otherwise job and instance
     bool is_bare;         // no labels of a scrape: what the exporter itself shows
     bool has_generations; // targets are replaced
-    uint32_t histograms;  // native ones of a target, beside the exporter's
+    uint32_t histograms;  // of a target, beside the exporter's
     struct str run;       // a label of the load's own series: run="..."
 };
 
@@ -39,9 +39,10 @@ typedef void load_series_fn(void *arg, uint32_t key, struct str labels,
 void load_shape_target(const struct load_shape *shape, uint32_t target, load_series_fn *each,
                        void *arg);
 size_t load_shape_series(const struct load_shape *shape); // of one target, without histograms
-// The native histograms of one target; a motion's step is how many observations come in a step.
+// The histograms of one target, which move as load_histogram.h says.
 void load_shape_histograms(const struct load_shape *shape, uint32_t target, load_series_fn *each,
                            void *arg);
+struct load_motion load_shape_histogram(uint32_t histogram, uint32_t target);
 // The labels that a scrape puts on all of a target's series, encoded. Appended to out.
 void load_shape_target_labels(const struct load_shape *shape, uint32_t target, struct buf *out);
 // An exporter's table has rows, of one family or several; a capture has one a series.

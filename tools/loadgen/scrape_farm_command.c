@@ -19,6 +19,7 @@ enum {
     NS_PER_MS = 1000000,
     PORTS_MAX = 4096,
     TARGETS_MAX = 1000000,
+    HISTOGRAMS_MAX = 10000,
     BODY_BYTES_MAX = 1 << 20,
     DRAIN_MS = 2000,
     ROUND_S = 1, // values move a step each
@@ -32,7 +33,7 @@ struct farm {
     struct str exporter, labels, host, json, capture_from;
     struct load_capture *capture;
     enum load_exporter kind;
-    int64_t targets, port, ports, interval_ms, duration_ms, slow_by_ms;
+    int64_t targets, histograms, port, ports, interval_ms, duration_ms, slow_by_ms;
     double churn, slow, fails, reorders;
 
     struct farm_lines lines;
@@ -67,6 +68,9 @@ static size_t make_rows(struct farm *f, struct setting *rows)
         {"labels", .text = &f->labels, .choices = labels, .default_text = "2",
          .help = "What /config and /sd put on each target: 2 (job, instance), or 14 as "
                  "prometheus-operator."},
+        {"histograms", .number = &f->histograms, .max = HISTOGRAMS_MAX, .placeholder = "<n>",
+         .help = "Classic histograms of each target, beside its other series: the farm speaks the "
+                 "text format, which has no native ones (remote-write sends those)."},
         {"host", .text = &f->host, .default_text = "127.0.0.1", .help = "Address to listen on."},
         {"port", .number = &f->port, .max = 65535, .default_text = "9200",
          .help = "First port to listen on; 0: the system chooses."},
@@ -421,8 +425,10 @@ static int serve(struct farm *f)
         return loadgen_fail("error: --ports: there are no %lld ports from %lld on",
                             (long long)f->ports, (long long)f->port);
     (void)process_raise_file_limit();
-    const struct load_shape shape = {
-        .exporter = f->kind, .capture = f->capture, .has_generations = f->churn > 0};
+    const struct load_shape shape = {.exporter = f->kind,
+                                     .capture = f->capture,
+                                     .has_generations = f->churn > 0,
+                                     .histograms = (uint32_t)f->histograms};
     farm_lines_init(&f->lines, &shape);
     make_targets(f);
     int code = 0;

@@ -26,6 +26,7 @@
 #include "protocol/snappy_block.h"
 #include "tools/loadgen/holey_snappy.h"
 #include "tools/loadgen/holey_zstd.h"
+#include "tools/loadgen/load_histogram.h"
 
 enum {
     VALUE_BYTES = 8,
@@ -38,13 +39,7 @@ enum {
     ZSTD_LEVEL = 1, // as vmagent
 };
 
-// Buckets of native histograms: how likely an observation falls in each, of 48.
-static const int BUCKETS[] = {1, 3, 8, 14, 12, 6, 3, 1};
 enum {
-    BUCKETS_N = 8,
-    BUCKETS_SUM = 48,
-    BUCKETS_OFFSET = -24, // of the first; with schema 3 its upper bound is 2^(-24/8)
-    SCHEMA = 3,
     COUNT_BYTES = 6,
     DELTA_BYTES = 5,
     HISTOGRAM_TAG_1 = 0x22,
@@ -345,24 +340,20 @@ static void put_padded(uint8_t *p, int n, uint64_t value)
     assert(!(value >> 7 * n));
 }
 
-// What a histogram holds at a step: each bucket grows by its share, and never back.
 static void put_observations(const struct load_motion *m, uint64_t step, uint8_t *count,
                              uint8_t *sum, uint8_t *deltas)
 {
     uint64_t total = 0;
     int64_t before = 0;
     double all = 0;
-    for (int i = 0; i < BUCKETS_N; i++) {
-        struct load_motion bucket = *m;
-        bucket.seed += (uint32_t)i;
-        bucket.step *= (double)BUCKETS[i] / BUCKETS_SUM;
-        const int64_t n = (int64_t)load_value(&bucket, step);
-        const int64_t delta = n - before;
+    for (int i = 0; i < LOAD_BUCKETS_N; i++) {
+        const uint64_t n = load_bucket(m, i, step);
+        const int64_t delta = (int64_t)n - before;
         put_padded(deltas + (ptrdiff_t)i * DELTA_BYTES, DELTA_BYTES,
                    (uint64_t)delta << 1 ^ (uint64_t)(delta >> 63));
-        total += (uint64_t)n;
-        all += (double)n * exp2((BUCKETS_OFFSET + i - 0.5) / 8);
-        before = n;
+        total += n;
+        all += load_bucket_sum(i, n);
+        before = (int64_t)n;
     }
     put_padded(count, COUNT_BYTES, total);
     store_le64(sum, bits_from_double(all));
@@ -376,7 +367,7 @@ enum { // where the parts of a histogram are in its message
     AT_ZEROS = AT_THRESHOLD + VALUE_BYTES,
     AT_SPAN = AT_ZEROS + 2,
     AT_DELTAS = AT_SPAN + 6 + 2,
-    AT_TIME = AT_DELTAS + BUCKETS_N * DELTA_BYTES + 1,
+    AT_TIME = AT_DELTAS + LOAD_BUCKETS_N * DELTA_BYTES + 1,
     HISTOGRAM_BYTES = AT_TIME + TIME_BYTES,
 };
 
@@ -391,12 +382,14 @@ static void put_histograms(struct write_builder *b, const struct load_motion *mo
         p[0] = 0x08;
         p[AT_SUM - 1] = 0x19;
         p[AT_SCHEMA] = 0x20;
-        p[AT_SCHEMA + 1] = SCHEMA << 1;
+        p[AT_SCHEMA + 1] = LOAD_BUCKETS_SCHEMA << 1;
         p[AT_THRESHOLD - 1] = 0x29;
         store_le64(p + AT_THRESHOLD, bits_from_double(0x1p-128));
         p[AT_ZEROS] = 0x30;
-        const uint8_t span[] = {0x5a, 4,         0x08, (uint8_t)(-BUCKETS_OFFSET * 2 - 1),
-                                0x10, BUCKETS_N, 0x62, BUCKETS_N * DELTA_BYTES};
+        const uint8_t span[] = {0x5a, 4,
+                                0x08, (uint8_t)(-LOAD_BUCKETS_OFFSET * 2 - 1),
+                                0x10, LOAD_BUCKETS_N,
+                                0x62, LOAD_BUCKETS_N * DELTA_BYTES};
         memcpy(p + AT_SPAN, span, sizeof span);
         p[AT_TIME - 1] = 0x78;
         put_observations(motion, first_step(b) + k, p + AT_COUNT, p + AT_SUM, p + AT_DELTAS);
@@ -409,7 +402,7 @@ static void put_histograms(struct write_builder *b, const struct load_motion *mo
             enum place_kind kind;
         } parts[] = {{AT_COUNT, COUNT_BYTES, PLACE_COUNT},
                      {AT_SUM, VALUE_BYTES, PLACE_SUM},
-                     {AT_DELTAS, BUCKETS_N * DELTA_BYTES, PLACE_DELTAS}};
+                     {AT_DELTAS, LOAD_BUCKETS_N * DELTA_BYTES, PLACE_DELTAS}};
         for (size_t i = 0; i < countof(parts); i++) {
             struct place one = place;
             one.kind = parts[i].kind;

@@ -53,6 +53,46 @@ Test(farm_body, holds_the_values_of_the_step)
     }
 }
 
+// Buckets go up to what _count says, nothing shrinks, and another target has others.
+Test(farm_body, classic_histograms)
+{
+    struct farm_lines l;
+    const struct load_shape shape = {.exporter = LOAD_CADVISOR, .histograms = 3};
+    farm_lines_init(&l, &shape);
+    const size_t own = load_shape_series(&shape), each = 9 + 2;
+    cr_assert_eq(l.n, own + 3 * each);
+    double before[3 * 11] = {0};
+    for (uint64_t step = 10; step < 500; step += 100) {
+        struct buf body = {0};
+        const struct farm_moment moment = {.step = step};
+        farm_body(&l, 2, &moment, 0, &body);
+        struct str rest = buf_str(&body), line;
+        rest = str_from(rest, (size_t)(strstr(rest.p, "# HELP http_request_") - rest.p));
+        double last = 0;
+        for (size_t i = 0; rest.n && str_split(&rest, '\n', &line);) {
+            if (!line.n || line.p[0] == '#')
+                continue;
+            double value;
+            const ptrdiff_t blank = str_find_last(line, ' ');
+            cr_assert_eq(number_parse(str_from(line, (size_t)blank + 1), &value), ERR_OK);
+            const bool is_bucket = i % each < 9;
+            cr_assert_eq(str_contains(line, STR("_bucket{handler=\"/api/")), is_bucket);
+            cr_assert_eq(str_contains(line, STR("le=\"+Inf\"")), i % each == 8);
+            cr_assert_eq(str_contains(line, STR("le=\"0.125\"")), i % each == 0);
+            cr_assert(!is_bucket || value >= (i % each ? last : 0));
+            cr_assert(i % each != 10 || value == before[i - 2], "_count is +Inf's");
+            cr_assert(value >= before[i]);
+            before[i++] = value;
+            last = value;
+        }
+        cr_assert(before[10] > 40 * 0.5 * (double)step - 9 &&
+                  before[10] < 40 * 1.5 * (double)step + 80);
+        buf_deinit(&body);
+    }
+    cr_assert(strstr(l.items[own].comment.p, "# TYPE http_request_duration_seconds histogram\n"));
+    farm_lines_deinit(&l);
+}
+
 Test(farm_body, families_go_round)
 {
     struct farm_lines l;
