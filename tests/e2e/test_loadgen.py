@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 import urllib.parse
@@ -155,6 +156,51 @@ def test_loss_is_found():
     code, result, out, _ = load(f"http://{target.address}/api/v1/write", *SMALL, "--rate=20000")
     check("loss        unknown: the query was answered 404 what" in out, out)
     check("sequence_checked" not in result, result)
+
+
+def forward(server, r):
+    """What the server behind a proxy answers."""
+    headers = {k: v for k, v in r.headers.items() if k.lower() not in ("host", "content-length", "connection", "accept-encoding")}
+    answer = request(server.host, server.port, r.method, r.path + (f"?{r.query}" if r.query else ""), r.body, headers)
+    return Reply(answer.body, answer.status, content_type=answer.headers.get("Content-Type") or "text/plain")
+
+
+@scenario
+def test_planted_loss():
+    """A proxy drops every seventh request and says 204: as many sequence numbers are missing, no more and no less."""
+    server = ferula(args=["--web.enable-remote-write-receiver"])
+    for samples in (1, 3):
+        dropped = []
+        proxy = FakeTarget(lambda r: forward(server, r))
+        proxy.on("/api/v1/write", lambda r: dropped.append(r) or Reply("", 204) if r.number % 7 == 3 else forward(server, r))
+        code, result, out, err = load(f"http://{proxy.address}/api/v1/write", *SMALL, "--rate=20000", f"--samples={samples}",
+                                      f"--pid={server.popen.pid}", f"--data={server.data}")
+        check_equal(code, 1, out + err)
+        check_equal((result["sequence_missing"], result["sequence_checked"]), (len(dropped) * samples, result["requests"] * samples), out)
+        check(len(dropped) > 0 and result["server_disk_bytes"] > 0 and "disk  " in out, out)
+        proxy.close()
+
+
+@scenario
+def test_ends_in_time():
+    """A server that takes requests and never answers holds up nothing; Ctrl-C prints what was done."""
+    hanging = FakeTarget(lambda r: time.sleep(30) or Reply("", 204))
+    code, result, out, err = load(f"http://{hanging.address}/w", *SMALL)
+    check_equal((code, result["requests"], result["broken"]), (1, 0, 3), out + err)
+    check(result["seconds"] < 25 and "no answer before the end" in out and "nothing was acknowledged" in out, out)
+    code, result, out = ask(f"http://{hanging.address}", "--connections=2")
+    check_equal((code, result["queries"][0]["asked"]), (1, 0), out)
+    check(result["seconds"] < 25 and "no answer came" in out, out)
+    code, result, out = ask("http://127.0.0.1:1", "--connections=2")
+    check(code == 1 and "connection refused" in out and "no answer came" in out, out)
+    server = ferula(args=["--web.enable-remote-write-receiver"])
+    for words, last in ((["remote-write", *SMALL[:2], "--duration=1h", "--rate=20000", f"{server.base}/api/v1/write"], "loss        0 of "),
+                        (["query", "--duration=1h", server.base], " queries, "), (["scrape-farm", "--port=0"], " CPU s\n")):
+        running = Process("interrupted", [LOADGEN, *words])
+        running.wait_log("samples/s|queries/s|listening|targets of")
+        running.popen.send_signal(signal.SIGINT)
+        check(running.wait(60) in (0, 1), words)
+        check(last in running.log(), words, running.log())
 
 
 @scenario
@@ -353,6 +399,18 @@ def test_queries():
     check_equal([q["query"] for q in result["queries"] if q["different"] == q["asked"] > 0], ["loadgen_sequence"], out)
     check_equal([q["query"] for q in result["queries"] if q["failed"] == q["asked"] > 0], ["sum("], out)
     check("unclosed left parenthesis" in out, out)
+    def off_by_a_little(r):
+        """As Prometheus answers, but for one value of one query."""
+        answer = forward(servers[1], r)
+        return Reply(re.sub(rb'"(\d+\.?\d*)"\]', rb'"\g<1>1"]', answer.body, count=1), 200) if b"count" in r.body or "count" in (r.query or "") else answer
+    planted = FakeTarget(off_by_a_little)
+    with open(path, "w") as f:
+        f.write(f"instant sum(node_load1 @ {begin + 60})\ninstant count(node_load1 @ {begin + 60})\n")
+    code, result, out = ask(servers[0].base, f"--file={path}", f"--reference=http://{planted.address}", "--rate=30")
+    check_equal((code, [q["different"] == q["asked"] > 0 for q in result["queries"]]), (1, [False, True]), out)
+    check("other values of" in out, out)
+    code, result, out = ask(servers[0].base, f"--file={path}", "--reference=http://127.0.0.1:1", "--rate=30")
+    check(code == 1 and all(q["unchecked"] == q["asked"] > 0 and q["different"] == 0 for q in result["queries"]), out)
     with open(path, "w") as f:  # as Prometheus logs them
         for step in (0, 30):
             f.write(json.dumps({"params": {"query": f"sum(up)+{step}", "start": "2026-01-01T00:00:00.000Z", "step": step,
@@ -386,6 +444,8 @@ def test_words():
                         (["remote-write", "--rate=-1", "http://x/"], "--rate and --churn are 0 or more"),
                         (["remote-write", "--garbage=2", "http://x/"], "--garbage is a share, 0 to 0.9"),
                         (["remote-write", "--batch=1", "http://x/"], "is not within 2..20000"),
+                        (["remote-write", "--pid=2147483647", "http://x/"], "there is no process 2147483647"),
+                        (["remote-write", "--data=/tmp", "http://x/"], "--data goes with --pid"),
                         (["remote-write", "--start=x", "http://x/"], '--start: "x" is no time'),
                         (["remote-write", "--exporter=x", "http://x/"], "enum value must be one of"),
                         (["sink", "--port=99999"], "is not within 0..65535"),

@@ -12,7 +12,7 @@
 
 enum {
     NS_PER_MS = 1000000,
-    TIMEOUT_MS = 30000,
+    TIMEOUT_MS = 10000, // as of a scrape
     BODY_MAX = 64 << 20,
     FILE_PART = 1 << 20,
     CAPTURE_MAX = 1 << 30,
@@ -66,6 +66,8 @@ static void flow(void *arg)
         if (__atomic_load_n(&c->stops, __ATOMIC_RELAXED))
             break;
         c->code = scrape(c, client, &result, &c->e);
+        if (c->code)
+            break;
         fprintf(stderr, isatty(STDERR_FILENO) ? "\r%lld of %lld scrapes" : "%lld of %lld scrapes\n",
                 (long long)i + 1, (long long)c->scrapes);
     }
@@ -143,12 +145,11 @@ static int run(const struct loadgen_command *command, int argc, const char *cons
         return loadgen_fail("error: one <url> of an exporter, please, try capture --help");
     struct errmsg e;
     c.url = args.items[0];
-    if (capture(&c, &e))
-        code = loadgen_fail("%s", e.text);
-    else
-        code = fwrite(text.p ? text.p : "", 1, text.n, stdout) == text.n && !fflush(stdout)
-                   ? 0
-                   : loadgen_fail("standard output cannot be written");
+    code = capture(&c, &e) ? loadgen_fail("%s%s", e.text,
+                                          text.n ? "; the capture ends with the scrape before" : "")
+                           : 0;
+    if (fwrite(text.p ? text.p : "", 1, text.n, stdout) != text.n || fflush(stdout))
+        code = loadgen_fail("standard output cannot be written");
     buf_deinit(&text);
     return code;
 }

@@ -1,6 +1,8 @@
 #include "tools/loadgen/load_report.h"
 
+#include <fts.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/base/number.h"
@@ -93,7 +95,25 @@ static double cpu_of(struct str stat)
     return (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
-bool load_server_read(int64_t pid, struct load_server *out)
+// What a folder takes on the disk; false: it cannot be read.
+static bool read_folder(const char *path, uint64_t *out)
+{
+    char *const paths[] = {(char *)path, NULL};
+    FTS *const walk = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    bool is_there = false;
+    *out = 0;
+    if (!walk)
+        return false;
+    for (const FTSENT *f; (f = fts_read(walk));) {
+        is_there |= f->fts_level == FTS_ROOTLEVEL && f->fts_info == FTS_D;
+        if (f->fts_info == FTS_F)
+            *out += (uint64_t)f->fts_statp->st_blocks * 512;
+    }
+    fts_close(walk);
+    return is_there;
+}
+
+bool load_server_read(int64_t pid, const char *folder, struct load_server *out)
 {
     struct buf text = {0};
     *out = (struct load_server){0};
@@ -107,7 +127,7 @@ bool load_server_read(int64_t pid, struct load_server *out)
     if (is_there && read_proc(pid, "io", &text))
         out->written_bytes = number_behind(buf_str(&text), "write_bytes:");
     buf_deinit(&text);
-    return is_there;
+    return is_there && (!folder || read_folder(folder, &out->disk_bytes));
 }
 
 // ---- words
@@ -160,6 +180,50 @@ static void put_server(const struct load_report *r, struct buf *out)
     put_amount(out, (double)r->after.resident_bytes, "B resident, ");
     put_amount(out, (double)r->after.peak_bytes, "B at most, ");
     put_amount(out, (double)(r->after.written_bytes - r->before.written_bytes), "B written\n");
+    if (!r->folder)
+        return;
+    buf_put_str(out, STR("disk        "));
+    put_amount(out, (double)r->after.disk_bytes, "B in its folder, ");
+    put_amount(out, (double)r->before.disk_bytes, "B before\n");
+}
+
+// What to do when nothing was acknowledged.
+static void put_advice(const struct load_stats *s, struct buf *out)
+{
+    static const struct {
+        int from, to;
+        const char *text;
+    } rows[] = {
+        {0, 0, "is the server there, and are host and port right?"},
+        {401, 403, "--header=Authorization=... names who sends"},
+        {404, 405,
+         "the path is /api/v1/write as a rule; Prometheus and Ferula take it with "
+         "--web.enable-remote-write-receiver"},
+        {415, 415, "the server does not take this --compression or --protocol"},
+        {400, 499,
+         "the server refuses what is sent: where samples are too old for it, --rate "
+         "dates them now and --start says when"},
+        {500, 599, "the server's log says more"},
+    };
+    for (size_t i = 0; i < countof(rows); i++)
+        if (s->status >= rows[i].from && s->status <= rows[i].to) {
+            buf_printf(out, "            nothing was acknowledged: %s\n", rows[i].text);
+            return;
+        }
+}
+
+static void put_acks(const struct load_stats *s, struct buf *out)
+{
+    buf_put_str(out, STR("acks        "));
+    for (size_t i = 0; s->acks.n && i < countof(SHARES); i++) {
+        buf_printf(out, "%s ", SHARE_NAMES[i]);
+        put_ms(out, load_times_at(&s->acks, SHARES[i]));
+        buf_put_str(out, STR("  "));
+    }
+    buf_put_str(out, s->acks.n ? STR("max ") : STR("none"));
+    if (s->acks.n)
+        put_ms(out, s->acks.max_us);
+    buf_put_char(out, '\n');
 }
 
 void load_report_table(const struct load_report *r, struct buf *out)
@@ -175,18 +239,13 @@ void load_report_table(const struct load_report *r, struct buf *out)
     put_amount(out, (double)s->bytes, "B, ");
     buf_printf(out, "%.2f s\nrate        ", r->seconds);
     put_amount(out, per((double)s->samples, r->seconds), "samples/s acknowledged\n");
-    buf_put_str(out, STR("acks        "));
-    for (size_t i = 0; i < countof(SHARES); i++) {
-        buf_printf(out, "%s ", SHARE_NAMES[i]);
-        put_ms(out, load_times_at(&s->acks, SHARES[i]));
-        buf_put_str(out, STR("  "));
-    }
-    buf_put_str(out, STR("max "));
-    put_ms(out, s->acks.max_us);
-    buf_printf(out, "\nerrors      %llu refused, %llu failed, %llu rejected, %llu broken%s%s\n",
+    put_acks(s, out);
+    buf_printf(out, "errors      %llu refused, %llu failed, %llu rejected, %llu broken%s%s\n",
                (unsigned long long)s->refused, (unsigned long long)s->failed,
                (unsigned long long)s->rejected, (unsigned long long)s->broken,
                s->error[0] ? "; the last: " : "", s->error);
+    if (!s->requests)
+        put_advice(s, out);
     if (s->late)
         buf_printf(out, "late        %llu requests held back\n", (unsigned long long)s->late);
     if (s->cut || s->repeated || s->slow || s->garbage)
@@ -266,6 +325,8 @@ void load_report_json(const struct load_report *r, struct buf *out)
         put_u64(&j, "server_resident_bytes", r->after.resident_bytes);
         put_u64(&j, "server_peak_bytes", r->after.peak_bytes);
         put_u64(&j, "server_written_bytes", r->after.written_bytes - r->before.written_bytes);
+        if (r->folder)
+            put_u64(&j, "server_disk_bytes", r->after.disk_bytes);
     }
     json_object_end(&j);
     buf_put_char(out, '\n');

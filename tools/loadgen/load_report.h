@@ -29,14 +29,16 @@ struct load_stats {
     uint64_t cut, repeated, slow, garbage, garbage_taken;
     struct load_times acks;
     char error[256]; // the last thing that went wrong; empty: nothing did
+    int status;      // of the last answer; 0: there was none
 };
 
 struct load_server { // a process that is watched
     double cpu_seconds;
     uint64_t resident_bytes, peak_bytes, written_bytes;
+    uint64_t disk_bytes; // that its data folder takes
 };
-// Of the process pid. False: it cannot be read.
-bool load_server_read(int64_t pid, struct load_server *out);
+// Of the process pid, and the folder, which is NULL when it is not known. False: it cannot be read.
+bool load_server_read(int64_t pid, const char *folder, struct load_server *out);
 
 struct load_report {
     const struct load_stats *stats;
@@ -45,6 +47,7 @@ struct load_report {
     uint64_t template_bytes;
     bool is_live; // requests were compressed as they were sent
     int64_t pid;  // 0: none is watched
+    const char *folder;
     struct load_server before, after;
     bool is_read_back;
     uint64_t checked, missing; // samples of loadgen_sequence that were acknowledged, and not found

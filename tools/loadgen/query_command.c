@@ -20,6 +20,8 @@ enum {
     NS_PER_US = 1000,
     CONNECTIONS_MAX = 512,
     QUERIES_MAX = 10000,
+    ENDING_MS = 5000,
+    PAUSE_MS = 100,
     BODY_MAX = 256 << 20,
     FILE_MAX = 1 << 20
 };
@@ -47,7 +49,7 @@ struct command {
     bool help, stops; // stops: atomic
     struct setting_list args;
     struct str file, reference, json;
-    int64_t duration_ms, connections, range_ms, step_ms;
+    int64_t duration_ms, connections, range_ms, step_ms, timeout_ms;
     double rate;
 
     struct buf text;    // of the queries
@@ -56,14 +58,16 @@ struct command {
         struct str expr;
         bool is_range;
         int64_t range_ms, step_ms; // of a query log; 0: as the flags say
-        uint64_t asked, failed, different;
+        uint64_t asked, failed, different, unchecked;
         struct load_times times;
         char error[256]; // the last one
     } * queries;
     size_t n, capacity;
-    uint64_t asked, next; // next: of the schedule
+    uint64_t asked, failed, next; // next: of the schedule
+    bool is_answered;             // by anything
     int64_t begin_ns, end_ns;
     unsigned running;
+    struct fiber *askers[CONNECTIONS_MAX]; // while they run
     struct waiters ended;
     double seconds;
 };
@@ -83,6 +87,8 @@ static size_t make_rows(struct command *c, struct setting *rows)
          .default_text = "4", .help = "Connections; each asks one query at a time."},
         {"duration", .duration_ms = &c->duration_ms, .min = 1, .max = INT64_MAX,
          .default_text = "30s", .help = "How long to ask."},
+        {"timeout", .duration_ms = &c->timeout_ms, .min = 1, .max = 86400000, .default_text = "2m",
+         .help = "A query that takes longer has failed."},
         {"range", .duration_ms = &c->range_ms, .min = 1, .max = INT64_MAX, .default_text = "1h",
          .help = "What range queries look back."},
         {"step", .duration_ms = &c->step_ms, .min = 1, .max = INT64_MAX, .default_text = "15s",
@@ -192,7 +198,9 @@ static err ask(const struct command *c, const struct query *q, struct http_clien
     put_url(c, q, server, now_ms, &url);
     const struct http_request request = {
         .method = STR("GET"), .url = buf_str(&url), .body_max = BODY_MAX};
+    fiber_set_deadline(clock_mono_ns() + c->timeout_ms * NS_PER_MS);
     err code = http_fetch(client, &request, out, e);
+    fiber_set_deadline(INT64_MAX);
     if (!code && out->status != 200)
         code =
             err_set(e, ERR_INVALID, "%d %.*s", out->status,
@@ -203,9 +211,18 @@ static err ask(const struct command *c, const struct query *q, struct http_clien
 
 struct asker {
     struct command *c;
+    int64_t index;
     struct http_client *ours, *reference;
     struct http_result answer, wanted;
 };
+
+// Without the URL, which says the query again.
+static void note_error(struct query *q, const char *whose, const struct errmsg *e)
+{
+    const char *const behind =
+        str_has_prefix(str_from_c(e->text), STR("Get \"")) ? strstr(e->text, "\": ") : NULL;
+    snprintf(q->error, sizeof q->error, "%s%.230s", whose, behind ? behind + 3 : e->text);
+}
 
 static void ask_once(struct asker *a, struct query *q) // Suspends.
 {
@@ -213,22 +230,33 @@ static void ask_once(struct asker *a, struct query *q) // Suspends.
     struct errmsg e;
     const int64_t now_ms = clock_wall_ms(), begin = clock_mono_ns();
     err code = ask(c, q, a->ours, c->args.items[0], now_ms, &a->answer, &e);
+    if (code && fiber_status() == ERR_CANCELED)
+        return; // given up at the end
     q->asked++;
     c->asked++;
+    c->is_answered |= a->answer.status != 0;
     if (code) {
         q->failed++;
-        snprintf(q->error, sizeof q->error, "%.255s", e.text);
+        c->failed++;
+        note_error(q, "", &e);
+        // A server that is away is not asked as fast as can be.
+        if (!a->answer.status)
+            (void)(fiber_sleep_ns(PAUSE_MS * (int64_t)NS_PER_MS) == ERR_OK);
         return;
     }
     load_times_add(&q->times, (uint64_t)(clock_mono_ns() - begin) / NS_PER_US);
     if (!c->reference.n)
         return;
     code = ask(c, q, a->reference, c->reference, now_ms, &a->wanted, &e);
-    if (!code)
-        code = query_compare(buf_str(&a->answer.body), buf_str(&a->wanted.body), &e);
+    q->unchecked += code != ERR_OK;
+    if (code) {
+        note_error(q, "the reference: ", &e);
+        return;
+    }
+    code = query_compare(buf_str(&a->answer.body), buf_str(&a->wanted.body), &e);
     q->different += code != ERR_OK;
     if (code)
-        snprintf(q->error, sizeof q->error, "%.255s", e.text);
+        note_error(q, "", &e);
 }
 
 static void ask_all(void *arg)
@@ -249,27 +277,51 @@ static void ask_all(void *arg)
         if (!stops(c))
             ask_once(a, &c->queries[turn % c->n]);
     }
+    fiber_shield_begin();
     http_client_destroy(a->ours);
     http_client_destroy(a->reference);
+    fiber_shield_end();
     http_result_deinit(&a->answer);
     http_result_deinit(&a->wanted);
+    c->askers[a->index] = NULL;
     mem_free(a);
     c->running--;
     waiters_wake_all(&c->ended);
+}
+
+// What is not answered some seconds after the end is given up. Suspends.
+static void give_up(void *arg)
+{
+    struct command *const c = arg;
+    int64_t ended_ns = INT64_MAX;
+    while (c->running && clock_mono_ns() - ENDING_MS * (int64_t)NS_PER_MS < ended_ns) {
+        if (fiber_sleep_ns(100 * (int64_t)NS_PER_MS))
+            return;
+        if (stops(c) && ended_ns == INT64_MAX)
+            ended_ns = clock_mono_ns();
+    }
+    for (int64_t i = 0; i < c->connections; i++)
+        if (c->askers[i])
+            fiber_cancel(c->askers[i]);
 }
 
 static void watch(void *arg)
 {
     struct command *const c = arg;
     uint64_t before = 0;
-    while (c->running) {
-        if (fiber_sleep_ns(1000 * (int64_t)NS_PER_MS) || !c->running)
-            break;
-        fprintf(
-            stderr,
-            isatty(STDERR_FILENO) ? "\r\033[K%4.0f s  %llu queries/s" : "%4.0f s  %llu queries/s\n",
-            (double)(clock_mono_ns() - c->begin_ns) / 1e9, (unsigned long long)(c->asked - before));
+    int64_t last = c->begin_ns;
+    while (c->running && !fiber_sleep_ns(100 * (int64_t)NS_PER_MS)) {
+        const int64_t now = clock_mono_ns();
+        if (!c->running || now - last < 1000 * (int64_t)NS_PER_MS)
+            continue;
+        fprintf(stderr,
+                isatty(STDERR_FILENO) ? "\r\033[K%4.0f s  %.0f queries/s, %llu failed"
+                                      : "%4.0f s  %.0f queries/s, %llu failed\n",
+                (double)(now - c->begin_ns) / 1e9,
+                (double)(c->asked - before) / ((double)(now - last) / 1e9),
+                (unsigned long long)c->failed);
         before = c->asked;
+        last = now;
     }
 }
 
@@ -283,12 +335,12 @@ static void flow(void *arg)
                     : INT64_MAX;
     for (int64_t i = 0; i < c->connections; i++) {
         struct asker *const a = mem_zalloc(sizeof *a);
-        a->c = c;
+        *a = (struct asker){.c = c, .index = i};
         c->running++;
-        fiber_start_always(LOOP_QUERY, ask_all, a, NULL);
+        fiber_start_always(LOOP_QUERY, ask_all, a, &c->askers[i]);
     }
-    struct fiber *watcher;
-    fiber_start_always(LOOP_CONTROL, watch, c, &watcher);
+    fiber_start_always(LOOP_CONTROL, watch, c, NULL);
+    fiber_start_always(LOOP_CONTROL, give_up, c, NULL);
     while (c->running)
         if (waiters_wait(&c->ended))
             break;
@@ -321,7 +373,10 @@ static void put_json(const struct command *c, struct buf *out)
         const struct {
             const char *key;
             uint64_t value;
-        } numbers[] = {{"asked", q->asked}, {"failed", q->failed}, {"different", q->different}};
+        } numbers[] = {{"asked", q->asked},
+                       {"failed", q->failed},
+                       {"different", q->different},
+                       {"unchecked", q->unchecked}};
         for (size_t k = 0; k < countof(numbers); k++) {
             json_key(&j, numbers[k].key);
             json_u64(&j, numbers[k].value);
@@ -343,13 +398,13 @@ static void put_json(const struct command *c, struct buf *out)
 
 static int report(struct command *c)
 {
-    uint64_t failed = 0, different = 0;
+    uint64_t different = 0, unchecked = 0;
     printf("%s   asked  failed  differ   p50 ms   p99 ms   max ms  query\n",
            isatty(STDERR_FILENO) ? "\n" : "");
     for (size_t i = 0; i < c->n; i++) {
         const struct query *const q = &c->queries[i];
-        failed += q->failed;
         different += q->different;
+        unchecked += q->unchecked;
         printf("%8llu %7llu %7llu %8.2f %8.2f %8.2f  %.*s\n", (unsigned long long)q->asked,
                (unsigned long long)q->failed, (unsigned long long)q->different,
                (double)load_times_at(&q->times, 0.5) / 1000,
@@ -358,10 +413,14 @@ static int report(struct command *c)
         if (q->error[0])
             printf("%52s%s\n", "", q->error);
     }
-    printf("%llu queries, %.1f a second, %llu failed, %llu different\n",
-           (unsigned long long)c->asked, (double)c->asked / c->seconds, (unsigned long long)failed,
+    printf("%llu queries, %.1f a second, %llu failed, %llu different", (unsigned long long)c->asked,
+           (double)c->asked / c->seconds, (unsigned long long)c->failed,
            (unsigned long long)different);
-    int code = failed || different || !c->asked ? 1 : 0;
+    if (unchecked)
+        printf(", %llu not checked: the reference did not answer", (unsigned long long)unchecked);
+    printf("%s\n",
+           c->is_answered ? "" : "; no answer came: is the server there, and its URL right?");
+    int code = c->failed || different || unchecked || !c->asked ? 1 : 0;
     if (c->json.n) {
         struct buf text = {0};
         put_json(c, &text);

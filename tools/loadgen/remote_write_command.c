@@ -25,7 +25,7 @@ enum {
 struct command {
     bool help, no_read_back, live, ended;
     struct setting_list args;
-    struct str exporter, capture_from, labels, split, start, json, compression;
+    struct str exporter, capture_from, labels, split, start, json, compression, data;
     int64_t series, batch, connections, samples, version, pid, late_rounds, rounds, histograms;
     int64_t duration_ms, step_ms;
     double rate, churn, late_share, cut, repeat, slow, garbage;
@@ -122,6 +122,8 @@ static size_t make_rows(struct command *c, struct setting *rows)
          .help = "A header more: Authorization=Bearer abc."},
         {"pid", .number = &c->pid, .max = INT32_MAX, .placeholder = "<pid>",
          .help = "The server's process on this machine: its CPU, memory and writes are shown."},
+        {"data", .text = &c->data, .placeholder = "<folder>",
+         .help = "Its data folder, with --pid: what that takes on the disk is shown, too."},
         {"no-read-back", .flag = &c->no_read_back,
          .help = "Do not ask the server for what it acknowledged."},
         {"json", .text = &c->json, .placeholder = "<file>",
@@ -182,6 +184,8 @@ static err parse_url(struct command *c, struct errmsg *e)
 static err make_options(struct command *c, struct errmsg *e)
 {
     struct write_load_options *const o = &c->options;
+    if (c->data.n && !c->pid)
+        return err_set(e, ERR_INVALID, "--data goes with --pid");
     TRY(parse_url(c, e));
     const int64_t now_ms = clock_wall_ms();
     snprintf(c->run_id, sizeof c->run_id, "%llx", (unsigned long long)now_ms);
@@ -294,8 +298,6 @@ static void flow(void *arg)
 {
     struct command *const c = arg;
     struct load_report *const r = &c->report;
-    if (r->pid && !load_server_read(r->pid, &r->before))
-        r->pid = 0;
     const double cpu = cpu_seconds();
     const int64_t begin = clock_mono_ns();
     fiber_start_always(LOOP_CONTROL, watch, c, NULL);
@@ -304,7 +306,7 @@ static void flow(void *arg)
     r->cpu_seconds = cpu_seconds() - cpu;
     c->ended = true;
     if (r->pid)
-        (void)load_server_read(r->pid, &r->after);
+        (void)load_server_read(r->pid, r->folder, &r->after);
 }
 
 static void end(void *arg)
@@ -354,10 +356,15 @@ static int send(struct command *c)
     struct errmsg e;
     c->load = write_load_create(&c->options);
     c->report.pid = c->pid;
+    c->report.folder = c->data.n ? c->data.p : NULL;
+    if (c->pid && !load_server_read(c->pid, c->report.folder, &c->report.before))
+        return loadgen_fail(
+            "error: --pid, --data: there is no process %lld%s%s, try remote-write --help",
+            (long long)c->pid, c->data.n ? ", or no folder " : "", c->data.n ? c->data.p : "");
     if (loadgen_run(flow, c, end, &e))
         return loadgen_fail("%s", e.text);
     write_load_describe(c->load, &c->report);
-    if (!c->no_read_back)
+    if (!c->no_read_back && write_load_stats(c->load)->requests)
         write_read_back(c->load, &c->options, &c->url, &c->header, &c->report);
     return report(c);
 }

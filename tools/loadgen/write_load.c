@@ -18,6 +18,7 @@ enum {
     AHEAD_MAX_MS = 5 * 60 * 1000, // samples of the future are refused by servers
     INPUT_PART = 4096,
     ANSWER_MAX = 1 << 20,
+    ENDING_MS = 5000, // what is not answered so long after the stop is given up
     LATE_MAX = 1024,
     SLOW_PARTS = 16,
     REJECTED_MAX = 100, // and nothing acknowledged: there is no point in going on
@@ -38,6 +39,7 @@ struct sender {
     struct write_load *load;
     unsigned index;
     struct stream *stream;
+    struct fiber *fiber; // while it runs
     struct template
     {
         struct write_template t;
@@ -346,8 +348,11 @@ static err send_once(struct sender *s, struct template *t, uint64_t round, struc
     struct write_load *const l = s->load;
     struct errmsg e;
     struct answer answer;
+    l->stats.status = 0;
     if (exchange(s, bytes, &answer, &e))
-        return say(l, &l->stats.broken, e.text);
+        return say(l, &l->stats.broken,
+                   fiber_status() == ERR_CANCELED ? "no answer before the end" : e.text);
+    l->stats.status = answer.status;
     if (answer.status / 100 == 2) {
         note_ack(s, t, round, bytes.n, answer.took_ns);
         return ERR_OK;
@@ -576,17 +581,34 @@ static void send_all(void *arg)
     fiber_shield_begin();
     disconnect(s);
     fiber_shield_end();
+    s->fiber = NULL;
     l->running--;
     waiters_wake_all(&l->ended);
+}
+
+static void give_up(void *arg) // Suspends.
+{
+    struct write_load *const l = arg;
+    int64_t stopped_ns = INT64_MAX;
+    while (l->running && clock_mono_ns() - ENDING_MS * (int64_t)NS_PER_MS < stopped_ns) {
+        if (fiber_sleep_ns(100 * (int64_t)NS_PER_MS))
+            return;
+        if (stops(l) && stopped_ns == INT64_MAX)
+            stopped_ns = clock_mono_ns();
+    }
+    for (unsigned i = 0; i < l->options.connections; i++)
+        if (l->senders[i].fiber)
+            fiber_cancel(l->senders[i].fiber);
 }
 
 void write_load_run(struct write_load *l)
 {
     l->begin_ns = clock_mono_ns();
     for (unsigned i = 0; i < l->options.connections; i++) {
-        fiber_start_always(LOOP_QUERY, send_all, &l->senders[i], NULL);
+        fiber_start_always(LOOP_QUERY, send_all, &l->senders[i], &l->senders[i].fiber);
         l->running++;
     }
+    fiber_start_always(LOOP_CONTROL, give_up, l, NULL);
     while (l->running)
         if (waiters_wait(&l->ended))
             break;

@@ -41,7 +41,7 @@ void write_load_destroy(struct write_load *l);
 const struct load_stats *write_load_stats(const struct write_load *l);
 void write_load_describe(const struct write_load *l, struct load_report *out);
 
-// Sends until write_load_stop(), then ends what is under way. Suspends.
+// Sends until write_load_stop(), then waits a few seconds for what is under way. Suspends.
 void write_load_run(struct write_load *l);
 void write_load_stop(struct write_load *l); // from any thread
 

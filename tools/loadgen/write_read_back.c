@@ -75,7 +75,11 @@ static bool read_one(struct reading *r, size_t template)
     bool is_good = server_ask_run(&r->ask, &answer, &e) == ERR_OK;
     if (!is_good)
         snprintf(out->read_error, sizeof out->read_error, "%.200s", e.text);
-    else if (answer.status != 200 || !mark_found(buf_str(&answer.body), found, rounds * samples)) {
+    else if (answer.status == 200 && !mark_found(buf_str(&answer.body), found, rounds * samples)) {
+        snprintf(out->read_error, sizeof out->read_error, "what answers at %.*s is no query API",
+                 STR_ARG(r->ask.server));
+        is_good = false;
+    } else if (answer.status != 200) {
         snprintf(out->read_error, sizeof out->read_error, "the query was answered %d %.*s",
                  answer.status, (int)(answer.body.n < 150 ? answer.body.n : 150),
                  answer.body.p ? answer.body.p : "");

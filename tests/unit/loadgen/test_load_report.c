@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "engine/base/mem.h"
 #include "tools/loadgen/load_report.h"
@@ -47,6 +48,12 @@ Test(load_report, words)
     cr_assert(str_contains(buf_str(&text), STR("loss        1 of 7 acknowledged")));
     cr_assert(str_contains(buf_str(&text), STR("6.00 Msamples per CPU s")));
     buf_reset(&text);
+    s->requests = 0;
+    s->status = 404;
+    load_report_table(&r, &text);
+    cr_assert(str_contains(buf_str(&text), STR("acks        none\n")));
+    cr_assert(str_contains(buf_str(&text), STR("--web.enable-remote-write-receiver")));
+    buf_reset(&text);
     load_report_json(&r, &text);
     cr_assert(str_contains(buf_str(&text), STR("\"samples_per_second\":1500000,")));
     cr_assert(str_contains(buf_str(&text), STR("\"sequence_missing\":1,")));
@@ -58,8 +65,22 @@ Test(load_report, words)
 Test(load_report, reads_a_process)
 {
     struct load_server self = {0};
-    cr_assert(load_server_read(process_pid(), &self));
+    cr_assert(load_server_read(process_pid(), NULL, &self));
     cr_assert_gt(self.resident_bytes, 0);
     cr_assert_geq(self.peak_bytes, self.resident_bytes);
-    cr_assert(!load_server_read(INT32_MAX, &self));
+    cr_assert(!load_server_read(INT32_MAX, NULL, &self));
+    char folder[] = "/tmp/ferula-report-XXXXXX", file[64];
+    cr_assert(mkdtemp(folder));
+    snprintf(file, sizeof file, "%s/a", folder);
+    FILE *const f = fopen(file, "w");
+    for (int i = 0; i < 10000; i++)
+        fputs("0123456789", f);
+    fclose(f);
+    cr_assert(load_server_read(process_pid(), folder, &self));
+    cr_assert(self.disk_bytes >= 4096 && self.disk_bytes <= 1 << 20);
+    remove(file);
+    cr_assert(load_server_read(process_pid(), folder, &self));
+    cr_assert_eq(self.disk_bytes, 0);
+    remove(folder);
+    cr_assert(!load_server_read(process_pid(), folder, &self));
 }
