@@ -8,6 +8,8 @@
 #include "engine/server/server.h"
 #include "io/fiber_sort.h"
 
+enum { LENGTHS = 2 }; // bytes that Prometheus holds for a label's lengths
+
 struct counter {
     struct str key; // p NULL: free
     uint64_t n;
@@ -64,10 +66,9 @@ static void count_series(struct cardinality *k, struct str labels, struct buf *p
         buf_put_char(pair, '=');
         buf_put_str(pair, label.value);
         struct counter *of_pair = counter_of(k, CARDINALITY_PAIRS, buf_str(pair));
-        if (of_pair->n++ == 0) {
+        if (of_pair->n++ == 0)
             counter_of(k, CARDINALITY_VALUES, label.name)->n++;
-            counter_of(k, CARDINALITY_BYTES, label.name)->n += label.value.n;
-        }
+        counter_of(k, CARDINALITY_BYTES, label.name)->n += label.name.n + label.value.n + LENGTHS;
         if (str_eq(label.name, LABEL_NAME))
             counter_of(k, CARDINALITY_NAMES, label.value)->n++;
     }
@@ -101,6 +102,11 @@ err cardinality_gather(struct server *s, struct cardinality **out, struct errmsg
     }
     arena_deinit(&arena);
     return code;
+}
+
+uint64_t cardinality_pairs(const struct cardinality *k)
+{
+    return k->lists[CARDINALITY_PAIRS].n;
 }
 
 void cardinality_destroy(struct cardinality *k)

@@ -11,14 +11,15 @@ struct cardinality;
 enum cardinality_list {
     CARDINALITY_NAMES,  // series by metric name
     CARDINALITY_VALUES, // values by label name
-    CARDINALITY_BYTES,  // bytes of values by label name
+    CARDINALITY_BYTES,  // bytes of the series' labels by label name
     CARDINALITY_PAIRS,  // series by name=value
     CARDINALITY_LISTS
 };
 
 // Suspends.
 err cardinality_gather(struct server *s, struct cardinality **out, struct errmsg *e);
-void cardinality_destroy(struct cardinality *k); // NULL is accepted
+void cardinality_destroy(struct cardinality *k);         // NULL is accepted
+uint64_t cardinality_pairs(const struct cardinality *k); // that differ
 // The limit largest of a list as [{"name":..,"value":..}]. Suspends.
 void cardinality_put(const struct cardinality *k, enum cardinality_list list, size_t limit,
                      struct json *j);

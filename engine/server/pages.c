@@ -297,7 +297,7 @@ static void add_counters(void *to, const void *from, size_t size)
 static_assert(sizeof(struct scrape_stats) == 18 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct receiver_stats) == 20 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct http_server_stats) == 5 * sizeof(uint64_t), "counters only");
-static_assert(sizeof(struct tsdb_stats) == 27 * sizeof(uint64_t), "counters only");
+static_assert(sizeof(struct tsdb_stats) == 26 * sizeof(uint64_t), "counters only");
 
 static int64_t min_i64(int64_t a, int64_t b)
 {
@@ -408,7 +408,7 @@ void api_status_tsdb(struct api *api)
     json_key(j, "numSeries");
     json_u64(j, sum->tsdb.series);
     json_key(j, "numLabelPairs");
-    json_u64(j, sum->tsdb.label_pairs);
+    json_u64(j, cardinality_pairs(k));
     json_key(j, "chunkCount");
     json_u64(j, sum->tsdb.blocks);
     json_key(j, "minTime");

@@ -224,7 +224,6 @@ void tsdb_stats(struct tsdb *db, struct tsdb_stats *out)
     const struct head *h = &p->head;
     *out = h->stats;
     out->series = h->series_ids.n;
-    out->label_pairs = h->labels.pair_ids.n;
     out->blocks = h->blocks + h->series_ids.n;
     out->max_time_ms = h->newest;
     out->min_time_ms = INT64_MAX;

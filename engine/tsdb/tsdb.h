@@ -130,7 +130,7 @@ int64_t tsdb_newest(const struct tsdb *db); // the newest time of all shards; IN
 struct storage tsdb_storage(struct tsdb *db);
 
 struct tsdb_stats { // of this shard
-    uint64_t series, series_created, series_removed, cohorts, label_pairs;
+    uint64_t series, series_created, series_removed, cohorts;
     uint64_t blocks; // pieces that the values in memory stand in, each series' run counted
     uint64_t samples_appended, samples_late, out_of_order, too_old, out_of_bounds, duplicates;
     uint64_t histograms_appended; // of the samples

@@ -324,6 +324,16 @@ def language():
 
 
 @scenario
+def what_there_is_most_of():
+    """Counted over all series, whichever shard has them; the order of equal counts is nobody's promise."""
+    def counts(server):
+        data = server.api("status/tsdb", {"limit": 10000})
+        lists = {name: {row["name"]: row["value"] for row in rows} for name, rows in data.items() if name != "headStats"}
+        return {"numSeries": data["headStats"]["numSeries"], "numLabelPairs": data["headStats"]["numLabelPairs"], **lists}
+    check_equal(counts(pair().ours), counts(pair().theirs))
+
+
+@scenario
 def metadata_of_targets():
     run_all([("GET", "/api/v1/targets/metadata", params) for params in (
         {}, {"metric": "scraped_total"}, {"metric": "none"}, {"match_target": '{instance="one"}'}, {"match_target": '{instance="one",job!="fake"}'},
