@@ -46,6 +46,7 @@ RANGES = ["selector", "subquery with step", "subquery without step"]
 SCALARS = ["number", "unary", "call", "parentheses", "arithmetic", "comparison"]
 SHAPES = ["vector", "scalar", "string", "matrix", "broken text"]
 DURATIONS = ["+", "-", "*", "/", "%", "^", "parentheses", "minus"]  # behind a flag
+BEHIND_FLAGS = EXPERIMENTAL_OVER_TIME + "sort_by_label sort_by_label_desc double_exponential_smoothing limit_ratio limitk info".split()
 EXTRAS = ["unary minus", "unary plus", "parentheses", "bool", "comment", "new line", "mixed case", "wrong argument",
           "argument missing", "argument too many", "experimental function", "unknown function", "scalar on the left",
           "scalar on the right", "bad regex"]
@@ -54,6 +55,7 @@ LANGUAGE = {
     "matcher": MATCHERS, "grouping": GROUPINGS, "matching": MATCHING, "modifier": MODIFIERS, "selector": SELECTORS,
     "number": NUMBERS, "string": STRINGS, "range": RANGES, "scalar": SCALARS, "shape": SHAPES, "extra": EXTRAS,
 }
+FEATURES = {"behind a flag": BEHIND_FLAGS, "duration": DURATIONS}  # asked only where both have the flags
 
 # ---- words
 
@@ -116,12 +118,12 @@ class Grammar:
         self.r, self.utf8, self.experimental, self.used = r, utf8, experimental, collections.Counter()
 
     def use(self, table, item):
-        assert item in LANGUAGE[table], (table, item)
+        assert item in {**LANGUAGE, **FEATURES}[table], (table, item)
         self.used[table, item] += 1
         return item
 
     def pick(self, table, items=None):
-        return self.use(table, self.r.choice(items or LANGUAGE[table]))
+        return self.use(table, self.r.choice(items or {**LANGUAGE, **FEATURES}[table]))
 
     def often(self, p):
         return self.r.random() < p
@@ -267,7 +269,7 @@ class Grammar:
         """A duration that is computed: mostly of some minutes, sometimes nothing or refused."""
         if depth == 0 or self.often(.2):
             return self.r.choice(WINDOWS)
-        kind = self.r.choice(["+", *DURATIONS])
+        kind = self.pick("duration", ["+", *DURATIONS])
         if kind == "parentheses":
             return f"({self.computed(depth - 1)})"
         if kind == "minus":
@@ -534,13 +536,19 @@ class Grammar:
 
     def behind_a_flag(self, depth, exact):
         """Functions that 3.5 has behind promql-experimental-functions."""
-        name = self.r.choice(EXPERIMENTAL_OVER_TIME + ["sort_by_label", "sort_by_label_desc", "double_exponential_smoothing", "limit_ratio"])
+        name = self.pick("behind a flag")
         if name in EXPERIMENTAL_OVER_TIME:
             return self.call(name, self.matrix(depth, True))
         if name == "double_exponential_smoothing":
             factors = [Node("scalar", self.r.choice(["0.5", "0.1", "0.9", "1", "0", "NaN"])) for _ in "ab"]
             return self.call(name, self.matrix(depth, True), *factors)
+        if name == "info":  # of series as they are: 3.5's looks for names that are dropped later
+            about = self.r.choice(['{__name__="info"}', '{version=~".+", __name__="info"}', '{os="linux"}', '{__name__=~"inf.*", version!="v1"}', "{}", ""])
+            return self.call(name, self.instant(), *([Node("plain", about)] if about else []))
         inner = self.vector(depth, exact)
+        if name == "limitk":  # which of them, the order of storage decides: how many
+            before, after = self.grouping()
+            return Node("vector", "count(", self.word(name), before, "(", self.r.choice(["1", "2", "0", "-1", "1e3"]), ", ", inner, ")", after, ")")
         if name == "limit_ratio":  # of all or nothing: what between, a hash decides that depends on how Prometheus was built
             before, after = self.grouping()
             ratio = Node("scalar", self.r.choice(["1", "0", "-1", "1.2", "-2", "NaN"]))
