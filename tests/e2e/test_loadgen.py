@@ -349,6 +349,16 @@ def test_farm_vices():
     many = Farm("--targets=2", "--labels=14")
     check_equal(len(json.loads(many.text("/sd"))[1]["labels"]), 14 + 1)
     many.stop()
+    ports = Farm("--targets=5", "--ports=3", "--histograms=2")
+    spread = [g["targets"][0] for g in json.loads(ports.text("/sd"))]
+    check_equal(spread, [f"{ports.host}:{ports.port + i % 3}" for i in range(5)])
+    check_equal(re.findall(r"targets: \['(\S+)'\]", ports.text("/config")), spread)
+    second = request(ports.host, ports.port + 1, "GET", "/metrics").text()
+    check_equal(second.count("http_request_duration_seconds_bucket"), 2 * 9, second)
+    switches = [float(re.search(r"^node_context_switches_total (\S+)$", body, re.M).group(1))
+                for body in (second, ports.text("/t/1/metrics"), ports.text("/t/0/metrics"))]
+    check(abs(switches[0] - switches[1]) < 1e8 < abs(switches[0] - switches[2]), switches)  # it is target 1, some steps later
+    ports.stop()
     slow = Farm("--targets=1", "--slow=1", "--slow-by=300ms")
     begin = time.monotonic()
     slow.text("/t/0/metrics")

@@ -75,7 +75,8 @@ static size_t make_rows(struct farm *f, struct setting *rows)
         {"port", .number = &f->port, .max = 65535, .default_text = "9200",
          .help = "First port to listen on; 0: the system chooses."},
         {"ports", .number = &f->ports, .min = 1, .max = PORTS_MAX, .default_text = "1",
-         .help = "How many ports, one behind the other; /metrics on the n-th is target n."},
+         .help = "How many ports, one behind the other: /config and /sd spread the targets over "
+                 "them, and /metrics on the n-th is target n."},
         {"interval", .duration_ms = &f->interval_ms, .min = 1, .max = 86400000,
          .default_text = "15s",
          .help = "How often each is scraped: what /config says, and what "
@@ -164,6 +165,17 @@ static struct str host_of(const struct farm *f, const struct http_exchange *x)
     return host.n ? host : arena_printf(x->arena, "%.*s:%u", STR_ARG(f->host), f->first_port);
 }
 
+// Where a target is to be scraped: with many ports they have theirs in turn.
+static struct str address_of(const struct farm *f, const struct http_exchange *x, int64_t target)
+{
+    const struct str host = host_of(f, x);
+    const ptrdiff_t colon = str_find_last(host, ':');
+    if (f->ports == 1 || colon == STR_NONE)
+        return host;
+    return arena_printf(x->arena, "%.*s:%lld", (int)colon, host.p,
+                        (long long)(f->first_port + target % f->ports));
+}
+
 typedef void label_fn(void *arg, struct str name, struct str value);
 
 // The labels of a target in a configuration, its path among them; without job where the
@@ -205,7 +217,7 @@ static void answer_discovery(struct farm *f, struct http_exchange *x)
         json_object_begin(&j);
         json_key(&j, "targets");
         json_array_begin(&j);
-        json_str(&j, host_of(f, x));
+        json_str(&j, address_of(f, x, i));
         json_array_end(&j);
         json_key(&j, "labels");
         json_object_begin(&j);
@@ -222,13 +234,12 @@ static void answer_discovery(struct farm *f, struct http_exchange *x)
 static void answer_config(struct farm *f, struct http_exchange *x)
 {
     struct buf text = {0};
-    const struct str host = host_of(f, x);
     buf_printf(&text,
                "global:\n  scrape_interval: %lldms\n  scrape_timeout: %lldms\nscrape_configs:\n"
                "- job_name: farm\n  static_configs:\n",
                (long long)f->interval_ms, (long long)f->interval_ms);
     for (int64_t i = 0; i < f->targets; i++) {
-        buf_printf(&text, "  - {targets: ['%.*s'], labels: {", STR_ARG(host));
+        buf_printf(&text, "  - {targets: ['%.*s'], labels: {", STR_ARG(address_of(f, x, i)));
         each_label(f, i, put_yaml_label, &text);
         buf_put_str(&text, STR("}}\n"));
     }
