@@ -30,10 +30,10 @@ static int64_t now_ns(void)
 }
 
 static err memory_select(void *self, const struct matcher *ms, size_t ms_count, int64_t mint,
-                         int64_t maxt, size_t max, struct arena *a, struct storage_set *out,
-                         struct errmsg *e)
+                         int64_t maxt, const struct storage_want *want, struct arena *a,
+                         struct storage_set *out, struct errmsg *e)
 {
-    (void)ms, (void)ms_count, (void)mint, (void)maxt, (void)max, (void)a, (void)e;
+    (void)ms, (void)ms_count, (void)mint, (void)maxt, (void)want, (void)a, (void)e;
     const struct memory *m = self;
     *out = (struct storage_set){m->series, m->series_count, NULL};
     return ERR_OK;

@@ -31,11 +31,16 @@ void arena_init_beside(struct arena *a, const struct arena *other)
     *a = (struct arena){.limit_bytes = other->limit_bytes, .budget = other->budget};
 }
 
+static void give_back(struct arena *a, size_t size)
+{
+    a->used_bytes -= size;
+    if (a->budget)
+        atomic_fetch_sub_explicit(&a->budget->used_bytes, size, memory_order_relaxed);
+}
+
 static void free_block(struct arena *a, struct arena_block *block)
 {
-    a->used_bytes -= block->size;
-    if (a->budget)
-        atomic_fetch_sub_explicit(&a->budget->used_bytes, block->size, memory_order_relaxed);
+    give_back(a, block->size);
     mem_unpoison(block->bytes, block->size - sizeof *block);
     mem_free(block);
 }
@@ -196,6 +201,24 @@ void *arena_try_zeroed(struct arena *a, size_t count, size_t size, size_t align)
 {
     void *p = arena_try(a, count, size, align);
     return p ? memset(p, 0, count * size) : NULL;
+}
+
+void *arena_mem_grow(struct arena *a, void *p, size_t *capacity, size_t need, size_t size)
+{
+    size_t to = *capacity, bytes;
+    if (to < need)
+        to = to + to / 2 < need ? need + 8 : to + to / 2;
+    if (__builtin_mul_overflow(to, size, &bytes) || !charge(a, bytes, bytes, true))
+        return NULL;
+    give_back(a, *capacity * size);
+    *capacity = to;
+    return mem_realloc(p, bytes);
+}
+
+void arena_mem_free(struct arena *a, void *p, size_t capacity, size_t size)
+{
+    give_back(a, capacity * size);
+    mem_free(p);
 }
 
 struct str arena_str(struct arena *a, struct str s)

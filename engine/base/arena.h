@@ -53,6 +53,11 @@ bool arena_is_over(const struct arena *a); // more was taken than they allow
 void *arena_zalloc(struct arena *a, size_t size, size_t align) __attribute__((returns_nonnull));
 void *arena_try_zeroed(struct arena *a, size_t count, size_t size, size_t align);
 
+// mem_grow() of what the limits of a count, too, because it stands beside a; NULL: they forbid it,
+// and p stays. arena_mem_free() frees it.
+void *arena_mem_grow(struct arena *a, void *p, size_t *capacity, size_t need, size_t size);
+void arena_mem_free(struct arena *a, void *p, size_t capacity, size_t size);
+
 struct str arena_str(struct arena *a, struct str s); // a copy
 // A formatted copy, with a NUL behind it that n does not count.
 struct str arena_printf(struct arena *a, const char *format, ...)

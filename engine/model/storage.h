@@ -34,11 +34,20 @@ struct column {
     const int64_t *starts;        // start timestamps, ms, 0: none. NULL: none
 };
 
+// What of the series that match is asked for; NULL instead: all of it. A storage may give more.
+struct storage_want {
+    size_t max;              // more series are ERR_LIMIT; 0: any number
+    const struct str *names; // some_labels: only these are looked at
+    size_t names_n;
+    bool some_labels;
+    bool any_order; // of the series of a partition
+};
+
 struct storage_ops {
-    // Series that match all of ms and may have samples in (mint, maxt]. At most max series (0: any
-    // number; more is ERR_LIMIT). Suspends.
+    // Series that match all of ms and may have samples in (mint, maxt]. Suspends.
     err (*select)(void *self, const struct matcher *ms, size_t ms_count, int64_t mint, int64_t maxt,
-                  size_t max, struct arena *a, struct storage_set *out, struct errmsg *e);
+                  const struct storage_want *want, struct arena *a, struct storage_set *out,
+                  struct errmsg *e);
     // Columns of series[0..n) of a set, in that order. Suspends.
     err (*read)(void *self, const struct storage_set *set, const struct storage_series *series,
                 size_t n, int64_t mint, int64_t maxt, struct arena *a, struct column *out,

@@ -22,6 +22,7 @@ struct group_parts {
 struct run {
     const struct fragment *f;
     struct fragment_result *out;
+    struct arena sets;   // of what was selected, where its labels are not the result's
     struct arena batch;  // of columns and windows
     struct arena groups; // of the groups' labels
     struct label_map map;
@@ -241,9 +242,8 @@ static err keep_series(struct run *r, const struct storage_series *s,
     struct fragment_series *to = add_series(r);
     if (!to)
         return ERR_LIMIT;
-    const struct str labels = labels_of(r, s->labels, &r->out->arena);
     *to = (struct fragment_series){
-        .labels = labels.p == s->labels.p ? arena_str(&r->out->arena, labels) : labels,
+        .labels = labels_of(r, s->labels, &r->out->arena),
         .partition = s->partition,
         .drop_name = r->f->drops_name && r->f->delayed_name_removal,
         .column = *column,
@@ -359,7 +359,7 @@ static err keep_raw(struct run *r, const struct storage_series *s, const struct 
     struct fragment_series *to = add_series(r);
     if (!to)
         return ERR_LIMIT;
-    to->labels = arena_str(&r->out->arena, s->labels);
+    to->labels = s->labels;
     to->partition = s->partition;
     to->raw = clean;
     r->out->samples += clean.n;
@@ -451,6 +451,26 @@ static err run_batch(struct run *r, const struct storage *storage, const struct 
     return ERR_OK;
 }
 
+// An aggregation looks at the labels it groups by and at metric names that it warns of. What only
+// counts does not even look at the series in their order.
+static err select_series(struct run *r, const struct storage *storage, int64_t mint, int64_t maxt,
+                         struct storage_set *out)
+{
+    const struct fragment *f = r->f;
+    const bool counts = f->op == PROMQL_COUNT || f->op == PROMQL_GROUP;
+    struct label_names names = f->grouping;
+    if (f->wants_counters)
+        names = label_names_with(names, LABEL_NAME, &r->batch);
+    const struct storage_want want = {
+        .names = names.names,
+        .names_n = names.n,
+        .some_labels = f->aggregates && !f->without,
+        .any_order = f->aggregates && counts && f->kind != FRAGMENT_FUNCTION,
+    };
+    return storage->ops->select(storage->self, f->matchers, f->matchers_count, mint, maxt, &want,
+                                f->aggregates ? &r->sets : &r->out->arena, out, &r->out->e);
+}
+
 static err run_all(struct run *r, const struct storage *storage)
 {
     const struct fragment *f = r->f;
@@ -458,8 +478,7 @@ static err run_all(struct run *r, const struct storage *storage)
     const int64_t mint =
         f->times.at.start_ms - f->times.offset_ms - f->times.range_ms - f->times.before_ms;
     struct storage_set set = {0};
-    err code = storage->ops->select(storage->self, f->matchers, f->matchers_count, mint, maxt, 0,
-                                    &r->out->arena, &set, &r->out->e);
+    err code = select_series(r, storage, mint, maxt, &set);
     if (code == ERR_TIMEOUT || code == ERR_CANCELED)
         return query_breathe(&r->out->arena, &r->out->e); // in the words of queries
     if (code)
@@ -513,6 +532,7 @@ void fragment_run(const struct fragment *f, const struct storage *storage,
     arena_init_within(&own, f->budget);
     struct run *r = arena_new(&own, struct run); // too large for a fiber's stack
     *r = (struct run){.f = f, .out = out};
+    arena_init_within(&r->sets, f->budget);
     arena_init_within(&r->batch, f->budget);
     arena_init_within(&r->groups, f->budget);
     r->map.a = &r->groups;
@@ -521,6 +541,7 @@ void fragment_run(const struct fragment *f, const struct storage *storage,
         say_memory(f, &out->e);
     gently_deinit(&r->groups);
     gently_deinit(&r->batch);
+    gently_deinit(&r->sets);
     arena_deinit(&own);
 }
 

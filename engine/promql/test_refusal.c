@@ -51,14 +51,14 @@ static const char *refusal(const struct test_refusals *r, const struct matcher *
 }
 
 static err refusing_select(void *self, const struct matcher *ms, size_t ms_count, int64_t mint,
-                           int64_t maxt, size_t max, struct arena *a, struct storage_set *out,
-                           struct errmsg *e)
+                           int64_t maxt, const struct storage_want *want, struct arena *a,
+                           struct storage_set *out, struct errmsg *e)
 {
     const struct test_refusing *r = self;
     const char *what = refusal(r->refusals, ms, ms_count, mint, maxt);
     if (what)
         return err_set(e, ERR_INVALID, "unsupported: %s", what);
-    return r->inner->ops->select(r->inner->self, ms, ms_count, mint, maxt, max, a, out, e);
+    return r->inner->ops->select(r->inner->self, ms, ms_count, mint, maxt, want, a, out, e);
 }
 
 static err refusing_read(void *self, const struct storage_set *set,

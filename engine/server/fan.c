@@ -71,8 +71,8 @@ static err series_of(struct fan_part *p, const struct fan_selector *s, struct st
 {
     const struct fan_question *q = p->q;
     struct storage_set set = {0};
-    TRY(q->storage.ops->select(q->storage.self, s->ms, s->n, q->mint, q->maxt, 0, &p->arena, &set,
-                               &p->e));
+    TRY(q->storage.ops->select(q->storage.self, s->ms, s->n, q->mint, q->maxt, NULL, &p->arena,
+                               &set, &p->e));
     err code = keep_present(p, &set);
     struct str *items = arena_try(&p->arena, set.n, sizeof *items, _Alignof(struct str));
     if (!code && !items)

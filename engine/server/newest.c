@@ -81,7 +81,8 @@ static err read_selector(struct part *p, const struct fan_selector *s, size_t ma
     const struct newest_question *q = p->walk->q;
     const struct fan_selector all = narrowed(p->walk, s, &p->arena);
     struct storage_set set = {0};
-    err code = q->storage.ops->select(q->storage.self, all.ms, all.n, q->mint, q->maxt, max,
+    const struct storage_want want = {.max = max};
+    err code = q->storage.ops->select(q->storage.self, all.ms, all.n, q->mint, q->maxt, &want,
                                       &p->arena, &set, &p->e);
     if (code) {
         p->too_many = code == ERR_LIMIT;

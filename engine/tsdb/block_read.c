@@ -378,7 +378,7 @@ static err read_group(struct reading *r, uint32_t index, const uint8_t *p, struc
         return block_corrupt(r->f, c->offset, e, "a malformed group");
     for (uint32_t i = 0; i < items && r->done < r->n; i++) {
         const uint32_t id = c->first + i, place = r->order[r->done];
-        if (i % 16 == 15)
+        if (i % 4 == 3)
             fiber_yield_if_due();
         if (r->ids[place] != id) {
             if (!skip_series(r, &g))

@@ -7,13 +7,17 @@
 struct head_found {
     uint64_t ref;
     uint32_t partition;
-    struct str labels; // in the arena
+    uint32_t metric; // the pair of the metric name, or LABEL_NONE
+};
+struct head_found_list { // the caller frees the items with arena_mem_free()
+    struct head_found *items;
+    size_t n, capacity;
 };
 
 // Series that match and may have samples in memory within (mint, maxt], in no order. max as in
-// storage_ops. Suspends if head.may_yield.
+// storage_want. Room for the list is taken beside a's other memory. Suspends if head.may_yield.
 err head_select(struct head *h, const struct matcher *ms, size_t ms_count, int64_t mint,
-                int64_t maxt, size_t max, struct arena *a, struct head_found **out, size_t *out_n,
+                int64_t maxt, size_t max, struct arena *a, struct head_found_list *out,
                 struct errmsg *e);
 
 // Names (name NULL) or values of a name of the series that match, unsorted, in the arena.

@@ -13,7 +13,6 @@
 #include "io/fiber.h"
 
 enum { LITERALS_MAX = 256, COST_MAX = 1 << 24, BREATH = 64 };
-enum { PROBES_BYTES_MAX = 256 << 20 }; // of all matchers' sets
 
 struct probe {
     roaring_bitmap_t *sets;
@@ -136,12 +135,12 @@ static void plan_want(struct plan *p, roaring_bitmap_t *sets)
 }
 
 static err plan_init(struct plan *p, const struct head *h, const struct matcher *ms, size_t n,
-                     struct errmsg *e)
+                     size_t bytes_max, struct errmsg *e)
 {
     size_t breaths = 0;
     roaring_bitmap_t *forbidden = roaring_bitmap_create();
     *p = (struct plan){0};
-    for (size_t i = 0; i < n && !p->nothing && p->bytes <= PROBES_BYTES_MAX; i++) {
+    for (size_t i = 0; i < n && !p->nothing && p->bytes <= bytes_max; i++) {
         breathe(h, &breaths);
         if (matcher_matches_empty(&ms[i])) {
             collect(h, &ms[i], false, forbidden);
@@ -152,7 +151,7 @@ static err plan_init(struct plan *p, const struct head *h, const struct matcher 
         plan_want(p, sets);
     }
     plan_add(p, forbidden, false);
-    if (p->bytes <= PROBES_BYTES_MAX)
+    if (p->bytes <= bytes_max)
         return ERR_OK;
     return err_set(e, ERR_LIMIT, "the query needs more memory than it may use");
 }
@@ -234,6 +233,7 @@ struct walk {
     struct head *head;
     const struct plan *plan;
     int64_t mint, maxt;
+    size_t bytes_max; // of what the plan needs
     visit_fn *visit;
     void *arg;
 };
@@ -285,7 +285,7 @@ static err visit(struct walk *w, const struct matcher *ms, size_t ms_count, stru
 {
     struct plan plan;
     w->head->selects++;
-    const err result = plan_init(&plan, w->head, ms, ms_count, e);
+    const err result = plan_init(&plan, w->head, ms, ms_count, w->bytes_max, e);
     if (result == ERR_OK) {
         w->plan = &plan;
         walk(w);
@@ -295,58 +295,66 @@ static err visit(struct walk *w, const struct matcher *ms, size_t ms_count, stru
     return result;
 }
 
-struct found_list {
-    struct head_found *items;
-    size_t n, capacity, max;
+struct finding {
+    struct head_found_list list;
+    size_t max;
     struct arena *arena;
-    bool full;
+    uint32_t name; // LABEL_NAME
+    bool is_full, lacks_room;
 };
+
+// The pair of the metric name.
+static uint32_t metric_of(const struct head *h, const struct head_series *s, uint32_t name)
+{
+    const uint32_t ids[2] = {s->local, s->tuple};
+    for (size_t k = 0; k < 2; k++) {
+        const struct label_set *set = label_store_set_at(&h->labels, ids[k]);
+        for (uint32_t i = 0; i < set->n; i++)
+            if (h->labels.pairs[set->pairs[i]].name == name)
+                return set->pairs[i];
+    }
+    return LABEL_NONE;
+}
 
 static bool add_found(struct head *h, const struct head_series *s, uint32_t id, void *arg)
 {
-    struct found_list *list = arg;
-    if (list->max && list->n == list->max) {
-        list->full = true;
+    struct finding *f = arg;
+    struct head_found_list *list = &f->list;
+    if (f->max && list->n == f->max) {
+        f->is_full = true;
         return false;
     }
-    buf_reset(&h->text);
-    head_labels(h, s, &h->text);
-    if (list->n == list->capacity) // many: room for all there are, instead of copies
-        list->items =
-            mem_grow(list->items, &list->capacity,
-                     list->n < 4096 ? list->n + 1 : h->series_n + (size_t)1, sizeof *list->items);
+    if (list->n == list->capacity) { // many: room for all there are, instead of copies
+        const size_t need = list->n < 4096 ? list->n + 1 : h->series_n + (size_t)1;
+        struct head_found *items =
+            arena_mem_grow(f->arena, list->items, &list->capacity, need, sizeof *items);
+        if (!items) {
+            f->lacks_room = true;
+            return false;
+        }
+        list->items = items;
+    }
     list->items[list->n++] = (struct head_found){
-        .ref = head_ref(s, id),
-        .partition = s->partition,
-        .labels = arena_str(list->arena, buf_str(&h->text)),
-    };
+        .ref = head_ref(s, id), .partition = s->partition, .metric = metric_of(h, s, f->name)};
     return true;
 }
 
 err head_select(struct head *h, const struct matcher *ms, size_t ms_count, int64_t mint,
-                int64_t maxt, size_t max, struct arena *a, struct head_found **out, size_t *out_n,
+                int64_t maxt, size_t max, struct arena *a, struct head_found_list *out,
                 struct errmsg *e)
 {
-    struct found_list list = {.max = max, .arena = a};
-    TRY(visit(&(struct walk){h, NULL, mint, maxt, add_found, &list}, ms, ms_count, e));
-    err result = ERR_OK;
-    if (list.full) {
+    struct finding f = {.max = max, .arena = a};
+    f.name = label_store_find_name(&h->labels, LABEL_NAME);
+    err result =
+        visit(&(struct walk){h, NULL, mint, maxt, arena_left(a), add_found, &f}, ms, ms_count, e);
+    if (f.is_full)
         result = err_set(e, ERR_LIMIT, "the selector matches more than %zu series", max);
-    } else {
-        struct head_found *items = arena_try(a, list.n, sizeof *items, _Alignof(struct head_found));
-        if (items) {
-            size_t breaths = 0;
-            for (size_t i = 0; i < list.n; i++) {
-                breathe(h, &breaths);
-                items[i] = list.items[i];
-            }
-            *out = items;
-            *out_n = list.n;
-        } else {
-            result = err_set(e, ERR_LIMIT, "the query needs more memory than it may use");
-        }
-    }
-    mem_free(list.items);
+    if (f.lacks_room)
+        result = err_set(e, ERR_LIMIT, "the query needs more memory than it may use");
+    if (result == ERR_OK)
+        *out = f.list;
+    else
+        arena_mem_free(a, f.list.items, f.list.capacity, sizeof *f.list.items);
     return result;
 }
 
@@ -410,7 +418,8 @@ err head_label_texts(struct head *h, const struct str *name, const struct matche
 {
     roaring_bitmap_t *sets = roaring_bitmap_create();
     h->selects++; // what was found stays until its texts are taken
-    err result = visit(&(struct walk){h, NULL, mint, maxt, add_sets, sets}, ms, ms_count, e);
+    err result =
+        visit(&(struct walk){h, NULL, mint, maxt, arena_left(a), add_sets, sets}, ms, ms_count, e);
     if (result == ERR_OK)
         result = put_texts(h, name, sets, a, out, out_n, e);
     h->selects--;

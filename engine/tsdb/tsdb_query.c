@@ -10,41 +10,26 @@
 #include "engine/model/labels.h"
 #include "engine/tsdb/block_symbols.h"
 #include "engine/tsdb/samples.h"
-#include "engine/tsdb/tsdb_part.h"
+#include "engine/tsdb/tsdb_pin.h"
 #include "io/fiber.h"
 
-enum { IN_MEMORY = UINT32_MAX, READ_CHUNK = 32 };
+enum { READ_CHUNK = 32 };
 
-struct piece {     // of a series
-    uint32_t file; // index among the pin's, or IN_MEMORY
-    uint64_t id;   // in that file, or the reference
-};
-
-struct pin { // of a storage_set
-    struct part *part;
-    struct head_snapshot snapshot;
-    int64_t complete_t;
-    struct block_file **files; // by generation
-    size_t files_n;
-    const struct piece *pieces; // in the set's arena
-    const uint32_t *firsts;     // of each series, and one more
-};
-
-static err no_memory(struct errmsg *e)
+err pin_no_memory(struct errmsg *e)
 {
     return err_set(e, ERR_LIMIT, "the query needs more memory than it may use");
 }
 
-static int64_t files_maxt(const struct pin *pin, int64_t maxt)
+int64_t pin_files_maxt(const struct pin *pin, int64_t maxt)
 {
     return pin->complete_t == INT64_MIN || maxt < pin->complete_t ? maxt : pin->complete_t - 1;
 }
 
-static void pin_init(struct pin *pin, struct part *p, int64_t mint, int64_t maxt)
+void pin_init(struct pin *pin, struct part *p, int64_t mint, int64_t maxt)
 {
     *pin = (struct pin){.part = p, .complete_t = p->head.complete_t};
     head_snapshot_begin(&p->head, &pin->snapshot);
-    const int64_t until = files_maxt(pin, maxt);
+    const int64_t until = pin_files_maxt(pin, maxt);
     if (!p->files_n || mint >= until)
         return;
     pin->files = mem_alloc_array(p->files_n, sizeof *pin->files);
@@ -55,7 +40,7 @@ static void pin_init(struct pin *pin, struct part *p, int64_t mint, int64_t maxt
     }
 }
 
-static void pin_deinit(struct pin *pin)
+void pin_deinit(struct pin *pin)
 {
     head_snapshot_end(&pin->snapshot);
     for (size_t i = 0; i < pin->files_n; i++)
@@ -63,142 +48,11 @@ static void pin_deinit(struct pin *pin)
     mem_free(pin->files);
 }
 
-// ---- select
-
 // In a loop over i; tests ask without a fiber.
 static void breathe_at(size_t i)
 {
     if (i % 512 == 511 && fiber_self())
         fiber_yield_if_due();
-}
-
-struct item {
-    struct str metric, labels;
-    uint32_t partition;
-    struct piece piece;
-};
-
-struct items {
-    struct item *list;
-    uint32_t *order; // by partition, metric, labels, file
-    size_t n, capacity;
-};
-
-// Room for n more: at once, because a copy of many takes long.
-static void reserve_items(struct items *items, size_t n)
-{
-    if (items->n + n > items->capacity)
-        items->list = mem_grow(items->list, &items->capacity, items->n + n, sizeof *items->list);
-}
-
-static void add_item(struct items *items, struct str labels, uint32_t partition, struct piece piece)
-{
-    items->list[items->n++] =
-        (struct item){labels_value(labels, LABEL_NAME), labels, partition, piece};
-    breathe_at(items->n);
-}
-
-static bool item_before(const void *arg, uint32_t a, uint32_t b)
-{
-    const struct item *items = arg, *x = &items[a], *y = &items[b];
-    if (x->partition != y->partition)
-        return x->partition < y->partition;
-    int order = str_cmp(x->metric, y->metric);
-    order = order ? order : labels_cmp(x->labels, y->labels);
-    return order ? order < 0 : x->piece.file < y->piece.file;
-}
-
-static err ended(struct errmsg *e)
-{
-    return err_set(e, fiber_status(), "ended while series were selected");
-}
-
-static err sort_items(struct items *items, struct errmsg *e)
-{
-    items->order = mem_alloc_array(items->n, sizeof *items->order);
-    for (size_t i = 0; i < items->n; i++) {
-        items->order[i] = (uint32_t)i;
-        breathe_at(i);
-    }
-    return block_sort_in_time(items->order, items->n, items->list, item_before) ? ERR_OK : ended(e);
-}
-
-static err find_items(const struct pin *pin, const struct matcher *ms, size_t ms_count,
-                      int64_t mint, int64_t maxt, size_t max, struct arena *a, struct items *items,
-                      struct errmsg *e)
-{
-    struct part *p = pin->part;
-    struct head_found *found;
-    size_t n;
-    TRY(head_select(&p->head, ms, ms_count, mint, maxt, max, a, &found, &n, e));
-    reserve_items(items, n);
-    for (size_t i = 0; i < n; i++)
-        add_item(items, found[i].labels, found[i].partition,
-                 (struct piece){IN_MEMORY, found[i].ref});
-    const struct block_range range = {p->partition_begin, p->partition_end};
-    for (size_t k = 0; k < pin->files_n; k++) {
-        struct block_series *series;
-        TRY(block_file_select(pin->files[k], ms, ms_count, range, max, a, &series, &n, e));
-        reserve_items(items, n);
-        for (size_t i = 0; i < n; i++)
-            add_item(items, series[i].labels, series[i].partition,
-                     (struct piece){(uint32_t)k, series[i].id});
-    }
-    return ERR_OK;
-}
-
-// Pieces of one series stand together, by file: they become one series of the set.
-static err make_set(struct pin *pin, const struct items *items, size_t max, struct arena *a,
-                    struct storage_set *out, struct errmsg *e)
-{
-    struct storage_series *series =
-        arena_try(a, items->n, sizeof *series, _Alignof(struct storage_series));
-    struct piece *pieces = arena_try(a, items->n, sizeof *pieces, _Alignof(struct piece));
-    uint32_t *firsts = arena_try(a, items->n + 1, sizeof *firsts, _Alignof(uint32_t));
-    if (!series || !pieces || !firsts)
-        return no_memory(e);
-    size_t n = 0;
-    for (size_t i = 0; i < items->n; i++) {
-        const struct item *item = &items->list[items->order[i]];
-        pieces[i] = item->piece;
-        breathe_at(i);
-        if (n && series[n - 1].partition == item->partition &&
-            str_eq(series[n - 1].labels, item->labels))
-            continue;
-        firsts[n] = (uint32_t)i;
-        series[n] = (struct storage_series){
-            .labels = item->labels, .partition = item->partition, .handle = n};
-        n++;
-    }
-    firsts[n] = (uint32_t)items->n;
-    if (max && n > max)
-        return err_set(e, ERR_LIMIT, "the selector matches more than %zu series", max);
-    pin->pieces = pieces;
-    pin->firsts = firsts;
-    *out = (struct storage_set){series, n, pin};
-    return ERR_OK;
-}
-
-static err db_select(void *self, const struct matcher *ms, size_t ms_count, int64_t mint,
-                     int64_t maxt, size_t max, struct arena *a, struct storage_set *out,
-                     struct errmsg *e)
-{
-    struct part *p = tsdb_part(self);
-    struct pin *pin = mem_alloc(sizeof *pin);
-    struct items items = {0};
-    pin_init(pin, p, mint, maxt);
-    err result = find_items(pin, ms, ms_count, mint, maxt, max, a, &items, e);
-    if (result == ERR_OK)
-        result = sort_items(&items, e);
-    if (result == ERR_OK)
-        result = make_set(pin, &items, max, a, out, e);
-    mem_free(items.list);
-    mem_free(items.order);
-    if (result != ERR_OK) {
-        pin_deinit(pin);
-        mem_free(pin);
-    }
-    return result;
 }
 
 static void db_release(void *self, struct storage_set *set)
@@ -243,7 +97,7 @@ static struct joined *find_joined(struct joiner *j, const struct column *parts, 
 static err init_samples(struct joiner *j, struct samples *s, const struct column *parts,
                         size_t parts_n, bool times, struct errmsg *e)
 {
-    return samples_init(s, j->arena, parts, parts_n, times) ? ERR_OK : no_memory(e);
+    return samples_init(s, j->arena, parts, parts_n, times) ? ERR_OK : pin_no_memory(e);
 }
 
 // Parts that follow each other in time, joined; their times once for all series that share them.
@@ -266,7 +120,7 @@ static err concatenate(struct joiner *j, const struct column *parts, size_t part
     }
     struct column *copy = arena_array(j->arena, parts_n, struct column);
     if (!copy)
-        return no_memory(e);
+        return pin_no_memory(e);
     memcpy(copy, parts, parts_n * sizeof *copy);
     *made = (struct joined){s.t, s.n, parts_n, copy};
     return ERR_OK;
@@ -331,33 +185,33 @@ struct reading { // of one call
     int64_t mint, maxt;
     struct arena *arena;
     struct column *columns; // n for each file, then n of memory
+    uint32_t *ids, *places; // of one file
+    struct column *got;
 };
 
 static err read_file(const struct reading *r, size_t file, struct errmsg *e)
 {
     const struct pin *pin = r->pin;
-    uint32_t *ids = mem_alloc_array(r->n, sizeof *ids);
-    uint32_t *places = mem_alloc_array(r->n, sizeof *places);
-    struct column *got = mem_alloc_array(r->n, sizeof *got);
     size_t n = 0;
     for (size_t i = 0; i < r->n; i++) {
         const size_t k = r->series[i].handle;
+        r->columns[file * r->n + i] = (struct column){0};
+        breathe_at(i);
         for (uint32_t at = pin->firsts[k]; at < pin->firsts[k + 1]; at++) {
             if (pin->pieces[at].file == file) {
-                ids[n] = (uint32_t)pin->pieces[at].id;
-                places[n++] = (uint32_t)i;
+                r->ids[n] = (uint32_t)pin->pieces[at].id;
+                r->places[n++] = (uint32_t)i;
             }
         }
     }
     err result = ERR_OK;
     if (n)
-        result = block_file_read(pin->files[file], ids, n, r->mint, files_maxt(pin, r->maxt),
-                                 r->arena, got, e);
-    for (size_t i = 0; i < n && result == ERR_OK; i++)
-        r->columns[file * r->n + places[i]] = got[i];
-    mem_free(ids);
-    mem_free(places);
-    mem_free(got);
+        result = block_file_read(pin->files[file], r->ids, n, r->mint, pin_files_maxt(pin, r->maxt),
+                                 r->arena, r->got, e);
+    for (size_t i = 0; i < n && result == ERR_OK; i++) {
+        r->columns[file * r->n + r->places[i]] = r->got[i];
+        breathe_at(i);
+    }
     return result;
 }
 
@@ -369,10 +223,14 @@ static err read_memory(const struct reading *r, struct errmsg *e)
                          r->arena, e));
     struct column *columns = r->columns + pin->files_n * r->n;
     for (size_t i = 0; i < r->n; i++) {
-        const size_t k = r->series[i].handle;
-        const struct piece *last = &pin->pieces[pin->firsts[k + 1] - 1];
-        if (last->file == IN_MEMORY)
-            TRY(head_reader_read(&reader, last->id, &columns[i], e));
+        columns[i] = (struct column){0};
+        uint64_t ref = r->series[i].handle;
+        if (pin->pieces) {
+            const struct piece *last = &pin->pieces[pin->firsts[ref + 1] - 1];
+            ref = last->file == PIECE_IN_MEMORY ? last->id : 0;
+        }
+        if (ref)
+            TRY(head_reader_read(&reader, ref, &columns[i], e));
         if (pin->part->wal && i % READ_CHUNK == READ_CHUNK - 1)
             fiber_yield_if_due();
     }
@@ -388,7 +246,7 @@ static err join_all(const struct reading *r, struct column *out, struct errmsg *
     joiner.made = arena_array(r->arena, joiner.mask + 1, struct joined);
     struct column *mine = arena_array(r->arena, 2 * parts, struct column);
     if (!joiner.made || !mine)
-        return no_memory(e);
+        return pin_no_memory(e);
     for (size_t i = 0; i < r->n; i++) {
         for (size_t k = 0; k < parts; k++)
             mine[k] = r->columns[k * r->n + i];
@@ -405,19 +263,31 @@ static err db_read(void *self, const struct storage_set *set, const struct stora
 {
     (void)self;
     const struct pin *pin = set->pin;
-    struct reading r = {pin, series, n, mint, maxt, a, out};
+    struct reading r = {.pin = pin,
+                        .series = series,
+                        .n = n,
+                        .mint = mint,
+                        .maxt = maxt,
+                        .arena = a,
+                        .columns = out};
     memset(out, 0, n * sizeof *out);
     if (!pin->files_n)
         return read_memory(&r, e);
-    r.columns = mem_zalloc((pin->files_n + 1) * n * sizeof *r.columns);
-    err result = ERR_OK;
+    struct arena scratch;
+    arena_init_beside(&scratch, a);
+    r.columns =
+        arena_try(&scratch, (pin->files_n + 1) * n, sizeof *r.columns, _Alignof(struct column));
+    r.got = arena_try(&scratch, n, sizeof *r.got, _Alignof(struct column));
+    r.ids = arena_try(&scratch, n, sizeof *r.ids, _Alignof(uint32_t));
+    r.places = arena_try(&scratch, n, sizeof *r.places, _Alignof(uint32_t));
+    err result = r.columns && r.got && r.ids && r.places ? ERR_OK : pin_no_memory(e);
     for (size_t file = 0; file < pin->files_n && result == ERR_OK; file++)
         result = read_file(&r, file, e);
     if (result == ERR_OK)
         result = read_memory(&r, e);
     if (result == ERR_OK)
         result = join_all(&r, out, e);
-    mem_free(r.columns);
+    arena_deinit(&scratch);
     return result;
 }
 
@@ -425,13 +295,20 @@ static err db_read(void *self, const struct storage_set *set, const struct stora
 
 // A file that lies within the range has a sample there of each series it has, and so has memory of
 // one whose newest sample does.
+static bool is_in_memory(const struct pin *pin, uint64_t ref, int64_t mint, int64_t maxt)
+{
+    const struct head_series *s = head_resolve(&pin->part->head, ref);
+    return s && s->last_t > mint && s->last_t <= maxt;
+}
+
 static bool is_surely_present(const struct pin *pin, size_t handle, int64_t mint, int64_t maxt)
 {
+    if (!pin->pieces)
+        return is_in_memory(pin, handle, mint, maxt);
     for (uint32_t i = pin->firsts[handle]; i < pin->firsts[handle + 1]; i++) {
         const struct piece *piece = &pin->pieces[i];
-        if (piece->file == IN_MEMORY) {
-            const struct head_series *s = head_resolve(&pin->part->head, piece->id);
-            if (s && s->last_t > mint && s->last_t <= maxt)
+        if (piece->file == PIECE_IN_MEMORY) {
+            if (is_in_memory(pin, piece->id, mint, maxt))
                 return true;
         } else {
             const struct block_summary *b = block_file_summary(pin->files[piece->file]);
@@ -482,16 +359,22 @@ static bool text_before(const void *arg, uint32_t a, uint32_t b)
 }
 
 struct texts {
+    struct arena scratch;
     struct str *list;
     size_t n, capacity;
 };
 
-static void add_texts(struct texts *t, const struct str *more, size_t n)
+static err add_texts(struct texts *t, const struct str *more, size_t n, struct errmsg *e)
 {
-    t->list = mem_grow(t->list, &t->capacity, t->n + n, sizeof *t->list);
+    struct str *list =
+        arena_mem_grow(&t->scratch, t->list, &t->capacity, t->n + n, sizeof *t->list);
+    if (!list)
+        return pin_no_memory(e);
     if (n)
-        memcpy(t->list + t->n, more, n * sizeof *more);
+        memcpy(list + t->n, more, n * sizeof *more);
+    t->list = list;
     t->n += n;
+    return ERR_OK;
 }
 
 static err find_texts(const struct pin *pin, const struct str *name, const struct matcher *ms,
@@ -503,26 +386,26 @@ static err find_texts(const struct pin *pin, const struct str *name, const struc
     struct str *some;
     size_t n;
     TRY(head_label_texts(&p->head, name, ms, ms_count, mint, maxt, a, &some, &n, e));
-    add_texts(texts, some, n);
+    TRY(add_texts(texts, some, n, e));
     for (size_t k = 0; k < pin->files_n; k++) {
         struct block_file *f = pin->files[k];
         if (name)
             TRY(block_file_label_values(f, *name, ms, ms_count, range, a, &some, &n, e));
         else
             TRY(block_file_label_names(f, ms, ms_count, range, a, &some, &n, e));
-        add_texts(texts, some, n);
+        TRY(add_texts(texts, some, n, e));
     }
     return ERR_OK;
 }
 
 // Sorted, each once.
-static err unite_texts(const struct texts *texts, struct arena *a, struct str **out, size_t *out_n,
+static err unite_texts(struct texts *texts, struct arena *a, struct str **out, size_t *out_n,
                        struct errmsg *e)
 {
     struct str *all = arena_try(a, texts->n, sizeof *all, _Alignof(struct str));
-    if (!all)
-        return no_memory(e);
-    uint32_t *order = mem_alloc_array(texts->n, sizeof *order);
+    uint32_t *order = arena_try(&texts->scratch, texts->n, sizeof *order, _Alignof(uint32_t));
+    if (!all || !order)
+        return pin_no_memory(e);
     for (size_t i = 0; i < texts->n; i++)
         order[i] = (uint32_t)i;
     block_sort(order, texts->n, texts->list, text_before);
@@ -533,7 +416,6 @@ static err unite_texts(const struct texts *texts, struct arena *a, struct str **
             all[n++] = text;
         breathe_at(i);
     }
-    mem_free(order);
     *out = all;
     *out_n = n;
     return ERR_OK;
@@ -545,11 +427,13 @@ static err label_texts(struct tsdb *db, const struct str *name, const struct mat
 {
     struct pin pin;
     struct texts texts = {0};
+    arena_init_beside(&texts.scratch, a);
     pin_init(&pin, tsdb_part(db), mint, maxt);
     err result = find_texts(&pin, name, ms, ms_count, mint, maxt, a, &texts, e);
     if (result == ERR_OK)
         result = unite_texts(&texts, a, out, out_n, e);
-    mem_free(texts.list);
+    arena_mem_free(&texts.scratch, texts.list, texts.capacity, sizeof *texts.list);
+    arena_deinit(&texts.scratch);
     pin_deinit(&pin);
     return result;
 }
@@ -569,7 +453,7 @@ static err db_label_values(void *self, struct str name, const struct matcher *ms
 }
 
 const struct storage_ops tsdb_storage_ops = {
-    .select = db_select,
+    .select = tsdb_select,
     .read = db_read,
     .present = db_present,
     .release = db_release,

@@ -85,7 +85,7 @@ static void dump_shard(void *arg)
     struct arena a;
     struct errmsg e;
     arena_init(&a, 0);
-    if (s.ops->select(s.self, &named, 1, INT64_MIN, INT64_MAX, 0, &a, &set, &e) != ERR_OK)
+    if (s.ops->select(s.self, &named, 1, INT64_MIN, INT64_MAX, NULL, &a, &set, &e) != ERR_OK)
         abort();
     struct column *columns = arena_alloc(&a, (set.n + 1) * sizeof *columns, 8);
     if (s.ops->read(s.self, &set, set.series, set.n, INT64_MIN, INT64_MAX, &a, columns, &e) !=

@@ -196,7 +196,7 @@ static void select_part(void *arg)
     struct part_answer *a = arg;
     const struct storage s = tsdb_storage(a->w->db);
     arena_init(&a->arena, 0);
-    a->result = s.ops->select(s.self, a->q->ms, a->q->n, a->q->mint, a->q->maxt, 0, &a->arena,
+    a->result = s.ops->select(s.self, a->q->ms, a->q->n, a->q->mint, a->q->maxt, NULL, &a->arena,
                               &a->set, &a->e);
 }
 

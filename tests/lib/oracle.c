@@ -163,9 +163,26 @@ static bool is_wanted(const struct oracle_view *view, const struct series *s,
            matchers_match(ms, ms_count, s->labels);
 }
 
+// Not more than what is asked for: who asks for too little finds out.
+static struct str only_wanted(const struct storage_want *want, struct str labels, struct arena *a)
+{
+    char *p = arena_alloc(a, labels.n, 1);
+    size_t n = 0;
+    struct label label;
+    struct labels_iter i = labels_iter(labels);
+    for (const char *at = i.at; labels_next(&i, &label); at = i.at)
+        for (size_t k = 0; k < want->names_n; k++)
+            if (str_eq(want->names[k], label.name)) {
+                memcpy(p + n, at, (size_t)(i.at - at));
+                n += (size_t)(i.at - at);
+                break;
+            }
+    return str_make(p, n);
+}
+
 static err oracle_select(void *self, const struct matcher *ms, size_t ms_count, int64_t mint,
-                         int64_t maxt, size_t max, struct arena *a, struct storage_set *out,
-                         struct errmsg *e)
+                         int64_t maxt, const struct storage_want *want, struct arena *a,
+                         struct storage_set *out, struct errmsg *e)
 {
     const struct oracle_view *view = self;
     const struct oracle *o = view->oracle;
@@ -178,9 +195,11 @@ static err oracle_select(void *self, const struct matcher *ms, size_t ms_count, 
             continue;
         if (!has_sample(s, mint, maxt))
             continue;
-        if (max && n == max)
-            return err_set(e, ERR_LIMIT, "more than %zu series", max);
-        series[n++] = (struct storage_series){arena_str(a, s->labels), s->partition, i};
+        if (want && want->max && n == want->max)
+            return err_set(e, ERR_LIMIT, "more than %zu series", want->max);
+        const struct str labels =
+            want && want->some_labels ? only_wanted(want, s->labels, a) : arena_str(a, s->labels);
+        series[n++] = (struct storage_series){labels, s->partition, i};
     }
     *out = (struct storage_set){series, n, NULL};
     return ERR_OK;

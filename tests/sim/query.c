@@ -35,7 +35,7 @@ static err ask(const struct query *q, struct storage_set *set, struct arena *a, 
                struct errmsg *e)
 {
     const struct storage s = tsdb_storage(q->program->db);
-    TRY(s.ops->select(s.self, q->ms, q->ms_count, q->mint, q->maxt, 0, a, set, e));
+    TRY(s.ops->select(s.self, q->ms, q->ms_count, q->mint, q->maxt, NULL, a, set, e));
     *out = mem_zalloc((set->n + 1) * sizeof **out);
     return s.ops->read(s.self, set, set->series, set->n, q->mint, q->maxt, a, *out, e);
 }

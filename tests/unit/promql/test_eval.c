@@ -396,11 +396,12 @@ static struct storage own_view(void *self)
 }
 
 static err own_select(void *self, const struct matcher *ms, size_t n, int64_t mint, int64_t maxt,
-                      size_t max, struct arena *a, struct storage_set *out, struct errmsg *e)
+                      const struct storage_want *want, struct arena *a, struct storage_set *out,
+                      struct errmsg *e)
 {
     const struct storage s = own_view(self);
     fiber_yield();
-    return s.ops->select(s.self, ms, n, mint, maxt, max, a, out, e);
+    return s.ops->select(s.self, ms, n, mint, maxt, want, a, out, e);
 }
 
 static err own_read(void *self, const struct storage_set *set, const struct storage_series *series,

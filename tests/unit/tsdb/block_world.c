@@ -338,7 +338,7 @@ static bool compare_series(struct asking *k)
     struct storage_set set;
     struct block_series *got;
     size_t got_n, at = 0;
-    if (s.ops->select(s.self, k->ms, k->n, k->mint, k->maxt, 0, &k->a, &set, &k->e) != ERR_OK ||
+    if (s.ops->select(s.self, k->ms, k->n, k->mint, k->maxt, NULL, &k->a, &set, &k->e) != ERR_OK ||
         block_file_select(k->f, k->ms, k->n, k->range, 0, &k->a, &got, &got_n, &k->e) != ERR_OK)
         return fail(k->w, "question %zu: %s", k->question, k->e.text);
     struct column *want_c = arena_array(&k->a, set.n, struct column);

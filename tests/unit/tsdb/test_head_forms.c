@@ -76,7 +76,7 @@ static struct column all(struct world *w)
     const struct matcher named = {.kind = MATCHER_NE, .name = LABEL_NAME};
     struct storage_set set;
     struct column c = {0};
-    cr_assert_eq(s.ops->select(s.self, &named, 1, INT64_MIN, INT64_MAX, 0, &w->a, &set, NULL),
+    cr_assert_eq(s.ops->select(s.self, &named, 1, INT64_MIN, INT64_MAX, NULL, &w->a, &set, NULL),
                  ERR_OK);
     cr_assert_eq(set.n, 1);
     cr_assert_eq(s.ops->read(s.self, &set, set.series, 1, INT64_MIN, INT64_MAX, &w->a, &c, NULL),

@@ -50,7 +50,7 @@ static uint64_t count_samples(struct tsdb *db) // 0: it could not be asked
     struct arena a;
     uint64_t n = 0;
     arena_init(&a, 0);
-    err code = s.ops->select(s.self, NULL, 0, INT64_MIN, INT64_MAX, 0, &a, &set, NULL);
+    err code = s.ops->select(s.self, NULL, 0, INT64_MIN, INT64_MAX, NULL, &a, &set, NULL);
     struct column *columns = mem_zalloc((set.n + 1) * sizeof *columns);
     if (code == ERR_OK)
         code =
