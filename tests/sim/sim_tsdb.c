@@ -1,10 +1,11 @@
 // The database in simulated worlds, one a seed; what went wrong is printed with its seed.
 //
-//     sim_tsdb [--seeds N] [--first N]     N worlds, each in a process of its own
-//     sim_tsdb --seed N [--verbose]        one world, in this process
-//     sim_tsdb --piece-us N ...            what a flow may work at a time, of the machine's time
-//     sim_tsdb --defects                   worlds that are broken on purpose: each must be noticed
+//     sim_tsdb [--seeds N] [--first N]     N worlds, each in a process of its own, one a core at a
+//     time sim_tsdb --seed N [--verbose]        one world, in this process sim_tsdb --piece-us N
+//     ...            what a flow may work at a time, of the machine's time sim_tsdb --defects
+//     worlds that are broken on purpose: each must be noticed
 #include <getopt.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 #include "simd/simd.h"
 #include "tests/sim/seed.h"
 
-enum { DEFECT_SEEDS_MAX = 40 };
+enum { DEFECT_SEEDS_MAX = 40, WORKERS_MAX = 16 };
 // No turn may take longer of the machine's time; a turn's quota is 0.5 ms, but the clock that
 // programs see does not move with their work.
 static const int64_t turn_cpu_ns_max = 100 * 1000 * 1000;
@@ -157,22 +158,53 @@ static unsigned print_faults(const struct seed_result *s)
     return zero;
 }
 
-static int run_seeds(uint64_t first, uint64_t count, bool all_faults, struct seed_result *shared)
+// What one of those that run seeds beside each other has done; in memory that they share.
+struct worker {
+    struct seed_result last, sum;
+    unsigned passed, failed;
+};
+
+static void run_share(struct worker *w, uint64_t first, uint64_t end, uint64_t step)
+{
+    for (uint64_t seed = first; seed < end; seed += step) {
+        struct seed_options o = {.seed = seed,
+                                 .turn_cpu_ns_max = __asan_init ? 0 : turn_cpu_ns_max};
+        run_watched(&o, &w->last);
+        if (w->last.violation[0]) {
+            printf("seed %llu: %s\n    again: sim_tsdb --seed %llu --verbose\n", ull(seed),
+                   w->last.violation, ull(seed));
+            w->failed++;
+        } else {
+            w->passed++;
+        }
+        add(&w->sum, &w->last);
+    }
+    fflush(NULL);
+}
+
+static int run_seeds(uint64_t first, uint64_t count, bool all_faults, struct worker *workers,
+                     unsigned n)
 {
     struct seed_result sum = {0};
     unsigned passed = 0, failed = 0;
-    for (uint64_t seed = first; seed < first + count; seed++) {
-        struct seed_options o = {.seed = seed,
-                                 .turn_cpu_ns_max = __asan_init ? 0 : turn_cpu_ns_max};
-        run_watched(&o, shared);
-        if (shared->violation[0]) {
-            printf("seed %llu: %s\n    again: sim_tsdb --seed %llu --verbose\n", ull(seed),
-                   shared->violation, ull(seed));
-            failed++;
-        } else {
-            passed++;
+    pid_t pids[WORKERS_MAX];
+    fflush(NULL);
+    for (unsigned i = 0; i < n; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            run_share(&workers[i], first + i, first + count, n);
+            exit(0);
         }
-        add(&sum, shared);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        int status;
+        if (pids[i] < 0 || waitpid(pids[i], &status, 0) < 0 || status != 0) {
+            printf("those that run seeds: number %u did not end well\n", i);
+            failed++;
+        }
+        passed += workers[i].passed;
+        failed += workers[i].failed;
+        add(&sum, &workers[i].sum);
     }
     print_sum(&sum);
     const unsigned zero = print_faults(&sum);
@@ -182,6 +214,13 @@ static int run_seeds(uint64_t first, uint64_t count, bool all_faults, struct see
     }
     printf("%u passed, %u failed\n", passed, failed);
     return failed > 0;
+}
+
+static unsigned cores(void)
+{
+    cpu_set_t set;
+    const int n = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+    return n < WORKERS_MAX ? (unsigned)n : WORKERS_MAX;
 }
 
 static bool is_noticed(const struct seed_result *r, int defect)
@@ -290,11 +329,12 @@ int main(int argc, char **argv)
         }
     }
     simd_init(SIMD_ALL);
-    struct seed_result *shared =
-        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED)
+    struct worker *const workers = mmap(NULL, WORKERS_MAX * sizeof *workers, PROT_READ | PROT_WRITE,
+                                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (workers == MAP_FAILED)
         return 2;
     if (is_one)
-        return run_one(&one, shared);
-    return defects ? run_defects(shared) : run_seeds(first, seeds, all_faults, shared);
+        return run_one(&one, &workers->last);
+    return defects ? run_defects(&workers->last)
+                   : run_seeds(first, seeds, all_faults, workers, cores());
 }
