@@ -3,10 +3,13 @@
 
 Test programs are those that meson knows. Each says how many cases it had: Criterion's speak TAP, benches print a line of JSON
 a measurement, all others end with a line `N passed, N failed[, N skipped]`; one that counts nothing has failed, and so has a part
-that ran nothing. Parts that compute run one after the other on all cores; beside them run those that mostly wait, end to end,
-some programs at a time. With a part its builds are made.
+that ran nothing. Builds are made one after the other on all cores, then the tests that compute run, one a core, whichever part they
+are of; beside both and before them run those that mostly wait, end to end, some at a time. With a part its builds are made. Under
+sanitizers each end-to-end program runs once, those of one compiler with io_uring, those of the other without; a part that is named
+runs them all. What failed is said once more before the last lines.
 """
 import argparse
+import collections
 import concurrent.futures
 import json
 import os
@@ -18,27 +21,50 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 JOBS = len(os.sched_getaffinity(0))
 COUNT = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
-TIMEOUT_S = 900
+TIMEOUT_S = 1200
 SKIPS_SHOWN = 12  # of a program
+LONG_S = 20  # what takes longer is told with its seconds
 NO_URING = os.path.join(TOP, "build", "tests", "lib", "no_uring")
 
-# What computes, and what mostly waits: where each test program is run.
+# What computes, and what mostly waits: where each test program is run. The latter go first where both could.
 COMPUTING = concurrent.futures.ThreadPoolExecutor(JOBS)
 WAITING = concurrent.futures.ThreadPoolExecutor(JOBS + 1)
+COMPUTING_NICE = 5
+BUILDS, COMPUTES, WAITS = range(3)
+
+RUNNING = set()  # process groups
+FAILURES = []  # what is said again at the end
+
+# Lines that say why a program failed: of ours, Criterion, assertions, sanitizers, compilers, Python.
+CAUSE = re.compile(r"FAILED|^not ok|[Aa]ssert|died of|runtime error|ERROR: |SUMMARY|error:|Error|: Sanitizer|turn took .* us,|no yield|"
+                   r"without a question|^seed \d+:|not done after|counted nothing|ran nothing|did not end|was not reported")
+
+
+def causes(text, lines_max=14, width=300):
+    """The lines of a failure that tell its cause, and some behind each; its end, where none does."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    found = sorted({j for i, line in enumerate(lines) if CAUSE.search(line) for j in (i, i + 1, i + 2)} & set(range(len(lines))))
+    chosen = [lines[i] for i in found[:lines_max]] or lines[-lines_max:]
+    return "\n".join("    " + line[:width] + ("..." if len(line) > width else "") for line in chosen)
+
+
+Done = collections.namedtuple("Done", "code text seconds cpu_seconds")
 
 
 class Part:
     """One line of the table at the end."""
 
-    def __init__(self, name, work, needs=(), waits=False):
-        self.name, self.work, self.needs, self.waits = name, work, needs, waits
+    def __init__(self, name, work, needs=(), kind=COMPUTES):
+        self.name, self.work, self.needs, self.kind = name, work, needs, kind
+        self.is_whole = False  # asked for by its name
         self.passed = self.failed = self.skipped = 0
         self.seconds = self.cpu_seconds = 0.0
-        self.lock, self.done = threading.Lock(), threading.Event()
+        self.lock, self.begun, self.done = threading.Lock(), threading.Event(), threading.Event()
 
     def say(self, text):
         print(f"{self.name}: {text.rstrip()}", flush=True)
@@ -49,12 +75,18 @@ class Part:
             self.failed += failed
             self.skipped += skipped
 
-    def fail(self, text, count=1):
-        print(f"FAILED {self.name}: {text.rstrip()}", flush=True)
+    def fail(self, what, text="", count=1):
+        """what: a line; text: all that is known."""
+        print(f"FAILED {self.name}: {what}\n{text}".rstrip(), flush=True)
         self.add(0, count)
+        with self.lock:
+            FAILURES.append(f"  {self.name}: {what}" + (f"\n{causes(text)}" if text.strip() else ""))
 
     def run(self, command, cwd=TOP, env=None):
-        """(exit code, what was printed); what it took of the processors counts for the part."""
+        """What it took of the processors counts for the part."""
+        start = time.monotonic()
+        if self.kind != WAITS:
+            command = ["nice", "-n", str(COMPUTING_NICE), *command]
         with tempfile.TemporaryFile() as out:
             process = subprocess.Popen(command, cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
                                        stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
@@ -68,12 +100,11 @@ class Part:
             out.seek(0)
             text = out.read().decode(errors="replace")
         process.returncode = os.waitstatus_to_exitcode(status)
+        cpu_seconds = usage.ru_utime + usage.ru_stime
         with self.lock:
-            self.cpu_seconds += usage.ru_utime + usage.ru_stime
-        return process.returncode, text + (f"\nnot done after {TIMEOUT_S} s" if timed_out else "")
-
-
-RUNNING = set()  # process groups
+            self.cpu_seconds += cpu_seconds
+        return Done(process.returncode, text + (f"\nnot done after {TIMEOUT_S} s" if timed_out else ""),
+                    time.monotonic() - start, cpu_seconds)
 
 
 def end_group(pid):
@@ -95,14 +126,14 @@ def build(part, folder, *options, env=None, suites=()):
     """Configures and builds all, or what tests of the suites need; whether it worked."""
     known = os.path.exists(os.path.join(TOP, folder, "build.ninja"))
     # Configured again where it was: packages for tests may have come since.
-    code, text = part.run(["meson", "setup", *(["--reconfigure"] if known else []), folder, *options], env=env)
-    if not code:
-        code, text = part.run(["ninja", "-C", folder, *targets_of(folder, suites)], env=env)
-    if code:
-        part.fail(text[-6000:])
+    done = part.run(["meson", "setup", *(["--reconfigure"] if known else []), folder, *options], env=env)
+    if not done.code:
+        done = part.run(["ninja", "-j", str(JOBS + 1), "-C", folder, *targets_of(folder, suites)], env=env)
+    if done.code:
+        part.fail(f"building {folder}", done.text[-6000:])
     else:
         part.add(1)
-    return not code
+    return not done.code
 
 
 def introspect(folder, what):
@@ -127,8 +158,9 @@ SANITIZERS = {"asan-gcc": ("gcc", "g++", "address,undefined"), "asan-clang": ("c
 def sanitized_build(name, suites=()):
     def part_sanitized_build(part):
         cc, cxx, kinds = SANITIZERS[name]
-        if not build(part, f"build-{name}", f"-Db_sanitize={kinds}", "-Dbuildtype=debugoptimized", "-Dcheck_expensive=true",
-                     "-Db_lundef=false", env={"CC": cc, "CXX": cxx}, suites=suites):
+        # Compiling is most of it: -O1 and lines without variables take half of what -O2 -g takes.
+        if not build(part, f"build-{name}", f"-Db_sanitize={kinds}", "-Doptimization=1", "-Ddebug=true", "-Dc_args=-g1", "-Dcpp_args=-g1",
+                     "-Dcheck_expensive=true", "-Db_lundef=false", env={"CC": cc, "CXX": cxx}, suites=suites):
             return
         if "address" in kinds:  # a program that leaks on purpose must be reported: otherwise its silence says nothing
             with tempfile.TemporaryDirectory() as reports:
@@ -187,81 +219,82 @@ def count_of(test, text):
 
 def run_test(part, folder, test, env, wrap):
     reports = tempfile.mkdtemp(prefix="sanitizer-")
-    code, text = part.run([*wrap, *test["cmd"]], test.get("workdir") or os.path.join(TOP, folder),
-                          {**test["env"], **env, **(sanitizer_env(reports) if folder != "build" else {})})
-    passed, failed, skipped = count_of(test, text)
-    if failed or code:
-        part.fail(f"{test['name']} (exit {code})\n" + "\n".join(text.split("\n")[-40:]), failed or 1)
+    done = part.run([*wrap, *test["cmd"]], test.get("workdir") or os.path.join(TOP, folder),
+                    {**test["env"], **env, **(sanitizer_env(reports) if folder != "build" else {})})
+    passed, failed, skipped = count_of(test, done.text)
+    if failed or done.code:
+        part.fail(f"{test['name']} (exit {done.code})", done.text[-8000:], failed or 1)
     elif not passed + skipped:
-        part.fail(f"{test['name']} counted nothing; it says:\n" + text[-2000:])
+        part.fail(f"{test['name']} counted nothing", done.text[-2000:])
     part.add(passed, 0, skipped)
     for name in sorted(os.listdir(reports)):
         with open(os.path.join(reports, name), errors="replace") as report:
-            part.fail(f"{test['name']}: {report.read()[:3000]}")
+            part.fail(f"{test['name']}: {name}", report.read()[:4000])
     shutil.rmtree(reports)
-    words = re.findall(r"^skipped.*|^ok .*# SKIP.*", text, re.M)
+    words = re.findall(r"^skipped.*|^ok .*# SKIP.*", done.text, re.M)
     for line in words[:SKIPS_SHOWN]:
         part.say(line)
     if len(words) > SKIPS_SHOWN:
         part.say(f"skipped {len(words) - SKIPS_SHOWN} more of {test['name']}")
+    if done.seconds > LONG_S:
+        part.say(f"{test['name']} took {done.seconds:.0f} s, {done.cpu_seconds:.0f} s of CPU")
     if any(s.endswith((":sim", ":sim-short")) for s in test["suite"]):  # what faults there were is part of the answer
-        part.say(f"{test['name']}\n{text}")
+        part.say(f"{test['name']}\n{done.text}")
 
 
-def tests(*suites, folder="build", env=None, wrap=()):
+def tests(*suites, folder="build", env=None, wrap=(), share=(0, 1)):
+    """share: the at-th of so many, where other parts have the others."""
     def part_tests(part):
         for name in suites:
             if not tests_of(folder, (name, )):
                 part.fail(f"there is no test in suite {name} of {folder}")
-        pool = WAITING if part.waits else COMPUTING
-        list(pool.map(lambda t: run_test(part, folder, t, env or {}, wrap), tests_of(folder, suites)))
+        pool = WAITING if part.kind == WAITS else COMPUTING
+        at, of = (0, 1) if part.is_whole else share
+        results = pool.map(lambda t: run_test(part, folder, t, env or {}, wrap), tests_of(folder, suites)[at::of])
+        part.begun.set()
+        list(results)
     return part_tests
 
 
 def part_tidy(part):
-    code, text = part.run([sys.executable, "tools/dev/tidy.py", "."])
-    if code:
-        part.fail(text)
-    else:
-        part.add(1)
+    done = part.run([sys.executable, "tools/dev/tidy.py", "."])
+    part.fail("tidy", done.text) if done.code else part.add(1)
 
 
 def part_peers(part):
     """What cannot be had is skipped by the tests that need it."""
-    code, text = part.run(["tools/dev/peers"])
-    part.say("\n" + text)
-    part.add(1, 0, 0) if not code else part.fail("tools/dev/peers failed")
+    done = part.run(["tools/dev/peers"])
+    part.say("\n" + done.text)
+    part.fail("tools/dev/peers", done.text) if done.code else part.add(1)
 
 
 # Sanitizers slow the server, not what is asked: fewer repetitions, the same scenarios.
 FEWER = {"KILLS": "8", "COMPARE_COUNT": "500"}
 UNDER_ASAN = ("unit", "fuzz", "simd", "promql", "sim-short")
 PARTS = [
-    Part("build", part_build),
-    Part("peers", part_peers, waits=True),
-    Part("end-to-end", tests("e2e"), ("build", "peers"), waits=True),
+    Part("build", part_build, kind=BUILDS),
+    Part("peers", part_peers, kind=WAITS),
+    Part("end-to-end", tests("e2e"), ("build", "peers"), WAITS),
     # Once more where io_uring is forbidden by seccomp as Docker and containerd forbid it.
-    Part("no-uring", tests("e2e", env=FEWER, wrap=[NO_URING]), ("build", "peers"), waits=True),
-    Part("build-asan-gcc", sanitized_build("asan-gcc")),
-    Part("build-asan-clang", sanitized_build("asan-clang")),
-    # Under sanitizers on both backends, each with one compiler.
-    Part("end-to-end-asan-gcc", tests("e2e", folder="build-asan-gcc", env=FEWER), ("build-asan-gcc", "peers"), waits=True),
-    Part("end-to-end-asan-clang", tests("e2e", folder="build-asan-clang", env=FEWER, wrap=[NO_URING]),
-         ("build", "build-asan-clang", "peers"), waits=True),
-    Part("tidy", part_tidy),
-    Part("unit", tests("unit"), ("build", )),
-    Part("simd", tests("simd"), ("build", )),
-    Part("corpora", tests("fuzz"), ("build", )),
-    Part("promql", tests("promql"), ("build", )),
+    Part("no-uring", tests("e2e", env=FEWER, wrap=[NO_URING]), ("build", "peers"), WAITS),
+    Part("build-asan-gcc", sanitized_build("asan-gcc"), kind=BUILDS),
+    Part("build-asan-clang", sanitized_build("asan-clang"), kind=BUILDS),
+    Part("end-to-end-asan-gcc", tests("e2e", folder="build-asan-gcc", env=FEWER, share=(0, 2)), ("build-asan-gcc", "peers"), WAITS),
+    Part("end-to-end-asan-clang", tests("e2e", folder="build-asan-clang", env=FEWER, wrap=[NO_URING], share=(1, 2)),
+         ("build", "build-asan-clang", "peers"), WAITS),
+    Part("build-tsan", sanitized_build("tsan", ("threads", )), kind=BUILDS),
     Part("simulation", tests("sim"), ("build", )),
     Part("asan-gcc", tests(*UNDER_ASAN, folder="build-asan-gcc"), ("build-asan-gcc", )),
     Part("asan-clang", tests(*UNDER_ASAN, folder="build-asan-clang"), ("build-asan-clang", )),
-    Part("build-tsan", sanitized_build("tsan", ("threads", ))),
     Part("tsan", tests("threads", folder="build-tsan"), ("build-tsan", )),
+    Part("simd", tests("simd"), ("build", )),
+    Part("unit", tests("unit"), ("build", )),
+    Part("promql", tests("promql"), ("build", )),
+    Part("corpora", tests("fuzz"), ("build", )),
     Part("bench", tests("bench"), ("build", )),
+    Part("tidy", part_tidy),
 ]
 NAMED = {p.name: p for p in PARTS}
-BY_NAME = ("end-to-end-asan-clang", )  # what gcc's build has run is run by clang's when it is asked for: the time is better spent
 
 
 def wanted_parts(names):
@@ -272,15 +305,16 @@ def wanted_parts(names):
         wanted.add(name)
         for n in NAMED[name].needs:
             want(n)
-    for name in names or [n for n in NAMED if n not in BY_NAME]:
+    for name in names or NAMED:
         want(name)
+        NAMED[name].is_whole = bool(names)
     return [p for p in PARTS if p.name in wanted]
 
 
 def run_part(part, before):
-    """before: the parts whose end it waits for."""
-    for other in before:
-        other.done.wait()
+    """before: events it waits for."""
+    for event in before:
+        event.wait()
     start = time.monotonic()
     failed = [n for n in part.needs if NAMED[n].failed]
     try:
@@ -291,30 +325,37 @@ def run_part(part, before):
         if not part.passed + part.failed:
             part.fail("ran nothing")
     except Exception as problem:  # the others go on
-        part.fail(f"{type(problem).__name__}: {problem}")
+        part.fail(f"{type(problem).__name__}: {problem}", traceback.format_exc())
     part.seconds = time.monotonic() - start
     part.say(f"{part.passed} passed, {part.failed} failed, {part.skipped} skipped, {part.seconds:.0f} s, "
              f"{part.cpu_seconds:.0f} s of CPU")
+    part.begun.set()
     part.done.set()
 
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("parts", nargs="*", help=f"which parts to run, of: {', '.join(NAMED)} (all but {', '.join(BY_NAME)})")
+    options.add_argument("parts", nargs="*", help=f"which parts to run, of: {', '.join(NAMED)}")
     names = options.parse_args().parts
     unknown = [n for n in names if n not in NAMED]
     if unknown:
         options.error(f"unknown part {unknown[0]}; there are: {', '.join(NAMED)}")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, end_all)
-    start, parts, threads, last = time.monotonic(), wanted_parts(names), [], None
+    start, parts, threads = time.monotonic(), wanted_parts(names), []
+    builds, computing = [p for p in parts if p.kind == BUILDS], [p for p in parts if p.kind == COMPUTES]
     for part in parts:
-        before = [NAMED[n] for n in part.needs] + ([last] if last and not part.waits else [])
-        last = last if part.waits else part
+        before = [NAMED[n].done for n in part.needs]
+        if part.kind == BUILDS:
+            before += [p.done for p in builds[:builds.index(part)]]
+        elif part.kind == COMPUTES:  # in the order of the table
+            before += [p.done for p in builds] + [p.begun for p in computing[:computing.index(part)]]
         threads.append(threading.Thread(target=run_part, args=(part, before)))
         threads[-1].start()
     for thread in threads:
         thread.join()
+    if FAILURES:
+        print("\nwhat failed:\n" + "\n".join(FAILURES))
     print(f"\nseconds by part (of CPU), {time.monotonic() - start:.0f} ({sum(p.cpu_seconds for p in parts):.0f}) in all: " +
           ", ".join(f"{p.name} {p.seconds:.0f} ({p.cpu_seconds:.0f})" for p in parts))
     total = [sum(getattr(p, k) for p in parts) for k in ("passed", "failed", "skipped")]
