@@ -101,13 +101,15 @@ size_t exposition_diff_run(struct exposition_diff *d, struct exposition *x,
     assert(x->lex.size <= UINT32_MAX && d->at <= d->lines->n);
     const struct exposition_lines *const old = d->lines;
     const char *const body = x->lex.p;
-    const size_t first = d->at, stop = old->n - first > LINES_MAX ? first + LINES_MAX : old->n;
+    const size_t first = d->at, lines_max = d->is_alone ? 1 : LINES_MAX;
+    const size_t stop = old->n - first > lines_max ? first + lines_max : old->n;
     size_t changes = 0, at = x->lex.at;
     d->is_cut = false;
     if (!exposition_is_at_line(x) || first == stop)
         return 0;
-    lines->items =
-        mem_grow(lines->items, &lines->capacity, lines->n + (stop - first), sizeof *lines->items);
+    if (lines->capacity - lines->n < stop - first)
+        lines->items = mem_grow(lines->items, &lines->capacity, lines->n + (stop - first),
+                                sizeof *lines->items);
     while (d->at < stop && changes < max) {
         const size_t from = old->items[d->at].start;
         const size_t left = x->lex.n - at, old_left = d->body.n - from;
@@ -138,6 +140,6 @@ size_t exposition_diff_run(struct exposition_diff *d, struct exposition *x,
         lines->end = (uint32_t)at;
     x->type = type_behind(old, first, d->at, x->type);
     x->lex.at = at;
-    d->is_cut = d->at < old->n && (d->at == stop || changes == max);
+    d->is_cut = d->at < old->n && (d->at == stop || changes == max) && !d->is_alone;
     return changes;
 }

@@ -37,8 +37,9 @@ struct exposition_change {
 struct exposition_diff {
     struct str body; // the previous one
     const struct exposition_lines *lines;
-    size_t at;   // the line of it that should come next; lines->n: none is left
-    bool is_cut; // the last run ended for its length, not for what comes next: run again
+    size_t at;     // the line of it that should come next; lines->n: none is left
+    bool is_cut;   // the last run ended for its length, not for what comes next: run again
+    bool is_alone; // a run is one line at most; it is never cut
 };
 
 // Takes lines from x and d as long as they go together, some thousands at most; all that are taken

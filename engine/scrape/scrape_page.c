@@ -2,10 +2,16 @@
 
 #include <assert.h>
 
+#include "engine/base/bits.h"
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
+#include "simd/simd.h"
 
-enum { TABLE_MIN = 64, NOTHING = UINT32_MAX };
+enum {
+    TABLE_MIN = 64,
+    TABLE_ROOM = 4, // slots a series, so that nearly each lies where its hash says
+    NOTHING = UINT32_MAX,
+};
 
 static_assert(sizeof(struct scrape_entry) == 24, "an entry a line, of every target");
 
@@ -93,6 +99,7 @@ void scrape_walk_begin(struct scrape_walk *w, const struct scrape_memory *m,
     w->seen = mem_grow(w->seen, &w->seen_capacity, old + 1, sizeof *w->seen);
     memset(w->seen, 0, old * sizeof *w->seen);
     w->unseen = 0;
+    w->alone = 0;
     w->table_mask = w->table_n = 0;
 }
 
@@ -100,6 +107,8 @@ void scrape_walk_begin(struct scrape_walk *w, const struct scrape_memory *m,
 static void reserve(struct scrape_walk *w)
 {
     struct scrape_page *now = &w->now;
+    if (now->lines.n <= now->capacity && now->lines.n <= now->times_capacity)
+        return;
     now->entries = mem_grow(now->entries, &now->capacity, now->lines.n, sizeof *now->entries);
     now->times = mem_grow(now->times, &now->times_capacity, now->lines.n, sizeof *now->times);
 }
@@ -131,20 +140,25 @@ static struct str series_of(const struct scrape_walk *w, struct str body, size_t
     return scrape_prefix_series(prefix);
 }
 
-static void put(struct scrape_walk *w, size_t id)
+static void put(struct scrape_walk *w, uint32_t hash, size_t id)
 {
-    size_t at = entry_of(w, id)->hash & w->table_mask;
+    size_t at = hash & w->table_mask;
     while (w->table[at])
         at = (at + 1) & w->table_mask;
-    w->table[at] = (uint32_t)id + 1;
+    w->table[at] = (uint64_t)hash << 32 | (id + 1);
     w->table_n++;
+}
+
+static bool leads(const struct scrape_entry *entry) // to a series, first of those that do
+{
+    return (entry->flags & (SCRAPE_SAMPLE | SCRAPE_REPEAT)) == SCRAPE_SAMPLE;
 }
 
 // Builds the table anew, of size slots at least.
 static void build(struct scrape_walk *w, size_t size)
 {
     const struct scrape_memory *m = w->memory;
-    const size_t old = m->page.lines.n + m->away_n, all = old + w->now.lines.n;
+    const size_t old = m->page.lines.n + m->away_n;
     size_t slots = TABLE_MIN;
     while (slots < size)
         slots *= 2;
@@ -156,20 +170,29 @@ static void build(struct scrape_walk *w, size_t size)
     memset(w->table, 0, slots * sizeof *w->table);
     w->table_mask = slots - 1;
     w->table_n = 0;
-    for (size_t id = 0; id < all; id++) {
-        const unsigned flags = entry_of(w, id)->flags;
-        if (flags & SCRAPE_SAMPLE && !(flags & SCRAPE_REPEAT) && (id < old || flags & SCRAPE_NEW))
-            put(w, id);
-    }
+    for (size_t i = 0; i < m->page.lines.n; i++)
+        if (leads(&m->page.entries[i]))
+            put(w, m->page.entries[i].hash, i);
+    for (size_t i = 0; i < m->away_n; i++)
+        if (leads(&m->away[i].entry))
+            put(w, m->away[i].entry.hash, m->page.lines.n + i);
+    for (size_t i = 0; i < w->now.lines.n; i++)
+        if (w->now.entries[i].flags & SCRAPE_NEW && leads(&w->now.entries[i]))
+            put(w, w->now.entries[i].hash, old + i);
+}
+
+static void need_table(struct scrape_walk *w)
+{
+    if (!w->table_mask)
+        build(w, TABLE_ROOM * (w->memory->page.lines.n + w->memory->away_n + 1));
 }
 
 static size_t find(struct scrape_walk *w, struct str body, struct str series, uint32_t hash)
 {
-    if (!w->table_mask)
-        build(w, 2 * (w->memory->page.lines.n + w->memory->away_n + 1));
+    need_table(w);
     for (size_t at = hash & w->table_mask; w->table[at]; at = (at + 1) & w->table_mask) {
-        const size_t id = w->table[at] - 1;
-        if (entry_of(w, id)->hash == hash && str_eq(series_of(w, body, id), series))
+        const size_t id = (uint32_t)w->table[at] - 1;
+        if (w->table[at] >> 32 == hash && str_eq(series_of(w, body, id), series))
             return id;
     }
     return NOTHING;
@@ -244,22 +267,97 @@ static void take_again(struct scrape_walk *w, const struct exposition *x, size_t
         w->unseen = first + n;
 }
 
-bool scrape_walk_run(struct scrape_walk *w, struct exposition *x, size_t *out_from)
+// The last blank of p[0, n), or n where there is none in the last 24 bytes: values are shorter.
+static size_t last_blank(const char *p, size_t n)
+{
+    enum { WORDS = 3 };
+    size_t end = n;
+    for (int i = 0; i < WORDS && end >= 8; i++, end -= 8) {
+        // Blanks become 0; the upper bit of each byte that is 0, and of no other.
+        const uint64_t x = load_le64(p + end - 8) ^ 0x2020202020202020u;
+        const uint64_t blanks =
+            ~(((x & 0x7f7f7f7f7f7f7f7fu) + 0x7f7f7f7f7f7f7f7fu) | x | 0x7f7f7f7f7f7f7f7fu);
+        if (blanks)
+            return end - 1 - (size_t)__builtin_clzll(blanks) / 8;
+    }
+    return n;
+}
+
+// What a line of a body most likely has before its value: all up to its last blank. Empty: it is
+// not a line of that kind.
+static struct str likely_series(const struct exposition *x)
+{
+    const char *const first = x->lex.p + x->lex.at;
+    const size_t n = simd.scan_line(first, x->lex.n - x->lex.at), blank = last_blank(first, n);
+    if (blank == n || *first == '#')
+        return (struct str){0};
+    return scrape_prefix_series(str_make(first, blank));
+}
+
+// Sets the walk to where on the page the line at hand most likely stands; false: nowhere.
+static bool seek(struct scrape_walk *w, const struct exposition *x)
+{
+    const struct scrape_page *page = &w->memory->page;
+    if (!page->lines.n || page->format != x->format || x->lex.at >= x->lex.n)
+        return false;
+    const struct str series = likely_series(x);
+    if (!series.n)
+        return false;
+    need_table(w);
+    const uint32_t hash = (uint32_t)hash64(series.p, series.n, 0);
+    for (size_t at = hash & w->table_mask; w->table[at]; at = (at + 1) & w->table_mask) {
+        const size_t id = (uint32_t)w->table[at] - 1;
+        if (w->table[at] >> 32 == hash && id < page->lines.n) {
+            w->diff.at = id; // whether it does stand there is found out
+            return true;
+        }
+    }
+    return false;
+}
+
+// Takes what goes on as before from w->diff.at on; how many lines.
+static size_t take_run(struct scrape_walk *w, struct exposition *x)
 {
     const struct scrape_page *page = &w->memory->page;
     const size_t first = w->diff.at, from = w->now.lines.n;
     const size_t n = exposition_diff_run(&w->diff, x, &w->now.lines, w->changes, SCRAPE_CHANGES);
     const size_t taken = w->diff.at - first;
-    *out_from = from;
     if (!taken)
-        return false;
+        return 0;
     reserve(w);
     take_again(w, x, first, taken, from);
     if (page->times)
         memcpy(w->now.times + from, page->times + first, taken * sizeof *page->times);
     for (size_t i = 0; i < n; i++)
         set_sample(w, from + (w->changes[i].line - first), &w->changes[i].sample);
-    return w->diff.is_cut;
+    return taken;
+}
+
+// Where each line stands somewhere else, what stood behind it is not looked at.
+bool scrape_walk_run(struct scrape_walk *w, struct exposition *x, size_t *out_from)
+{
+    enum {
+        LINES_MAX = 4096, // what follows them is for the caller's turn to say
+        ALONE = 4,
+    };
+    *out_from = w->now.lines.n;
+    take_run(w, x);
+    while (!w->diff.is_cut && w->now.lines.n - *out_from < LINES_MAX) {
+        const size_t stood = w->diff.at;
+        if (!seek(w, x))
+            return false;
+        w->alone = w->diff.at == stood ? 0 : w->alone + 1;
+        w->diff.is_alone = w->alone > ALONE;
+        const size_t taken = take_run(w, x);
+        w->diff.is_alone = false;
+        if (taken > 1)
+            w->alone = 0;
+        if (!taken) {
+            w->diff.at = stood;
+            return false;
+        }
+    }
+    return true;
 }
 
 void scrape_walk_line(struct scrape_walk *w, const struct exposition *x, struct str body,
@@ -281,8 +379,8 @@ void scrape_walk_line(struct scrape_walk *w, const struct exposition *x, struct 
         entry->flags &= (uint16_t) ~(SCRAPE_REPEAT | SCRAPE_NEW | SCRAPE_TRACK);
         if (!see(w, id))
             entry->flags |= SCRAPE_REPEAT;
-        const bool leads = id < m->page.lines.n && m->page.format == x->format;
-        if (leads && !(entry->flags & SCRAPE_REPEAT))
+        const bool is_on_page = id < m->page.lines.n && m->page.format == x->format;
+        if (is_on_page && !(entry->flags & SCRAPE_REPEAT))
             w->diff.at = id + 1; // what stood behind it is likely to follow
     } else {
         *out_new = true;
@@ -294,9 +392,9 @@ void scrape_walk_line(struct scrape_walk *w, const struct exposition *x, struct 
         if (x->format == EXPOSITION_OPENMETRICS)
             entry->flags |= SCRAPE_OPENMETRICS;
         if (2 * (w->table_n + 1) > w->table_mask)
-            build(w, 2 * (w->table_mask + 1)); // finds the new line among now's
+            build(w, TABLE_ROOM * (w->table_mask + 1) / 2); // finds the new line among now's
         else
-            put(w, m->page.lines.n + m->away_n + line);
+            put(w, hash, m->page.lines.n + m->away_n + line);
     }
     set_sample(w, line, &x->sample);
 }

@@ -4,7 +4,7 @@
 // A body mostly repeats the one before. So the page keeps that body's bytes, where its lines begin,
 // and an entry a line; the walk takes whatever goes on as before without looking at it
 // (protocol/exposition_diff.h) and copies the entries. A line that does not is found by the hash of
-// its series; that table lives only for the walk, and only when one is missed.
+// its series, in a table that lives only for the walk, and only when one is missed.
 #ifndef ENGINE_SCRAPE_SCRAPE_PAGE_H
 #define ENGINE_SCRAPE_SCRAPE_PAGE_H
 
@@ -74,8 +74,9 @@ struct scrape_walk {
     struct exposition_diff diff;
     struct scrape_page now; // without body
     bool *seen;             // beside the page's lines, then beside those away
+    unsigned alone;         // so many lines were sought, and none stood behind the one before it
     size_t unseen;          // no line of the page from here on is seen
-    uint32_t *table;        // of ids, + 1, by hash: page, away, now; empty until a line is missed
+    uint64_t *table; // (hash << 32 | id + 1) by hash: page, away, now; empty until a line is missed
     size_t seen_capacity, table_capacity, table_mask, table_n;
     struct exposition_change changes[SCRAPE_CHANGES];
 };
@@ -84,7 +85,8 @@ void scrape_walk_deinit(struct scrape_walk *w);
 // Begins a body of this format. Memory must not change until the walk is over.
 void scrape_walk_begin(struct scrape_walk *w, const struct scrape_memory *m,
                        enum exposition_format format);
-// Takes lines that go on as before, into now from its index *out_from on; their entries' flags say
+// Takes lines that stand on the page, as long as they go on as before or the bytes before their
+// values say where they stood, into now from its index *out_from on; their entries' flags say
 // what repeats. False: exposition_next() has to decide the next line.
 bool scrape_walk_run(struct scrape_walk *w, struct exposition *x, size_t *out_from);
 // Adds the line of the event that exposition_next() gave; x stands in body. Of a sample whose
