@@ -169,7 +169,7 @@ static struct times scrape_all(struct bench *b, const char *path, size_t targets
         walk(db, w, &memories[target], target, &body);
         struct tsdb_commit c = {.samples = samples, .max_t_ms = INT64_MAX};
         c.n = fill(&w->now, 1700000000000 + (int64_t)(round * STEP_MS + target), samples);
-        scrape_walk_store(w, &memories[target], &body);
+        scrape_walk_store(w, &memories[target], &body, true);
         const double walked = cpu_ns();
         must(tsdb_commit(db, &c, NULL) == ERR_OK && c.counts[TSDB_APPENDED] == c.n);
         if (round == 0)

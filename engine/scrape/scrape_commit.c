@@ -143,7 +143,8 @@ void pass_push_missing(struct pass *p, bool all)
 {
     const struct scrape_memory *m = &p->t->memory;
     const unsigned wanted = SCRAPE_TRACKED | SCRAPE_SAMPLE;
-    for (size_t i = 0; i < m->page.lines.n; i++) {
+    const size_t lines = all || !scrape_walk_saw_all(p->walk) ? m->page.lines.n : 0;
+    for (size_t i = 0; i < lines; i++) {
         const unsigned flags = m->page.entries[i].flags;
         if ((flags & (wanted | SCRAPE_REPEAT)) == wanted && (all || !scrape_walk_saw(p->walk, i)))
             pass_push(p, ORIGIN_PAGE, i, p->ms, VALUE_STALE_BITS);

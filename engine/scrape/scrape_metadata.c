@@ -140,7 +140,7 @@ void target_note_metadata(struct pass *p, bool succeeded)
     const struct scrape_page *page = &t->memory.page;
     if (!p->walk)
         return;
-    for (size_t i = 0; succeeded && i < page->lines.n; i++) {
+    for (size_t i = 0; succeeded && !scrape_walk_saw_all(p->walk) && i < page->lines.n; i++) {
         if (!scrape_walk_saw(p->walk, i))
             note_line(&t->past, page, buf_str(&page->body), i, t->scrapes - 1);
     }

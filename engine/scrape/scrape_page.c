@@ -99,6 +99,7 @@ void scrape_walk_begin(struct scrape_walk *w, const struct scrape_memory *m,
     w->seen = mem_grow(w->seen, &w->seen_capacity, old + 1, sizeof *w->seen);
     memset(w->seen, 0, old * sizeof *w->seen);
     w->unseen = 0;
+    w->missing = m->page.lines.n;
     w->alone = 0;
     w->table_mask = w->table_n = 0;
 }
@@ -200,13 +201,19 @@ static size_t find(struct scrape_walk *w, struct str body, struct str series, ui
 
 // ---- lines
 
+static void mark(struct scrape_walk *w, size_t id)
+{
+    w->missing -= id < w->memory->page.lines.n && !w->seen[id];
+    w->seen[id] = true;
+}
+
 // Marks the series of id as seen in this body; false: it was already.
 static bool see(struct scrape_walk *w, size_t id)
 {
     const size_t old = w->memory->page.lines.n + w->memory->away_n;
     if (id >= old || w->seen[id])
         return false;
-    w->seen[id] = true;
+    mark(w, id);
     if (id >= w->unseen)
         w->unseen = id + 1;
     return true;
@@ -219,7 +226,7 @@ static struct scrape_entry again(struct scrape_walk *w, const struct exposition 
     struct scrape_entry entry = page->entries[line];
     size_t id = line;
     if (entry.flags & SCRAPE_REPEAT) { // of which line: that one may be missing now
-        w->seen[line] = true;
+        mark(w, line);
         id = find(w, str_make(x->lex.p, x->lex.n), series_of(w, (struct str){0}, line), entry.hash);
         assert(id != NOTHING && id < page->lines.n);
         entry = page->entries[id];
@@ -251,6 +258,7 @@ static void take_again(struct scrape_walk *w, const struct exposition *x, size_t
     if (first >= w->unseen && !page->has_repeats) {
         memcpy(w->now.entries + from, page->entries + first, n * sizeof *page->entries);
         memset(w->seen + first, true, n * sizeof *w->seen);
+        w->missing -= n;
     } else {
         for (size_t i = 0; i < n; i++) {
             const struct scrape_entry *old = &page->entries[first + i];
@@ -259,7 +267,7 @@ static void take_again(struct scrape_walk *w, const struct exposition *x, size_t
                 *entry = again(w, x, first + i);
             } else {
                 *entry = *old;
-                w->seen[first + i] = true;
+                mark(w, first + i);
             }
         }
     }
@@ -412,17 +420,22 @@ static void *copy_exactly(void *to, size_t *capacity, const void *from, size_t n
     return to;
 }
 
-void scrape_walk_store(struct scrape_walk *w, struct scrape_memory *m, struct buf *body)
+void scrape_walk_store(struct scrape_walk *w, struct scrape_memory *m, struct buf *body,
+                       bool is_kept)
 {
     struct scrape_page *page = &m->page;
     const struct scrape_page *now = &w->now;
     const size_t n = now->lines.n;
     assert(w->memory == m);
     page->format = now->format;
+    static_assert(SCRAPE_TRACKED == SCRAPE_TRACK >> 1, "a shift makes one of the other");
+    const unsigned cleared = SCRAPE_NEW | SCRAPE_TRACK | (is_kept ? SCRAPE_TRACKED : 0);
+    const unsigned moved = is_kept ? SCRAPE_TRACK : 0;
     unsigned flags = 0;
     for (size_t i = 0; i < n; i++) {
-        flags |= now->entries[i].flags;
-        now->entries[i].flags &= (uint16_t) ~(SCRAPE_NEW | SCRAPE_TRACK);
+        const unsigned before = now->entries[i].flags;
+        flags |= before;
+        now->entries[i].flags = (uint16_t)((before & ~cleared) | (before & moved) >> 1);
     }
     const bool is_timed = flags & SCRAPE_TIMED;
     page->has_repeats = flags & SCRAPE_REPEAT;

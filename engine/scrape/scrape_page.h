@@ -75,6 +75,7 @@ struct scrape_walk {
     struct scrape_page now; // without body
     bool *seen;             // beside the page's lines, then beside those away
     unsigned alone;         // so many lines were sought, and none stood behind the one before it
+    size_t missing;         // lines of the page that are not seen
     size_t unseen;          // no line of the page from here on is seen
     uint64_t *table; // (hash << 32 | id + 1) by hash: page, away, now; empty until a line is missed
     size_t seen_capacity, table_capacity, table_mask, table_n;
@@ -98,11 +99,17 @@ static inline bool scrape_walk_saw(const struct scrape_walk *w, size_t line)
 {
     return w->seen[line];
 }
+static inline bool scrape_walk_saw_all(const struct scrape_walk *w) // the page's lines
+{
+    return w->missing == 0;
+}
 static inline bool scrape_walk_saw_away(const struct scrape_walk *w, size_t i)
 {
     return w->seen[w->memory->page.lines.n + i];
 }
-// The page becomes what the walk took from body, which it takes over.
-void scrape_walk_store(struct scrape_walk *w, struct scrape_memory *m, struct buf *body);
+// The page becomes what the walk took from body, which it takes over. is_kept: so was the scrape;
+// from now on tracked is what was to be.
+void scrape_walk_store(struct scrape_walk *w, struct scrape_memory *m, struct buf *body,
+                       bool is_kept);
 
 #endif

@@ -40,17 +40,23 @@ static void count_sample(struct pass *p, size_t line)
     p->added_timed += is_added && own_time;
 }
 
-// Lines from now's index on that went on as before.
+// Lines from now's index on that stood on the page, most of them samples with nothing special.
 static void count_run(struct pass *p, size_t from)
 {
     const struct scrape_page *now = &p->walk->now;
-    uint64_t samples = 0;
+    const unsigned special = SCRAPE_DROPPED | SCRAPE_REPEAT | SCRAPE_NEW | SCRAPE_TIMED;
+    const uint64_t limit = p->job->limits.samples;
+    uint64_t samples = 0, plain = 0;
     for (size_t i = from; i < now->lines.n; i++) {
-        if (now->entries[i].flags & SCRAPE_SAMPLE) {
-            samples++;
+        const unsigned flags = now->entries[i].flags;
+        samples += (flags & SCRAPE_SAMPLE) != 0;
+        plain += (flags & (SCRAPE_SAMPLE | special)) == SCRAPE_SAMPLE;
+        if (flags & special)
             count_sample(p, i);
-        }
     }
+    p->kept += plain;
+    p->limited += plain;
+    p->over_sample_limit |= limit && p->limited > limit;
     p->scraped += samples;
     p->t->scrape->stats.lines_expected += samples;
 }
@@ -209,7 +215,6 @@ static void settle_reports(struct pass *p, bool kept, bool is_end)
 static void settle_success(struct pass *p, bool kept)
 {
     struct scrape_memory *m = &p->t->memory;
-    struct scrape_page *now = &p->walk->now;
     size_t away_n = 0;
     for (size_t i = 0; i < m->away_n; i++) {
         struct scrape_away *a = &m->away[i];
@@ -226,13 +231,7 @@ static void settle_success(struct pass *p, bool kept)
             scrape_memory_keep(m, scrape_line_prefix(buf_str(&m->page.body), &m->page.lines, i),
                                *entry);
     }
-    for (size_t i = 0; kept && i < now->lines.n; i++) {
-        struct scrape_entry *entry = &now->entries[i];
-        entry->flags &= (uint16_t)~SCRAPE_TRACKED;
-        if (entry->flags & SCRAPE_TRACK)
-            entry->flags |= SCRAPE_TRACKED;
-    }
-    scrape_walk_store(p->walk, m, &p->body);
+    scrape_walk_store(p->walk, m, &p->body, kept);
 }
 
 // The page stays. Series that only bodies of failed scrapes had are remembered beside it, unless

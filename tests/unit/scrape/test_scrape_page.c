@@ -111,7 +111,10 @@ static void walk(struct scrape_walk *w, struct scrape_memory *m, struct model *k
 static void check_missing(const struct scrape_walk *w, const struct scrape_memory *m,
                           const struct model *known, const bool *seen)
 {
-    bool missing[NAMES] = {0};
+    bool missing[NAMES] = {0}, saw_all = true;
+    for (size_t i = 0; i < m->page.lines.n; i++)
+        saw_all &= scrape_walk_saw(w, i);
+    cr_assert_eq(scrape_walk_saw_all(w), saw_all);
     for (size_t i = 0; i < m->page.lines.n; i++) {
         const struct scrape_entry *entry = &m->page.entries[i];
         if (!(entry->flags & SCRAPE_SAMPLE) || entry->flags & SCRAPE_REPEAT ||
@@ -172,7 +175,7 @@ static void run(uint64_t seed)
             for (size_t i = 0; i < memory.away_n; i++)
                 mem_free(memory.away[i].prefix);
             memory.away_n = 0;
-            scrape_walk_store(w, &memory, &body);
+            scrape_walk_store(w, &memory, &body, true);
             memcpy(known.on_page, seen, sizeof seen);
             memset(known.away, 0, sizeof known.away);
         }
