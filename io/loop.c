@@ -9,15 +9,17 @@
 
 // Turns: what completed, what timers are due, what other shards sent, then fibers until the quota
 // is used. Fibers run by class: the highest that is ready, unless a lower one is owed its floor.
-// In each turn in which a class has something to run it earns its share of the time that passes,
-// and pays for what it runs; of those that are owed enough the one that is owed most goes first. So
-// a class that always has work gets its share whatever the classes above it do, and the rest goes
-// by precedence.
+// In each turn a class earns its share of the time that passes, and pays for what it runs; of those
+// that are owed enough the one that is owed most goes first. So a class that always has work gets
+// its share whatever the classes above it do, and the rest goes by precedence. A class that has
+// nothing to run saves some of its share, so that a query that comes once in a while waits for no
+// more than the turn that is on.
 
 enum {
     QUOTA_NS = 500 * 1000,
     OWED_DIVISOR = 5,   // a fifth of the quota is the debt that puts a class first
     CREDIT_QUOTAS = 20, // most that is remembered, either way
+    SAVED_QUOTAS = 2,   // and of a class that has nothing to run
     RUNS_MAX = 1024,    // of fibers in a turn, also where time stands still
 };
 
@@ -172,13 +174,17 @@ static void add_credit(struct loop *loop, unsigned class, int64_t ns)
     loop->credit_ns[class] = credit > max ? max : credit < -max ? -max : credit;
 }
 
-// classes had something to run while ns passed.
-static void earn_floors(struct loop *loop, unsigned classes, int64_t ns)
+static void earn_floors(struct loop *loop, int64_t ns)
 {
-    for (unsigned mask = classes; mask; mask &= mask - 1) {
-        const unsigned class = (unsigned)__builtin_ctz(mask);
+    for (unsigned class = 0; class < LOOP_CLASS_COUNT; class ++)
         add_credit(loop, class, ns * floors[class] / 100);
-    }
+}
+
+// What a class that has nothing to run keeps; its debts are forgotten.
+static int64_t saved(const struct loop *loop, int64_t credit)
+{
+    const int64_t max = SAVED_QUOTAS * loop->options.quota_ns;
+    return credit > max ? max : credit < 0 ? 0 : credit;
 }
 
 static void requeue_yielded(struct loop *loop)
@@ -187,7 +193,7 @@ static void requeue_yielded(struct loop *loop)
         for (struct list *l; (l = list_pop(&loop->yielded[class]));)
             list_push(&loop->ready[class], l);
         if (list_is_empty(&loop->ready[class]))
-            loop->credit_ns[class] = 0;
+            loop->credit_ns[class] = saved(loop, loop->credit_ns[class]);
         else
             loop->ready_mask |= 1u << class;
     }
@@ -197,7 +203,6 @@ static bool run_fibers(struct loop *loop)
 {
     if (!loop->ready_mask)
         return false;
-    const unsigned classes = loop->ready_mask;
     const int64_t begin = mono_ns(loop);
     int64_t now = begin;
     turn_watch_ran(loop, begin - loop->turn_ns);
@@ -216,7 +221,7 @@ static bool run_fibers(struct loop *loop)
         if (now - loop->turn_ns >= loop->options.quota_ns)
             break;
     }
-    earn_floors(loop, classes, now - begin);
+    earn_floors(loop, now - begin);
     requeue_yielded(loop);
     return true;
 }
