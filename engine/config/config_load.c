@@ -175,6 +175,42 @@ static bool match_class(struct str p, size_t *at, uint32_t rune, bool *out_match
     return true;
 }
 
+// One end of a range at p.p[*at], moved behind it, before which more must come.
+static bool skip_class_rune(struct str p, size_t *at)
+{
+    if (*at >= p.n || p.p[*at] == '-' || p.p[*at] == ']')
+        return false;
+    *at += p.p[*at] == '\\';
+    if (*at >= p.n)
+        return false;
+    uint32_t rune;
+    const size_t n = utf8_decode(str_from(p, *at), &rune);
+    *at += n;
+    return (rune != UTF8_BAD || n > 1) && *at < p.n;
+}
+
+bool config_glob_is_valid(struct str p)
+{
+    for (size_t at = 0; at < p.n; at++) {
+        if (p.p[at] == '\\') {
+            if (++at == p.n)
+                return false;
+            continue;
+        }
+        if (p.p[at] != '[')
+            continue;
+        at += at + 1 < p.n && p.p[at + 1] == '^';
+        at++;
+        for (size_t first = at; at >= p.n || p.p[at] != ']' || at == first;) {
+            if (!skip_class_rune(p, &at))
+                return false;
+            if (p.p[at] == '-' && (++at, !skip_class_rune(p, &at)))
+                return false;
+        }
+    }
+    return true;
+}
+
 // One element of the pattern that is not a star against the start of name; 0: no match, else how
 // many bytes of name it takes.
 static size_t match_one(struct str p, size_t *at, struct str name)

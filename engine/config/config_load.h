@@ -35,5 +35,6 @@ struct str config_dir(struct arena *a, struct str path); // filepath.Dir
 struct str config_quote(struct arena *a, struct str text);
 // Does one segment of a path match a pattern with *, ? and [a-z]? As Go's filepath.Match.
 bool config_glob_matches(struct str pattern, struct str name);
+bool config_glob_is_valid(struct str pattern); // what is not names no file
 
 #endif

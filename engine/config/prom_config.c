@@ -313,22 +313,28 @@ static err refuse_unsupported(struct yaml_decoder *d, struct errmsg *e)
     struct buf all = {0};
     for (size_t i = 0; i < d->unsupported_n; i++)
         put_unsupported(d, i, &all);
+    if (d->unsupported_more)
+        buf_printf(&all, "; and %zu more parts that are not named", d->unsupported_more);
     buf_reset(&d->cause);
-    buf_printf(&d->cause, "not supported by this version (%zu): %.*s", d->unsupported_n,
-               STR_ARG(buf_str(&all)));
+    buf_printf(&d->cause, "not supported by this version (%zu): %.*s",
+               d->unsupported_n + d->unsupported_more, STR_ARG(buf_str(&all)));
     buf_deinit(&all);
     return err_set(e, ERR_INVALID, "%.*s", STR_ARG(buf_str(&d->cause)));
 }
 
 static void keep_warnings(struct prom_config *c, const struct yaml_decoder *d)
 {
-    c->warnings = arena_array(&c->arena, d->unsupported_n, struct str);
+    c->unsupported = d->unsupported_n + d->unsupported_more;
+    c->warnings = arena_array(&c->arena, d->unsupported_n + 1, struct str);
     for (size_t i = 0; i < d->unsupported_n; i++) {
         const struct yaml_unsupported *const u = &d->unsupported[i];
         c->warnings[c->warnings_n++] = arena_printf(
             &c->arena, "%.*s: line %u: %.*s is not supported by this version and is ignored",
             STR_ARG(u->file), u->line, STR_ARG(u->what));
     }
+    if (d->unsupported_more)
+        c->warnings[c->warnings_n++] = arena_printf(
+            &c->arena, "%zu more parts are not supported and are ignored", d->unsupported_more);
 }
 
 // Where the file does not say it, as Go reads the variable.

@@ -72,6 +72,7 @@ struct prom_config {
     struct str yaml;      // for status/config: what is in effect, without secrets
     struct str *warnings; // what could not be honoured and was to be ignored
     size_t warnings_n;
+    size_t unsupported;      // parts that they are about
     struct arena arena;      // holds everything
     struct config_load load; // its regular expressions
     unsigned refs;           // atomic

@@ -277,6 +277,8 @@ err config_glob(const struct prom_config_source *source, struct arena *a, struct
                 struct yaml_strs *out, struct errmsg *e)
 {
     *out = (struct yaml_strs){0};
+    if (!config_glob_is_valid(pattern))
+        return err_set(e, ERR_INVALID, "syntax error in pattern");
     const ptrdiff_t slash = str_find_last(pattern, '/');
     const struct str last = str_from(pattern, slash == STR_NONE ? 0 : (size_t)slash + 1);
     const struct str dir = slash == STR_NONE ? STR(".") : str_until(pattern, (size_t)slash);

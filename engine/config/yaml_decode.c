@@ -73,8 +73,10 @@ err yaml_fail(struct yaml_decoder *d, const struct yaml_node *n, const char *for
 void yaml_note_unsupported(struct yaml_decoder *d, const struct yaml_node *n, const char *format,
                            ...)
 {
-    if (d->unsupported_n == UNSUPPORTED_MAX)
+    if (d->unsupported_n == UNSUPPORTED_MAX) {
+        d->unsupported_more++;
         return;
+    }
     char text[TEXT_MAX];
     va_list args;
     va_start(args, format);

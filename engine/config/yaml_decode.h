@@ -103,6 +103,7 @@ struct yaml_decoder {
     const char *late_text;
     struct yaml_unsupported *unsupported;
     size_t unsupported_n, unsupported_capacity;
+    size_t unsupported_more; // beyond the limit: only counted
 };
 
 void yaml_decoder_deinit(struct yaml_decoder *d);

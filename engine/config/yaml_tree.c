@@ -247,6 +247,15 @@ static err take_scalar(struct composer *c, const yaml_event_t *ev, struct yaml_n
     return ERR_OK;
 }
 
+// libyaml also reads 1.2, go-yaml's port of it does not.
+static err check_version(struct composer *c, const yaml_event_t *ev)
+{
+    const yaml_version_directive_t *const v = ev->data.document_start.version_directive;
+    if (!v || (v->major == 1 && v->minor == 1))
+        return ERR_OK;
+    return err_set(c->e, ERR_INVALID, "yaml: found incompatible YAML document");
+}
+
 // One event; *out_end when the first document has ended.
 static err take(struct composer *c, const yaml_event_t *ev, struct yaml_node **root, bool *out_end)
 {
@@ -270,8 +279,9 @@ static err take(struct composer *c, const yaml_event_t *ev, struct yaml_node **r
         return ERR_OK;
     case YAML_NO_EVENT:
     case YAML_STREAM_START_EVENT:
-    case YAML_DOCUMENT_START_EVENT:
         return ERR_OK;
+    case YAML_DOCUMENT_START_EVENT:
+        return check_version(c, ev);
     }
     return ERR_OK;
 }

@@ -121,7 +121,7 @@ static void apply_everywhere(struct server *s, struct prom_config *config) // Su
     for (unsigned i = 0; i < shards_count(s->shards); i++)
         args[i] = (struct apply){s, config};
     shard_call_all(LOOP_CONTROL, apply_config, args, sizeof *args, NULL);
-    s->unsupported = config->warnings_n + s->unsupported_flags;
+    s->unsupported = config->unsupported + s->unsupported_flags;
     s->reload_ok = true;
     s->reload_ms = clock_wall_ms();
     notices_set(s, NOTICE_RELOAD_FAILED, false);

@@ -458,6 +458,8 @@ Test(prom_config, what_many_jobs_ask_for)
          "+199+201: kubernetes_sd_configs, line 203: oauth2"},
         {1000, "not supported by this version (1001): /etc/x.yml: line 3+5+7+9+",
          "+199+201 and 900 more: kubernetes_sd_configs, line 2003: oauth2"},
+        {4100, "not supported by this version (4101): /etc/x.yml: line 3+5+7+9+",
+         "+199+201 and 3996 more: kubernetes_sd_configs; and 5 more parts that are not named"},
     };
     for (size_t i = 0; i < countof(rows); i++) {
         struct buf text = {0};
@@ -632,4 +634,19 @@ Test(config_load, paths_and_patterns)
     for (size_t i = 0; i < countof(globs); i++)
         cr_assert_eq(config_glob_matches(str_from_c(globs[i].pattern), str_from_c(globs[i].name)),
                      globs[i].match, "%s %s", globs[i].pattern, globs[i].name);
+}
+
+// As filepath.Glob of Go judges.
+Test(config_load, bad_patterns)
+{
+    static const char *const broken[] = {"[a",   "[",      "[^",   "[]a]",  "[^]a]",  "[-a]",
+                                         "[a-]", "[a-]b]", "a\\",  "[a-\\", "x[a-/b", "[a-b",
+                                         "?[",   "*[",     "[a][", "[\xff]"};
+    static const char *const sound[] = {"",      "a",       "[a-c]",  "[^a-c]*",
+                                        "[\\]]", "\\[a",    "[a][b]", "[*?]",
+                                        "[[]",   "[a-\\]]", "a]",     "[\xc3\xa9-z]"};
+    for (size_t i = 0; i < countof(broken); i++)
+        cr_assert(!config_glob_is_valid(str_from_c(broken[i])), "%s", broken[i]);
+    for (size_t i = 0; i < countof(sound); i++)
+        cr_assert(config_glob_is_valid(str_from_c(sound[i])), "%s", sound[i]);
 }
