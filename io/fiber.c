@@ -6,6 +6,7 @@
 #include "engine/base/mem.h"
 #include "io/clock.h"
 #include "io/loop_state.h"
+#include "io/system.h"
 
 // fiber_switch_<architecture>.S
 void fiber_switch(void **save_sp, void *to_sp);
@@ -288,11 +289,14 @@ err fiber_status(void)
 
 void fiber_shield_begin(void)
 {
-    self_of_turn()->shields++;
+    if (loop_in_turn)
+        self_of_turn()->shields++;
 }
 
 void fiber_shield_end(void)
 {
+    if (!loop_in_turn)
+        return;
     struct fiber *self = self_of_turn();
     assert(self->shields > 0);
     self->shields--;
@@ -331,6 +335,8 @@ static void take_at_once(struct fiber *self, struct op *op)
 
 int32_t fiber_await(struct op *op)
 {
+    if (!loop_in_turn)
+        return op->result = system_run(op);
     struct fiber *self = self_of_turn();
     assert(self->no_suspends == 0);
     const err before = fiber_status();

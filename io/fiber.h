@@ -57,7 +57,9 @@ void fiber_no_suspend_begin(void);
 void fiber_no_suspend_end(void);
 
 // Submits op and waits for it; its result, which is -ECANCELED or -ETIMEDOUT when the fiber was
-// told to end. The op is never in flight on return. Suspends.
+// told to end. The op is never in flight on return. Suspends. On a thread of the helper pool, where
+// no loop runs, the thread itself waits for the system: what is made of files and nothing else can
+// be called there, too.
 int32_t fiber_await(struct op *op);
 
 // Fibers waiting for something that another flow of the same loop brings about.

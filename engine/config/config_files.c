@@ -1,8 +1,11 @@
 #include "engine/config/config_files.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/base/util.h"
+#include "io/fiber.h"
 #include "io/file.h"
 
 static err read_file(void *arg, const char *path, struct buf *out, struct errmsg *e)
@@ -30,6 +33,37 @@ static struct str variable(void *arg, struct str name)
 }
 
 const struct prom_config_source config_files = {NULL, read_file, list_folder, variable};
+
+struct loading {
+    struct op op;
+    const char *path;
+    const struct prom_config_options *options;
+    struct prom_config **out;
+    err code;
+    struct errmsg *e;
+};
+
+static void load_there(struct op *op)
+{
+    struct loading *l = container_of(op, struct loading, op);
+    l->code = prom_config_load(l->path, &config_files, l->options, l->out, l->e);
+}
+
+err config_files_load(const char *path, const struct prom_config_options *options,
+                      struct prom_config **out, struct errmsg *e)
+{
+    struct loading l = {.op = {.kind = OP_WORK, .work = load_there},
+                        .path = path,
+                        .options = options,
+                        .out = out,
+                        .code = ERR_CANCELED,
+                        .e = e};
+    fiber_shield_begin();
+    fiber_await(&l.op);
+    fiber_shield_end();
+    assert(l.code != ERR_CANCELED);
+    return l.code;
+}
 
 err config_files_http_client(const char *path, struct arena *a, struct http_client_config *out,
                              struct errmsg *e)

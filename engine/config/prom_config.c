@@ -8,6 +8,7 @@
 #include "engine/config/prom_config_parts.h"
 #include "engine/config/scrape_fields.h"
 #include "engine/config/yaml_encode.h"
+#include "io/loop.h"
 
 enum {
     GOGC_DEFAULT = 75, // percent
@@ -431,10 +432,8 @@ struct prom_config *prom_config_ref(struct prom_config *c)
     return c;
 }
 
-void prom_config_unref(struct prom_config *c)
+static void destroy(struct prom_config *c)
 {
-    if (!c || __atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL))
-        return;
     for (size_t i = 0; i < c->load.regexes_n; i++)
         regex_destroy(c->load.regexes[i]);
     regex_destroy(c->load.default_regex);
@@ -442,4 +441,35 @@ void prom_config_unref(struct prom_config *c)
     mem_free(c->jobs);
     arena_deinit(&c->arena);
     mem_free(c);
+}
+
+struct destroying {
+    struct op op;
+    struct prom_config *config;
+};
+
+static void destroy_there(struct op *op) // on a thread of the helper pool
+{
+    destroy(container_of(op, struct destroying, op)->config);
+}
+
+static void destroyed(struct op *op)
+{
+    mem_free(container_of(op, struct destroying, op));
+}
+
+void prom_config_unref(struct prom_config *c)
+{
+    enum { DESTROYED_AT_ONCE = 50 };
+    if (!c || __atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL))
+        return;
+    struct loop *loop = loop_current();
+    if (!loop || c->load.regexes_n + c->jobs_n <= DESTROYED_AT_ONCE) {
+        destroy(c);
+        return;
+    }
+    struct destroying *d = mem_alloc(sizeof *d);
+    *d = (struct destroying){.op = {.kind = OP_WORK, .work = destroy_there, .done = destroyed},
+                             .config = c};
+    loop_submit(loop, &d->op);
 }

@@ -37,6 +37,7 @@ void scrape_destroy(struct scrape *s)
     labels_builder_deinit(s->builder);
     mem_free(s->builder);
     mem_free(s->dropped);
+    mem_free(s->dropped_by_job);
     arena_deinit(&s->dropped_arena);
     buf_deinit(&s->scratch);
     prom_config_unref(s->config);
@@ -77,7 +78,8 @@ struct apply {
     struct arena arena;
     struct target **by_hash; // present targets: open addressing by hash, a power of two
     size_t by_hash_size, by_hash_n;
-    size_t job_targets; // of the job at hand, on all shards
+    size_t job_targets;   // of the job at hand, on all shards
+    uint64_t job_dropped; // likewise
 };
 
 // The rules for what a series is called: with other ones the lines known so far mean nothing.
@@ -149,15 +151,17 @@ static struct target *find(const struct apply *p, const struct target_spec *spec
     return NULL;
 }
 
-static void add_dropped(struct scrape *s, const struct target_spec *spec)
+// Of each job so many are shown as it says; all are counted.
+static void add_dropped(struct apply *p, const struct target_spec *spec)
 {
+    struct scrape *s = p->s;
     const uint64_t kept = spec->job->limits.keep_dropped_targets;
-    if (kept && s->dropped_n >= kept)
+    s->stats.dropped_targets++;
+    if (p->job_dropped++ >= kept && kept)
         return;
     s->dropped = mem_grow(s->dropped, &s->dropped_capacity, s->dropped_n + 1, sizeof *s->dropped);
     s->dropped[s->dropped_n++] = (struct dropped){arena_str(&s->dropped_arena, spec->job->job_name),
                                                   arena_str(&s->dropped_arena, spec->discovered)};
-    s->stats.dropped_targets++;
 }
 
 static void apply_target(struct apply *p, const struct target_spec *spec)
@@ -199,6 +203,7 @@ static void apply_job(struct apply *p, const struct scrape_config *job)
 {
     const unsigned self = shard_index(shard_self());
     p->job_targets = 0;
+    p->job_dropped = 0;
     for (size_t pass = 0; pass < 2; pass++) // the first counts
         for (size_t g = 0; g < job->static_groups.n; g++)
             for (size_t i = 0; i < job->static_groups.items[g].targets.n; i++) {
@@ -213,13 +218,14 @@ static void apply_job(struct apply *p, const struct scrape_config *job)
                                   log_cstr("err", e.text));
                 } else if (spec.is_dropped) {
                     if (pass == 1 && self == 0)
-                        add_dropped(p->s, &spec);
+                        add_dropped(p, &spec);
                 } else if (pass == 0) {
                     p->job_targets++;
                 } else if (is_mine(p->s, spec.labels)) {
                     apply_target(p, &spec);
                 }
                 arena_reset(&p->arena);
+                fiber_yield_if_due();
             }
 }
 
@@ -232,8 +238,11 @@ void scrape_apply(struct scrape *s, struct prom_config *config)
     arena_reset(&s->dropped_arena);
     s->dropped_n = 0;
     s->stats.dropped_targets = 0;
-    for (size_t i = 0; i < config->jobs_n; i++)
+    uint64_t *const dropped_by_job = mem_alloc_array(config->jobs_n, sizeof *dropped_by_job);
+    for (size_t i = 0; i < config->jobs_n; i++) {
         apply_job(&p, config->jobs[i]);
+        dropped_by_job[i] = p.job_dropped;
+    }
     size_t active = 0;
     for (struct list *l = s->targets.next; l != &s->targets; l = l->next) {
         struct target *t = container_of(l, struct target, link);
@@ -245,6 +254,8 @@ void scrape_apply(struct scrape *s, struct prom_config *config)
     struct prom_config *old = s->config;
     s->config = prom_config_ref(config);
     prom_config_unref(old);
+    mem_free(s->dropped_by_job);
+    s->dropped_by_job = dropped_by_job;
     mem_free(p.by_hash);
     arena_deinit(&p.arena);
 }
@@ -306,6 +317,12 @@ void scrape_each(struct scrape *s, scrape_view_fn *fn, void *arg)
             .is_dropped = true, .pool = s->dropped[i].pool, .discovered = s->dropped[i].discovered};
         fn(arg, &view);
     }
+}
+
+void scrape_each_pool(const struct scrape *s, scrape_pool_fn *fn, void *arg)
+{
+    for (size_t i = 0; s->config && i < s->config->jobs_n; i++)
+        fn(arg, s->config->jobs[i]->job_name, s->dropped_by_job[i]);
 }
 
 void scrape_each_metadata(struct scrape *s, scrape_metadata_fn *fn, void *arg)

@@ -29,6 +29,7 @@ struct scrape_options {
 struct scrape *scrape_create(const struct scrape_options *options);
 // Makes the targets of config whose home is this shard, keeps those that stay, ends the others.
 // Takes a reference of config. Cannot fail: all that can be wrong was checked when config was read.
+// One at a time. Suspends.
 void scrape_apply(struct scrape *s, struct prom_config *config);
 // Ends all scrapes at once, without stale markers. Suspends until the last has ended.
 void scrape_stop(struct scrape *s);
@@ -47,6 +48,11 @@ struct scrape_target_view {
 };
 typedef void scrape_view_fn(void *arg, const struct scrape_target_view *view);
 void scrape_each(struct scrape *s, scrape_view_fn *fn, void *arg);
+
+// Each job, and how many targets relabelling dropped of it: all of them, on shard 0; elsewhere
+// none.
+typedef void scrape_pool_fn(void *arg, struct str pool, uint64_t dropped);
+void scrape_each_pool(const struct scrape *s, scrape_pool_fn *fn, void *arg);
 
 // What targets say about their metrics.
 struct scrape_metadata {

@@ -117,6 +117,7 @@ struct scrape {
     } * dropped; // in dropped_arena
     size_t dropped_n, dropped_capacity;
     struct arena dropped_arena;
+    uint64_t *dropped_by_job; // of config
     struct waiters gone;
     bool is_stopping;
     size_t targets_n;

@@ -17,12 +17,19 @@ struct row { // a target, already JSON
     bool is_dropped, is_wanted;
 };
 
+struct pool {
+    struct str name;
+    uint64_t dropped;
+};
+
 struct part { // of one shard; its memory is made and freed there
     struct server *server;
     struct str pool_wanted;
     struct arena arena;
     struct row *rows;
     size_t n, capacity;
+    struct pool *pools;
+    size_t pools_n, pools_capacity;
 };
 
 // Of a target's URL: what stands between its scheme and its path.
@@ -147,15 +154,24 @@ static void take_view(void *arg, const struct scrape_target_view *v)
         .key = arena_str(&p->arena, v->is_dropped ? v->discovered : v->url),
         .json = arena_str(&p->arena, buf_str(&out)),
         .is_dropped = v->is_dropped,
-        .is_wanted = is_wanted, // others are only counted
+        .is_wanted = is_wanted,
     };
     buf_deinit(&out);
+}
+
+static void take_pool(void *arg, struct str name, uint64_t dropped)
+{
+    struct part *p = arg;
+    p->pools = mem_grow(p->pools, &p->pools_capacity, p->pools_n + 1, sizeof *p->pools);
+    p->pools[p->pools_n++] = (struct pool){arena_str(&p->arena, name), dropped};
 }
 
 static void ask_shard(void *arg)
 {
     struct part *p = arg;
     arena_init(&p->arena, 0);
+    if (shard_index(shard_self()) == 0) // which counts for all
+        scrape_each_pool(server_self(p->server)->scrape, take_pool, p);
     scrape_each(server_self(p->server)->scrape, take_view, p);
 }
 
@@ -164,6 +180,7 @@ static void free_part(void *arg)
     struct part *p = arg;
     arena_deinit(&p->arena);
     mem_free(p->rows);
+    mem_free(p->pools);
 }
 
 static int compare_rows(const void *a, const void *b)
@@ -184,29 +201,34 @@ static void put_rows(struct api *api, const char *key, const struct row *rows, s
     json_array_end(&api->json);
 }
 
-// How many targets each pool dropped; rows are sorted by pool.
-static void put_dropped_counts(struct api *api, const struct row *rows, size_t n)
+static int compare_pools(const void *a, const void *b)
 {
+    const struct pool *x = a, *y = b;
+    return str_cmp(x->name, y->name);
+}
+
+// How many targets each pool dropped.
+static void put_dropped_counts(struct api *api, const struct part *p)
+{
+    qsort(p->pools, p->pools_n, sizeof *p->pools, compare_pools);
     json_key(&api->json, "droppedTargetCounts");
     json_object_begin(&api->json);
-    for (size_t i = 0, next; i < n; i = next) {
-        uint64_t dropped = 0;
-        for (next = i; next < n && str_eq(rows[next].pool, rows[i].pool); next++)
-            dropped += rows[next].is_dropped;
-        json_key_str(&api->json, rows[i].pool);
-        json_u64(&api->json, dropped);
+    for (size_t i = 0; i < p->pools_n; i++) {
+        json_key_str(&api->json, p->pools[i].name);
+        json_u64(&api->json, p->pools[i].dropped);
     }
     json_object_end(&api->json);
 }
 
-static void answer_targets(struct api *api, const struct row *rows, size_t n, unsigned state)
+static void answer_targets(struct api *api, const struct part *first, const struct row *rows,
+                           size_t n, unsigned state)
 {
     api_begin(api);
     json_object_begin(&api->json);
     put_rows(api, "activeTargets", rows, n, false, state & ACTIVE);
     put_rows(api, "droppedTargets", rows, n, true, state & DROPPED);
     if (state & DROPPED) {
-        put_dropped_counts(api, rows, n);
+        put_dropped_counts(api, first);
     } else {
         json_key(&api->json, "droppedTargetCounts");
         json_null_value(&api->json);
@@ -241,7 +263,7 @@ void api_targets(struct api *api)
         for (size_t k = 0; k < parts[i].n; k++)
             rows[n++] = parts[i].rows[k];
     qsort(rows, n, sizeof *rows, compare_rows);
-    answer_targets(api, rows, n, read_state(api));
+    answer_targets(api, &parts[0], rows, n, read_state(api));
     mem_free(rows);
     shard_call_all(LOOP_CONTROL, free_part, parts, sizeof *parts, NULL);
     mem_free(parts);

@@ -88,7 +88,7 @@ static err load_config(struct server *s, struct prom_config **out, struct buf *c
         return err_set(e, ERR_INVALID, "--config.file: the path is too long");
     memcpy(path, s->flags.prom.config_file.p, s->flags.prom.config_file.n);
     path[s->flags.prom.config_file.n] = '\0';
-    const err code = prom_config_load(path, &config_files, &options, out, e);
+    const err code = config_files_load(path, &options, out, e);
     if (code)
         return err_wrap(e, code, "couldn't load configuration (--config.file=\"%s\")", path);
     for (size_t i = 0; i < (*out)->warnings_n; i++)

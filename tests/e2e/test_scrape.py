@@ -618,6 +618,58 @@ def target_that_comes_back_keeps_its_series():
         check(server.query("a", at), "a is there", i)
 
 
+def dropped_of(make):
+    """What the API says of targets that relabelling drops."""
+    jobs = ""
+    for name, options, targets in [("all", "", 5), ("some", "keep_dropped_targets: 2", 5), ("more", "keep_dropped_targets: 9", 3),
+                                   ("none", "relabel_configs: []", 1), ("empty", "", 0)]:
+        drop = "" if "relabel" in options else "relabel_configs: [{source_labels: [__address__], regex: '.*', action: drop}]"
+        jobs += (f"- job_name: {name}\n" + indent(options, 2) + indent(drop, 2) +
+                 f"  static_configs: [{{targets: [{', '.join(repr(f'127.0.0.1:{i + 1}') for i in range(targets))}]}}]\n")
+    server = make(f"global: {{keep_dropped_targets: 4, scrape_interval: 1m}}\nscrape_configs:\n{jobs}")
+
+    def look():
+        data = server.api("targets")
+        kept = sorted((t["scrapePool"], t["discoveredLabels"]["__address__"]) for t in data["droppedTargets"])
+        return kept, data["droppedTargetCounts"], server.api("targets", {"scrapePool": "some"})["droppedTargetCounts"]
+    wait_for(f"{server.name} knows its targets", lambda: len(look()[1]) == 5 and sum(look()[1].values()) == 13, 60)
+    return look()
+
+
+@scenario
+def dropped_targets_as_prometheus():
+    found, wanted = dropped_of(ferula), dropped_of(prometheus)
+    for i, what in enumerate(("shown", "counted", "counted with a pool asked for")):
+        check_equal(found[i], wanted[i], what)
+
+
+def added_after_reload(make, options):
+    """scrape_series_added of the scrapes behind a reload that changes the options of a job."""
+    target = FakeTarget(lambda r: Reply("a 1\nb 2\n"))
+    server = make(simple_config(target.address, "300ms"), args=[] if make is prometheus else ["--web.enable-lifecycle"])
+    added = lambda: [float(v) for samples in server.samples("scrape_series_added").values() for _, v in samples]
+    wait_for("scrapes", lambda: len(added()) >= 3)
+    server.configure(simple_config(target.address, "300ms", options))
+    check_equal(server.reload().status, 200, "reload")
+    before = len(added())
+    wait_for("scrapes", lambda: len(added()) >= before + 4)
+    found = sum(added()[1:])
+    server.stop()
+    return found
+
+
+@scenario
+@cases(4)
+def reload_keeps_series():
+    """What a job's series are called is all that makes them new."""
+    for options, wanted in [("", 0), ("sample_limit: 10\nbasic_auth: {username: a}", 0), ("honor_labels: true", 2)]:
+        run_scenario(f"reload with {options.split(':')[0] or 'nothing new'}", check_added, options, wanted)
+
+
+def check_added(options, wanted):
+    check_equal([added_after_reload(make, options) for make in (ferula, prometheus)], [wanted, wanted])
+
+
 @scenario
 def scrape_config_files_are_read_at_start_and_reload():
     target = FakeTarget(lambda r: Reply("a 1\n"))

@@ -8,8 +8,6 @@ const struct bad_config bad_configs[] = {
     {"global:\n  scrape_interval: {a: b}\n",
      "yaml: unmarshal errors:\n  line 2: cannot unmarshal !!map into string"},
     {"%YAML 1.2\n---\nglobal: {}\n", "yaml: found incompatible YAML document"},
-    {"scrape_config_files: ['[a.yml']\n", "error retrieving scrape config files for "
-                                          "\"/etc/[a.yml\": syntax error in pattern"},
     {"global: abc\n",
      "yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str `abc` into config.plain"},
     {"global: [1]\n",

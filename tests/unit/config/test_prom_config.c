@@ -76,6 +76,17 @@ Test(prom_config, refuses_what_prometheus_refuses)
     }
 }
 
+Test(prom_config, refuses_bad_patterns)
+{
+    struct prom_config *c;
+    struct errmsg e = {0};
+    cr_assert_eq(load("scrape_config_files: ['[a.yml']\n", &plain, &c, &e), ERR_INVALID);
+    static const char want[] = "error retrieving scrape config files for \"/etc/[a.yml\": "
+                               "syntax error in pattern";
+    const size_t n = strlen(e.text);
+    cr_assert(n >= sizeof want - 1 && !strcmp(e.text + n - (sizeof want - 1), want), "%s", e.text);
+}
+
 // What 3.14 refuses and 3.5 does not, and what is ours.
 static const struct bad_config newer[] = {
     {"global: {metric_name_validation_scheme: legacy, external_labels: {a-b: x}}\n",
