@@ -29,6 +29,7 @@ COUNT = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
 TIMEOUT_S = 1200
 SKIPS_SHOWN = 12  # of a program
 LONG_S = 20  # what takes longer is told with its seconds
+FAILURES_SHOWN = 40  # at the end
 NO_URING = os.path.join(TOP, "build", "tests", "lib", "no_uring")
 
 # What computes, and what mostly waits: where each test program is run. The latter go first where both could.
@@ -355,7 +356,8 @@ def main():
     for thread in threads:
         thread.join()
     if FAILURES:
-        print("\nwhat failed:\n" + "\n".join(FAILURES))
+        more = [f"  and {len(FAILURES) - FAILURES_SHOWN} more"] if len(FAILURES) > FAILURES_SHOWN else []
+        print("\nwhat failed:\n" + "\n".join(FAILURES[:FAILURES_SHOWN] + more))
     print(f"\nseconds by part (of CPU), {time.monotonic() - start:.0f} ({sum(p.cpu_seconds for p in parts):.0f}) in all: " +
           ", ".join(f"{p.name} {p.seconds:.0f} ({p.cpu_seconds:.0f})" for p in parts))
     total = [sum(getattr(p, k) for p in parts) for k in ("passed", "failed", "skipped")]
