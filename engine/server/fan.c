@@ -132,7 +132,8 @@ static void ask_shard(void *arg) // on each shard
             p->code = add_answers(p, items, n);
         fiber_yield_if_due();
     }
-    if (!p->code)
+    // Names and values come sorted, each once; series in an order of the storage's own.
+    if (!p->code && (count > 1 || q->kind == FAN_SERIES))
         p->n = sort_unique(p->items, p->n, q->kind);
     if (q->limit && p->n > q->limit + 1)
         p->n = q->limit + 1;

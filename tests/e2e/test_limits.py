@@ -3,9 +3,12 @@ stays within bounds, and no loop over series keeps a shard from its other work.
 
 FERULA_LIMITS_SERIES is how many series, a million unless it says otherwise; tools/test takes fewer.
 """
+import hashlib
+import json
 import os
 import re
 import socket
+import threading
 import time
 import urllib.parse
 
@@ -34,20 +37,20 @@ def write(server, series):
     check_equal(answer.status, 204, answer.text())
 
 
-def fill(server):
+def fill(server, count=SERIES):
     """m{g,id,instance,job}, ten of each group g, and one{g,side}, one of each group."""
     when, job, name = b"\x10" + varint(NOW_MS), label("job", "j"), label("__name__", "m")
     instances = [label("instance", f"h{i}:9100") for i in range(1000)]
-    for first in range(0, SERIES, BATCH):
+    for first in range(0, count, BATCH):
         body = []
-        for i in range(first, min(first + BATCH, SERIES)):
+        for i in range(first, min(first + BATCH, count)):
             labels = name + label("g", f"g{i // PER_GROUP}") + label("id", f"id-{i:07}") + instances[i % 1000] + job
             body.append(field(1, labels + field(2, b"\x09" + float_bits(value_of(i)) + when)))
         write(server, body)
     name = label("__name__", "one")
-    for first in range(0, SERIES // PER_GROUP, BATCH):
+    for first in range(0, count // PER_GROUP, BATCH):
         body = []
-        for i in range(first, min(first + BATCH, SERIES // PER_GROUP)):
+        for i in range(first, min(first + BATCH, count // PER_GROUP)):
             labels = name + label("g", f"g{i}") + instances[i % 1000] + job + label("side", f"s{i % 7}")
             body.append(field(1, labels + field(2, b"\x09" + float_bits(i + 1.0) + when)))
         write(server, body)
@@ -285,6 +288,124 @@ def a_million_steps():
     answer = watched.server.get("/api/v1/query_range", {"query": "vector(1)", "start": 0, "end": 11000, "step": 1})
     check_equal(len(answer.json()["data"]["result"][0]["values"]), 11001)
     watched.check_turns("11,001 steps")
+
+
+HELD = int(os.environ.get("FERULA_LIMITS_HELD", "20000"))  # series
+TOO_MUCH = re.compile(r"query processing would load too many samples into memory in query execution"
+                      r"|query needs too much memory, more than \d+ bytes of --query\.max-bytes, for the selector \{")
+# What a process takes beside the queries' own memory: answers, caches of files, pages that the allocator keeps.
+SLACK_BYTES = int(os.environ.get("FERULA_LIMITS_SLACK_MIB", "48")) * 2**20
+
+
+def nasty():
+    """Queries that hold much, each in another table: (query, step of a range query or None)."""
+    whole = ["m", "sort(m)", "topk(1e9, m)", '{__name__=~".+"}', "m[5m]", "absent(m)", "count(m)", "group by (instance) (m)",
+             "absent(nothing_of_all)", "quantile(0.5, m)"]
+    summed = [
+        "-m", "abs(m)", "m > 5e4", "m > bool 5e4", "m + m", "m + on (id) m", "m * on (g) group_left (side) one",
+        "one * on (g) group_right () m", "m + on (instance) group_left () one", "m and m", "m and on (g) one", "m or one",
+        "m or on (id) one", "m unless on (g) one", "m unless m", 'label_replace(m, "x", "$1-$1-$1", "id", "(.*)")',
+        'label_replace(m, "g", "", "", "")', 'label_join(m, "all", "/", "id", "g", "instance", "id", "g")',
+        f'label_replace(m, "x", "{"$1" * 500}", "id", "(.*)")', f'label_join(m, "x", "{"long" * 999}", "id", "g", "id")',
+        'count_values("v", m)', 'count_values by (id) ("v", m)', 'count_values("v", m + on (id) m)', "bottomk(1e9, m)",
+        "topk by (g) (1, m)", "quantile by (g) (0.5, m)", "sort_desc(m)", "sum by (id) (m)", "sum by (g, id) (m)",
+        "sum without (g) (m)", "stddev by (g) (m + 0)", "avg without (id) (m)", "max by (id) (m) + on (id) m", "timestamp(m)",
+        'm{id=~".+7"}', 'm{id!~"id-00.*"}', 'm{id=~".*1.*",g!~".*3"}', "max_over_time(m[1m:1s])",
+        "quantile_over_time(0.5, m[2m:2s])", "rate(m[5m:10s])", "last_over_time(m[5m])",
+        'histogram_quantile(0.9, label_replace(m, "le", "$1", "id", "id-.*(.)"))', "max_over_time(vector(1)[1000000s:1s])",
+        "sum_over_time((vector(time()) + 1)[1000000s:1s])", "quantile_over_time(0.3, vector(time())[1000000s:1s])",
+        " + ".join(["m"] * 12), " or ".join(["m * 2"] * 8),
+    ]
+    ranges = ["m", "m + on (id) m", "max_over_time(one[1m:5s])", 'count_values("v", m)', "topk(3, m)"]
+    return ([(query, None) for query in whole] + [(f"sum({query})", None) for query in summed] +
+            [(f"sum({query})", 2) for query in ranges])
+
+
+def ask_nasty(server, query, step):
+    """Status, and what is the same of equal answers."""
+    if step is None:
+        answer = server.post("/api/v1/query", {"query": query, "time": NOW_MS / 1000}, timeout=900)
+    else:
+        answer = server.post("/api/v1/query_range", {"query": query, "start": NOW_MS / 1000 - 60, "end": NOW_MS / 1000 + 60,
+                                                     "step": step}, timeout=900)
+    if answer.status != 200:
+        return answer.status, answer.json()["error"]
+    result = answer.json()["data"]["result"]
+    if isinstance(result, list):
+        result = sorted(json.dumps(one, sort_keys=True) for one in result)
+    return 200, hashlib.sha256("\n".join(map(str, result)).encode()).hexdigest()
+
+
+class Others:
+    """Somebody else's small queries, all the while."""
+
+    def __init__(self, server):
+        self.server, self.asked, self.bad, self.ended = server, 0, [], threading.Event()
+        self.thread = threading.Thread(target=self.go_on)
+        self.thread.start()
+
+    def go_on(self):
+        while not self.ended.wait(0.05):
+            answer = self.server.get("/api/v1/query", {"query": "1 + 1", "time": NOW_MS / 1000}, timeout=600)
+            self.asked += 1
+            if answer.status != 200 or answer.json()["data"]["result"][1] != "2":
+                self.bad.append(answer.text())
+
+    def end(self):
+        self.ended.set()
+        self.thread.join()
+        check(not self.bad and self.asked, "the others' queries", self.asked, *self.bad[:3])
+
+
+def peak_of(server, forget=False):
+    pid = server.popen.pid
+    if forget:
+        with open(f"/proc/{pid}/clear_refs", "w") as f:
+            f.write("5")
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"VmHWM:\s+(\d+)", f.read()).group(1)) * 1024
+
+
+def sweep(server, mib, wanted):
+    """Each query is right or refused, and memory stays where the limit says."""
+    server.get("/api/v1/query", {"query": "count(m)", "time": NOW_MS / 1000}, timeout=600)  # what files keep is loaded
+    before, others, refused, right = memory_bytes(server), Others(server), 0, 0
+    try:
+        for query, step in nasty():
+            since = peak_of(server, forget=True)
+            status, answer = ask_nasty(server, query, step)
+            peak = peak_of(server)
+            if status == 200:
+                check_equal((status, answer), wanted[query, step], f"{query[:200]} within {mib} MiB")
+                right += 1
+            elif (status, answer) != wanted[query, step]:
+                check(status == 422 and TOO_MUCH.match(answer), query[:200], "within", mib, "MiB:", status, answer[:300])
+                refused += 1
+            # The allocator may still hold what the query before gave back, in pieces of another size.
+            check(peak - since <= mib * 2**20 + SLACK_BYTES and peak - before <= 2 * mib * 2**20 + SLACK_BYTES, query[:200],
+                  "within", mib, "MiB took", (peak - since) >> 20, "and all", (peak - before) >> 20)
+    finally:
+        others.end()
+    check(right and (mib > 4 or refused), "right within", mib, "MiB:", right, "refused:", refused)
+
+
+@scenario
+def memory_of_a_query_is_bounded():
+    server = ferula(args=["--web.enable-remote-write-receiver", "--query.max-samples=0"])
+    fill(server, HELD)
+    wanted = {case: ask_nasty(server, *case) for case in nasty()}
+    plain = list(server.args)
+    for mib in (1, 4, 16, 64):  # from files
+        server.popen.terminate()
+        server.popen.wait()
+        server.args = [*plain, f"--query.max-bytes={mib}MiB"]
+        server.restart()
+        server.wait_ready(120)
+        sweep(server, mib, wanted)
+    for mib in (1, 16):  # from memory
+        server = ferula(args=["--web.enable-remote-write-receiver", "--query.max-samples=0", f"--query.max-bytes={mib}MiB"])
+        fill(server, HELD)
+        sweep(server, mib, wanted)
 
 
 if __name__ == "__main__":
