@@ -190,6 +190,7 @@ static size_t take_ascending(const struct head *h, const struct tsdb_sample *sam
         if (x->t_ms != t_ms || !s || s->cohort != cohort || s->member < next || s->last_t >= t_ms)
             return i;
         __builtin_prefetch(s + AHEAD, 1);
+        __builtin_prefetch((const char *)(s + AHEAD + 1) - 1, 1); // it may lie on two lines
         members[i] = s->member;
         series[i] = s;
         bits[i] = x->bits;

@@ -133,8 +133,7 @@ static bool rescale(struct value_block *b, unsigned scale)
 {
     const int64_t factor = INT_POWERS[scale - b->scale];
     int64_t base;
-    if (__builtin_mul_overflow(b->base, factor, &base) ||
-        !(fabs((double)base) < MANTISSA_MAX))
+    if (__builtin_mul_overflow(b->base, factor, &base) || !(fabs((double)base) < MANTISSA_MAX))
         return false;
     for (size_t i = 0; i < b->n; i++) {
         const int64_t delta = (int64_t)(int32_t)load_le32(b->data + 4 * i) * factor;
@@ -232,6 +231,22 @@ static void push_run(struct series_values *v)
     v->blocks = b;
 }
 
+// The common push: the newest block has room for the difference of the value, and goes on at slot.
+// False: nothing is done.
+static bool push_next(struct value_block *b, uint32_t slot, uint64_t bits)
+{
+    int64_t m;
+    if (!b || b->kind != BLOCK_DELTA || b->gaps || b->n == b->capacity ||
+        slot != b->first_slot + b->n || !mantissa_at(double_from_bits(bits), b->scale, &m))
+        return false;
+    const int64_t delta = m - b->base;
+    if (delta != (int32_t)delta)
+        return false;
+    store_le32(b->data + 4 * b->n, (uint32_t)(int32_t)delta);
+    b->n++;
+    return true;
+}
+
 size_t series_values_append(struct series_values *v, uint32_t slot, uint64_t bits)
 {
     assert(slot >= v->run_end && slot < UINT32_MAX);
@@ -241,12 +256,14 @@ size_t series_values_append(struct series_values *v, uint32_t slot, uint64_t bit
             v->run_end++;
             return 0;
         }
-        const bool had = v->blocks != NULL;
-        const struct value_block *older = had ? v->blocks->prev : NULL;
-        push_run(v);
-        for (const struct value_block *b = v->blocks; b != older; b = b->prev)
-            gained++;
-        gained -= had; // the newest may have been rebuilt
+        if (v->run_end - v->run_first != 1 || !push_next(v->blocks, v->run_first, v->last_bits)) {
+            const bool had = v->blocks != NULL;
+            const struct value_block *older = had ? v->blocks->prev : NULL;
+            push_run(v);
+            for (const struct value_block *b = v->blocks; b != older; b = b->prev)
+                gained++;
+            gained -= had; // the newest may have been rebuilt
+        }
     }
     v->run_first = slot;
     v->run_end = slot + 1;
