@@ -11,10 +11,10 @@ them node_exporter's as ferula-loadgen shapes them:
                 the same samples for each system, the first of all series included (10,000 and 100,000 series: 20 million
                 samples, a million: 12 million; --quick: 2 and 3 million)
   scrape        virtual targets at a fixed interval: what each system spends on the same work; at the end it is killed, and
-                started again: how long until it is ready
+                started again: how long until it is ready (VictoriaMetrics has no log: what that lost is not on its disk either)
   mixed         remote_write at the same intervals, and the common dashboard's queries beside it
 Each run starts a fresh server; the systems take turns, and the order turns with every run. All rungs have a run before any
-has its second, small ones first. The table for the README goes to standard output, also after Ctrl-C, with medians of the runs there were; raw
+has its second, small ones first; what there is no time for is left out, and named. The table for the README goes to standard output, also after Ctrl-C, with medians of the runs there were; raw
 results of every run to --json; progress to standard error. CPU is user and system of the whole process until it is idle again
 after the load; memory is the most it had; disk is what its folder takes after it was told to end, with its logs. What each is
 started with, and why that is fair: systems.py.
@@ -90,11 +90,12 @@ def scrape(start, size, labels, form):
             last, cpu = json.loads(fetch(f"{address}/report")), system.cpu_s() - before
             rss = system.rss_max()
             restart_s = system.restart()
+            restart_cpu_s = system.cpu_s()
             disk = system.disk_at_rest()
             return {"samples": last["samples"] - first["samples"], "cpu_s": round(cpu, 4), "rss_max_bytes": rss,
                     "samples_per_cpu_s": (last["samples"] - first["samples"]) / cpu,
                     "disk_bytes_per_sample": disk / last["samples"], "slots_missed": last["missed"] - first["missed"],
-                    "late_p99_s": last["late_p99_seconds"], "restart_s": restart_s}
+                    "late_p99_s": last["late_p99_seconds"], "restart_s": restart_s, "restart_cpu_s": round(restart_cpu_s, 3)}
         finally:
             system.end()
     finally:
@@ -162,7 +163,9 @@ def cell(kind, m):
     if kind == "mixed" and m.get("query_p50_s") is not None:
         text += f", queries {m['query_p50_s'] * 1000:.0f} ms"
     if kind == "scrape":
-        text += f", restart {m['restart_s']:.2f} s"
+        text += f", restart {m['restart_s']:.1f} s"
+        if m.get("restart_cpu_s") is not None:
+            text += f" ({m['restart_cpu_s']:.2f} CPU s)"
     if m.get("errors"):
         text += f" ({m['errors']:.0f} errors)"
     return text
@@ -194,7 +197,9 @@ def climb(rungs, wanted, form, save):
     for turn in range(wanted.runs):
         for i, rung in enumerate(rungs):
             gone = time.monotonic() - begin
-            if turn and gone + rung.took_s > wanted.minutes * 60:
+            if gone + rung.took_s > wanted.minutes * 60:  # it took nothing before its first run
+                if not turn:
+                    say(f"no time for {rung.kind}, {rung.size:,} series, {rung.labels} labels: --minutes gives more")
                 continue
             rung.run(turn, form, f"[{gone / 60:.1f} of {wanted.minutes} min, rung {i + 1} of {len(rungs)}]")
             save()
@@ -208,8 +213,8 @@ def main():
     parser.add_argument("--labels", type=int, choices=LABELS, action="append", help="these labels; may be repeated")
     parser.add_argument("--seconds", type=int, help="of each run (30; 5 with --quick)")
     parser.add_argument("--runs", type=int, default=3, help="of each system on each rung, at most (%(default)s)")
-    parser.add_argument("--minutes", type=float, help="no rung begins again that would not end within (600; --quick: "
-                        f"{QUICK_MINUTES}); each has one run in any case")
+    parser.add_argument("--minutes", type=float, help="no rung begins behind them, nor again that would not end within (600; --quick: "
+                        f"{QUICK_MINUTES})")
     parser.add_argument("--json", default="ladder.json", help="where the raw results go (%(default)s)")
     wanted = parser.parse_args()
     wanted.minutes = wanted.minutes or (QUICK_MINUTES if wanted.quick else 600)
