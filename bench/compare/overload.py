@@ -7,8 +7,8 @@
 First what a server with --shards=1 acknowledges flat out, and how fast it answers an instant query when nothing else is
 asked of it. Then on a fresh one, for --seconds: remote_write offered at three times that rate, over as many connections as
 it takes; a target scraped every second; ten instant queries a second. At the end what must hold:
-  memory   the most of the last sixth is at most 1.05 times the most of minute two; a run of less than three minutes has its
-           second sixth for that
+  memory   the most of the last sixth is at most 1.05 times the most of minute two. A run of less than three minutes has its
+           second sixth for that, and 32 MiB more: on a slow machine it ends while the head still fills
   kept     every request that was answered 2xx reads back, by its sequence number
   errors   nothing but 429 and 503, each with Retry-After
 and what is a question of time, which only the long run judges (on a machine that does nothing else):
@@ -27,6 +27,7 @@ from systems import LOADGEN, Ferula, Process, end_everything, fetch, run_loadgen
 
 SERIES = 50_000
 RSS_FACTOR, QUERY_FACTOR, SLOT_S = 1.05, 5, 0.05
+MINUTES_S, SLACK_BYTES = 180, 32 << 20  # from here on minute two is the beginning; what shorter runs have beside
 
 
 class Farm(Process):
@@ -110,12 +111,13 @@ def run(wanted):
     server.end()
     farm.stop()
     return {
-        "flat_out_samples_per_s": flat["samples_per_second"], "offered_samples_per_s": offered,
+        "seconds": wanted.seconds, "flat_out_samples_per_s": flat["samples_per_second"], "offered_samples_per_s": offered,
         "acknowledged_samples_per_s": got["samples_per_second"], "ack_p99_s": got["ack_p99_seconds"],
         "refused": got["refused"], "refused_without_retry_after": got["no_retry_after"],
         "other_errors": got["failed"] + got["rejected"] + got["broken"], "last_error": got["last_error"],
         "checked": got.get("sequence_checked", 0), "missing": got.get("sequence_missing"),
-        "rss_bytes": memory.most, "rss_early_bytes": memory.minute_two if wanted.seconds >= 180 else memory.most[1], "scrapes": scraped["scrapes"] - before["scrapes"],
+        "rss_bytes": memory.most, "rss_early_bytes": memory.minute_two if wanted.seconds >= MINUTES_S else memory.most[1],
+        "scrapes": scraped["scrapes"] - before["scrapes"],
         "slots_missed": scraped["missed"] - before["missed"], "scrape_late_max_s": scraped["late_max_seconds"],
         "scrape_late_p99_s": scraped["late_p99_seconds"],
         "query_idle_p99_s": idle["p99_seconds"], "query_p99_s": asked["p99_seconds"], "queries": asked["asked"],
@@ -126,8 +128,9 @@ def run(wanted):
 def judge(r, with_times):
     """(holds, what it is about, words) of each."""
     factor = r["rss_bytes"][5] / max(r["rss_early_bytes"], 1)
+    slack = 0 if r["seconds"] >= MINUTES_S else SLACK_BYTES
     found = [
-        (factor <= RSS_FACTOR, "memory", f"{factor:.3f} x that of the beginning, by sixths "
+        (r["rss_bytes"][5] <= RSS_FACTOR * r["rss_early_bytes"] + slack, "memory", f"{factor:.3f} x that of the beginning, by sixths "
          + " ".join(f"{b / 2**20:.0f}" for b in r["rss_bytes"]) + " MiB"),
         (r["missing"] == 0 and r["checked"] > 0, "kept", f"{r['missing']} of {r['checked']} acknowledged requests not found"),
         (r["other_errors"] == 0 and r["refused_without_retry_after"] == 0 and r["queries_failed"] == 0, "errors",
