@@ -459,7 +459,15 @@ static int run(const struct loadgen_command *command, int argc, const char *cons
 
 const struct loadgen_command loadgen_query = {
     "query", "<server>", "Asks a server queries, and measures each.",
-    "Exit code: 0, 1 when a query failed, or differed from the reference.\n\n"
+    "A line a query at the end: how often it was asked, failed, and differed from the reference,\n"
+    "and how long it took. Two servers differ when series, times or values do (values by more\n"
+    "than 1e-12); send both the same with remote-write --start and --rounds.\n\n"
+    "Exit code: 0; 1 when a query failed, differed from the reference, or the reference did not\n"
+    "answer.\n\n"
+    "A file for --file:\n"
+    "  # ranges look back --range, in steps of --step\n"
+    "  range sum by (mode) (rate(node_cpu_seconds_total[5m]))\n"
+    "  instant topk(5, node_load1)\n\n"
     "Examples:\n"
     "  ferula-loadgen query http://localhost:9090\n"
     "  ferula-loadgen query --rate=20 --duration=10m --file=queries.txt http://localhost:9090\n"
