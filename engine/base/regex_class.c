@@ -1,5 +1,5 @@
 // Classes and escapes. The text of a class is rewritten as RE2 reads it: characters by number, what
-// has a name in both by its name, newer scripts by their ranges.
+// has a name in both by its name, Unicode's classes by their runes.
 #include "engine/base/regex_syntax.h"
 #include "engine/base/utf8.h"
 #include "engine/base/util.h"
@@ -201,21 +201,6 @@ static bool parse_posix(struct str *rest, struct regex_node *node, struct buf *t
     return fail(r, "invalid character class range", whole);
 }
 
-// The characters that are in none of the ranges, which ascend, or all of those.
-static void put_ranges(const struct regex_range *ranges, size_t n, bool negated, struct buf *text)
-{
-    uint32_t from = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (!negated)
-            buf_printf(text, "\\x{%x}-\\x{%x}", (unsigned)ranges[i].low, (unsigned)ranges[i].high);
-        else
-            buf_printf(text, "\\x{%x}-\\x{%x}", (unsigned)from, (unsigned)ranges[i].low - 1);
-        from = ranges[i].high + 1;
-    }
-    if (negated)
-        buf_printf(text, "\\x{%x}-\\x{10ffff}", (unsigned)from);
-}
-
 // \pL, \p{Greek} at the start of *rest; false without an error: not one.
 static bool parse_unicode(struct str *rest, struct regex_node *node, struct buf *text,
                           struct regex_class_result *r)
@@ -243,19 +228,9 @@ static bool parse_unicode(struct str *rest, struct regex_node *node, struct buf 
         negated = !negated;
         name = str_from(name, 1);
     }
-    const struct regex_range *ranges;
-    size_t count;
-    if (!regex_unicode_find(name, &ranges, &count))
+    if (!regex_unicode_put(name, negated, node->fold, text))
         return fail(r, "invalid character class range", before(s, t));
     node->is_ascii = false;
-    if (count)
-        put_ranges(ranges, count, negated, text);
-    else if (str_eq(name, STR("LC")))
-        buf_put_str(text, negated ? STR("\\PL\\p{Lm}\\p{Lo}") : STR("\\p{Lu}\\p{Ll}\\p{Lt}"));
-    else if (str_eq(name, STR("Cn")) && negated)
-        buf_put_str(text, STR("\\pL\\pM\\pN\\pP\\pS\\pZ\\pC"));
-    else
-        buf_printf(text, "\\%c{%.*s}", negated ? 'P' : 'p', STR_ARG(name));
     *rest = t;
     return true;
 }
@@ -350,10 +325,6 @@ bool regex_class_escape_parse(struct str *rest, bool fold, struct regex_node *ou
     const size_t n = text->n;
     start(out, fold, text);
     if (parse_unicode(rest, out, text, r) || parse_perl(rest, out, text)) {
-        if (str_eq(str_from(buf_str(text), n + 1), STR("\\p{Cn}"))) { // RE2 has it not
-            text->n = n;
-            buf_put_str(text, STR("[^\\pL\\pM\\pN\\pP\\pS\\pZ\\pC"));
-        }
         finish(out, text);
         return true;
     }

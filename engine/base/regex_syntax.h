@@ -89,10 +89,13 @@ bool regex_escape_parse(struct str *rest, uint32_t *out, struct regex_class_resu
 bool regex_rune_parse(struct str *rest, uint32_t *out, struct regex_class_result *result);
 bool regex_text_is_valid(struct str s, struct regex_class_result *result);
 
-// regex_unicode.c: whether Go has a class of that name; ranges of those that RE2 has not.
 struct regex_range {
     uint32_t low, high;
 };
-bool regex_unicode_find(struct str name, const struct regex_range **out_ranges, size_t *out_count);
+
+// regex_unicode.c: appends the runes of Go's class of that name, or all others, as they stand
+// between brackets; false: there is none, or the pattern is too long. fold: the case will not
+// matter.
+bool regex_unicode_put(struct str name, bool negated, bool fold, struct buf *text);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/base/rng.h"
+#include "engine/base/utf8.h"
 #include "engine/base/util.h"
 #include "tests/unit/base/regex_rows.h"
 
@@ -168,6 +169,34 @@ Test(regex, long_lists_are_sets)
 }
 
 // Names given twice: Go takes the first that took part.
+// How many runes a class has in Unicode 17.0: summed up from DerivedGeneralCategory.txt and
+// Scripts.txt, without the 2048 surrogates, which are no text.
+static const struct {
+    const char *pattern;
+    size_t runes;
+} classes[] = {
+    {"\\p{Cn}", 814730}, {"[\\p{Cn}a]", 814731},  {"[^\\p{Cn}]", 297334},   {"\\PC", 159631},
+    {"\\p{LC}", 4200},   {"[\\p{Han}b]", 103352}, {"\\P{Common}", 1102941}, {"\\p{^L}", 966392},
+};
+
+Test(regex, classes_of_unicode)
+{
+    for (size_t i = 0; i < countof(classes); i++) {
+        struct regex *r;
+        size_t runes = 0;
+        cr_assert_eq(regex_create(str_from_c(classes[i].pattern), REGEX_ANCHORED, &r, NULL), ERR_OK,
+                     "%s", classes[i].pattern);
+        for (uint32_t rune = 0; rune <= 0x10ffff; rune++) {
+            char text[UTF8_MAX];
+            if (rune < 0xd800 || rune > 0xdfff)
+                runes += regex_matches(r, str_make(text, utf8_encode(text, rune)));
+        }
+        cr_assert_eq(runes, classes[i].runes, "%s: %zu, not %zu", classes[i].pattern, runes,
+                     classes[i].runes);
+        regex_destroy(r);
+    }
+}
+
 Test(regex, equal_names)
 {
     struct regex *r;
