@@ -24,6 +24,16 @@ bool http_is_token(struct str s)
     return s.n > 0;
 }
 
+struct str http_take_token(struct str *s)
+{
+    size_t n = 0;
+    while (n < s->n && is_token_byte((unsigned char)s->p[n]))
+        n++;
+    const struct str token = str_until(*s, n);
+    *s = str_from(*s, n);
+    return token;
+}
+
 bool http_is_header_value(struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {
@@ -108,7 +118,8 @@ static err read_framing(struct http_head *head, const struct http_header *h, str
     if (str_eq_nocase(h->name, STR("content-length")))
         return read_length(head, h->value, e);
     if (str_eq_nocase(h->name, STR("transfer-encoding"))) {
-        if (head->chunked || !str_eq_nocase(h->value, STR("chunked")))
+        head->is_other_encoding = head->chunked || !str_eq_nocase(h->value, STR("chunked"));
+        if (head->is_other_encoding)
             return malformed("unsupported transfer encoding:", h->value, e);
         head->chunked = true;
     } else if (str_eq_nocase(h->name, STR("connection"))) {
@@ -149,12 +160,12 @@ static err read_header(struct http_head *head, struct str line, struct errmsg *e
 
 static err read_version(struct http_head *head, struct str version, struct errmsg *e)
 {
-    if (str_eq(version, STR("HTTP/1.1")))
-        head->version_minor = 1;
-    else if (str_eq(version, STR("HTTP/1.0")))
-        head->version_minor = 0;
-    else
+    const bool is_version = version.n == 8 && str_has_prefix(version, STR("HTTP/")) &&
+                            is_digit(version.p[5]) && version.p[6] == '.' && is_digit(version.p[7]);
+    head->is_other_version = is_version && version.p[5] != '1';
+    if (!is_version || head->is_other_version)
         return err_set(e, ERR_INVALID, "malformed HTTP version \"%.*s\"", STR_ARG(version));
+    head->version_minor = version.p[7] > '0';
     head->keep_alive = head->version_minor == 1;
     return ERR_OK;
 }
@@ -222,6 +233,7 @@ static err parse_head(struct str bytes, first_line_fn *first, struct http_head *
     out->lines = (struct str){0};
     out->is_answer = out->is_folded = false;
     out->chunked = out->expects_continue = false;
+    out->is_other_version = out->is_other_encoding = false;
     struct str rest =
         str_until(bytes, bytes.n < HTTP_HEAD_BYTES_MAX ? bytes.n : HTTP_HEAD_BYTES_MAX);
     bool is_first = true;

@@ -32,6 +32,9 @@ struct http_head {
     bool chunked;
     bool keep_alive; // what version and Connection say together
     bool expects_continue;
+    // Of a request that is refused, what it asks for: a version other than 1, a transfer encoding
+    // other than chunked.
+    bool is_other_version, is_other_encoding;
 };
 
 // Parses the head at the start of bytes. *out_size: its bytes with the empty line, 0: more bytes
@@ -49,9 +52,10 @@ bool http_next_header(struct str *rest, struct http_header *out);
 struct str http_header(const struct http_head *head, struct str name);
 // Whether a comma-separated header value holds a token, in any case, parameters aside.
 bool http_has_token(struct str value, struct str token);
-const char *http_status_text(int status); // "Not Found"; "" for unknown ones
-bool http_is_token(struct str s);         // method and header names
-bool http_is_header_value(struct str s);  // no control characters: nothing can be smuggled in
+const char *http_status_text(int status);  // "Not Found"; "" for unknown ones
+bool http_is_token(struct str s);          // method and header names
+struct str http_take_token(struct str *s); // off its start; empty: none stands there
+bool http_is_header_value(struct str s);   // no control characters: nothing can be smuggled in
 
 // A chunked body as it comes in. Zeroed is the start.
 struct http_chunks {

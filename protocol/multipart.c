@@ -13,16 +13,6 @@ static struct str skip_space(struct str s)
     return s;
 }
 
-static struct str take_token(struct str *s)
-{
-    size_t n = 0;
-    while (n < s->n && http_is_token(str_make(s->p + n, 1)))
-        n++;
-    const struct str token = str_until(*s, n);
-    *s = str_from(*s, n);
-    return token;
-}
-
 // A quoted string's content, without its backslashes. False: it does not end.
 static bool take_quoted(struct str *s, struct arena *a, struct str *out)
 {
@@ -56,7 +46,7 @@ static bool find_parameter(struct str header, struct str wanted, struct arena *a
         rest = skip_space(str_from(rest, 1));
         if (!rest.n)
             return true; // one at the end is passed over
-        const struct str name = take_token(&rest);
+        const struct str name = http_take_token(&rest);
         rest = skip_space(rest);
         if (!name.n || !rest.n || rest.p[0] != '=')
             return false;
@@ -65,7 +55,7 @@ static bool find_parameter(struct str header, struct str wanted, struct arena *a
             if (!take_quoted(&rest, a, &value))
                 return false;
         } else {
-            value = take_token(&rest);
+            value = http_take_token(&rest);
             if (!value.n)
                 return false;
         }

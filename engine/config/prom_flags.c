@@ -90,7 +90,7 @@ static void add_web(struct rows *r, struct prom_web_flags *f)
          .max = 1 << 24,
          .help = "Maximum number of simultaneous connections across all listeners."},
         {"web.max-notifications-subscribers", .number = &f->max_notifications_subscribers,
-         .default_text = "16", .traits = SETTING_IGNORED,
+         .default_text = "16",
          .help = "Limits the subscribers that can concurrently receive live notifications."},
         {"web.external-url", .text = &f->external_url, .placeholder = "<URL>",
          .help = "The URL under which the server is externally reachable, for example behind a "

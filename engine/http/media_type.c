@@ -8,17 +8,6 @@ static struct str trim_left(struct str s)
     return trimmed.n ? str_from(s, (size_t)(trimmed.p - s.p)) : str_from(s, s.n);
 }
 
-// Takes the token at the start of *s off it.
-static struct str take_token(struct str *s)
-{
-    size_t n = 0;
-    while (n < s->n && http_is_token(str_make(s->p + n, 1)))
-        n++;
-    const struct str token = str_until(*s, n);
-    *s = str_from(*s, n);
-    return token;
-}
-
 // Takes a quoted string off *s; false: it does not end, or a line does.
 static bool skip_quoted(struct str *s)
 {
@@ -39,7 +28,7 @@ static bool skip_quoted(struct str *s)
 static bool take_parameter(struct str *s, struct str *out_name, struct str *out_value)
 {
     struct str rest = trim_left(str_from(*s, 1));
-    *out_name = take_token(&rest);
+    *out_name = http_take_token(&rest);
     if (!out_name->n)
         return false;
     rest = trim_left(rest);
@@ -47,7 +36,7 @@ static bool take_parameter(struct str *s, struct str *out_name, struct str *out_
         return false;
     rest = trim_left(str_from(rest, 1));
     const struct str value = rest;
-    if (rest.n && rest.p[0] == '"' ? !skip_quoted(&rest) : !take_token(&rest).n)
+    if (rest.n && rest.p[0] == '"' ? !skip_quoted(&rest) : !http_take_token(&rest).n)
         return false;
     *out_value = str_until(value, value.n - rest.n);
     *s = rest;
@@ -72,13 +61,13 @@ err media_type_parse(struct str text, struct str *out, struct errmsg *e)
     const struct str media =
         str_trim(semicolon == STR_NONE ? text : str_until(text, (size_t)semicolon));
     struct str rest = media;
-    if (!take_token(&rest).n)
+    if (!http_take_token(&rest).n)
         return err_set(e, ERR_INVALID, "mime: no media type");
     if (rest.n) {
         if (rest.p[0] != '/')
             return err_set(e, ERR_INVALID, "mime: expected slash after first token");
         rest = str_from(rest, 1);
-        if (!take_token(&rest).n)
+        if (!http_take_token(&rest).n)
             return err_set(e, ERR_INVALID, "mime: expected token after slash");
         if (rest.n)
             return err_set(e, ERR_INVALID, "mime: unexpected content after media subtype");

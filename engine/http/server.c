@@ -681,7 +681,7 @@ static bool hold_head(struct conn *c)
 }
 
 // Its slices must stay where they are while the body is read: of a copy.
-static err keep_head(struct conn *c, struct str head, struct errmsg *e)
+static err keep_head(struct conn *c, struct str head)
 {
     char *copy = arena_alloc(&c->arena, head.n, 1);
     size_t size;
@@ -689,9 +689,57 @@ static err keep_head(struct conn *c, struct str head, struct errmsg *e)
     if (c->head->is_folded)
         http_unfold(copy, head.n);
     c->at += head.n;
-    TRY(http_parse_request(str_make(copy, head.n), c->head, &size, e));
+    TRY(http_parse_request(str_make(copy, head.n), c->head, &size, NULL));
     assert(size == head.n && !c->head->is_folded);
     return ERR_OK;
+}
+
+// As Go's server answers what it cannot read.
+static void refuse_bad_head(struct conn *c, err code) // Suspends.
+{
+    if (code == ERR_LIMIT)
+        refuse_head(c, "431 Request Header Fields Too Large",
+                    "431 Request Header Fields Too Large");
+    else if (c->head->is_other_version)
+        refuse_head(c, "505 HTTP Version Not Supported: unsupported protocol version",
+                    "505 HTTP Version Not Supported: unsupported protocol version");
+    else if (c->head->is_other_encoding)
+        refuse_head(c, "501 Not Implemented", "Unsupported transfer encoding");
+    else
+        refuse_head(c, "400 Bad Request", "400 Bad Request");
+}
+
+static bool is_host(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        const unsigned char c = (unsigned char)s.p[i], l = c | 0x20;
+        if (!(c >= '0' && c <= '9') && !(l >= 'a' && l <= 'z' && c < 0x80) &&
+            (!c || !strchr("!$%&'()*+,-.:;=[]_~", c)))
+            return false;
+    }
+    return true;
+}
+
+// What Go's server asks of a whole head; false: it has been refused. Suspends.
+static bool is_acceptable(struct conn *c)
+{
+    const struct http_head *const head = c->head;
+    struct http_header h;
+    size_t hosts = 0;
+    const char *why = NULL;
+    for (struct str rest = head->lines; http_next_header(&rest, &h);) {
+        if (!str_eq_nocase(h.name, STR("host")))
+            continue;
+        if (++hosts > 1)
+            why = "400 Bad Request";
+        else if (!is_host(h.value))
+            why = "400 Bad Request: malformed Host header";
+    }
+    if (!hosts && head->version_minor == 1 && !str_eq(head->method, STR("CONNECT")))
+        why = "400 Bad Request: missing required Host header";
+    if (why)
+        refuse_head(c, why, why);
+    return !why;
 }
 
 // Reads a head. False: the connection is to be closed; what was wrong has been answered. A head is
@@ -703,25 +751,22 @@ static bool read_head(struct conn *c)
     c->head = arena_new(&c->arena, struct http_head);
     size_t seen = 0;
     for (;;) {
-        struct errmsg e;
         size_t size = 0;
         skip_empty_lines(c);
         const struct str have = unused(c);
         seen = seen < have.n ? seen : have.n;
         err code = ERR_OK;
         if (str_find(have, '\n', seen) != STR_NONE || have.n >= HTTP_HEAD_BYTES_MAX)
-            code = http_parse_request(have, c->head, &size, &e);
+            code = http_parse_request(have, c->head, &size, NULL);
         seen = have.n;
         if (size)
-            code = keep_head(c, str_until(have, size), &e);
-        static const char *const too_long = "431 Request Header Fields Too Large";
+            code = keep_head(c, str_until(have, size));
         if (code) {
-            refuse_head(c, code == ERR_LIMIT ? too_long : "400 Bad Request",
-                        code == ERR_LIMIT ? too_long : e.text);
+            refuse_bad_head(c, code);
             return false;
         }
         if (size)
-            return true;
+            return is_acceptable(c);
         if (!hold_head(c)) {
             refuse_head(c, "503 Service Unavailable",
                         "too many undecoded bytes are held; try again later\n");

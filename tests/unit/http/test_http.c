@@ -184,6 +184,48 @@ static size_t count_of(struct str text, struct str what)
     return count;
 }
 
+// As prometheus 3.5 answers them.
+static const struct {
+    const char *request, *status, *body;
+} refused[] = {
+    {"FOO\r\n\r\n", "400 Bad Request", "400 Bad Request"},
+    {"GET / HTTP/1.1\r\n\r\n", "400 Bad Request: missing required Host header",
+     "400 Bad Request: missing required Host header"},
+    {"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400 Bad Request", "400 Bad Request"},
+    {"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "400 Bad Request: malformed Host header",
+     "400 Bad Request: malformed Host header"},
+    {"GET / HTTP/2.0\r\nHost: a\r\n\r\n",
+     "505 HTTP Version Not Supported: unsupported protocol version",
+     "505 HTTP Version Not Supported: unsupported protocol version"},
+    {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", "400 Bad Request",
+     "400 Bad Request"},
+    {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: foo\r\n\r\n", "501 Not Implemented",
+     "Unsupported transfer encoding"},
+    {"GET / HTTP/1.1\r\n Host: a\r\n\r\n", "400 Bad Request", "400 Bad Request"},
+    {"GET / HTTP/1.1\r\nHost: a\r\nA: \x01\r\n\r\n", "400 Bad Request", "400 Bad Request"},
+};
+
+static void script_refused(struct world *w)
+{
+    for (size_t i = 0; i < countof(refused); i++) {
+        struct buf out = {0}, wanted = {0};
+        talk(w, str_from_c(refused[i].request), 100, &out);
+        buf_printf(&wanted,
+                   "HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                   "Connection: close\r\n\r\n%s",
+                   refused[i].status, refused[i].body);
+        want(str_eq(buf_str(&out), buf_str(&wanted)), refused[i].request);
+        buf_deinit(&out);
+        buf_deinit(&wanted);
+    }
+    struct buf out = {0};
+    talk(w, STR("GET /echo?a HTTP/1.1\r\nHost:\r\nX: b\r\n c\r\nConnection: close\r\n\r\n"), 3,
+         &out);
+    want(str_has_prefix(buf_str(&out), STR("HTTP/1.1 200 OK\r\n")),
+         "an empty Host, a folded header");
+    buf_deinit(&out);
+}
+
 static void script_raw(struct world *w)
 {
     const struct str pipelined =
@@ -207,15 +249,18 @@ static void script_raw(struct world *w)
     talk(w, STR("nonsense\r\n\r\n"), 100, &out);
     want(str_has_prefix(buf_str(&out), STR("HTTP/1.1 400 ")), "400");
     buf_reset(&out);
-    talk(w, STR("GET /%zz HTTP/1.1\r\nConnection: close\r\n\r\n"), 100, &out);
+    talk(w, STR("GET /%zz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), 100, &out);
     want(str_has_prefix(buf_str(&out), STR("HTTP/1.1 400 ")), "a bad escape");
     buf_reset(&out);
-    talk(w, STR("GET /stream HTTP/1.1\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n"), 100,
-         &out);
+    talk(w,
+         STR("GET /stream HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\nConnection: "
+             "close\r\n\r\n"),
+         100, &out);
     want(count_of(buf_str(&out), STR("Content-Encoding: gzip\r\n")) == 1, "compressed");
     want(out.n < 2000, "and shorter");
     buf_reset(&out);
-    const struct str huge = STR("POST /echo HTTP/1.1\r\nContent-Length: 9000000000\r\n\r\n");
+    const struct str huge =
+        STR("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000000\r\n\r\n");
     talk(w, huge, 100, &out);
     want(str_has_prefix(buf_str(&out), STR("HTTP/1.1 413 ")), "413 before the body is read");
     buf_reset(&out);
@@ -261,4 +306,9 @@ Test(http, idle_connections_have_no_fiber)
 Test(http, raw_bytes)
 {
     run(script_raw);
+}
+
+Test(http, refuses_as_prometheus)
+{
+    run(script_refused);
 }
