@@ -471,7 +471,7 @@ static void discard_and_pause(void *arg, int fd, const struct address *peer)
 static void pauses(void *arg)
 {
     struct world *w = arg;
-    enum { COUNT = 100, TAKEN = 90 };
+    enum { COUNT = 20, TAKEN = 15 };
     struct errmsg e = {""};
     int fds[COUNT];
     want(&w->f, listener_open("", 0, discard_and_pause, w, &w->listener, &e) == ERR_OK, "%s",
