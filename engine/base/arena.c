@@ -208,6 +208,7 @@ void *arena_mem_grow(struct arena *a, void *p, size_t *capacity, size_t need, si
     size_t to = *capacity, bytes;
     if (to < need)
         to = to + to / 2 < need ? need + 8 : to + to / 2;
+    to = to ? to : 8; // nothing at all would read as a refusal
     if (__builtin_mul_overflow(to, size, &bytes) || !charge(a, bytes, bytes, true))
         return NULL;
     give_back(a, *capacity * size);

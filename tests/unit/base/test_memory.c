@@ -28,6 +28,21 @@ Test(arena, keeps_what_it_gave_and_honours_its_limit)
     arena_deinit(&a);
 }
 
+Test(arena, gives_memory_beside_it_even_for_nothing)
+{
+    struct arena a;
+    arena_init(&a, 100);
+    size_t capacity = 0;
+    char *p = arena_mem_grow(&a, NULL, &capacity, 0, 1); // NULL would say that there is none
+    cr_assert_not_null(p);
+    p = arena_mem_grow(&a, p, &capacity, 60, 1);
+    cr_assert_not_null(p);
+    cr_assert_null(arena_mem_grow(&a, p, &capacity, 101, 1));
+    arena_mem_free(&a, p, capacity, 1);
+    cr_assert_eq(arena_left(&a), 100);
+    arena_deinit(&a);
+}
+
 Test(arena, shares_a_budget_and_gives_it_back)
 {
     struct arena_budget budget = {.limit_bytes = 1 << 20};
