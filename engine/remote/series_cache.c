@@ -4,7 +4,7 @@
 
 #include "engine/base/mem.h"
 
-enum { SLOTS_MIN = 256, PROBES_AHEAD = 4 };
+enum { SLOTS_MIN = 256, PROBES_AHEAD = 4, MOVED_AT_ONCE = 4 };
 
 void series_cache_init(struct series_cache *c, size_t max)
 {
@@ -14,8 +14,11 @@ void series_cache_init(struct series_cache *c, size_t max)
 
 static void table_deinit(struct series_cache_table *t)
 {
-    mem_free(t->entries);
+    for (size_t i = 0; i < t->n; i += SERIES_CACHE_BLOCK)
+        mem_free(t->blocks[i / SERIES_CACHE_BLOCK]);
+    mem_free(t->blocks);
     mem_free(t->slots);
+    mem_free(t->before);
 }
 
 void series_cache_deinit(struct series_cache *c)
@@ -31,39 +34,61 @@ static uint64_t slot_of(struct hash128 key, size_t index)
 }
 
 // The slot of key, or the free one where it belongs.
-static uint64_t *find_slot(const struct series_cache_table *t, struct hash128 key)
+static uint64_t *find_slot(const struct series_cache_table *t, uint64_t *slots, size_t size,
+                           struct hash128 key)
 {
-    const size_t mask = t->slots_size - 1;
+    const size_t mask = size - 1;
     for (size_t at = key.lo & mask;; at = (at + 1) & mask) {
-        const uint64_t slot = t->slots[at];
-        if (!slot ||
-            ((slot ^ key.hi) >> 32 == 0 && hash128_eq(t->entries[(uint32_t)slot - 1].key, key)))
-            return &t->slots[at];
+        const uint64_t slot = slots[at];
+        if (!slot || ((slot ^ key.hi) >> 32 == 0 &&
+                      hash128_eq(series_cache_entry_at(t, (uint32_t)slot - 1)->key, key)))
+            return &slots[at];
     }
 }
 
-static struct series_cache_entry *find_entry(const struct series_cache_table *t, struct hash128 key)
+// SERIES_CACHE_NONE: it is not there.
+static uint64_t find_index(const struct series_cache_table *t, struct hash128 key)
 {
-    const uint64_t slot = t->slots_size ? *find_slot(t, key) : 0;
-    return slot ? &t->entries[(uint32_t)slot - 1] : NULL;
+    uint64_t slot = t->slots_size ? *find_slot(t, t->slots, t->slots_size, key) : 0;
+    if (!slot && t->before)
+        slot = *find_slot(t, t->before, t->before_size, key);
+    return slot ? (uint32_t)slot - 1 : SERIES_CACHE_NONE;
 }
 
+static void put_slot(struct series_cache_table *t, struct hash128 key, size_t index)
+{
+    *find_slot(t, t->slots, t->slots_size, key) = slot_of(key, index);
+}
+
+static void move_some(struct series_cache_table *t, size_t n)
+{
+    for (; n > 0 && t->moved < t->moving; n--, t->moved++)
+        put_slot(t, series_cache_entry_at(t, t->moved)->key, t->moved);
+    if (t->moved == t->moving) {
+        mem_free(t->before);
+        t->before = NULL;
+    }
+}
+
+// One entry moved a put would do to have moved all before the next slots are too few.
 static void grow_slots(struct series_cache_table *t)
 {
-    mem_free(t->slots);
+    assert(!t->before);
+    t->before = t->slots;
+    t->before_size = t->slots_size;
+    t->moving = t->n;
+    t->moved = 0;
     t->slots_size = t->slots_size ? 2 * t->slots_size : SLOTS_MIN;
     t->slots = mem_zalloc(t->slots_size * sizeof *t->slots);
-    for (size_t i = 0; i < t->n; i++)
-        *find_slot(t, t->entries[i].key) = slot_of(t->entries[i].key, i);
 }
 
 void series_cache_put(struct series_cache *c, struct hash128 key, const struct series_place *place)
 {
     assert(place->ref);
     struct series_cache_table *t = &c->young;
-    struct series_cache_entry *entry = find_entry(t, key);
-    if (entry) {
-        entry->place = *place;
+    const uint64_t index = find_index(t, key);
+    if (index != SERIES_CACHE_NONE) {
+        series_cache_entry_at(t, index)->place = *place;
         return;
     }
     if (t->n >= c->max) {
@@ -71,11 +96,17 @@ void series_cache_put(struct series_cache *c, struct hash128 key, const struct s
         c->old = *t;
         *t = (struct series_cache_table){.first = t->first + t->n};
     }
-    t->entries = mem_grow(t->entries, &t->capacity, t->n + 1, sizeof *t->entries);
+    const size_t block = t->n / SERIES_CACHE_BLOCK;
+    if (t->n % SERIES_CACHE_BLOCK == 0) {
+        t->blocks = mem_grow(t->blocks, &t->blocks_capacity, block + 1, sizeof *t->blocks);
+        t->blocks[block] = mem_alloc_array(SERIES_CACHE_BLOCK, sizeof **t->blocks);
+    }
     if (4 * (t->n + 1) > 3 * t->slots_size)
         grow_slots(t);
-    *find_slot(t, key) = slot_of(key, t->n);
-    t->entries[t->n++] = (struct series_cache_entry){key, *place};
+    *series_cache_entry_at(t, t->n) = (struct series_cache_entry){key, *place};
+    put_slot(t, key, t->n++);
+    if (t->before)
+        move_some(t, MOVED_AT_ONCE);
 }
 
 void series_cache_prefetch(const struct series_cache *c, struct hash128 key)
@@ -91,23 +122,23 @@ void series_cache_prefetch_entry(const struct series_cache *c, struct hash128 ke
         const uint64_t slot = t->slots[(key.lo + i) & (t->slots_size - 1)];
         if (!slot || (slot ^ key.hi) >> 32)
             continue;
-        __builtin_prefetch(&t->entries[(uint32_t)slot - 1]);
+        __builtin_prefetch(series_cache_entry_at(t, (uint32_t)slot - 1));
         return;
     }
 }
 
 uint64_t series_cache_find(struct series_cache *c, struct hash128 key, struct series_place *out)
 {
-    const struct series_cache_entry *entry = find_entry(&c->young, key);
-    if (entry) {
-        *out = entry->place;
-        return c->young.first + (uint64_t)(entry - c->young.entries);
+    uint64_t index = find_index(&c->young, key);
+    if (index != SERIES_CACHE_NONE) {
+        *out = series_cache_entry_at(&c->young, index)->place;
+        return c->young.first + index;
     }
-    entry = find_entry(&c->old, key);
-    if (!entry)
+    index = find_index(&c->old, key);
+    if (index == SERIES_CACHE_NONE)
         return SERIES_CACHE_NONE;
-    const uint64_t number = c->old.first + (uint64_t)(entry - c->old.entries);
-    *out = entry->place;
+    const uint64_t number = c->old.first + index;
+    *out = series_cache_entry_at(&c->old, index)->place;
     series_cache_put(c, key, out);
     return number;
 }
@@ -117,7 +148,7 @@ void series_cache_use(struct series_cache *c, uint64_t number)
     if (number - c->young.first < c->young.n)
         return;
     const struct series_cache_entry *entry = series_cache_at(c, number);
-    if (!entry || find_entry(&c->young, entry->key))
+    if (!entry || find_index(&c->young, entry->key) != SERIES_CACHE_NONE)
         return;
     const struct series_cache_entry copy = *entry; // the put may drop the older table
     series_cache_put(c, copy.key, &copy.place);

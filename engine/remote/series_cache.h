@@ -5,6 +5,9 @@
 // send: whoever has found the entry of one series looks at the next number for the next series,
 // and needs no look-up as long as senders repeat themselves.
 //
+// No step takes long, however many there are: entries stay where they are put, and slots that
+// become too few are followed by others, into which each put moves some entries.
+//
 // Bounded: entries move between two tables; when the newer is full the older is dropped, so what
 // was not used for a while is forgotten and found again by its labels.
 #ifndef ENGINE_REMOTE_SERIES_CACHE_H
@@ -23,12 +26,16 @@ struct series_cache_entry {
     struct series_place place;
 };
 
+enum { SERIES_CACHE_BLOCK = 1024 };
+
 struct series_cache {
     struct series_cache_table {
-        struct series_cache_entry *entries; // NULL: none yet
+        struct series_cache_entry **blocks; // of SERIES_CACHE_BLOCK entries each
         uint64_t *slots;                    // upper half of a key and index + 1; 0: free
-        uint64_t first;                     // number of entries[0]
-        size_t n, capacity, slots_size;
+        uint64_t *before;                   // smaller slots, of the first entries; NULL: none
+        uint64_t first;                     // number of the first entry
+        size_t n, blocks_capacity, slots_size;
+        size_t before_size, moving, moved; // of the first moving entries, moved are in slots
     } young, old;
     size_t max; // entries of one table
 };
@@ -46,14 +53,20 @@ void series_cache_put(struct series_cache *c, struct hash128 key, const struct s
 // Keeps an entry that is used by its number.
 void series_cache_use(struct series_cache *c, uint64_t number);
 
+static inline struct series_cache_entry *series_cache_entry_at(const struct series_cache_table *t,
+                                                               size_t index)
+{
+    return &t->blocks[index / SERIES_CACHE_BLOCK][index % SERIES_CACHE_BLOCK];
+}
+
 // The entry of a number; NULL: there is none, or no more. Good until the next put, find or use.
 static inline const struct series_cache_entry *series_cache_at(const struct series_cache *c,
                                                                uint64_t number)
 {
     if (number - c->young.first < c->young.n)
-        return &c->young.entries[number - c->young.first];
+        return series_cache_entry_at(&c->young, number - c->young.first);
     if (number - c->old.first < c->old.n)
-        return &c->old.entries[number - c->old.first];
+        return series_cache_entry_at(&c->old, number - c->old.first);
     return NULL;
 }
 

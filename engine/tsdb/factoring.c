@@ -88,7 +88,7 @@ static void compare(struct factoring_job *job, const struct label_store *s,
                     const struct key_seen *first, const uint32_t *pairs, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        struct name_seen *seen = find_name(job, s->pairs[pairs[i]].name, true);
+        struct name_seen *seen = find_name(job, label_pair_at(s, pairs[i])->name, true);
         bool same = false;
         for (size_t j = 0; j < first->n; j++)
             same |= first->pairs[j] == pairs[i];
@@ -140,6 +140,6 @@ void factoring_split(struct factoring *f, const struct label_store *s, uint64_t 
     for (size_t i = 0; i < n; i++) {
         in_tuple[i] = is_key[i];
         if (job && job->learned && !in_tuple[i])
-            in_tuple[i] = find_name(job, s->pairs[pairs[i]].name, false) != NULL;
+            in_tuple[i] = find_name(job, label_pair_at(s, pairs[i])->name, false) != NULL;
     }
 }

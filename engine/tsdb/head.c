@@ -6,6 +6,9 @@
 #include "engine/model/labels.h"
 #include "engine/tsdb/head_cohorts.h"
 #include "engine/tsdb/head_stage.h"
+#include "io/fiber.h"
+
+enum { BREATH = 128 };
 
 void head_init(struct head *h, const struct placement *placement, uint64_t series_max,
                int64_t retention_ms)
@@ -25,19 +28,29 @@ void head_init(struct head *h, const struct placement *placement, uint64_t serie
         h->newest_t[i] = INT64_MIN;
 }
 
+static void breathe(const struct head *h, size_t i)
+{
+    if (h->may_yield && i % BREATH == BREATH - 1)
+        fiber_yield_if_due();
+}
+
 void head_deinit(struct head *h)
 {
     assert(list_is_empty(&h->snapshots));
     for (size_t i = 0; i < h->series_n; i++) {
+        breathe(h, i);
         struct head_series *s = head_series_at(h, (uint32_t)i);
         if (s->generation & 1) {
             series_values_release(&s->values, UINT32_MAX);
             late_destroy(s->late);
         }
     }
-    for (size_t i = 0; i < h->chunks_n; i++)
+    for (size_t i = 0; i < h->chunks_n; i++) {
         mem_free(h->chunks[i]);
+        breathe(h, BREATH * (i + 1) - 1);
+    }
     for (size_t i = 0; i < h->cohorts_n; i++) {
+        breathe(h, i);
         if (h->cohorts[i])
             cohort_deinit(h->cohorts[i]);
         mem_free(h->cohorts[i]);
@@ -88,7 +101,8 @@ static size_t intern_pairs(struct head *h, struct stage_labels *l, struct str la
             l->pairs[n] =
                 str_eq(last->value, label.value)
                     ? last->pair
-                    : label_store_pair(&h->labels, h->labels.pairs[last->pair].name, label.value);
+                    : label_store_pair(&h->labels, label_pair_at(&h->labels, last->pair)->name,
+                                       label.value);
             at++;
         } else {
             const uint32_t name = label_store_name(&h->labels, label.name);

@@ -94,7 +94,7 @@ struct head {
 
 void head_init(struct head *h, const struct placement *placement, uint64_t series_max,
                int64_t retention_ms);
-void head_deinit(struct head *h);
+void head_deinit(struct head *h); // Suspends, if it may.
 
 static inline struct head_series *head_series_at(const struct head *h, uint32_t id)
 {

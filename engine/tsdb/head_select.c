@@ -50,7 +50,7 @@ static void add_value(const struct head *h, uint32_t name, struct str value, roa
 {
     const uint32_t pair = label_store_find_pair(&h->labels, name, value);
     if (pair != LABEL_NONE)
-        posting_union(&h->labels.pairs[pair].in, out);
+        posting_union(&label_pair_at(&h->labels, pair)->in, out);
 }
 
 static bool pair_matches(const struct matcher *m, struct str prefix, struct str value)
@@ -84,7 +84,7 @@ static void collect(const struct head *h, const struct matcher *m, bool want, ro
     size_t breaths = 0;
     for (size_t i = 0; i < h->labels.names[name].n; i++) {
         breathe(h, &breaths);
-        const struct label_pair *pair = &h->labels.pairs[h->labels.names[name].pairs[i]];
+        const struct label_pair *pair = label_pair_at(&h->labels, h->labels.names[name].pairs[i]);
         if (pair_matches(m, prefix, label_pair_value(pair)) == want)
             posting_union(&pair->in, out);
     }
@@ -310,7 +310,7 @@ static uint32_t metric_of(const struct head *h, const struct head_series *s, uin
     for (size_t k = 0; k < 2; k++) {
         const struct label_set *set = label_store_set_at(&h->labels, ids[k]);
         for (uint32_t i = 0; i < set->n; i++)
-            if (h->labels.pairs[set->pairs[i]].name == name)
+            if (label_pair_at(&h->labels, set->pairs[i])->name == name)
                 return set->pairs[i];
     }
     return LABEL_NONE;
@@ -377,7 +377,7 @@ static roaring_bitmap_t *texts_of(const struct head *h, const roaring_bitmap_t *
         breathe(h, &breaths);
         const struct label_set *set = label_store_set_at(&h->labels, i.current_value);
         for (uint32_t k = 0; k < set->n; k++) {
-            const uint32_t of = h->labels.pairs[set->pairs[k]].name;
+            const uint32_t of = label_pair_at(&h->labels, set->pairs[k])->name;
             if (names)
                 roaring_bitmap_add(texts, of);
             else if (of == name)
@@ -400,7 +400,7 @@ static err put_texts(const struct head *h, const struct str *name, const roaring
     for (roaring_init_iterator(texts, &i); items && i.has_value;
          roaring_advance_uint32_iterator(&i)) {
         breathe(h, &breaths);
-        const struct str text = name ? label_pair_value(&h->labels.pairs[i.current_value])
+        const struct str text = name ? label_pair_value(label_pair_at(&h->labels, i.current_value))
                                      : h->labels.names[i.current_value].text;
         items[at++] = arena_str(a, text);
     }

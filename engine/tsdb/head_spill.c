@@ -210,7 +210,7 @@ void head_metrics(const struct head *h, uint32_t **out, size_t *out_n)
     struct metric *metrics = mem_alloc_array(n, sizeof *metrics);
     for (size_t i = 0; i < n; i++) {
         const uint32_t pair = h->labels.names[name].pairs[i];
-        metrics[i] = (struct metric){label_pair_value(&h->labels.pairs[pair]), pair};
+        metrics[i] = (struct metric){label_pair_value(label_pair_at(&h->labels, pair)), pair};
     }
     uint32_t *order = *out = mem_alloc_array(n + 1, sizeof **out);
     *order++ = LABEL_NONE;
@@ -238,7 +238,7 @@ static size_t add_set_series(const struct head *h, uint32_t set, size_t n, uint3
 static bool has_name(const struct head *h, const struct label_set *set, uint32_t name)
 {
     for (uint32_t i = 0; i < set->n; i++) {
-        if (h->labels.pairs[set->pairs[i]].name == name)
+        if (label_pair_at(&h->labels, set->pairs[i])->name == name)
             return true;
     }
     return false;
@@ -249,7 +249,7 @@ size_t head_metric_series(const struct head *h, uint32_t pair, uint32_t **ids, s
     size_t n = 0;
     if (pair != LABEL_NONE) { // the metric name is never factored: all its sets are local ones
         roaring_bitmap_t *sets = roaring_bitmap_create();
-        posting_union(&h->labels.pairs[pair].in, sets);
+        posting_union(&label_pair_at(&h->labels, pair)->in, sets);
         roaring_uint32_iterator_t i;
         for (roaring_init_iterator(sets, &i); i.has_value; roaring_advance_uint32_iterator(&i))
             n = add_set_series(h, i.current_value, n, ids, capacity);
@@ -258,7 +258,7 @@ size_t head_metric_series(const struct head *h, uint32_t pair, uint32_t **ids, s
     }
     const uint32_t name = label_store_find_name(&h->labels, LABEL_NAME);
     for (uint32_t set = 0; set < h->labels.sets_n[0]; set++) {
-        const struct label_set *s = h->labels.sets[0][set];
+        const struct label_set *s = label_store_set_at(&h->labels, set);
         if (s && !has_name(h, s, name))
             n = add_set_series(h, set, n, ids, capacity);
     }

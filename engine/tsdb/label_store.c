@@ -5,10 +5,22 @@
 
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
+#include "io/fiber.h"
 
 void label_store_init(struct label_store *s, uint64_t seed)
 {
     *s = (struct label_store){.seed = seed};
+}
+
+static struct label_set **set_place(const struct label_store *s, size_t kind, size_t at)
+{
+    return &s->sets[kind][at / LABEL_CHUNK][at % LABEL_CHUNK];
+}
+
+static void breathe(size_t i)
+{
+    if (i % 256 == 255 && fiber_self())
+        fiber_yield_if_due();
 }
 
 void label_store_deinit(struct label_store *s)
@@ -17,18 +29,25 @@ void label_store_deinit(struct label_store *s)
         mem_free((char *)(uintptr_t)s->names[i].text.p);
         mem_free(s->names[i].pairs);
     }
-    for (size_t i = 0; i < s->pairs_n; i++) {
-        mem_free((char *)(uintptr_t)s->pairs[i].value);
-        posting_deinit(&s->pairs[i].in);
+    for (uint32_t i = 0; i < s->pairs_n; i++) {
+        breathe(i);
+        mem_free((char *)(uintptr_t)label_pair_at(s, i)->value);
+        posting_deinit(&label_pair_at(s, i)->in);
     }
     for (size_t kind = 0; kind < 2; kind++) {
-        for (size_t i = 0; i < s->sets_n[kind]; i++)
+        for (size_t i = 0; i < s->sets_n[kind]; i++) {
+            breathe(i);
+            mem_free(*set_place(s, kind, i));
+        }
+        for (size_t i = 0; i < s->sets_chunks[kind]; i++)
             mem_free(s->sets[kind][i]);
         mem_free(s->sets[kind]);
         mem_free(s->free_sets[kind]);
         id_table_deinit(&s->set_ids[kind]);
     }
     mem_free(s->names);
+    for (size_t i = 0; i < s->pairs_chunks; i++)
+        mem_free(s->pairs[i]);
     mem_free(s->pairs);
     mem_free(s->free_pairs);
     id_table_deinit(&s->name_ids);
@@ -92,7 +111,8 @@ uint32_t label_store_find_pair(const struct label_store *s, uint32_t name, struc
     struct id_probe probe = id_table_probe(&s->pair_ids, pair_hash(s, name, value));
     uint32_t id;
     while ((id = id_table_next(&s->pair_ids, &probe)) != ID_TABLE_NONE) {
-        if (s->pairs[id].name == name && str_eq(label_pair_value(&s->pairs[id]), value))
+        if (label_pair_at(s, id)->name == name &&
+            str_eq(label_pair_value(label_pair_at(s, id)), value))
             return id;
     }
     return LABEL_NONE;
@@ -104,11 +124,14 @@ uint32_t label_store_pair(struct label_store *s, uint32_t name, struct str value
     if (found != LABEL_NONE)
         return found;
     assert(value.n <= UINT32_MAX);
-    s->pairs = mem_grow(s->pairs, &s->pairs_capacity, s->pairs_n + 1, sizeof *s->pairs);
+    if (s->pairs_n == s->pairs_chunks * LABEL_CHUNK) {
+        s->pairs = mem_grow(s->pairs, &s->pairs_capacity, s->pairs_chunks + 1, sizeof *s->pairs);
+        s->pairs[s->pairs_chunks++] = mem_alloc_array(LABEL_CHUNK, sizeof **s->pairs);
+    }
     const uint32_t id = take_id(s->free_pairs, &s->free_pairs_n, &s->pairs_n);
     struct label_name *n = &s->names[name];
     n->pairs = mem_grow(n->pairs, &n->capacity, n->n + 1, sizeof *n->pairs);
-    s->pairs[id] = (struct label_pair){
+    *label_pair_at(s, id) = (struct label_pair){
         .value = copy_text(s, value),
         .value_n = (uint32_t)value.n,
         .name = name,
@@ -121,7 +144,7 @@ uint32_t label_store_pair(struct label_store *s, uint32_t name, struct str value
 
 void label_store_trim_pair(struct label_store *s, uint32_t id)
 {
-    struct label_pair *pair = &s->pairs[id];
+    struct label_pair *pair = label_pair_at(s, id);
     if (pair->sets > 0)
         return;
     s->pairs_removed++;
@@ -130,7 +153,7 @@ void label_store_trim_pair(struct label_store *s, uint32_t id)
     struct label_name *name = &s->names[pair->name];
     const uint32_t last = name->pairs[--name->n];
     name->pairs[pair->at] = last;
-    s->pairs[last].at = pair->at;
+    label_pair_at(s, last)->at = pair->at;
     s->bytes -= value.n;
     mem_free((char *)(uintptr_t)value.p);
     posting_deinit(&pair->in);
@@ -150,12 +173,16 @@ uint32_t label_store_set(struct label_store *s, bool tuple, const uint32_t *pair
     struct id_probe probe = id_table_probe(&s->set_ids[tuple], hash);
     uint32_t at;
     while ((at = id_table_next(&s->set_ids[tuple], &probe)) != ID_TABLE_NONE) {
-        const struct label_set *set = s->sets[tuple][at];
+        const struct label_set *set = *set_place(s, tuple, at);
         if (set->n == n && (n == 0 || !memcmp(set->pairs, pairs, n * sizeof *pairs)))
             return at | kind;
     }
-    s->sets[tuple] = mem_grow(s->sets[tuple], &s->sets_capacity[tuple], s->sets_n[tuple] + 1,
-                              sizeof *s->sets[tuple]);
+    if (s->sets_n[tuple] == s->sets_chunks[tuple] * LABEL_CHUNK) {
+        s->sets[tuple] = mem_grow(s->sets[tuple], &s->sets_capacity[tuple],
+                                  s->sets_chunks[tuple] + 1, sizeof *s->sets[tuple]);
+        s->sets[tuple][s->sets_chunks[tuple]++] =
+            mem_alloc_array(LABEL_CHUNK, sizeof **s->sets[tuple]);
+    }
     at = take_id(s->free_sets[tuple], &s->free_sets_n[tuple], &s->sets_n[tuple]);
     const size_t size = sizeof(struct label_set) + n * sizeof *pairs;
     struct label_set *set = mem_alloc(size);
@@ -163,35 +190,35 @@ uint32_t label_store_set(struct label_store *s, bool tuple, const uint32_t *pair
     s->bytes += size;
     for (size_t i = 0; i < n; i++) {
         set->pairs[i] = pairs[i];
-        s->pairs[pairs[i]].sets++;
-        posting_add(&s->pairs[pairs[i]].in, at | kind);
+        label_pair_at(s, pairs[i])->sets++;
+        posting_add(&label_pair_at(s, pairs[i])->in, at | kind);
     }
-    s->sets[tuple][at] = set;
+    *set_place(s, tuple, at) = set;
     id_table_insert(&s->set_ids[tuple], hash, at);
     return at | kind;
 }
 
 struct label_set *label_store_set_at(const struct label_store *s, uint32_t id)
 {
-    return s->sets[(id & LABEL_SET_TUPLE) != 0][id & ~(uint32_t)LABEL_SET_TUPLE];
+    return *set_place(s, (id & LABEL_SET_TUPLE) != 0, id & ~(uint32_t)LABEL_SET_TUPLE);
 }
 
 void label_store_drop_set(struct label_store *s, uint32_t id)
 {
     const bool tuple = (id & LABEL_SET_TUPLE) != 0;
     const uint32_t at = id & ~(uint32_t)LABEL_SET_TUPLE;
-    struct label_set *set = s->sets[tuple][at];
+    struct label_set *set = *set_place(s, tuple, at);
     assert(set->series == 0 && set->first == LABEL_NONE);
     id_table_remove(&s->set_ids[tuple], set_hash(s, set->pairs, set->n), at);
     for (uint32_t i = 0; i < set->n; i++) {
-        struct label_pair *pair = &s->pairs[set->pairs[i]];
+        struct label_pair *pair = label_pair_at(s, set->pairs[i]);
         posting_remove(&pair->in, id);
         pair->sets--;
         label_store_trim_pair(s, set->pairs[i]);
     }
     s->bytes -= sizeof *set + set->n * sizeof *set->pairs;
     mem_free(set);
-    s->sets[tuple][at] = NULL;
+    *set_place(s, tuple, at) = NULL;
     give_id(&s->free_sets[tuple], &s->free_sets_n[tuple], &s->free_sets_capacity[tuple], at);
 }
 
@@ -206,8 +233,8 @@ void label_store_encode(const struct label_store *s, uint32_t tuple, uint32_t lo
 {
     const struct label_set *a = label_store_set_at(s, tuple), *b = label_store_set_at(s, local);
     for (uint32_t i = 0, j = 0; i < a->n || j < b->n;) {
-        const struct label_pair *left = i < a->n ? &s->pairs[a->pairs[i]] : NULL;
-        const struct label_pair *right = j < b->n ? &s->pairs[b->pairs[j]] : NULL;
+        const struct label_pair *left = i < a->n ? label_pair_at(s, a->pairs[i]) : NULL;
+        const struct label_pair *right = j < b->n ? label_pair_at(s, b->pairs[j]) : NULL;
         const bool take_left =
             left && (!right || str_cmp(s->names[left->name].text, s->names[right->name].text) < 0);
         const struct label_pair *pair = take_left ? left : right;
@@ -221,7 +248,7 @@ void label_store_encode_set(const struct label_store *s, uint32_t id, struct buf
 {
     const struct label_set *set = label_store_set_at(s, id);
     for (uint32_t i = 0; i < set->n; i++) {
-        const struct label_pair *pair = &s->pairs[set->pairs[i]];
+        const struct label_pair *pair = label_pair_at(s, set->pairs[i]);
         put_text(out, s->names[pair->name].text);
         put_text(out, label_pair_value(pair));
     }
@@ -234,8 +261,8 @@ struct str label_store_value(const struct label_store *s, uint32_t tuple, uint32
     for (size_t k = 0; k < 2; k++) {
         const struct label_set *set = label_store_set_at(s, ids[k]);
         for (uint32_t i = 0; i < set->n; i++) {
-            if (s->pairs[set->pairs[i]].name == name)
-                return label_pair_value(&s->pairs[set->pairs[i]]);
+            if (label_pair_at(s, set->pairs[i])->name == name)
+                return label_pair_value(label_pair_at(s, set->pairs[i]));
         }
     }
     return (struct str){0};

@@ -13,7 +13,7 @@
 #include "engine/tsdb/id_table.h"
 #include "engine/tsdb/posting.h"
 
-enum { LABEL_NONE = ID_TABLE_NONE, LABEL_SET_TUPLE = 0x40000000 };
+enum { LABEL_NONE = ID_TABLE_NONE, LABEL_SET_TUPLE = 0x40000000, LABEL_CHUNK = 1024 };
 
 struct label_pair {
     const char *value;
@@ -42,12 +42,13 @@ struct label_store {
     struct label_name *names;
     size_t names_n, names_capacity;
     struct id_table name_ids;
-    struct label_pair *pairs;
-    size_t pairs_n, pairs_capacity;
+    struct label_pair **pairs; // chunks: a copy of all would take long
+    size_t pairs_n, pairs_chunks, pairs_capacity;
     uint64_t pairs_removed; // counted up: then ids of pairs may mean others
     struct id_table pair_ids;
-    struct label_set **sets[2]; // local sets, tuples; an id has LABEL_SET_TUPLE for the second kind
-    size_t sets_n[2], sets_capacity[2];
+    // Chunks of local sets, tuples; an id has LABEL_SET_TUPLE for the second kind.
+    struct label_set ***sets[2];
+    size_t sets_n[2], sets_chunks[2], sets_capacity[2];
     struct id_table set_ids[2];
     uint32_t *free_pairs, *free_sets[2]; // ids to use again
     size_t free_pairs_n, free_pairs_capacity, free_sets_n[2], free_sets_capacity[2];
@@ -55,7 +56,7 @@ struct label_store {
 };
 
 void label_store_init(struct label_store *s, uint64_t seed);
-void label_store_deinit(struct label_store *s);
+void label_store_deinit(struct label_store *s); // Suspends, on a fiber.
 
 uint32_t label_store_name(struct label_store *s, struct str name);            // finds or makes
 uint32_t label_store_find_name(const struct label_store *s, struct str name); // or LABEL_NONE
@@ -76,6 +77,11 @@ void label_store_encode_set(const struct label_store *s, uint32_t set, struct bu
 // The value of a name in a series' sets; empty: absent.
 struct str label_store_value(const struct label_store *s, uint32_t tuple, uint32_t local,
                              uint32_t name);
+
+static inline struct label_pair *label_pair_at(const struct label_store *s, uint32_t id)
+{
+    return &s->pairs[id / LABEL_CHUNK][id % LABEL_CHUNK];
+}
 
 static inline struct str label_pair_value(const struct label_pair *p)
 {

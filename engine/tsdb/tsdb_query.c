@@ -12,8 +12,9 @@
 #include "engine/tsdb/samples.h"
 #include "engine/tsdb/tsdb_pin.h"
 #include "io/fiber.h"
+#include "io/fiber_sort.h"
 
-enum { READ_CHUNK = 32 };
+enum { READ_SAMPLES = 4096 };
 
 err pin_no_memory(struct errmsg *e)
 {
@@ -222,6 +223,7 @@ static err read_memory(const struct reading *r, struct errmsg *e)
     TRY(head_reader_init(&reader, &pin->part->head, pin->snapshot.seq, r->mint, r->maxt, r->n,
                          r->arena, e));
     struct column *columns = r->columns + pin->files_n * r->n;
+    size_t read = 0; // since the last question
     for (size_t i = 0; i < r->n; i++) {
         columns[i] = (struct column){0};
         uint64_t ref = r->series[i].handle;
@@ -231,8 +233,10 @@ static err read_memory(const struct reading *r, struct errmsg *e)
         }
         if (ref)
             TRY(head_reader_read(&reader, ref, &columns[i], e));
-        if (pin->part->wal && i % READ_CHUNK == READ_CHUNK - 1)
+        if (pin->part->wal && (read += columns[i].n + 32) >= READ_SAMPLES) {
             fiber_yield_if_due();
+            read = 0;
+        }
     }
     return ERR_OK;
 }
@@ -240,6 +244,7 @@ static err read_memory(const struct reading *r, struct errmsg *e)
 static err join_all(const struct reading *r, struct column *out, struct errmsg *e)
 {
     const size_t parts = r->pin->files_n + 1;
+    size_t joined = 0; // since the last question
     struct joiner joiner = {.arena = r->arena, .mask = 255};
     while (joiner.mask < r->n)
         joiner.mask = joiner.mask * 2 + 1;
@@ -251,8 +256,10 @@ static err join_all(const struct reading *r, struct column *out, struct errmsg *
         for (size_t k = 0; k < parts; k++)
             mine[k] = r->columns[k * r->n + i];
         TRY(join(&joiner, mine, parts, mine + parts, &out[i], e));
-        if (i % READ_CHUNK == READ_CHUNK - 1)
+        if ((joined += out[i].n + 32) >= READ_SAMPLES) {
             fiber_yield_if_due();
+            joined = 0;
+        }
     }
     return ERR_OK;
 }
@@ -352,10 +359,10 @@ static err db_present(void *self, const struct storage_set *set,
 
 // ---- names and values
 
-static bool text_before(const void *arg, uint32_t a, uint32_t b)
+static int compare_texts(const void *a, const void *b, const void *arg)
 {
-    const struct str *texts = arg;
-    return str_cmp(texts[a], texts[b]) < 0;
+    (void)arg;
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
 struct texts {
@@ -370,10 +377,11 @@ static err add_texts(struct texts *t, const struct str *more, size_t n, struct e
         arena_mem_grow(&t->scratch, t->list, &t->capacity, t->n + n, sizeof *t->list);
     if (!list)
         return pin_no_memory(e);
-    if (n)
-        memcpy(list + t->n, more, n * sizeof *more);
     t->list = list;
-    t->n += n;
+    for (size_t i = 0; i < n; i++) {
+        t->list[t->n++] = more[i];
+        breathe_at(i);
+    }
     return ERR_OK;
 }
 
@@ -403,17 +411,17 @@ static err unite_texts(struct texts *texts, struct arena *a, struct str **out, s
                        struct errmsg *e)
 {
     struct str *all = arena_try(a, texts->n, sizeof *all, _Alignof(struct str));
-    uint32_t *order = arena_try(&texts->scratch, texts->n, sizeof *order, _Alignof(uint32_t));
-    if (!all || !order)
+    if (!all)
         return pin_no_memory(e);
-    for (size_t i = 0; i < texts->n; i++)
-        order[i] = (uint32_t)i;
-    block_sort(order, texts->n, texts->list, text_before);
+    const err sorted = fiber_sort_within(&texts->scratch, texts->list, texts->n,
+                                         sizeof *texts->list, NULL, compare_texts);
+    if (sorted != ERR_OK)
+        return sorted == ERR_LIMIT ? pin_no_memory(e)
+                                   : err_set(e, sorted, "ended while label values were sorted");
     size_t n = 0;
     for (size_t i = 0; i < texts->n; i++) {
-        const struct str text = texts->list[order[i]];
-        if (!n || !str_eq(all[n - 1], text))
-            all[n++] = text;
+        if (!n || !str_eq(all[n - 1], texts->list[i]))
+            all[n++] = texts->list[i];
         breathe_at(i);
     }
     *out = all;

@@ -151,8 +151,9 @@ static err take_found(struct selecting *s, const struct head_found *found, size_
     for (size_t i = 0; i < n; i++) {
         if (i == 0 || found[i].metric != pair) {
             pair = found[i].metric;
-            const struct str name =
-                pair == LABEL_NONE ? (struct str){0} : label_pair_value(&h->labels.pairs[pair]);
+            const struct str name = pair == LABEL_NONE
+                                        ? (struct str){0}
+                                        : label_pair_value(label_pair_at(&h->labels, pair));
             if (!metric_number(s, name, &metric))
                 return pin_no_memory(e);
         }

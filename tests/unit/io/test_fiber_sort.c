@@ -176,7 +176,7 @@ Test(fiber_sort, gives_way)
 
 static void sort_within(void *arg)
 {
-    enum { N = 20000 };
+    enum { N = 5000 };
     struct sorts *s = arg;
     uint32_t *items = malloc(N * sizeof *items);
     struct arena none, small;

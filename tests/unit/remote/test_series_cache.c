@@ -69,3 +69,24 @@ Test(series_cache, numbers)
         cr_assert_eq(has(&c, i), i < 40, "%d", (int)i);
     series_cache_deinit(&c);
 }
+
+// Whatever its size, all that was put is found while slots move.
+Test(series_cache, grows)
+{
+    enum { SERIES = 20000 };
+    struct series_cache c;
+    series_cache_init(&c, SERIES);
+    for (uint64_t i = 0; i < SERIES; i++) {
+        cr_assert(!has(&c, i));
+        put(&c, i);
+        put(&c, i / 3); // again: nothing changes
+        cr_assert(has(&c, i) && has(&c, i / 2) && has(&c, 0));
+        const struct series_cache_entry *entry = series_cache_at(&c, i);
+        cr_assert(entry && hash128_eq(entry->key, key_of(i)));
+    }
+    cr_assert_eq(c.young.n, SERIES);
+    cr_assert_eq(c.old.n, 0);
+    for (uint64_t i = 0; i < 2 * SERIES; i++)
+        cr_assert_eq(has(&c, i), i < SERIES);
+    series_cache_deinit(&c);
+}
