@@ -462,7 +462,7 @@ static err append_record(struct catalogue *c, const struct buf *bytes, struct er
     code = file_sync(&c->file, true, e);
     if (code != ERR_OK) // the system may have dropped the pages: nothing more can be known
         c->broken = true;
-    return code;
+    return code == ERR_OK ? ERR_OK : ERR_EXISTS;
 }
 
 // The names of new files must not be lost when the change is not.

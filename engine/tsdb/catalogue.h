@@ -73,7 +73,8 @@ const struct wal_mark *catalogue_marks(const struct catalogue *c, size_t *out_co
 uint64_t catalogue_next_id(struct catalogue *c); // for a file to be written, or a generation
 
 // Written and synced when it returns OK; after an error nothing has changed. Callers queue.
-// ERR_LIMIT: the disk is full. ERR_IO after a failed sync: every later change fails too. Suspends.
+// ERR_LIMIT: the disk is full. ERR_EXISTS: its sync failed, so the next open may find the change
+// or not: files that it names must stay; every later change fails with ERR_IO. Suspends.
 err catalogue_apply(struct catalogue *c, const struct catalogue_change *change, struct errmsg *e);
 
 // Names: blocks/<id>.block below the folder (a writer uses the path with .tmp first, or directly:

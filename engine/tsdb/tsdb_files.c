@@ -168,7 +168,8 @@ static err merge_files(struct part *p, const struct part_file *files, size_t n, 
             block_file_unref(merged.file);
     }
     if (result != ERR_OK) {
-        remove_written(p, file.id);
+        if (result != ERR_EXISTS) // the catalogue may name it
+            remove_written(p, file.id);
         return result;
     }
     part_put_file(p, merged);
@@ -295,7 +296,7 @@ static err divide(struct part *p, const struct part_file *f, struct errmsg *e)
     if (result == ERR_OK)
         result = replace_by_shares(p, f, shares, e);
     for (unsigned i = 0; i < p->db->parts_n && result != ERR_OK; i++) {
-        if (shares[i].has_file)
+        if (shares[i].has_file && result != ERR_EXISTS) // the catalogue may name it
             remove_written(p, shares[i].info.id);
     }
     mem_free(shares);

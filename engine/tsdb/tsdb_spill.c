@@ -223,7 +223,7 @@ err part_spill(struct part *p, struct errmsg *e)
         result = write_ranges(&s, e);
     if (result == ERR_OK)
         result = publish_files(&s, log_seq, e);
-    if (result != ERR_OK)
+    if (result != ERR_OK && result != ERR_EXISTS) // the catalogue may name them
         remove_files(&s);
     head_spill_end(&s.samples, result == ERR_OK);
     part_notes_end(&s.notes, result == ERR_OK);
