@@ -24,6 +24,7 @@ enum {
     DRAIN_MS = 2000,
     ROUND_S = 1, // values move a step each
     SETTLING_SCRAPES = 3,
+    ATTEMPTS_MAX = 20,
 };
 
 enum farm_vice { FARM_GOOD = 0, FARM_SLOW = 1, FARM_FAILS = 2, FARM_REORDERS = 4 };
@@ -40,6 +41,7 @@ struct farm {
     struct http_server *server;
     struct listener *listeners[PORTS_MAX];
     uint16_t first_port;
+    int64_t opened; // listeners
     int64_t begin_ns;
     struct farm_target {
         int64_t first_ns; // where its slots begin
@@ -360,6 +362,26 @@ static void serve_until_end(struct farm *f) // Suspends.
     }
 }
 
+static void close_ports(struct farm *f)
+{
+    while (f->opened > 0)
+        listener_close(f->listeners[--f->opened]);
+}
+
+static err open_ports(struct farm *f, const char *host)
+{
+    for (; f->opened < f->ports; f->opened++) {
+        const int64_t port = f->opened ? f->first_port + f->opened : f->port;
+        if (port > UINT16_MAX)
+            return err_set(&f->e, ERR_LIMIT, "there are no %lld ports from %u on",
+                           (long long)f->ports, f->first_port);
+        TRY(listener_open(host, (uint16_t)port, accepted, f, &f->listeners[f->opened], &f->e));
+        if (!f->opened)
+            f->first_port = listener_port(f->listeners[0]);
+    }
+    return ERR_OK;
+}
+
 static void flow(void *arg)
 {
     struct farm *const f = arg;
@@ -369,17 +391,14 @@ static void flow(void *arg)
                                                 .write_timeout_ns = (int64_t)60e9,
                                                 .body_bytes_max = BODY_BYTES_MAX};
     char host[256];
-    int64_t opened = 0;
     snprintf(host, sizeof host, "%.*s", STR_ARG(f->host));
     f->server = http_server_create(&options);
     f->begin_ns = clock_mono_ns();
-    for (; opened < f->ports && !f->code; opened++) {
-        const uint16_t port = opened ? (uint16_t)(f->first_port + opened) : (uint16_t)f->port;
-        f->code = listener_open(host, port, accepted, f, &f->listeners[opened], &f->e);
-        if (f->code)
-            break;
-        if (!opened)
-            f->first_port = listener_port(f->listeners[0]);
+    f->code = open_ports(f, host);
+    // Where the system chose the first, one of the others may be taken.
+    for (int attempt = 0; f->code && f->opened && !f->port && attempt < ATTEMPTS_MAX; attempt++) {
+        close_ports(f);
+        f->code = open_ports(f, host);
     }
     if (!f->code) {
         printf("%lld targets of %zu series at http://%s:%u; /config is a configuration, /sd is for "
@@ -388,8 +407,7 @@ static void flow(void *arg)
         fflush(stdout);
         serve_until_end(f);
     }
-    while (opened-- > 0)
-        listener_close(f->listeners[opened]);
+    close_ports(f);
     fiber_set_deadline(clock_mono_ns() + DRAIN_MS * (int64_t)NS_PER_MS);
     http_server_drain(f->server);
     fiber_set_deadline(INT64_MAX);
