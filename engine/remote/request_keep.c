@@ -9,7 +9,7 @@
 
 enum {
     FUTURE_MS = 10 * 60 * 1000, // newer samples are out of bounds
-    JUDGED_MAX = 3,             // times, while series leave the head
+    JUDGED_MAX = 8,             // times, while series leave the head
     WINDOW_MS = 60 * 60 * 1000, // and, Prometheus's way, those so much older than the newest of all
     SPARES_MAX = 16,            // requests whose memory is kept for the next ones
     SPARE_SAMPLES_MAX = 64 * 1024,
@@ -167,6 +167,8 @@ err request_check_samples(struct request *q, uint64_t n, struct errmsg *e)
 struct tsdb_sample *request_put(struct request *q, uint32_t owner, uint32_t series, size_t n)
 {
     struct part *p = &q->parts[owner];
+    if (n == 0)
+        return p->samples; // which may be NULL, to which nothing is added
     if (n > p->capacity - p->n)
         grow(p, p->n + n);
     if (p->has_histograms)

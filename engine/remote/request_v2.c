@@ -184,6 +184,8 @@ static void put_exemplars(struct request *q, const struct remote_write2_series *
 static void put_samples(struct request *q, const struct remote_write2_series *s, uint32_t number,
                         const struct series_place *place)
 {
+    if (!s->samples_count)
+        return;
     struct tsdb_sample *to = request_put(q, place->owner, number, s->samples_count);
     struct remote_write2_sample sample;
     struct pb i = pb_of(s->samples);
