@@ -206,8 +206,9 @@ void *arena_try_zeroed(struct arena *a, size_t count, size_t size, size_t align)
 void *arena_mem_grow(struct arena *a, void *p, size_t *capacity, size_t need, size_t size)
 {
     size_t to = *capacity, bytes;
-    if (to < need)
-        to = to + to / 2 < need ? need + 8 : to + to / 2;
+    if (p && need <= to)
+        return p;
+    to = to + to / 2 < need ? need + 8 : to + to / 2;
     to = to ? to : 8; // nothing at all would read as a refusal
     if (__builtin_mul_overflow(to, size, &bytes) || !charge(a, bytes, bytes, true))
         return NULL;
