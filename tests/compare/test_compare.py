@@ -189,10 +189,10 @@ def compare(options, entries, features=False):
     for what, count in waiting.items():
         print(f"skipped {count} queries that wait for: {what}")
     print(f"queries: {sizes}")
-    if options.only is None and features:
+    if options.only is None and features:  # which format what needs a flag, too
+        known.check_formats(entries, run.servers[1])
         show_coverage(used, grammar.FEATURES, options.feature_count >= FEATURE_COUNT)
     if options.only is None and not features:
-        known.check_formats(entries, run.servers[1])
         metadata.compare(run.pair(), options.seed, options.metadata, entries)
         parameters.compare(run.pair(), options.seed, options.parameters, entries)
         show_coverage(used, grammar.LANGUAGE, options.count >= COUNT)
