@@ -116,6 +116,12 @@ static void append(struct tsdb *db, struct made *m, size_t series, size_t rows)
     m->live_bytes = mem_live_bytes();
 }
 
+// Less than nothing: what came before was still being freed.
+static double per_series(size_t bytes, size_t before, size_t series)
+{
+    return ((double)bytes - (double)before) / (double)series;
+}
+
 static void run(size_t series, size_t rows, bool operator)
 {
     struct made m = {.refs = mem_alloc_array(series, 8), .values = mem_zalloc(series * 8)};
@@ -132,9 +138,9 @@ static void run(size_t series, size_t rows, bool operator)
            "\"create_ns\":%.0f,\"append_ns\":%.1f,\"bytes_per_series\":{\"created\":%.0f,"
            "\"one_row\":%.0f,\"all_rows\":%.0f}}\n",
            series, operator? 14 : 4, rows, m.create_ns / (double)series, m.append_ns / samples,
-           (double)(m.created_bytes - before) / (double)series,
-           (double)(m.first_bytes - before) / (double)series,
-           (double)(m.live_bytes - before) / (double)series);
+           per_series(m.created_bytes, before, series),
+           per_series(m.first_bytes, before, series),
+           per_series(m.live_bytes, before, series));
     if (tsdb_close(db, NULL) != ERR_OK)
         abort();
     mem_free(m.refs);
