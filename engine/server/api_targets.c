@@ -210,7 +210,8 @@ static int compare_pools(const void *a, const void *b)
 // How many targets each pool dropped.
 static void put_dropped_counts(struct api *api, const struct part *p)
 {
-    qsort(p->pools, p->pools_n, sizeof *p->pools, compare_pools);
+    if (p->pools_n > 1)
+        qsort(p->pools, p->pools_n, sizeof *p->pools, compare_pools);
     json_key(&api->json, "droppedTargetCounts");
     json_object_begin(&api->json);
     for (size_t i = 0; i < p->pools_n; i++) {
