@@ -46,22 +46,29 @@ struct math_function {
     double (*f)(double);
 };
 
-// Go's overflow where e^x does, a little before half of it would.
+// Go's on x86-64 overflows where the nearest power of two does (math/exp_amd64.s): from 1023.5 ln 2
+// on, though e^x itself is within range up to 1024 ln 2.
+static double go_exp(double x)
+{
+    return x * M_LOG2E >= 1023.5 ? INFINITY : exp(x);
+}
+
+// These overflow where it does, though half of it would not.
 static double go_cosh(double x)
 {
-    return isinf(exp(fabs(x))) ? INFINITY : cosh(x);
+    return isinf(go_exp(fabs(x))) ? INFINITY : cosh(x);
 }
 
 static double go_sinh(double x)
 {
-    return isinf(exp(fabs(x))) ? copysign(INFINITY, x) : sinh(x);
+    return isinf(go_exp(fabs(x))) ? copysign(INFINITY, x) : sinh(x);
 }
 
 static const struct math_function math_functions[] = {
     {PROMQL_FN_ABS, fabs},     {PROMQL_FN_ACOS, acos},    {PROMQL_FN_ACOSH, acosh},
     {PROMQL_FN_ASIN, asin},    {PROMQL_FN_ASINH, asinh},  {PROMQL_FN_ATAN, atan},
     {PROMQL_FN_ATANH, atanh},  {PROMQL_FN_CEIL, ceil},    {PROMQL_FN_COS, cos},
-    {PROMQL_FN_COSH, go_cosh}, {PROMQL_FN_DEG, degrees},  {PROMQL_FN_EXP, exp},
+    {PROMQL_FN_COSH, go_cosh}, {PROMQL_FN_DEG, degrees},  {PROMQL_FN_EXP, go_exp},
     {PROMQL_FN_FLOOR, floor},  {PROMQL_FN_LN, log},       {PROMQL_FN_LOG10, log10},
     {PROMQL_FN_LOG2, log2},    {PROMQL_FN_RAD, radians},  {PROMQL_FN_SGN, sign_of},
     {PROMQL_FN_SIN, sin},      {PROMQL_FN_SINH, go_sinh}, {PROMQL_FN_SQRT, sqrt},
