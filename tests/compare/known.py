@@ -13,9 +13,10 @@ computed by hand; ferula-promtool runs it. Before its cases an entry says in com
     # format: QUERY => what format_query makes of it: in the place of cases, for how expressions are written
 """
 import os
+import random
 import re
 
-from harness import check_equal, run_scenario
+from harness import check, check_equal, run_scenario
 
 PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "known.txt")
 FIELDS = ("known", "since", "query", "kind", "theirs", "ours", "minimal", "format")
@@ -65,3 +66,12 @@ def explain(entries, query, difference, minimal=False):
             e.met += 1
             return e
     return None
+
+
+def compare(name, pair, seed, count, entries, make_request, differs):
+    """Random requests, a scenario each: what differs(pair, request) finds must be explained."""
+    def one(request):
+        found = differs(pair, request)
+        check(not found or explain(entries, str(request), found), f"{request}\n  {found}")
+    for index in range(count):
+        run_scenario(f"{name} {index}", one, make_request(random.Random(f"{seed}/{name}/{index}")))

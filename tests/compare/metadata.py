@@ -1,12 +1,10 @@
 """Random questions for labels, their values and series, asked of both."""
 import json
-import random
 
 import answers
 import grammar
 import known
 import series
-from harness import check, run_scenario
 
 LABELS = ["job", "instance", "code", "le", "__name__", "l", "kind", "nothing", "U__label_2e_x", "label.x", "by", "U__a_20_b", "a-b", "l05"]
 
@@ -47,12 +45,5 @@ def differs(pair, request):
     return None if len(a) == len(b) and all(row in whole for row in b) else found
 
 
-def one(pair, request, entries):
-    found = differs(pair, request)
-    check(not found or known.explain(entries, str(request), found), f"{request}\n  {found}")
-
-
 def compare(pair, seed, count, entries):
-    for index in range(count):
-        request = make_request(random.Random(f"{seed}/metadata/{index}"))
-        run_scenario(f"metadata {index}", one, pair, request, entries)
+    known.compare("metadata", pair, seed, count, entries, make_request, differs)

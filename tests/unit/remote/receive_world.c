@@ -21,24 +21,26 @@ void put_bytes(struct buf *out, unsigned field, struct str s)
     buf_put_str(out, s);
 }
 
-void put_series(struct buf *request, const char *labels, int64_t ms, double v)
+void put_labels(struct buf *message, const char *labels)
 {
-    struct buf series = {0}, part = {0};
+    struct buf label = {0};
     struct str rest = str_from_c(labels), pair, name;
     while (str_split(&rest, ',', &pair)) {
         str_split(&pair, '=', &name);
-        buf_reset(&part);
-        put_bytes(&part, 1, name);
-        put_bytes(&part, 2, pair);
-        put_bytes(&series, 1, buf_str(&part));
+        buf_reset(&label);
+        put_bytes(&label, 1, name);
+        put_bytes(&label, 2, pair);
+        put_bytes(message, 1, buf_str(&label));
     }
-    uint64_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    buf_reset(&part);
-    if (v != 0) { // as senders do
-        buf_put_char(&part, 1 << 3 | 1);
-        buf_put_le64(&part, bits);
-    }
+    buf_deinit(&label);
+}
+
+void put_series(struct buf *request, const char *labels, int64_t ms, double v)
+{
+    struct buf series = {0}, part = {0};
+    put_labels(&series, labels);
+    if (v != 0) // as senders do
+        put_double_field(&part, 1, v);
     buf_put_char(&part, 2 << 3);
     buf_put_varint(&part, (uint64_t)ms);
     put_bytes(&series, 2, buf_str(&part));

@@ -43,7 +43,9 @@ void world_run(const struct flow *f);
 
 void put_bytes(struct buf *out, unsigned field, struct str s);
 void put_double_field(struct buf *out, unsigned field, double v);
-// A series: names and values in turn, as "__name__=a,x=1"; then a sample.
+// Names and values in turn, as "__name__=a,x=1": of a series, of an exemplar.
+void put_labels(struct buf *message, const char *labels);
+// A series with a sample.
 void put_series(struct buf *request, const char *labels, int64_t ms, double v);
 
 #define V2_TYPE "application/x-protobuf;proto=io.prometheus.write.v2.Request"

@@ -27,15 +27,8 @@ struct sent_histogram {
 static void put_histogram(struct buf *request, const char *labels, int64_t ms,
                           const struct sent_histogram *h)
 {
-    struct buf series = {0}, m = {0}, label = {0};
-    struct str rest = str_from_c(labels), pair, name;
-    while (str_split(&rest, ',', &pair)) {
-        str_split(&pair, '=', &name);
-        buf_reset(&label);
-        put_bytes(&label, 1, name);
-        put_bytes(&label, 2, pair);
-        put_bytes(&series, 1, buf_str(&label));
-    }
+    struct buf series = {0}, m = {0};
+    put_labels(&series, labels);
     if (h->is_float) {
         put_double_field(&m, 2, (double)h->count);
         put_double_field(&m, 13, 1);
@@ -58,7 +51,6 @@ static void put_histogram(struct buf *request, const char *labels, int64_t ms,
     put_bytes(request, 1, buf_str(&series));
     buf_deinit(&series);
     buf_deinit(&m);
-    buf_deinit(&label);
 }
 
 // The first reason of 1.0, or one of 2.0, about h{job="x"}.
@@ -193,24 +185,17 @@ static void starts(struct world *w)
 // A series with an exemplar, and a sample of that time if it has a value.
 static void put_exemplar(struct buf *request, const char *trace, int64_t ms, double v)
 {
-    struct buf series = {0}, m = {0}, label = {0};
-    for (size_t i = 0; i < 2; i++) {
-        buf_reset(&label);
-        put_bytes(&label, 1, i ? STR("job") : STR("__name__"));
-        put_bytes(&label, 2, i ? STR("x") : STR("e"));
-        put_bytes(&series, 1, buf_str(&label));
-    }
-    buf_put_char(&m, 1 << 3 | 1);
-    buf_put_le64(&m, bits_from_double(v));
+    struct buf series = {0}, m = {0};
+    char labels[64];
+    put_labels(&series, "__name__=e,job=x");
+    put_double_field(&m, 1, v);
     buf_put_char(&m, 2 << 3);
     buf_put_varint(&m, (uint64_t)ms);
     if (v != 0)
         put_bytes(&series, 2, buf_str(&m));
     buf_reset(&m);
-    buf_reset(&label);
-    put_bytes(&label, 1, STR("trace_id"));
-    put_bytes(&label, 2, str_from_c(trace));
-    put_bytes(&m, 1, buf_str(&label));
+    snprintf(labels, sizeof labels, "trace_id=%s", trace);
+    put_labels(&m, labels);
     put_double_field(&m, 2, 7);
     buf_put_char(&m, 3 << 3);
     buf_put_varint(&m, (uint64_t)ms);
@@ -218,7 +203,6 @@ static void put_exemplar(struct buf *request, const char *trace, int64_t ms, dou
     put_bytes(request, 1, buf_str(&series));
     buf_deinit(&series);
     buf_deinit(&m);
-    buf_deinit(&label);
 }
 
 static void want_exemplars(struct world *w, const char *wanted)
