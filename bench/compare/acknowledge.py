@@ -12,10 +12,9 @@ Exit code: 0, 1 when one does not.
 """
 import argparse
 import os
-import sys
 import time
 
-from systems import Ferula, end_everything, run_loadgen, say, temp_folder, write_results
+from systems import Ferula, run_loadgen, run_to_end, say, temp_folder, write_results
 
 LIMIT_S, WRITES, WRITE_BYTES = 0.010, 1000, 16 * 1024
 
@@ -83,7 +82,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    finally:
-        end_everything()
+    run_to_end(main)

@@ -26,7 +26,7 @@ import statistics
 import sys
 import time
 
-from systems import (LOADGEN, Ferula, Process, end_everything, fetch, load_of, present, run_loadgen, say, temp_folder, wait_for,
+from systems import (LOADGEN, Ferula, Process, fetch, load_of, present, run_loadgen, run_to_end, say, temp_folder, wait_for,
                      write_file, write_results)
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -237,7 +237,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    finally:
-        end_everything()
+    run_to_end(main)

@@ -19,11 +19,10 @@ The result is printed as a table and written as JSON. Exit code: 0, 1 when somet
 import argparse
 import json
 import os
-import sys
 import threading
 import time
 
-from systems import LOADGEN, Ferula, Process, end_everything, fetch, run_loadgen, say, temp_folder, wait_for, write_file
+from systems import LOADGEN, Ferula, Process, fetch, run_loadgen, run_to_end, say, temp_folder, wait_for, write_file
 
 SERIES = 50_000
 RSS_FACTOR, QUERY_FACTOR, SLOT_S = 1.05, 5, 0.05
@@ -168,7 +167,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    finally:
-        end_everything()
+    run_to_end(main)

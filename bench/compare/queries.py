@@ -11,10 +11,9 @@ import json
 import math
 import statistics
 import struct
-import sys
 import time
 
-from systems import end_everything, present, say
+from systems import present, run_to_end, say
 from harness import field, snappy_literal, varint  # from tests/e2e, where systems.py looked
 
 GAP_S, BUCKETS = 15, ["0.01", "0.05", "0.1", "0.5", "1", "5", "+Inf"]
@@ -155,7 +154,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    finally:
-        end_everything()
+    run_to_end(main)

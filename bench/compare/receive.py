@@ -16,10 +16,9 @@ The systems take turns and the order turns with every run. CPU is user and syste
 """
 import argparse
 import statistics
-import sys
 import time
 
-from systems import Ferula, Victoria, end_everything, load_of, say, write_results
+from systems import Ferula, Victoria, load_of, run_to_end, say, write_results
 
 SHAPES = {"rows2": ["--labels=2", "--connections=4"],
           "rows14": ["--labels=14", "--connections=4"],
@@ -74,7 +73,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    finally:
-        end_everything()
+    run_to_end(main)

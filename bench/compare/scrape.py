@@ -11,10 +11,9 @@ long a restart on that data takes until it is ready (after SIGKILL). The last li
 import argparse
 import json
 import os
-import sys
 import time
 
-from systems import BUILD, TOP, Ferula, Process, Prometheus, end_everything, free_port, say, write_file, temp_folder
+from systems import BUILD, TOP, Ferula, Process, Prometheus, free_port, run_to_end, say, temp_folder, write_file
 
 
 def find_recording():
@@ -73,7 +72,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    finally:
-        end_everything()
+    run_to_end(main)

@@ -11,10 +11,9 @@ which other work on the machine disturbs less.
 import argparse
 import os
 import subprocess
-import sys
 import time
 
-from systems import LOADGEN, Process, end_everything, run_loadgen
+from systems import LOADGEN, Process, run_loadgen, run_to_end
 
 FORMS = {"snappy": [], "zstd": ["--compression=zstd"], "2.0, snappy": ["--protocol=2"],
          "snappy, live": ["--live"], "zstd, live": ["--compression=zstd", "--live"], "2.0, snappy, live": ["--protocol=2", "--live"]}
@@ -44,7 +43,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    finally:
-        end_everything()
+    run_to_end(main)

@@ -205,3 +205,11 @@ def present():
             say(f"{s.name} is not there ({os.path.relpath(s.program, TOP)}): it is left out"
                 + ("" if s is Ferula else "; tools/dev/peers fetches it"))
     return [s for s in SYSTEMS if s.is_there()]
+
+
+def run_to_end(main):
+    """Ends with main()'s exit code, and leaves no process behind."""
+    try:
+        sys.exit(main())
+    finally:
+        end_everything()
