@@ -5,10 +5,10 @@ A sequence is a file `<who>/<name>.json`: {"about": why, "steps": [...]}. A step
 
     {"ask": "POST /api/v1/query", "query": {...}, "form": {...}, "headers": {...}, "as": "same"}
 
-whose answers must be the same: status, content type, body (JSON in any order of objects in lists, times of the run aside). "as" may
-also be "shape" (keys and types), "status", or a list of keys of `data` (or names of metrics of a page) that must be equal. Or it is
-something to do: {"do": "configure", "global": "..."}, {"do": "reload"}, {"do": "sighup"}. In texts {T0} is the time of the first
-sample, {T0+60} a minute later, {T0ms} the same in milliseconds.
+whose answers must be the same: status, content type, body (JSON in any order of objects and of notes in lists, times of the run
+aside). "as" may also be "shape" (keys and types), "status", or a list of keys of `data` (or names of metrics of a page) that must be
+equal. Or it is something to do: {"do": "configure", "global": "..."}, {"do": "reload"}, {"do": "sighup"}. In texts {T0} is the time
+of the first sample, {T0+60} a minute later, {T0ms} the same in milliseconds.
 
 Arguments: parts of the sequences' names.
 """
@@ -98,9 +98,13 @@ def shape(value):
     return type(value).__name__ if isinstance(value, (str, bool, type(None))) else "number"
 
 
+# Lists of texts that Prometheus 3.5 writes in the random order of a map.
+UNORDERED = {"infos", "warnings"}
+
+
 def cleaned(value):
     if isinstance(value, dict):
-        return {k: shape(v) if k in TIMES else cleaned(v) for k, v in value.items() if k != "samplesRead"}
+        return {k: shape(v) if k in TIMES else sorted(v) if k in UNORDERED else cleaned(v) for k, v in value.items() if k != "samplesRead"}
     if isinstance(value, list):
         items = [cleaned(v) for v in value]
         return sorted(items, key=lambda v: json.dumps(v, sort_keys=True)) if items and isinstance(items[0], dict) else items
