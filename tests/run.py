@@ -41,6 +41,12 @@ BUILDS, COMPUTES, WAITS = range(3)
 RUNNING = set()  # process groups
 FAILURES = []  # what is said again at the end
 
+# --again: tests to be run once more at the end, as calls. Where many fail it is no accident.
+AGAIN = []
+AGAIN_MAX = 0
+AGAIN_MAX_ASKED = 4
+NEVER_AGAIN = {"kill"}  # what it finds is loss of data
+
 # Lines that say why a program failed: of ours, Criterion, assertions, sanitizers, compilers, Python.
 CAUSE = re.compile(r"FAILED|^not ok|[Aa]ssert|died of|runtime error|ERROR: |SUMMARY|error:|Error|: Sanitizer|turn took .* us,|no yield|"
                    r"without a question|^seed \d+:|not done after|counted nothing|ran nothing|did not end|was not reported")
@@ -77,7 +83,7 @@ class Part:
             self.skipped += skipped
 
     def fail(self, what, text="", count=1):
-        """what: a line; text: all that is known."""
+        """what: a line; text: all that is known; count: none, where it is tried again."""
         print(f"FAILED {self.name}: {what}\n{text}".rstrip(), flush=True)
         self.add(0, count)
         with self.lock:
@@ -219,12 +225,20 @@ def count_of(test, text):
     return (count_measurements if any(s.endswith(":bench") for s in test["suite"]) else count_last_line)(text)
 
 
-def run_test(part, folder, test, env, wrap):
+def may_run_again(part, test, reports):
+    return part.kind == WAITS and test["name"] not in NEVER_AGAIN and not os.listdir(reports) and len(AGAIN) < AGAIN_MAX
+
+
+def run_test(part, folder, test, env, wrap, is_again=False):
     reports = tempfile.mkdtemp(prefix="sanitizer-")
     done = part.run([*wrap, *test["cmd"]], test.get("workdir") or os.path.join(TOP, folder),
                     {**test["env"], **env, **(sanitizer_env(reports) if folder != "build" else {})})
     passed, failed, skipped = count_of(test, done.text)
-    if failed or done.code:
+    if (failed or done.code) and not is_again and may_run_again(part, test, reports):
+        part.fail(f"unsteady: {test['name']} (exit {done.code}), to be run again at the end", done.text[-8000:], 0)
+        AGAIN.append(lambda: run_test(part, folder, test, env, wrap, is_again=True))
+        passed = skipped = 0
+    elif failed or done.code:
         part.fail(f"{test['name']} (exit {done.code})", done.text[-8000:], failed or 1)
     elif not passed + skipped:
         part.fail(f"{test['name']} counted nothing", done.text[-2000:])
@@ -337,11 +351,15 @@ def run_part(part, before):
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--again", action="store_true", help="run an end-to-end program that failed a second time")
     options.add_argument("parts", nargs="*", help=f"which parts to run, of: {', '.join(NAMED)}")
-    names = options.parse_args().parts
+    asked = options.parse_args()
+    names = asked.parts
     unknown = [n for n in names if n not in NAMED]
     if unknown:
         options.error(f"unknown part {unknown[0]}; there are: {', '.join(NAMED)}")
+    global AGAIN_MAX
+    AGAIN_MAX = AGAIN_MAX_ASKED if asked.again else 0
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, end_all)
     start, parts, threads = time.monotonic(), wanted_parts(names), []
@@ -356,6 +374,8 @@ def main():
         threads[-1].start()
     for thread in threads:
         thread.join()
+    for run_again in AGAIN:
+        run_again()
     if FAILURES:
         more = [f"  and {len(FAILURES) - FAILURES_SHOWN} more"] if len(FAILURES) > FAILURES_SHOWN else []
         print("\nwhat failed:\n" + "\n".join(FAILURES[:FAILURES_SHOWN] + more))
