@@ -1,5 +1,5 @@
 // Inside of reading block files: tables and chunks, cached and pinned, and the dictionary. Used by
-// block_file.c, block_select.c, block_read.c and block_merge.c.
+// block_file.c, block_select.c, block_names.c, block_series.c, block_read.c and block_merge.c.
 //
 // Everything that suspends may let other fibers use the same file; a pinned chunk stays.
 #ifndef ENGINE_TSDB_BLOCK_READER_H
@@ -89,6 +89,10 @@ struct block_hit {
 err block_hits(struct block_file *f, const struct matcher *ms, size_t ms_count,
                struct block_range range, size_t max, struct arena *a, struct block_hit **out,
                size_t *out_n, struct errmsg *e);
+// The distinct sets, or tuples, of hits, all below limit, ascending. In the arena; NULL: it has no
+// room. Suspends.
+uint32_t *block_hits_distinct(const struct block_hit *hits, size_t n, bool tuples, size_t limit,
+                              struct arena *a, size_t *out_n);
 
 // Series that match, with their labels as the file divides them, ascending by id. In the arena;
 // series of one tuple, or of one set, share its bytes. Suspends.
