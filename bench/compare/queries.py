@@ -4,11 +4,12 @@
 The data goes to each by remote_write: counters, gauges and a histogram of some instances, a sample every 15 s. Then each
 query is asked of one after the other, round after round, as a range query over the last hour. Printed for each query: the
 median wall time and CPU time of each system, and whether Ferula's answer equals Prometheus's; at the end resident memory,
-CPU time of the loading, and the geometric mean of times beside VictoriaMetrics's.
+CPU time of the loading, and the geometric mean of times beside VictoriaMetrics's; then the same as a table.
 """
 import argparse
 import json
 import math
+import os
 import statistics
 import struct
 import time
@@ -104,7 +105,7 @@ def equal(a, b):
 
 
 def compare(systems, rounds, start, end, step):
-    walls, cpus, differ = {}, {}, []
+    walls, differ = {}, []
     for query in QUERIES:
         took = {s.name: [] for s in systems}
         burnt = {s.name: 0.0 for s in systems}
@@ -119,15 +120,24 @@ def compare(systems, rounds, start, end, step):
         if same is False:
             differ.append(query)
         walls[query] = {n: statistics.median(t) for n, t in took.items()}
-        cpus[query] = {n: c / rounds for n, c in burnt.items()}
         print(json.dumps({"query": query, "wall_ms": {n: round(t * 1000, 2) for n, t in walls[query].items()},
-                          "cpu_ms": {n: round(c * 1000, 1) for n, c in cpus[query].items()},
+                          "cpu_ms": {n: round(c / rounds * 1000, 1) for n, c in burnt.items()},
                           "equal": same}), flush=True)
     return walls, differ
 
 
 def geometric(values):
     return math.exp(sum(math.log(v) for v in values) / len(values))
+
+
+def print_table(walls, ratios, names, what):
+    print(f"\nMilliseconds by the clock, medians of {what}, {time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, load average "
+          f"{os.getloadavg()[1]:.1f}:\n")
+    print(f"| query | {' | '.join(names.values())} |\n|---|{'---|' * len(names)}")
+    for query, wall in walls.items():
+        words = query.replace("|", "\\|")
+        print(f"| `{words}` | {' | '.join(f'{wall[n] * 1000:.1f}' for n in names)} |")
+    print(f"| geometric mean of ratios | {' | '.join(f'{ratios[n]:.2f}' for n in names)} |")
 
 
 def main():
@@ -150,6 +160,8 @@ def main():
     ratios = {s.name: round(geometric([w[s.name] / w[beside] for w in walls.values()]), 3) for s in systems}
     print(json.dumps({f"wall_beside_{beside}": ratios, "loading_cpu_s": loaded,
                       "rss_mb": {s.name: round(s.rss() / 2**20) for s in systems}, "differ": differ}))
+    print_table(walls, ratios, {s.name: f"{s.name} {s.version()}" for s in systems},
+                f"{args.rounds} rounds over {len(series)} series with {samples} samples each")
     return 1 if differ else 0
 
 
