@@ -9,6 +9,7 @@ import gzip
 import http.client
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -30,6 +31,7 @@ NO_URING = os.path.join(BUILD, "tests", "lib", "no_uring")
 URING_IS_FORBIDDEN = os.environ.get("FERULA_URING") == "forbidden"  # said by that program to what it runs
 REPORTS = os.environ.get("SANITIZER_REPORTS")  # a folder, where sanitizers are at work
 KEPT = 256 << 20 if REPORTS else 0  # bytes that sanitizers keep of what was freed
+PATIENCE_S = 240  # how long anything is waited for: whatever else the machine does, only a defect takes as long
 PEERS = os.path.join(TOP, "build", "peers")
 PEER_PROGRAMS = {
     "prometheus": "forky/usr/bin/prometheus",
@@ -175,7 +177,7 @@ def end_everything(of="what went before"):
             process.signal(signal.SIGTERM)
         for process in ours:
             try:
-                process.wait(120)
+                process.wait()
             except AssertionError as late:
                 fail(of, late)
     for process in list(_processes):
@@ -210,7 +212,7 @@ def write_file(path, content):
     return path
 
 
-def wait_for(what, condition, timeout=20.0, interval=0.02):
+def wait_for(what, condition, timeout=PATIENCE_S, interval=0.02):
     """What condition returns once it is true; connection errors mean not yet."""
     end = time.monotonic() + timeout
     last = None
@@ -226,9 +228,17 @@ def wait_for(what, condition, timeout=20.0, interval=0.02):
 
 
 def free_port(host="127.0.0.1"):
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as s:
-        s.bind((host, 0))
-        return s.getsockname()[1]
+    """One that nobody gets from the system before it is used, or between two uses: below those that it gives."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        end = int(f.read().split()[0])
+    for port in random.SystemRandom().sample(range(end // 2, end), 100) if end > 4096 else [0]:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as s:
+            try:
+                s.bind((host, port))
+                return s.getsockname()[1]
+            except OSError as why:
+                problem = why
+    raise problem
 
 
 def _die_with_parent():
@@ -257,13 +267,13 @@ class Process:
     def signal(self, number):
         self.popen.send_signal(number)
 
-    def wait(self, timeout=20):
+    def wait(self, timeout=PATIENCE_S):
         try:
             return self.popen.wait(timeout)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self.name} does not end within {timeout} s; its log ends:\n{self.log()[-2000:]}")
 
-    def stop(self, timeout=20):
+    def stop(self, timeout=PATIENCE_S):
         """SIGTERM; the exit code."""
         if self.running():
             self.signal(signal.SIGTERM)
@@ -279,7 +289,7 @@ class Process:
         if self in _processes:
             _processes.remove(self)
 
-    def wait_log(self, pattern, timeout=20):
+    def wait_log(self, pattern, timeout=PATIENCE_S):
         def look():
             found = re.search(pattern, self.log())
             if not found and not self.running():
@@ -310,7 +320,7 @@ class Server(Process):
         """The same again, on its data folder; the process must have ended."""
         self.start(self.name)
 
-    def wait_ready(self, timeout=30):
+    def wait_ready(self, timeout=PATIENCE_S):
         address = self.wait_log(r'msg="Listening on".*address="?(\S+?)"?(?:\s|$)', timeout).group(1)
         host, _, port = address.rpartition(":")
         self.host, self.port = host.strip("[]"), int(port)
@@ -320,15 +330,15 @@ class Server(Process):
     def base(self):
         return f"http://{'[' + self.host + ']' if ':' in self.host else self.host}:{self.port}"
 
-    def request(self, method, path, body=None, headers=None, timeout=120):
+    def request(self, method, path, body=None, headers=None, timeout=PATIENCE_S):
         return request(self.host, self.port, method, path, body, headers, timeout)
 
-    def get(self, path, params=None, headers=None, timeout=120):
+    def get(self, path, params=None, headers=None, timeout=PATIENCE_S):
         if params:
             path += "?" + urllib.parse.urlencode(params, doseq=True)
         return self.request("GET", path, None, headers, timeout)
 
-    def post(self, path, params=None, headers=None, timeout=120):
+    def post(self, path, params=None, headers=None, timeout=PATIENCE_S):
         body = urllib.parse.urlencode(params or {}, doseq=True)
         headers = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
         return self.request("POST", path, body, headers, timeout)
@@ -367,6 +377,10 @@ def resident(server):
         return int(re.search(r"VmHWM:\s+(\d+)", status.read()).group(1)) << 10
 
 
+def servers_running():
+    return [p for p in _processes if isinstance(p, Server) and p.running()]
+
+
 def key_of(metric):
     return tuple(sorted(metric.items()))
 
@@ -397,7 +411,7 @@ class Answer:
         return json.loads(self.body)
 
 
-def request(host, port, method, path, body=None, headers=None, timeout=120):
+def request(host, port, method, path, body=None, headers=None, timeout=PATIENCE_S):
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
         connection.request(method, path, body, headers or {})
@@ -410,7 +424,7 @@ def request(host, port, method, path, body=None, headers=None, timeout=120):
 class Raw:
     """A socket that speaks bytes."""
 
-    def __init__(self, server, timeout=10):
+    def __init__(self, server, timeout=PATIENCE_S):
         self.socket = socket.create_connection((server.host, server.port), timeout)
         self.file = self.socket.makefile("rb")
 
@@ -438,7 +452,7 @@ class Raw:
             body = self.file.read()
         return Answer(status, headers, body)
 
-    def closed(self, timeout=10):
+    def closed(self, timeout=PATIENCE_S):
         """Whether the server closes within the time."""
         self.socket.settimeout(timeout)
         try:
@@ -547,7 +561,7 @@ class FakeTarget:
     def _serve(self, s, number):
         try:
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            s.settimeout(60)
+            s.settimeout(PATIENCE_S)
             if self.tls:
                 s = self.tls.wrap_socket(s, server_side=True)
             with self.lock:
@@ -735,7 +749,7 @@ WRITE_HEADERS = {"Content-Type": "application/x-protobuf", "Content-Encoding": "
                  "X-Prometheus-Remote-Write-Version": "0.1.0", "User-Agent": "ferula-e2e"}
 
 
-def remote_write(server, series, headers=None, timeout=120):
+def remote_write(server, series, headers=None, timeout=PATIENCE_S):
     """series: list of (labels, samples), or a finished body. The answer."""
     body = series if isinstance(series, bytes) else snappy_literal(b"".join(write_series(*s) for s in series))
     return server.request("POST", "/api/v1/write", body, {**WRITE_HEADERS, **(headers or {})}, timeout)
