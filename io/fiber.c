@@ -73,7 +73,7 @@ static void fiber_end(struct loop *loop, struct fiber *f)
     loop->stats.stacks_pooled = loop->stacks.free_count;
 }
 
-void fiber_run(struct loop *loop, struct fiber *f)
+enum loop_class fiber_run(struct loop *loop, struct fiber *f)
 {
     assert(f->state == FIBER_READY && !loop->running);
     f->state = FIBER_RUNNING;
@@ -89,14 +89,18 @@ void fiber_run(struct loop *loop, struct fiber *f)
     if (__sanitizer_finish_switch_fiber)
         __sanitizer_finish_switch_fiber(asan_stack, NULL, NULL);
     loop->running = NULL;
+    const enum loop_class class = f->class;
     if (f->state == FIBER_ENDED)
         fiber_end(loop, f);
+    return class;
 }
 
 void fiber_make_ready(struct fiber *f)
 {
     assert(f->state == FIBER_WAITING);
     f->state = FIBER_READY;
+    f->ready_ns = f->loop->run_ns;
+    f->ready_turn = f->loop->stats.turns;
     list_remove(&f->link);
     list_push(&f->loop->ready[f->class], &f->link);
     f->loop->ready_mask |= 1u << f->class;
@@ -178,7 +182,11 @@ enum loop_class fiber_class(void)
 void fiber_set_class(enum loop_class class)
 {
     assert(class < LOOP_CLASS_COUNT);
-    self_of_turn()->class = class;
+    struct fiber *self = self_of_turn();
+    if (self->class == class)
+        return;
+    loop_charge(self->loop, self->class);
+    self->class = class;
 }
 
 void *fiber_local(void)
@@ -202,6 +210,7 @@ void fiber_yield(void)
     struct fiber *self = self_of_turn();
     assert(self->no_suspends == 0);
     self->state = FIBER_READY;
+    self->ready_ns = 0;
     list_push(&self->loop->yielded[self->class], &self->link);
     to_scheduler(self);
 }

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "engine/base/mem.h"
+#include "engine/base/util.h"
 #include "io/clock.h"
 #include "io/loop_state.h"
 #include "io/system.h"
@@ -13,7 +14,9 @@
 // that are owed enough the one that is owed most goes first. So a class that always has work gets
 // its share whatever the classes above it do, and the rest goes by precedence. A class that has
 // nothing to run saves some of its share, so that a query that comes once in a while waits for no
-// more than the turn that is on.
+// more than the turn that is on. A flow pays in the class that it is of while it runs. None runs
+// longer than twice the quota: what the clock says beyond that the system gave to others; no class
+// pays for it, and none earns from it, or else who always has work would be owed that time.
 
 enum {
     QUOTA_NS = 500 * 1000,
@@ -26,8 +29,12 @@ enum {
 // Percent of the time. What is left of the hundred goes by precedence.
 static const int64_t floors[LOOP_CLASS_COUNT] = {
     [LOOP_CONTROL] = 10, [LOOP_SCRAPE] = 20, [LOOP_RULES] = 10, [LOOP_RECEIVE] = 20,
-    [LOOP_QUERY] = 15,   [LOOP_EXPORT] = 5,  [LOOP_MERGE] = 5,
+    [LOOP_QUERY] = 25,   [LOOP_EXPORT] = 5,  [LOOP_MERGE] = 5,
 };
+
+const int64_t loop_wait_bounds_ns[] = {100 * 1000,       500 * 1000,       1000 * 1000,
+                                       2500 * 1000,      5 * 1000 * 1000,  10 * 1000 * 1000,
+                                       50 * 1000 * 1000, 250 * 1000 * 1000};
 
 _Thread_local struct loop *loop_in_turn;
 
@@ -62,7 +69,7 @@ err loop_create(struct backend *backend, const struct loop_options *options, str
     rng_init(&loop->rng, options->seed);
     turn_watch_init(loop);
     backend->loop = loop;
-    loop->turn_ns = mono_ns(loop);
+    loop->turn_ns = loop->run_ns = mono_ns(loop);
     *out = loop;
     return ERR_OK;
 }
@@ -174,6 +181,15 @@ static void add_credit(struct loop *loop, unsigned class, int64_t ns)
     loop->credit_ns[class] = credit > max ? max : credit < -max ? -max : credit;
 }
 
+void loop_charge(struct loop *loop, enum loop_class class)
+{
+    const int64_t now = mono_ns(loop), took = now - loop->run_ns;
+    const int64_t most = 2 * loop->options.quota_ns, charge = took < most ? took : most;
+    add_credit(loop, class, -charge);
+    loop->charged_ns += charge;
+    loop->run_ns = now;
+}
+
 static void earn_floors(struct loop *loop, int64_t ns)
 {
     for (unsigned class = 0; class < LOOP_CLASS_COUNT; class ++)
@@ -185,6 +201,21 @@ static int64_t saved(const struct loop *loop, int64_t credit)
 {
     const int64_t max = SAVED_QUOTAS * loop->options.quota_ns;
     return credit > max ? max : credit < 0 ? 0 : credit;
+}
+
+static void note_wait(struct loop *loop, const struct fiber *fiber, enum loop_class class)
+{
+    if (!fiber->ready_ns)
+        return;
+    struct loop_waits *const waits = &loop->stats.waits[class];
+    const int64_t ns = loop->run_ns - fiber->ready_ns;
+    const uint64_t turns = loop->stats.turns - fiber->ready_turn;
+    size_t i = 0;
+    while (i < countof(loop_wait_bounds_ns) && ns > loop_wait_bounds_ns[i])
+        i++;
+    waits->buckets[i]++;
+    waits->ns += ns;
+    waits->turns_max = turns > waits->turns_max ? turns : waits->turns_max;
 }
 
 static void requeue_yielded(struct loop *loop)
@@ -203,9 +234,8 @@ static bool run_fibers(struct loop *loop)
 {
     if (!loop->ready_mask)
         return false;
-    const int64_t begin = mono_ns(loop);
-    int64_t now = begin;
-    turn_watch_ran(loop, begin - loop->turn_ns);
+    loop->run_ns = mono_ns(loop);
+    turn_watch_ran(loop, loop->run_ns - loop->turn_ns);
     for (int runs = 0; loop->ready_mask && runs < RUNS_MAX; runs++) {
         const enum loop_class class = pick_class(loop);
         struct list *link = list_pop(&loop->ready[class]);
@@ -213,15 +243,15 @@ static bool run_fibers(struct loop *loop)
             loop->ready_mask &= ~(1u << class);
         struct fiber *fiber = container_of(link, struct fiber, link);
         turn_watch_enter(loop, fiber->flow, NULL, class);
-        fiber_run(loop, fiber);
-        const int64_t before = now;
-        now = mono_ns(loop);
-        add_credit(loop, class, before - now);
-        turn_watch_ran(loop, now - before);
-        if (now - loop->turn_ns >= loop->options.quota_ns)
+        note_wait(loop, fiber, class);
+        const int64_t before = loop->run_ns;
+        loop_charge(loop, fiber_run(loop, fiber));
+        turn_watch_ran(loop, loop->run_ns - before);
+        if (loop->run_ns - loop->turn_ns >= loop->options.quota_ns)
             break;
     }
-    earn_floors(loop, now - begin);
+    earn_floors(loop, loop->charged_ns);
+    loop->charged_ns = 0;
     requeue_yielded(loop);
     return true;
 }
@@ -272,7 +302,7 @@ bool loop_turn(struct loop *loop, int64_t wait_ns)
     assert(!loop_in_turn);
     loop_in_turn = loop;
     bool any = poll_backend(loop, wait_ns);
-    loop->turn_ns = mono_ns(loop);
+    loop->turn_ns = loop->run_ns = mono_ns(loop);
     turn_watch_begin(loop);
     any |= run_timers(loop);
     any |= run_finished(loop);

@@ -73,6 +73,15 @@ void timer_set(struct timer *timer, int64_t at_ns); // loop time; sets anew when
 void timer_cancel(struct timer *timer);             // not set: nothing
 bool timer_is_set(const struct timer *timer);
 
+// How long fibers of a class that something woke were ready before they ran: how many waited up to
+// each bound (the last: longer), all their time, and the most turns that one of them saw others in.
+enum { LOOP_WAIT_BUCKETS = 9 };
+extern const int64_t loop_wait_bounds_ns[LOOP_WAIT_BUCKETS - 1];
+struct loop_waits {
+    uint64_t buckets[LOOP_WAIT_BUCKETS], turns_max;
+    int64_t ns;
+};
+
 struct loop_stats {
     uint64_t turns, completions, fibers_started, fibers_refused;
     uint64_t sleeps, spins, spins_in_vain; // waits; moments it looked out before one
@@ -82,6 +91,7 @@ struct loop_stats {
     int64_t told_ns_max;  // CPU time of a query after it was told to end, likewise
     size_t fibers_alive, stacks_pooled, in_flight;
     uint64_t busy_ns;
+    struct loop_waits waits[LOOP_CLASS_COUNT];
 };
 const struct loop_stats *loop_stats(const struct loop *loop);
 const char *loop_backend_name(const struct loop *loop); // "io_uring", "poll", "simulator"

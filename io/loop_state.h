@@ -28,6 +28,8 @@ struct fiber {
     bool canceled, timed_out;
     bool woken; // by waiters_wake_*(), not by cancel or deadline
     unsigned shields, no_suspends;
+    int64_t ready_ns; // since when; 0: it is ready of its own will
+    uint64_t ready_turn;
     int64_t told_ns; // CPU time since it was told to end, where watched
     void *local;
     void *asan_stack, *tsan_fiber; // the sanitizers'
@@ -72,6 +74,8 @@ struct loop {
     unsigned ready_mask;                   // classes with something in ready
     int64_t credit_ns[LOOP_CLASS_COUNT];   // what a class is owed of its floor
     int64_t turn_ns;
+    int64_t run_ns;     // when what runs now began
+    int64_t charged_ns; // to all classes in this turn
     struct fiber *running;
     void *sp; // the scheduler's, while a fiber runs
     const void *asan_bottom;
@@ -95,8 +99,11 @@ void loop_take_finished(struct loop *loop, struct op *op);
 
 // Puts a fiber that waits or is new among the ready ones of its class.
 void fiber_make_ready(struct fiber *fiber);
-// Runs one until it suspends or ends.
-void fiber_run(struct loop *loop, struct fiber *fiber);
+// Runs one until it suspends or ends; the class that it has then.
+enum loop_class fiber_run(struct loop *loop, struct fiber *fiber);
+
+// What ran since loop->run_ns is of that class, which pays for it.
+void loop_charge(struct loop *loop, enum loop_class class);
 
 // Whether it is worth looking out for a peer's message before sleeping.
 bool loop_spins(const struct loop *loop);

@@ -36,10 +36,10 @@ def fetch(url):
         return answer.read()
 
 
-def run_loadgen(*args):
+def run_loadgen(*args, niceness=0):
     """The JSON of a run of ferula-loadgen, which shows its progress."""
     path = os.path.join(temp_folder(), "result.json")
-    done = subprocess.run([LOADGEN, *args[:1], f"--json={path}", *args[1:]], stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(["nice", f"-n{niceness}", LOADGEN, *args[:1], f"--json={path}", *args[1:]], stdout=subprocess.PIPE, text=True)
     if not os.path.exists(path):
         raise SystemExit(f"ferula-loadgen {' '.join(args)} ended with {done.returncode}")
     with open(path) as f:

@@ -39,11 +39,12 @@ struct conn {
     struct http_server *server;
     struct stream *stream;
     struct timer idle;
-    struct fiber *fiber; // while one is at work here
-    bool waits;          // for the next request, without a fiber
-    bool wants_fiber;    // bytes are there, but no fiber was to be had: the timer asks again
-    bool reads_head;     // no whole request yet
-    struct buf in;       // what was read; [at, n) is not used yet
+    struct fiber *fiber;   // while one is at work here
+    enum loop_class class; // of the last request: the next one's head is read in it
+    bool waits;            // for the next request, without a fiber
+    bool wants_fiber;      // bytes are there, but no fiber was to be had: the timer asks again
+    bool reads_head;       // no whole request yet
+    struct buf in;         // what was read; [at, n) is not used yet
     size_t at;
     struct http_head *head; // of the request that is handled, in the arena
     struct arena arena;
@@ -630,6 +631,7 @@ static void handle(struct conn *c) // Suspends.
         http_answer_text(&x, 400, "400 Bad Request");
     else
         s->options.handler(s->options.arg, &x);
+    c->class = fiber_class();
     assert(x.is_answered && !c->deflate);
     if (s->options.observer)
         s->options.observer(s->options.arg, &x, clock_mono_ns() - start);
@@ -828,7 +830,7 @@ static void conn_start(struct conn *c, fiber_fn *fn)
 {
     timer_cancel(&c->idle);
     c->wants_fiber = false;
-    c->waits = fiber_start(LOOP_QUERY, fn, c, NULL) != ERR_OK;
+    c->waits = fiber_start(c->class, fn, c, NULL) != ERR_OK;
     if (c->waits) {
         c->wants_fiber = fn == conn_run;
         timer_set(&c->idle, clock_mono_ns() + RETRY_NS);
@@ -857,6 +859,7 @@ void http_server_take(struct http_server *s, int fd, const struct address *peer)
     }
     struct conn *c = mem_zalloc(sizeof *c);
     c->server = s;
+    c->class = LOOP_QUERY;
     c->stream = stream_from_fd(fd, peer, s->options.tls);
     arena_init(&c->arena, ARENA_LIMIT);
     timer_init(&c->idle, conn_idle);

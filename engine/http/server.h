@@ -31,7 +31,9 @@ struct http_exchange {
     uint64_t bytes_out;
 };
 
-// Answers x. Suspends.
+// Answers x, in whatever class it chooses. That is the class in which the connection's next head is
+// read, so that a flood of writes does not crowd out queries; the first is read in queries'.
+// Suspends.
 typedef void http_handler_fn(void *arg, struct http_exchange *x);
 // Called behind each answer, for metrics: how long the handler took.
 typedef void http_observer_fn(void *arg, const struct http_exchange *x, int64_t ns);

@@ -201,11 +201,9 @@ void receiver_handle(struct receiver *r, struct http_exchange *x)
     struct intake_body body = {0};
     struct remote_format format;
     r->stats.requests++;
-    fiber_set_class(LOOP_RECEIVE);
     if (remote_negotiate(x, r->options.messages, &format) && may_take(r, x) &&
         intake_read(&r->intake, x, format.encoding, &body))
         handle_body(r, x, format.message, &body);
-    fiber_set_class(LOOP_QUERY);
     intake_release(&r->intake, &body);
     r->stats.bytes = r->intake.bytes;
     r->stats.decoded_bytes = r->intake.decoded_bytes;

@@ -152,7 +152,6 @@ static void answer(struct federation *f)
 void page_federate(struct server *s, struct http_exchange *x)
 {
     struct prom_config *config = prom_config_ref(server_self(s)->config);
-    const enum loop_class class = fiber_class();
     struct federation f = {.server = s, .x = x, .external = &config->global.external_labels};
     const struct exposition_style style = exposition_negotiate(http_header(x->head, STR("Accept")));
     struct buf type = {0};
@@ -160,10 +159,8 @@ void page_federate(struct server *s, struct http_exchange *x)
     buf_put_char(&type, '\0');
     f.content_type = type.p;
     exposition_writer_init(&f.writer, style, &f.out);
-    fiber_set_class(LOOP_EXPORT);
     if (read_selectors(&f))
         answer(&f);
-    fiber_set_class(class);
     for (size_t i = 0; i < f.selectors_count; i++)
         parse_apart_done(&f.selectors[i]);
     exposition_writer_deinit(&f.writer);

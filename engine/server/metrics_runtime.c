@@ -118,6 +118,47 @@ static const struct {
      "Times a shard had not looked at its messages for 100 ms.", silences},
 };
 
+// How long fibers of each class were ready before they ran, all shards together.
+static void put_waits(struct buf *b, const struct runtime *parts, unsigned count)
+{
+    const char *const name = "ferula_loop_wait_seconds";
+    family(b, name, "histogram", "Time between what woke a flow and its turn.");
+    for (unsigned class = 0; class < LOOP_CLASS_COUNT; class ++) {
+        const char *const text = loop_class_text((enum loop_class) class);
+        uint64_t sum = 0;
+        int64_t ns = 0;
+        for (size_t i = 0; i < LOOP_WAIT_BUCKETS; i++) {
+            for (unsigned k = 0; k < count; k++)
+                sum += parts[k].loop.waits[class].buckets[i];
+            buf_printf(b, "%s_bucket{class=\"%s\",le=\"", name, text);
+            if (i < LOOP_WAIT_BUCKETS - 1)
+                buf_put_double_g(b, (double)loop_wait_bounds_ns[i] / 1e9);
+            else
+                buf_put_str(b, STR("+Inf"));
+            buf_printf(b, "\"} %llu\n", (unsigned long long)sum);
+        }
+        for (unsigned k = 0; k < count; k++)
+            ns += parts[k].loop.waits[class].ns;
+        buf_printf(b, "%s_sum{class=\"%s\"} %.9g\n%s_count{class=\"%s\"} %llu\n", name, text,
+                   (double)ns / 1e9, name, text, (unsigned long long)sum);
+    }
+}
+
+static void put_wait_turns(struct buf *b, const struct runtime *parts, unsigned count)
+{
+    const char *const name = "ferula_loop_wait_turns_max";
+    family(b, name, "gauge", "The most turns between what woke a flow and its own.");
+    for (unsigned class = 0; class < LOOP_CLASS_COUNT; class ++) {
+        uint64_t most = 0;
+        for (unsigned k = 0; k < count; k++) {
+            const uint64_t turns_max = parts[k].loop.waits[class].turns_max;
+            most = turns_max > most ? turns_max : most;
+        }
+        buf_printf(b, "%s{class=\"%s\"} %llu\n", name, loop_class_text((enum loop_class) class),
+                   (unsigned long long)most);
+    }
+}
+
 static bool is_same(const struct turn_offender *a, const struct turn_offender *b)
 {
     return a->class == b->class && strcmp(a->flow, b->flow) == 0;
@@ -168,6 +209,8 @@ void metrics_put_runtime(struct server *s, struct buf *b)
     shard_call_all(LOOP_CONTROL, gather, parts, sizeof *parts, NULL);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         put_shards(b, rows[i].name, rows[i].type, rows[i].help, parts, count, rows[i].value);
+    put_waits(b, parts, count);
+    put_wait_turns(b, parts, count);
     merge_offenders(parts, count);
     put_offenders(b, parts, count, false);
     put_offenders(b, parts, count, true);

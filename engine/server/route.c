@@ -247,6 +247,22 @@ static bool may_run(struct server *s, const struct route *r, struct http_exchang
     return true;
 }
 
+// Who was of another class until now takes its place behind those that wait in this one. Suspends.
+static void join_class(const struct route *r)
+{
+    enum loop_class class = LOOP_QUERY;
+    if (str_has_prefix(str_from_c(r->path), STR("/-/")))
+        class = LOOP_CONTROL;
+    else if (r->page == page_write)
+        class = LOOP_RECEIVE;
+    else if (r->page == page_federate)
+        class = LOOP_EXPORT;
+    if (class == fiber_class())
+        return;
+    fiber_set_class(class);
+    fiber_yield();
+}
+
 // A path that is nearly one of ours; false: it is not, and nothing was answered.
 static bool send_on(struct server *s, struct http_exchange *x, size_t at)
 {
@@ -298,6 +314,7 @@ void route_handle(void *arg, struct http_exchange *x)
         http_answer_text(x, 404, "404 page not found\n");
         return;
     }
+    join_class(&routes[at]);
     if (!may_run(s, &routes[at], x))
         return;
     if (routes[at].page) {
