@@ -326,6 +326,60 @@ def test_farm_is_scraped():
 
 
 @scenario
+@cases(2)
+def test_farm_is_found():
+    """Prometheus finds thousands of targets on many ports by the configuration that is printed, and has their native histograms."""
+    def check_found(*flags):
+        farm = None
+        while not farm:  # the system chooses the first port, and one of the others may be taken
+            try:
+                farm = Farm("--targets=2000", "--ports=40", "--exporter=cadvisor", "--interval=1h", *flags)
+            except RuntimeError as why:
+                check("address already in use" in str(why), why)
+        config = farm.wait_log(r"(?s)names each:\n\n(.*)\n\n").group(1)
+        server = prometheus(config)
+        wait_for("all are found", lambda: len(server.api("targets?state=active")["activeTargets"]) == 2000, 120)
+        ports = {t["discoveredLabels"]["__address__"] for t in server.api("targets?state=active")["activeTargets"]}
+        check_equal(len(ports), 40)
+        server.stop()
+        farm.stop()
+    run_scenario("http_sd", check_found)
+    path = os.path.join(temp_folder(), "farm.json")
+    run_scenario("file_sd", check_found, f"--sd-file={path}")
+    check(not os.path.exists(path), "it is removed at the end")
+
+
+@scenario
+@cases(2)
+def test_farm_histograms():
+    """By protobuf they are native and classic, in text classic; nothing shrinks."""
+    farm = Farm("--targets=3", "--exporter=cadvisor", "--interval=1s", "--histograms=2", "--json=-")
+    server = prometheus(farm.wait_log(r"(?s)names each:\n\n(.*)\n\n").group(1), args=["--enable-feature=native-histograms"])
+
+    def native():
+        wait_for("they are there", lambda: server.query("count(histogram_count(http_request_duration_seconds))") == {(): "6"}, 60)
+        wait_for("they grow", lambda: float(server.query("min(changes(http_request_duration_seconds[1m]))").get((), 0)) >= 2, 60)
+        check_equal(server.query("count(http_request_duration_seconds_bucket)"), {})
+        median = float(server.query("histogram_quantile(0.5, sum(rate(http_request_duration_seconds[1m])))")[()])
+        check(2 ** (-22 / 8) < median < 2 ** (-18 / 8), median)
+        check_equal(server.query("sum(resets(http_request_duration_seconds[5m]))"), {(): "0"})
+        samples = {float(v) for v in server.query("scrape_samples_scraped").values()}
+        check_equal(samples, {597.0 + 2})
+        kinds = {m["type"] for m in sum(server.api("metadata").values(), [])}
+        check(kinds >= {"counter", "gauge", "histogram"}, kinds)
+        check_equal(json.loads(farm.text("/report"))["protobuf_scrapes"], json.loads(farm.text("/report"))["scrapes"])
+    run_scenario("native", native)
+    server.stop()
+
+    def classic():
+        ours = ferula(farm.text("/config"))
+        wait_for("they are there", lambda: ours.query("count(http_request_duration_seconds_bucket)") == {(): str(6 * 9)}, 60)
+        ours.stop()
+    run_scenario("classic", classic)
+    farm.stop()
+
+
+@scenario
 def test_farm_vices():
     """Targets that fail, reorder, are slow or come anew."""
     farm = Farm("--targets=40", "--failing=0.3", "--reordering=0.5", "--exporter=cadvisor")
@@ -438,6 +492,13 @@ def test_queries():
              for r in target.requests for k in [r.path]}
     start, end, step = asked["/api/v1/query_range"]
     check_equal((end - start, step), (3600, 30))
+    # A query each twentieth of a second, and one of each kind that takes a second: those of the schedule behind it waited, too.
+    target = FakeTarget(lambda r: Reply('{"status":"success","data":{"resultType":"vector","result":[]}}',
+                                        503 if r.number == 3 else 200, delay=1.0 if r.number == 9 else 0.0))
+    code, result, out = ask(f"http://{target.address}", f"--file={path}", "--rate=20", "--connections=1")
+    check_equal((code, result["failed"], result["answers"]), (1, 2, {"200": result["asked"] - 2, "503": 2}), out)
+    check(result["answer_max_seconds"] >= 1 and result["schedule_p90_seconds"] >= 0.25, out)
+    check(result["schedule_p50_seconds"] >= result["answer_p50_seconds"] and "by schedule p50" in out, out)
     with open(path, "w") as f:
         f.write('{"a": 1}\n')
     done = subprocess.run([LOADGEN, "query", f"--file={path}", "http://x/"], capture_output=True, text=True, timeout=30)

@@ -1,7 +1,15 @@
+// The messages of protobuf, in the order of their fields (tag bytes in hexadecimal):
+//
+//   MetricFamily  0a name  12 help  18 type  22 Metric ...
+//   Metric        0a { 0a name 12 value } ...  and one of
+//                 12 { 09 value8 } gauge, 1a { 09 value8 } counter, 3a Histogram
+//   Histogram     08 count  11 sum8  1a { 08 count 11 bound8 } ...  28 schema  31 threshold8  38 00
+//                 62 { 08 offset 10 length }  6a { delta ... }
 #include "tools/loadgen/farm_body.h"
 
 #include <assert.h>
 
+#include "engine/base/bits.h"
 #include "engine/base/mem.h"
 #include "engine/base/number.h"
 #include "engine/model/labels.h"
@@ -27,6 +35,61 @@ static struct str text_of(struct str labels, struct arena *a)
     return copy;
 }
 
+static void put_field(struct buf *out, char tag, struct str bytes)
+{
+    buf_put_char(out, tag);
+    buf_put_varint(out, bytes.n);
+    buf_put_str(out, bytes);
+}
+
+static void put_double(struct buf *out, char tag, double value)
+{
+    uint8_t bytes[8];
+    store_le64(bytes, bits_from_double(value));
+    buf_put_char(out, tag);
+    buf_put(out, bytes, sizeof bytes);
+}
+
+static struct str pairs_of(struct str labels, struct arena *a)
+{
+    struct buf all = {0}, pair = {0};
+    struct label one;
+    for (struct labels_iter i = labels_iter(labels); labels_next(&i, &one);) {
+        if (str_eq(one.name, LABEL_NAME))
+            continue;
+        buf_reset(&pair);
+        put_field(&pair, 0x0a, one.name);
+        put_field(&pair, 0x12, one.value);
+        put_field(&all, 0x0a, buf_str(&pair));
+    }
+    const struct str copy = arena_str(a, buf_str(&all));
+    buf_deinit(&pair);
+    buf_deinit(&all);
+    return copy;
+}
+
+enum family_type { TYPE_COUNTER = 0, TYPE_GAUGE = 1, TYPE_HISTOGRAM = 4 }; // of a MetricFamily
+
+static void add_family(struct farm_lines *l, struct str name, enum family_type type)
+{
+    static const char *const words[] = {
+        [TYPE_COUNTER] = "counter", [TYPE_GAUGE] = "gauge", [TYPE_HISTOGRAM] = "histogram"};
+    static const char help[] = "As an exporter would show it.";
+    struct buf head = {0};
+    put_field(&head, 0x0a, name);
+    put_field(&head, 0x12, str_from_c(help));
+    buf_put_char(&head, 0x18);
+    buf_put_char(&head, (char)type);
+    l->families =
+        mem_grow(l->families, &l->families_capacity, l->families_n + 1, sizeof *l->families);
+    l->families[l->families_n++] = (struct farm_family){
+        .comment = arena_printf(&l->arena, "# HELP %.*s %s\n# TYPE %.*s %s\n", STR_ARG(name), help,
+                                STR_ARG(name), words[type]),
+        .head = arena_str(&l->arena, buf_str(&head)),
+        .is_counter = type == TYPE_COUNTER};
+    buf_deinit(&head);
+}
+
 static void add_line(void *arg, uint32_t key, struct str labels, const struct load_motion *motion)
 {
     struct farm_lines *const l = arg;
@@ -43,13 +106,10 @@ static void add_line(void *arg, uint32_t key, struct str labels, const struct lo
         line.row++;
         line.series = 0;
     }
-    if (is_new) {
-        l->families_n = line.family + 1;
-        line.comment = arena_printf(
-            &l->arena, "# HELP %.*s As an exporter would show it.\n# TYPE %.*s %s\n", STR_ARG(name),
-            STR_ARG(name), load_shape_is_counter(&l->shape, line.row) ? "counter" : "gauge");
-    }
+    if (is_new)
+        add_family(l, name, load_shape_is_counter(&l->shape, line.row) ? TYPE_COUNTER : TYPE_GAUGE);
     line.text = text_of(labels, &l->arena);
+    line.pairs = pairs_of(labels, &l->arena);
     l->items = mem_grow(l->items, &l->capacity, l->n + 1, sizeof *l->items);
     l->items[l->n++] = line;
     (void)motion;
@@ -86,18 +146,15 @@ static void add_histogram(void *arg, uint32_t key, struct str labels,
     struct farm_line line = {.key = key, .part = FARM_BUCKET};
     if (!is_new)
         line.series = l->items[l->n - 1].series + 1;
-    l->families_n += is_new;
-    line.family = (uint32_t)l->families_n - 1;
     if (is_new)
-        line.comment = arena_printf(
-            &l->arena, "# HELP %.*s As an exporter would show it.\n# TYPE %.*s histogram\n",
-            STR_ARG(name), STR_ARG(name));
+        add_family(l, name, TYPE_HISTOGRAM);
+    line.family = (uint32_t)l->families_n - 1;
+    line.pairs = pairs_of(labels, &l->arena);
     for (; line.bucket <= LOAD_BUCKETS_N; line.bucket++) {
         const struct str le = line.bucket < LOAD_BUCKETS_N
                                   ? arena_printf(&l->arena, "%.6g", load_bucket_bound(line.bucket))
                                   : STR("+Inf");
         add_part(l, labels, "_bucket", le, line);
-        line.comment = (struct str){0};
     }
     line.part = FARM_SUM;
     add_part(l, labels, "_sum", (struct str){0}, line);
@@ -118,16 +175,21 @@ void farm_lines_init(struct farm_lines *l, const struct load_shape *shape)
 void farm_lines_deinit(struct farm_lines *l)
 {
     mem_free(l->items);
+    mem_free(l->families);
     arena_deinit(&l->arena);
 }
 
+// With the generation in it. Sizes of protobuf may be that byte, too, but not four in a row.
 static void put_text(struct str text, unsigned generation, struct buf *out)
 {
     static const char digits[] = "0123456789abcdef";
+    static const char bytes[] = {LOAD_GENERATION_BYTE, LOAD_GENERATION_BYTE, LOAD_GENERATION_BYTE,
+                                 LOAD_GENERATION_BYTE};
+    static_assert(sizeof bytes == LOAD_GENERATION_DIGITS, "a byte for each digit");
     const size_t from = out->n;
     buf_put_str(out, text);
     char *at = out->p + from;
-    while ((at = memchr(at, LOAD_GENERATION_BYTE, (size_t)(out->p + out->n - at)))) {
+    while ((at = memmem(at, (size_t)(out->p + out->n - at), bytes, sizeof bytes))) {
         unsigned rest = generation;
         for (int i = LOAD_GENERATION_DIGITS; i-- > 0; rest >>= 4)
             at[i] = digits[rest & 15];
@@ -148,28 +210,160 @@ static double part_value(const struct farm_line *line, uint32_t target, uint64_t
     return value;
 }
 
-void farm_body(const struct farm_lines *l, uint32_t target, const struct farm_moment *moment,
-               size_t first, struct buf *out)
+static unsigned generation_of(const struct farm_lines *l, const struct farm_line *line,
+                              uint32_t target, const struct farm_moment *moment)
 {
-    const double share = load_unit_share(&l->shape);
-    size_t begin = 0;
-    while (begin < l->n && l->items[begin].family != first)
-        begin++;
+    const uint32_t unit = (line->key ^ target * 0x9e3779b1U) | LOAD_UNIT;
+    return line->key & LOAD_UNIT ? load_generation(unit, load_unit_share(&l->shape), moment->hours)
+                                 : moment->generation;
+}
+
+static size_t line_of_family(const struct farm_lines *l, size_t family)
+{
+    size_t i = 0;
+    while (i < l->n && l->items[i].family != family)
+        i++;
+    return i;
+}
+
+static struct load_motion motion_of(const struct farm_lines *l, const struct farm_line *line,
+                                    uint32_t target)
+{
+    return line->part == FARM_VALUE ? load_shape_motion(&l->shape, line->row, line->series, target)
+                                    : load_shape_histogram(line->series, target);
+}
+
+size_t farm_body(const struct farm_lines *l, uint32_t target, const struct farm_moment *moment,
+                 size_t first, struct buf *out)
+{
+    const size_t begin = line_of_family(l, first);
+    size_t said = SIZE_MAX, n = 0; // said: the family whose comment was last
     for (size_t i = 0; i < l->n; i++) {
         const struct farm_line *const line = &l->items[(begin + i) % l->n];
-        const uint32_t unit = (line->key ^ target * 0x9e3779b1U) | LOAD_UNIT;
-        const unsigned generation = line->key & LOAD_UNIT
-                                        ? load_generation(unit, share, moment->hours)
-                                        : moment->generation;
-        buf_put_str(out, line->comment);
-        put_text(line->text, generation, out);
-        if (line->part == FARM_VALUE) {
-            const struct load_motion motion =
-                load_shape_motion(&l->shape, line->row, line->series, target);
-            buf_put_double_g(out, load_value(&motion, moment->step));
-        } else {
-            buf_put_double_g(out, part_value(line, target, moment->step));
-        }
+        const struct load_motion motion = motion_of(l, line, target);
+        if (!load_is_there(&motion, moment->step))
+            continue;
+        if (line->family != said)
+            buf_put_str(out, l->families[line->family].comment);
+        said = line->family;
+        put_text(line->text, generation_of(l, line, target, moment), out);
+        buf_put_double_g(out, line->part == FARM_VALUE ? load_value(&motion, moment->step)
+                                                       : part_value(line, target, moment->step));
         buf_put_char(out, '\n');
+        n++;
     }
+    return n;
+}
+
+// ---- protobuf
+
+static void put_count(struct buf *out, char tag, uint64_t n)
+{
+    buf_put_char(out, tag);
+    buf_put_varint(out, n);
+}
+
+// The classic buckets up to the last bound (+Inf is implied), then the native ones.
+static void put_histogram(const struct load_motion *m, uint64_t step, struct buf *out)
+{
+    struct buf classic = {0}, one = {0}, deltas = {0}, span = {0};
+    uint64_t total = 0, before = 0;
+    double sum = 0;
+    for (int i = 0; i < LOAD_BUCKETS_N; i++) {
+        const uint64_t n = load_bucket(m, i, step);
+        total += n;
+        sum += load_bucket_sum(i, n);
+        buf_put_varint(&deltas, zigzag((int64_t)(n - before)));
+        before = n;
+        buf_reset(&one);
+        put_count(&one, 0x08, total);
+        put_double(&one, 0x11, load_bucket_bound(i));
+        put_field(&classic, 0x1a, buf_str(&one));
+    }
+    put_count(&span, 0x08, zigzag(LOAD_BUCKETS_OFFSET));
+    put_count(&span, 0x10, LOAD_BUCKETS_N);
+    put_count(out, 0x08, total);
+    put_double(out, 0x11, sum);
+    buf_put_str(out, buf_str(&classic));
+    put_count(out, 0x28, zigzag(LOAD_BUCKETS_SCHEMA));
+    put_double(out, 0x31, 0x1p-128);
+    put_count(out, 0x38, 0);
+    put_field(out, 0x62, buf_str(&span));
+    put_field(out, 0x6a, buf_str(&deltas));
+    buf_deinit(&classic);
+    buf_deinit(&one);
+    buf_deinit(&deltas);
+    buf_deinit(&span);
+}
+
+size_t farm_body_protobuf(const struct farm_lines *l, uint32_t target,
+                          const struct farm_moment *moment, size_t first, struct buf *out)
+{
+    const size_t begin = line_of_family(l, first);
+    struct buf family = {0}, metric = {0}, value = {0};
+    size_t n = 0, metrics = 0;
+    for (size_t i = 0; i < l->n; i++) {
+        const struct farm_line *const line = &l->items[(begin + i) % l->n];
+        const struct farm_line *const next = &l->items[(begin + i + 1) % l->n];
+        const struct load_motion motion = motion_of(l, line, target);
+        const bool is_there = load_is_there(&motion, moment->step);
+        n += is_there;
+        if (is_there && (line->part == FARM_VALUE || line->part == FARM_COUNT)) {
+            buf_reset(&metric);
+            buf_reset(&value);
+            put_text(line->pairs, generation_of(l, line, target, moment), &metric);
+            if (line->part == FARM_COUNT)
+                put_histogram(&motion, moment->step, &value);
+            else
+                put_double(&value, 0x09, load_value(&motion, moment->step));
+            const bool is_counter = l->families[line->family].is_counter;
+            put_field(&metric,
+                      line->part == FARM_COUNT ? 0x3a
+                      : is_counter             ? 0x1a
+                                               : 0x12,
+                      buf_str(&value));
+            put_field(&family, 0x22, buf_str(&metric));
+            metrics++;
+        }
+        if (i + 1 < l->n && next->family == line->family)
+            continue;
+        const struct str head = l->families[line->family].head;
+        if (metrics) {
+            buf_put_varint(out, head.n + family.n);
+            buf_put_str(out, head);
+            buf_put_str(out, buf_str(&family));
+        }
+        buf_reset(&family);
+        metrics = 0;
+    }
+    buf_deinit(&family);
+    buf_deinit(&metric);
+    buf_deinit(&value);
+    return n;
+}
+
+// ---- which one
+
+bool farm_wants_protobuf(struct str accept)
+{
+    double protobuf = 0, text = 0;
+    struct str one, part;
+    while (accept.n && str_split(&accept, ',', &one)) {
+        double q = 1;
+        bool is_first = true, is_family = false, is_delimited = false;
+        struct str type = {0};
+        for (; one.n && str_split(&one, ';', &part); is_first = false) {
+            part = str_trim(part);
+            type = is_first ? part : type;
+            is_family |= str_eq(part, STR("proto=io.prometheus.client.MetricFamily"));
+            is_delimited |= str_eq(part, STR("encoding=delimited"));
+            if (str_has_prefix(part, STR("q=")) && number_parse(str_from(part, 2), &q))
+                q = 0;
+        }
+        if (str_eq(type, STR("application/vnd.google.protobuf")) && is_family && is_delimited)
+            protobuf = q > protobuf ? q : protobuf;
+        else if (str_has_prefix(type, STR("text/")) || str_eq(type, STR("*/*")))
+            text = q > text ? q : text;
+    }
+    return protobuf > 0 && protobuf >= text;
 }

@@ -6,6 +6,7 @@
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
+#include "engine/model/value.h"
 #include "protocol/exposition.h"
 
 // Of a capture of one scrape, which does not say how values move: growth of a counter a step.
@@ -58,8 +59,6 @@ static err take_sample(struct parsing *p, const struct exposition *x, size_t scr
     labels_builder_encode(&p->builder, &p->labels);
     const struct hash128 hash = hash128(p->labels.p, p->labels.n, 0);
     uint32_t *const slot = slot_of(p, hash);
-    if (!*slot && scrape)
-        return ERR_OK; // not there at first
     if (!*slot) {
         if (c->n == CAPTURE_SERIES_MAX)
             return err_set(e, ERR_LIMIT, "more than %d series", CAPTURE_SERIES_MAX);
@@ -73,11 +72,9 @@ static err take_sample(struct parsing *p, const struct exposition *x, size_t scr
         p->hashes[c->n++] = hash;
         *slot = (uint32_t)c->n;
         for (size_t k = 0; k < scrapes; k++)
-            p->values[*slot - 1][k] = double_from_bits(x->sample.bits);
-        return ERR_OK;
+            p->values[*slot - 1][k] = double_from_bits(VALUE_STALE_BITS);
     }
-    for (size_t k = scrape; k < scrapes; k++)
-        p->values[*slot - 1][k] = double_from_bits(x->sample.bits);
+    p->values[*slot - 1][scrape] = double_from_bits(x->sample.bits);
     return ERR_OK;
 }
 
@@ -132,19 +129,25 @@ static double scale_of(const double *values, size_t n)
 static void finish_counter(struct load_column *c)
 {
     const double *const v = c->values;
-    double grown = 0;
+    double grown = 0, first = 0, last = 0;
+    uint32_t n = 0;
     c->reset = c->n;
-    for (uint32_t i = 1; i < c->n; i++) {
-        const bool is_reset = v[i] < v[i - 1];
-        grown += is_reset ? v[i] : v[i] - v[i - 1];
+    for (uint32_t i = 0; i < c->n; i++) {
+        if (isnan(v[i]))
+            continue; // not there
+        const bool is_reset = n && v[i] < last;
+        first = n ? first : v[i];
+        grown += is_reset ? v[i] : n ? v[i] - last : 0;
         if (is_reset && c->reset == c->n)
             c->reset = i;
+        last = v[i];
+        n++;
     }
     if (c->n == 1)
-        c->rise = ceil(v[0] * ASSUMED_GROWTH * c->scale) / c->scale;
+        c->rise = ceil(first * ASSUMED_GROWTH * c->scale) / c->scale;
     else
-        c->rise = v[c->n - 1] - v[0] + grown / (double)(c->n - 1);
-    c->is_constant = c->n == 1 ? v[0] == 0 : c->is_constant;
+        c->rise = last - first + (n > 1 ? grown / (double)(n - 1) : 0);
+    c->is_constant = c->n == 1 ? first == 0 : c->is_constant;
 }
 
 static void finish_column(struct load_column *c, double *values, size_t n)
@@ -154,8 +157,10 @@ static void finish_column(struct load_column *c, double *values, size_t n)
     c->n = (uint32_t)n;
     c->is_constant = true;
     for (size_t i = 0; i < n; i++) {
-        c->is_constant &= bits_from_double(values[i]) == bits_from_double(values[0]);
-        if (!isfinite(values[i]))
+        const uint64_t bits = bits_from_double(values[i]);
+        c->is_constant &= bits == bits_from_double(values[0]);
+        c->has_gaps |= bits == VALUE_STALE_BITS;
+        if (!isfinite(values[i]) && bits != VALUE_STALE_BITS)
             c->is_counter = false;
     }
     if (c->is_counter)
@@ -184,7 +189,7 @@ err load_capture_parse(struct str text, struct load_capture **out, struct errmsg
         c->scrapes++;
     }
     if (!code && !c->n)
-        code = err_set(e, ERR_INVALID, "its first scrape has no series");
+        code = err_set(e, ERR_INVALID, "its scrapes have no series");
     for (size_t i = 0; !code && i < c->n; i++)
         finish_column(&c->items[i].column, p.values[i], c->scrapes);
     mem_free(p.slots);

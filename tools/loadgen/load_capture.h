@@ -1,7 +1,7 @@
 // What an exporter showed over some time, to make the series of virtual targets after it.
 //
 // A capture is text: scrapes in the text format, each ended by a line "# EOF"; the last may do
-// without. The series are those of the first scrape; where a later one lacks one, its value stays.
+// without. The series are those of all scrapes; targets show one where the capture has it.
 #ifndef TOOLS_LOADGEN_LOAD_CAPTURE_H
 #define TOOLS_LOADGEN_LOAD_CAPTURE_H
 

@@ -6,6 +6,9 @@
 #include <math.h>
 #include <stdint.h>
 
+#include "engine/base/bits.h"
+#include "engine/model/value.h"
+
 // Counters grow, in every step or in bursts; gauges stray in every step, levels every few.
 enum load_motion_kind {
     LOAD_CONSTANT,
@@ -18,10 +21,11 @@ enum load_motion_kind {
 enum { LOAD_HOLD_STEPS = 16 }; // from one burst or level to the next
 
 struct load_column { // of a capture
+    // The stale marker where the series is not there, as a sender tells it.
     const double *values;
     uint32_t n;
     uint32_t reset; // of a counter: the first value after a reset; n: it was not reset
-    bool is_counter, is_constant;
+    bool is_counter, is_constant, has_gaps;
     // Of a counter from one time through the capture to the next, until it is reset: what comes on
     // top, each time (it was not reset) or whatever the time.
     double rise;
@@ -60,11 +64,21 @@ static inline double load_counter(const struct load_motion *m, uint64_t step)
     return base + m->step * LOAD_HOLD_STEPS * ((double)burst + load_noise(m, burst));
 }
 
+// A captured series comes and goes as it did.
+static inline bool load_is_there(const struct load_motion *m, uint64_t step)
+{
+    return m->kind != LOAD_CAPTURED || !m->column->has_gaps ||
+           bits_from_double(m->column->values[(step + m->phase) % m->column->n]) !=
+               VALUE_STALE_BITS;
+}
+
 static inline double load_captured(const struct load_motion *m, uint64_t step)
 {
     const struct load_column *const c = m->column;
     const uint64_t at = step + m->phase, time = at / c->n;
     double value = c->values[at % c->n];
+    if (isnan(value))
+        return value; // with its bits
     if (c->is_counter && at % c->n < c->reset && time)
         value += c->rise * (c->reset < c->n ? 1 : (double)time);
     return floor(m->step * value * c->scale + 0.5) / c->scale;

@@ -212,18 +212,30 @@ static void put_advice(const struct load_stats *s, struct buf *out)
         }
 }
 
-static void put_acks(const struct load_stats *s, struct buf *out)
+void load_times_put(const struct load_times *t, struct buf *out)
 {
-    buf_put_str(out, STR("acks        "));
-    for (size_t i = 0; s->acks.n && i < countof(SHARES); i++) {
+    for (size_t i = 0; t->n && i < countof(SHARES); i++) {
         buf_printf(out, "%s ", SHARE_NAMES[i]);
-        put_ms(out, load_times_at(&s->acks, SHARES[i]));
+        put_ms(out, load_times_at(t, SHARES[i]));
         buf_put_str(out, STR("  "));
     }
-    buf_put_str(out, s->acks.n ? STR("max ") : STR("none"));
-    if (s->acks.n)
-        put_ms(out, s->acks.max_us);
-    buf_put_char(out, '\n');
+    buf_put_str(out, t->n ? STR("max ") : STR("none"));
+    if (t->n)
+        put_ms(out, t->max_us);
+}
+
+void load_answers_put(const uint64_t *answers, struct buf *out)
+{
+    bool first = true;
+    for (int status = 0; status < LOAD_STATUS_MAX; status++) {
+        if (!answers[status])
+            continue;
+        buf_printf(out, "%s%d: %llu", first ? "" : ", ", status,
+                   (unsigned long long)answers[status]);
+        first = false;
+    }
+    if (first)
+        buf_put_str(out, STR("none"));
 }
 
 void load_report_table(const struct load_report *r, struct buf *out)
@@ -239,7 +251,15 @@ void load_report_table(const struct load_report *r, struct buf *out)
     put_amount(out, (double)s->bytes, "B, ");
     buf_printf(out, "%.2f s\nrate        ", r->seconds);
     put_amount(out, per((double)s->samples, r->seconds), "samples/s acknowledged\n");
-    put_acks(s, out);
+    buf_put_str(out, STR("acks        "));
+    load_times_put(&s->acks, out);
+    if (s->since_due.n) {
+        buf_put_str(out, STR("\nby schedule "));
+        load_times_put(&s->since_due, out);
+    }
+    buf_put_str(out, STR("\nanswers     "));
+    load_answers_put(s->answers, out);
+    buf_put_char(out, '\n');
     buf_printf(out, "errors      %llu refused, %llu failed, %llu rejected, %llu broken%s%s\n",
                (unsigned long long)s->refused, (unsigned long long)s->failed,
                (unsigned long long)s->rejected, (unsigned long long)s->broken,
@@ -281,6 +301,30 @@ static void put_double(struct json *j, const char *key, double value)
     json_double(j, value);
 }
 
+void load_times_json(const struct load_times *t, const char *name, struct json *j)
+{
+    char key[48];
+    for (size_t i = 0; i < countof(SHARES); i++) {
+        snprintf(key, sizeof key, "%s_%s_seconds", name, SHARE_NAMES[i]);
+        put_double(j, key, (double)load_times_at(t, SHARES[i]) / 1e6);
+    }
+    snprintf(key, sizeof key, "%s_max_seconds", name);
+    put_double(j, key, (double)t->max_us / 1e6);
+}
+
+void load_answers_json(const uint64_t *answers, struct json *j)
+{
+    json_key(j, "answers");
+    json_object_begin(j);
+    for (int status = 0; status < LOAD_STATUS_MAX; status++) {
+        char key[16];
+        snprintf(key, sizeof key, "%d", status);
+        if (answers[status])
+            put_u64(j, key, answers[status]);
+    }
+    json_object_end(j);
+}
+
 void load_report_json(const struct load_report *r, struct buf *out)
 {
     const struct load_stats *const s = r->stats;
@@ -293,12 +337,10 @@ void load_report_json(const struct load_report *r, struct buf *out)
     put_u64(&j, "bytes", s->bytes);
     put_double(&j, "seconds", r->seconds);
     put_double(&j, "samples_per_second", per((double)s->samples, r->seconds));
-    for (size_t i = 0; i < countof(SHARES); i++) {
-        char key[32];
-        snprintf(key, sizeof key, "ack_%s_seconds", SHARE_NAMES[i]);
-        put_double(&j, key, (double)load_times_at(&s->acks, SHARES[i]) / 1e6);
-    }
-    put_double(&j, "ack_max_seconds", (double)s->acks.max_us / 1e6);
+    load_times_json(&s->acks, "ack", &j);
+    if (s->since_due.n)
+        load_times_json(&s->since_due, "schedule", &j);
+    load_answers_json(s->answers, &j);
     put_u64(&j, "refused", s->refused);
     put_u64(&j, "failed", s->failed);
     put_u64(&j, "rejected", s->rejected);

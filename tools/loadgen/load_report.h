@@ -7,6 +7,7 @@
 
 #include "engine/base/buf.h"
 #include "io/process.h"
+#include "protocol/json_write.h"
 
 // Times in us, 16 steps to each doubling.
 enum { LOAD_TIMES_STEPS = 16, LOAD_TIMES_BUCKETS = 64 * LOAD_TIMES_STEPS };
@@ -16,6 +17,7 @@ struct load_times {
 void load_times_add(struct load_times *t, uint64_t us);
 uint64_t load_times_at(const struct load_times *t, double share); // 0.99: the 99th percentile
 
+enum { LOAD_STATUS_MAX = 600 };
 struct load_stats {
     uint64_t samples, requests, bytes; // acknowledged
     uint64_t refused;                  // 429 and 503: sent again
@@ -27,10 +29,17 @@ struct load_stats {
     // On purpose: connections cut in the middle of a request, requests sent once more, requests
     // sent slowly, garbage sent, and what of it was acknowledged, which it should not be.
     uint64_t cut, repeated, slow, garbage, garbage_taken;
-    struct load_times acks;
-    char error[256]; // the last thing that went wrong; empty: nothing did
-    int status;      // of the last answer; 0: there was none
+    struct load_times acks;      // from where a request was on its way
+    struct load_times since_due; // from its turn by the rate, were it sent later: waiting counts
+    uint64_t answers[LOAD_STATUS_MAX]; // by status
+    char error[256];                   // the last thing that went wrong; empty: nothing did
+    int status;                        // of the last answer; 0: there was none
 };
+
+static inline void load_answers_add(uint64_t *answers, int status)
+{
+    answers[status >= 0 && status < LOAD_STATUS_MAX ? status : 0]++;
+}
 
 struct load_server { // a process that is watched
     double cpu_seconds;
@@ -58,5 +67,12 @@ void load_report_line(const struct load_stats *now, const struct load_stats *bef
                       double elapsed, struct buf *out);
 void load_report_table(const struct load_report *r, struct buf *out);
 void load_report_json(const struct load_report *r, struct buf *out);
+
+// Percentiles in words, and as members name_p50_seconds and so on of the object at hand.
+void load_times_put(const struct load_times *t, struct buf *out);
+void load_times_json(const struct load_times *t, const char *name, struct json *j);
+// Answers by status: "200: 5, 503: 1", and as a member of the object at hand.
+void load_answers_put(const uint64_t *answers, struct buf *out);
+void load_answers_json(const uint64_t *answers, struct json *j);
 
 #endif

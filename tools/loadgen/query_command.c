@@ -63,8 +63,10 @@ struct command {
         char error[256]; // the last one
     } * queries;
     size_t n, capacity;
-    uint64_t asked, failed, next; // next: of the schedule
-    bool is_answered;             // by anything
+    uint64_t asked, failed, next;       // next: of the schedule
+    struct load_times times, since_due; // of all; from their turns by the rate
+    uint64_t answers[LOAD_STATUS_MAX], broken;
+    bool is_answered; // by anything
     int64_t begin_ns, end_ns;
     unsigned running;
     struct fiber *askers[CONNECTIONS_MAX]; // while they run
@@ -224,7 +226,8 @@ static void note_error(struct query *q, const char *whose, const struct errmsg *
     snprintf(q->error, sizeof q->error, "%s%.230s", whose, behind ? behind + 3 : e->text);
 }
 
-static void ask_once(struct asker *a, struct query *q) // Suspends.
+// due_ns: its turn by the rate; 0: it has none. Suspends.
+static void ask_once(struct asker *a, struct query *q, int64_t due_ns)
 {
     struct command *const c = a->c;
     struct errmsg e;
@@ -235,6 +238,10 @@ static void ask_once(struct asker *a, struct query *q) // Suspends.
     q->asked++;
     c->asked++;
     c->is_answered |= a->answer.status != 0;
+    if (a->answer.status)
+        load_answers_add(c->answers, a->answer.status);
+    else
+        c->broken++;
     if (code) {
         q->failed++;
         c->failed++;
@@ -244,7 +251,11 @@ static void ask_once(struct asker *a, struct query *q) // Suspends.
             (void)(fiber_sleep_ns(PAUSE_MS * (int64_t)NS_PER_MS) == ERR_OK);
         return;
     }
-    load_times_add(&q->times, (uint64_t)(clock_mono_ns() - begin) / NS_PER_US);
+    const int64_t end = clock_mono_ns();
+    load_times_add(&q->times, (uint64_t)(end - begin) / NS_PER_US);
+    load_times_add(&c->times, (uint64_t)(end - begin) / NS_PER_US);
+    if (due_ns)
+        load_times_add(&c->since_due, (uint64_t)(end - due_ns) / NS_PER_US);
     if (!c->reference.n)
         return;
     code = ask(c, q, a->reference, c->reference, now_ms, &a->wanted, &e);
@@ -275,7 +286,7 @@ static void ask_all(void *arg)
                 break;
         }
         if (!stops(c))
-            ask_once(a, &c->queries[turn % c->n]);
+            ask_once(a, &c->queries[turn % c->n], due);
     }
     fiber_shield_begin();
     http_client_destroy(a->ours);
@@ -361,6 +372,18 @@ static void put_json(const struct command *c, struct buf *out)
     json_object_begin(&j);
     json_key(&j, "seconds");
     json_double(&j, c->seconds);
+    const struct {
+        const char *key;
+        uint64_t value;
+    } all[] = {{"asked", c->asked}, {"failed", c->failed}, {"broken", c->broken}};
+    for (size_t i = 0; i < countof(all); i++) {
+        json_key(&j, all[i].key);
+        json_u64(&j, all[i].value);
+    }
+    load_times_json(&c->times, "answer", &j);
+    if (c->since_due.n)
+        load_times_json(&c->since_due, "schedule", &j);
+    load_answers_json(c->answers, &j);
     json_key(&j, "queries");
     json_array_begin(&j);
     for (size_t i = 0; i < c->n; i++) {
@@ -418,8 +441,18 @@ static int report(struct command *c)
            (unsigned long long)different);
     if (unchecked)
         printf(", %llu not checked: the reference did not answer", (unsigned long long)unchecked);
-    printf("%s\n",
-           c->is_answered ? "" : "; no answer came: is the server there, and its URL right?");
+    struct buf words = {0};
+    load_times_put(&c->times, &words);
+    if (c->since_due.n) {
+        buf_put_str(&words, STR("\nby schedule "));
+        load_times_put(&c->since_due, &words);
+    }
+    buf_put_str(&words, STR("\nanswers     "));
+    load_answers_put(c->answers, &words);
+    printf("%s\nall         %.*s, %llu broken\n",
+           c->is_answered ? "" : "; no answer came: is the server there, and its URL right?",
+           STR_ARG(buf_str(&words)), (unsigned long long)c->broken);
+    buf_deinit(&words);
     int code = c->failed || different || unchecked || !c->asked ? 1 : 0;
     if (c->json.n) {
         struct buf text = {0};
@@ -461,7 +494,9 @@ const struct loadgen_command loadgen_query = {
     "query", "<server>", "Asks a server queries, and measures each.",
     "A line a query at the end: how often it was asked, failed, and differed from the reference,\n"
     "and how long it took. Two servers differ when series, times or values do (values by more\n"
-    "than 1e-12); send both the same with remote-write --start and --rounds.\n\n"
+    "than 1e-12); send both the same with remote-write --start and --rounds. With --rate a second\n"
+    "line of percentiles counts from each query's turn, so that waiting behind a slow one "
+    "counts.\n\n"
     "Exit code: 0; 1 when a query failed, differed from the reference, or the reference did not\n"
     "answer.\n\n"
     "A file for --file:\n"

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "engine/base/duration.h"
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "engine/base/number.h"
@@ -31,7 +32,7 @@ enum farm_vice { FARM_GOOD = 0, FARM_SLOW = 1, FARM_FAILS = 2, FARM_REORDERS = 4
 
 struct farm {
     bool help, stops; // stops: atomic
-    struct str exporter, labels, host, json, capture_from;
+    struct str exporter, labels, host, json, capture_from, sd_file;
     struct load_capture *capture;
     enum load_exporter kind;
     int64_t targets, histograms, port, ports, interval_ms, duration_ms, slow_by_ms;
@@ -50,6 +51,7 @@ struct farm {
     } * each;
     struct buf body; // scratch, within one turn
     uint64_t scrapes, samples, bytes, failed, missed, seen;
+    uint64_t protobuf;      // scrapes answered so
     struct load_times late; // how late scrapes come in their slots, us
     err code;
     struct errmsg e;
@@ -71,8 +73,9 @@ static size_t make_rows(struct farm *f, struct setting *rows)
          .help = "What /config and /sd put on each target: 2 (job, instance), or 14 as "
                  "prometheus-operator."},
         {"histograms", .number = &f->histograms, .max = HISTOGRAMS_MAX, .placeholder = "<n>",
-         .help = "Classic histograms of each target, beside its other series: the farm speaks the "
-                 "text format, which has no native ones (remote-write sends those)."},
+         .help = "Histograms of each target, beside its other series: native ones for scrapers "
+                 "that ask for protobuf (Prometheus with --enable-feature=native-histograms), "
+                 "classic ones with the same buckets for all."},
         {"host", .text = &f->host, .default_text = "127.0.0.1", .help = "Address to listen on."},
         {"port", .number = &f->port, .max = 65535, .default_text = "9200",
          .help = "First port to listen on; 0: the system chooses."},
@@ -95,6 +98,9 @@ static size_t make_rows(struct farm *f, struct setting *rows)
          .help = "Share of targets that answer every other scrape with 500."},
         {"reordering", .fraction = &f->reorders, .default_text = "0", .placeholder = "<share>",
          .help = "Share of targets whose families come in another order each time."},
+        {"sd-file", .text = &f->sd_file, .placeholder = "<file>",
+         .help = "Write the targets there for file_sd_configs, as /sd has them for "
+                 "http_sd_configs. Removed at the end."},
         {"json", .text = &f->json, .placeholder = "<file>",
          .help = "Write the result as JSON, too; - is standard output."},
     };
@@ -152,12 +158,18 @@ static void answer_scrape(struct farm *f, struct http_exchange *x, uint32_t targ
                                            load_generation(target, f->churn, seconds / 60),
                                        .hours = seconds / 3600};
     const size_t first = t->vices & FARM_REORDERS ? t->scrapes % f->lines.families_n : 0;
+    const bool is_protobuf = farm_wants_protobuf(http_header(x->head, STR("Accept")));
     buf_reset(&f->body);
-    farm_body(&f->lines, target, &moment, first, &f->body);
+    f->samples += is_protobuf ? farm_body_protobuf(&f->lines, target, &moment, first, &f->body)
+                              : farm_body(&f->lines, target, &moment, first, &f->body);
     const struct str body = arena_str(x->arena, buf_str(&f->body));
-    f->samples += f->lines.n;
     f->bytes += body.n;
-    http_answer(x, 200, "text/plain; version=0.0.4; charset=utf-8", body);
+    f->protobuf += is_protobuf;
+    http_answer(x, 200,
+                is_protobuf ? "application/vnd.google.protobuf; "
+                              "proto=io.prometheus.client.MetricFamily; encoding=delimited"
+                            : "text/plain; version=0.0.4; charset=utf-8",
+                body);
 }
 
 // The host as the client named it.
@@ -167,14 +179,14 @@ static struct str host_of(const struct farm *f, const struct http_exchange *x)
     return host.n ? host : arena_printf(x->arena, "%.*s:%u", STR_ARG(f->host), f->first_port);
 }
 
-// Where a target is to be scraped: with many ports they have theirs in turn.
-static struct str address_of(const struct farm *f, const struct http_exchange *x, int64_t target)
+// Where a target is to be scraped, behind a host and its first port: with many ports they have
+// theirs in turn.
+static struct str address_of(const struct farm *f, struct str host, int64_t target, struct arena *a)
 {
-    const struct str host = host_of(f, x);
     const ptrdiff_t colon = str_find_last(host, ':');
     if (f->ports == 1 || colon == STR_NONE)
         return host;
-    return arena_printf(x->arena, "%.*s:%lld", (int)colon, host.p,
+    return arena_printf(a, "%.*s:%lld", (int)colon, host.p,
                         (long long)(f->first_port + target % f->ports));
 }
 
@@ -208,18 +220,17 @@ static void put_yaml_label(void *arg, struct str name, struct str value)
     buf_printf(arg, "%.*s: '%.*s', ", STR_ARG(name), STR_ARG(value));
 }
 
-// http_sd: one group a target, told apart by their paths.
-static void answer_discovery(struct farm *f, struct http_exchange *x)
+// For http_sd and file_sd: one group a target, told apart by their paths.
+static void put_discovery(struct farm *f, struct str host, struct arena *a, struct buf *out)
 {
-    struct buf text = {0};
     struct json j;
-    json_init(&j, &text);
+    json_init(&j, out);
     json_array_begin(&j);
     for (int64_t i = 0; i < f->targets; i++) {
         json_object_begin(&j);
         json_key(&j, "targets");
         json_array_begin(&j);
-        json_str(&j, address_of(f, x, i));
+        json_str(&j, address_of(f, host, i, a));
         json_array_end(&j);
         json_key(&j, "labels");
         json_object_begin(&j);
@@ -228,8 +239,46 @@ static void answer_discovery(struct farm *f, struct http_exchange *x)
         json_object_end(&j);
     }
     json_array_end(&j);
+}
+
+static void answer_discovery(struct farm *f, struct http_exchange *x)
+{
+    struct buf text = {0};
+    put_discovery(f, host_of(f, x), x->arena, &text);
     http_answer(x, 200, "application/json", buf_str(&text));
     buf_deinit(&text);
+}
+
+// For watchers to see all of it or nothing it comes by a rename.
+static err write_discovery(struct farm *f, struct str host, struct errmsg *e)
+{
+    struct arena a;
+    struct buf text = {0};
+    arena_init(&a, 0);
+    put_discovery(f, host, &a, &text);
+    const struct str path = arena_printf(&a, "%.*s.new", STR_ARG(f->sd_file));
+    FILE *const out = fopen(path.p, "we");
+    bool is_good = out && fwrite(text.p, 1, text.n, out) == text.n;
+    is_good = out && !fclose(out) && is_good && !rename(path.p, f->sd_file.p);
+    arena_deinit(&a);
+    buf_deinit(&text);
+    return is_good ? ERR_OK
+                   : err_set(e, ERR_IO, "--sd-file: %.*s cannot be written", STR_ARG(f->sd_file));
+}
+
+// What to put into a configuration that finds the targets by itself.
+static void print_config(const struct farm *f, const char *host)
+{
+    struct buf interval = {0};
+    duration_format(f->interval_ms, &interval);
+    printf("\nglobal: {scrape_interval: %.*s, scrape_timeout: %.*s}\nscrape_configs:\n"
+           "- job_name: farm\n  ",
+           STR_ARG(buf_str(&interval)), STR_ARG(buf_str(&interval)));
+    if (f->sd_file.n)
+        printf("file_sd_configs: [{files: ['%.*s']}]\n\n", STR_ARG(f->sd_file));
+    else
+        printf("http_sd_configs: [{url: 'http://%s:%u/sd'}]\n\n", host, f->first_port);
+    buf_deinit(&interval);
 }
 
 // A configuration file that scrapes all of them.
@@ -241,7 +290,8 @@ static void answer_config(struct farm *f, struct http_exchange *x)
                "- job_name: farm\n  static_configs:\n",
                (long long)f->interval_ms, (long long)f->interval_ms);
     for (int64_t i = 0; i < f->targets; i++) {
-        buf_printf(&text, "  - {targets: ['%.*s'], labels: {", STR_ARG(address_of(f, x, i)));
+        buf_printf(&text, "  - {targets: ['%.*s'], labels: {",
+                   STR_ARG(address_of(f, host_of(f, x), i, x->arena)));
         each_label(f, i, put_yaml_label, &text);
         buf_put_str(&text, STR("}}\n"));
     }
@@ -256,8 +306,13 @@ static void put_report(const struct farm *f, struct buf *out)
     const struct {
         const char *key;
         uint64_t value;
-    } counts[] = {{"scrapes", f->scrapes}, {"targets_seen", f->seen}, {"samples", f->samples},
-                  {"bytes", f->bytes},     {"failed", f->failed},     {"missed", f->missed}};
+    } counts[] = {{"scrapes", f->scrapes},
+                  {"targets_seen", f->seen},
+                  {"samples", f->samples},
+                  {"bytes", f->bytes},
+                  {"failed", f->failed},
+                  {"missed", f->missed},
+                  {"protobuf_scrapes", f->protobuf}};
     const struct {
         const char *key;
         double value;
@@ -401,11 +456,19 @@ static void flow(void *arg)
         f->code = open_ports(f, host);
     }
     if (!f->code) {
-        printf("%lld targets of %zu series at http://%s:%u; /config is a configuration, /sd is for "
-               "http_sd_configs\n",
+        char at[300];
+        snprintf(at, sizeof at, "%s:%u", host, f->first_port);
+        f->code = f->sd_file.n ? write_discovery(f, str_from_c(at), &f->e) : ERR_OK;
+    }
+    if (!f->code) {
+        printf("%lld targets of %zu series at http://%s:%u; they are scraped with this "
+               "configuration, or with that of /config, which names each:\n",
                (long long)f->targets, f->lines.n, host, f->first_port);
+        print_config(f, host);
         fflush(stdout);
         serve_until_end(f);
+        if (f->sd_file.n)
+            (void)remove(f->sd_file.p);
     }
     close_ports(f);
     fiber_set_deadline(clock_mono_ns() + DRAIN_MS * (int64_t)NS_PER_MS);
@@ -423,14 +486,16 @@ static int report(const struct farm *f)
 {
     struct process_numbers numbers;
     process_numbers(&numbers);
-    printf("%s%llu scrapes of %llu targets, %llu samples, %llu bytes, %llu failed on purpose\n"
+    printf("%s%llu scrapes of %llu targets, %llu by protobuf, %llu samples, %llu bytes, %llu "
+           "failed on purpose\n"
            "%llu slots missed; within theirs scrapes came late by p50 %.1f ms, p99 %.1f ms, max "
            "%.1f ms\n"
            "%.2f CPU s\n",
            isatty(STDERR_FILENO) ? "\n" : "", (unsigned long long)f->scrapes,
-           (unsigned long long)f->seen, (unsigned long long)f->samples,
-           (unsigned long long)f->bytes, (unsigned long long)f->failed,
-           (unsigned long long)f->missed, (double)load_times_at(&f->late, 0.5) / 1000,
+           (unsigned long long)f->seen, (unsigned long long)f->protobuf,
+           (unsigned long long)f->samples, (unsigned long long)f->bytes,
+           (unsigned long long)f->failed, (unsigned long long)f->missed,
+           (double)load_times_at(&f->late, 0.5) / 1000,
            (double)load_times_at(&f->late, 0.99) / 1000, (double)f->late.max_us / 1000,
            numbers.cpu_seconds);
     if (!f->json.n)
@@ -489,12 +554,22 @@ static int run(const struct loadgen_command *c, int argc, const char *const *arg
 
 const struct loadgen_command loadgen_scrape_farm = {
     "scrape-farm", "", "Serves virtual targets to be scraped, and says how they were.",
-    "Ends with SIGINT or SIGTERM, or after --duration, and says how many scrapes came, how many\n"
-    "were missed, and how late they came in their slots, which are an interval apart.\n\n"
+    "Prints a configuration that finds them when it serves. Ends with SIGINT or SIGTERM, or after\n"
+    "--duration, and says how many scrapes came, how many were missed, and how late they came in\n"
+    "their slots, which are an interval apart.\n\n"
+    "Paths, on each port:\n"
+    "  /t/0/metrics ...  the targets; /metrics is that of the port\n"
+    "  /sd               the targets for http_sd_configs; --sd-file has them for file_sd_configs\n"
+    "  /config           a configuration that names each target, for what has no discovery\n"
+    "  /report           what was seen so far, as JSON\n\n"
+    "Bodies are the text format, or protobuf for those who would rather have it.\n\n"
     "Examples:\n"
     "  ferula-loadgen scrape-farm --targets=2000 --interval=10s &\n"
     "  curl -s http://127.0.0.1:9200/config > farm.yml\n"
     "  prometheus --config.file=farm.yml &\n"
     "  curl -s http://127.0.0.1:9200/report\n"
-    "  ferula-loadgen scrape-farm --slow=0.01 --failing=0.02 --reordering=0.1 --churn=0.05\n",
+    "  ferula-loadgen scrape-farm --ports=100 --sd-file=/etc/prometheus/farm.json\n"
+    "  ferula-loadgen scrape-farm --slow=0.01 --failing=0.02 --reordering=0.1 --churn=0.05\n"
+    "  ferula-loadgen scrape-farm --histograms=20 &\n"
+    "  prometheus --config.file=farm.yml --enable-feature=native-histograms\n",
     run};

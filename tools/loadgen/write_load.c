@@ -29,6 +29,13 @@ struct held { // a request that is sent later
     uint64_t round;
 };
 
+struct sending { // a request that is under way
+    uint64_t round;
+    size_t series_n;
+    struct str bytes;
+    int64_t due_ns; // its turn by the rate; 0: it has none
+};
+
 struct answer {
     int status;
     bool has_retry_after;
@@ -276,14 +283,17 @@ static err read_answer(struct sender *s, struct http_head *head, struct errmsg *
     return ERR_OK;
 }
 
-static void note_ack(struct sender *s, struct template *t, uint64_t round, size_t bytes_n,
+static void note_ack(struct sender *s, struct template *t, const struct sending *what,
                      int64_t took_ns)
 {
     struct write_load *const l = s->load;
+    const uint64_t round = what->round;
     l->stats.requests++;
-    l->stats.samples += t->t.series_n * l->options.write.samples;
-    l->stats.bytes += bytes_n;
+    l->stats.samples += what->series_n * l->options.write.samples;
+    l->stats.bytes += what->bytes.n;
     load_times_add(&l->stats.acks, (uint64_t)took_ns / NS_PER_US);
+    if (what->due_ns)
+        load_times_add(&l->stats.since_due, (uint64_t)(clock_mono_ns() - what->due_ns) / NS_PER_US);
     const size_t word = (size_t)(round / 64);
     while (t->words <= word) {
         const size_t before = t->words;
@@ -333,6 +343,8 @@ static err exchange(struct sender *s, struct str bytes, struct answer *out, stru
         code = read_answer(s, head, e);
     fiber_set_deadline(INT64_MAX);
     if (!code)
+        load_answers_add(l->stats.answers, head->status);
+    if (!code)
         *out = (struct answer){.status = head->status,
                                .has_retry_after = http_header(head, STR("Retry-After")).n > 0,
                                .took_ns = clock_mono_ns() - sent_ns};
@@ -343,18 +355,18 @@ static err exchange(struct sender *s, struct str bytes, struct answer *out, stru
 }
 
 // Sends bytes once. ERR_OK: it is settled; ERR_IO: send it again. Suspends.
-static err send_once(struct sender *s, struct template *t, uint64_t round, struct str bytes)
+static err send_once(struct sender *s, struct template *t, const struct sending *what)
 {
     struct write_load *const l = s->load;
     struct errmsg e;
     struct answer answer;
     l->stats.status = 0;
-    if (exchange(s, bytes, &answer, &e))
+    if (exchange(s, what->bytes, &answer, &e))
         return say(l, &l->stats.broken,
                    fiber_status() == ERR_CANCELED ? "no answer before the end" : e.text);
     l->stats.status = answer.status;
     if (answer.status / 100 == 2) {
-        note_ack(s, t, round, bytes.n, answer.took_ns);
+        note_ack(s, t, what, answer.took_ns);
         return ERR_OK;
     }
     char text[200];
@@ -474,28 +486,29 @@ static struct sender *owner_of(struct sender *s)
 }
 
 // Makes the request of a round and sends it until it is settled or all stops. Suspends.
-static void deliver(struct sender *s, uint32_t template, uint64_t round)
+static void deliver(struct sender *s, uint32_t template, uint64_t round, int64_t due_ns)
 {
     struct write_load *const l = s->load;
     struct template *const t = &owner_of(s)->templates[template];
     const int64_t t_ms = time_of(l, round);
     const struct write_moment moment = {round, t_ms, generation_of, l};
+    struct sending what = {.round = round, .due_ns = due_ns};
     buf_reset(&s->encoded);
     if (l->options.encodes_live)
-        write_template_encode(&t->t, s->encoder, &moment, &s->encoded);
+        what.series_n = write_template_encode(&t->t, s->encoder, &moment, &s->encoded);
     else
-        write_template_patch(&t->t, &l->options.write, &moment);
+        what.series_n = write_template_patch(&t->t, &l->options.write, &moment);
     if (!l->options.encodes_live && l->options.split == WRITE_SPLIT_TIME)
         buf_put_str(&s->encoded, buf_str(&t->t.bytes)); // others may patch it while it is sent
-    const struct str bytes = buf_str(s->encoded.n ? &s->encoded : &t->t.bytes);
+    what.bytes = buf_str(s->encoded.n ? &s->encoded : &t->t.bytes);
     t->rounds = round + 1 > t->rounds ? round + 1 : t->rounds;
-    send_garbage(s, str_from(bytes, t->t.head_n));
-    cut_connection(s, bytes);
-    err code = send_once(s, t, round, bytes);
+    send_garbage(s, str_from(what.bytes, t->t.head_n));
+    cut_connection(s, what.bytes);
+    err code = send_once(s, t, &what);
     while (code && !stops(l) && !fiber_sleep_ns((int64_t)RETRY_MS * NS_PER_MS))
-        code = send_once(s, t, round, bytes);
+        code = send_once(s, t, &what);
     if (!code)
-        send_again(s, bytes);
+        send_again(s, what.bytes);
     const int64_t end_ms =
         t_ms + ((int64_t)l->options.write.samples - 1) * l->options.write.step_ms;
     l->last_ms = end_ms > l->last_ms ? end_ms : l->last_ms;
@@ -504,9 +517,10 @@ static void deliver(struct sender *s, uint32_t template, uint64_t round)
 // ---- the order of requests
 
 // Waits for the turn of the i-th of n requests of a round: by the rate, or until its samples are
-// not too far in the future. Suspends.
-static void wait_for_turn(const struct sender *s, uint64_t round, size_t i, size_t n)
+// not too far in the future. When its turn is by the rate, 0 without one. Suspends.
+static int64_t wait_for_turn(const struct sender *s, uint64_t round, size_t i, size_t n)
 {
+    int64_t due = 0;
     const struct write_load *const l = s->load;
     const struct write_options *const w = &l->options.write;
     if (l->options.rate > 0) {
@@ -514,16 +528,17 @@ static void wait_for_turn(const struct sender *s, uint64_t round, size_t i, size
         const double phase =
             l->options.split == WRITE_SPLIT_TIME ? 0 : (double)s->index / l->options.connections;
         const double part = ((double)i + phase) / (double)n;
-        const int64_t due = l->begin_ns + (int64_t)(((double)round + part) * round_ns);
+        due = l->begin_ns + (int64_t)(((double)round + part) * round_ns);
         while (!stops(l) && clock_mono_ns() < due) {
             const int64_t left = due - clock_mono_ns();
             if (fiber_sleep_ns(left < 100 * NS_PER_MS ? left : 100 * NS_PER_MS))
-                return;
+                return due;
         }
     }
     while (!stops(l) && time_of(l, round) > clock_wall_ms() + AHEAD_MAX_MS)
         if (fiber_sleep_ns(10 * NS_PER_MS))
-            return;
+            return due;
+    return due;
 }
 
 static void send_held(struct sender *s, uint64_t round, bool all) // Suspends.
@@ -534,7 +549,7 @@ static void send_held(struct sender *s, uint64_t round, bool all) // Suspends.
             return;
         s->late_from = (s->late_from + 1) % LATE_MAX;
         s->late_n--;
-        deliver(s, h.template, h.round);
+        deliver(s, h.template, h.round, 0); // late on purpose
     }
 }
 
@@ -572,9 +587,9 @@ static void send_all(void *arg)
         if (round > before)
             send_held(s, before, false);
         before = round;
-        wait_for_turn(s, round, i, owner_of(s)->n);
+        const int64_t due_ns = wait_for_turn(s, round, i, owner_of(s)->n);
         if (!stops(l) && !hold_back(s, (uint32_t)i, round))
-            deliver(s, (uint32_t)i, round);
+            deliver(s, (uint32_t)i, round, due_ns);
         fiber_yield_if_due();
     }
     send_held(s, 0, true);

@@ -10,6 +10,8 @@
 //   62 size { delta5 ... }  78 time6
 //
 // Its count and deltas are varints with more bytes than they need, so that their size stays.
+// A series that is not there, of a capture in which it comes and goes, keeps its bytes: its tag is
+// that of a field nobody knows, 7a, which decoders skip.
 // A time is a varint of six bytes from 1971 to 2109, so all samples have one size. The first time
 // of each kind is a hole, later ones are the same as it; values that move are holes.
 #include "tools/loadgen/write_template.h"
@@ -34,6 +36,7 @@ enum {
     SAMPLE_BYTES = 1 + VALUE_BYTES + 1 + TIME_BYTES,
     SERIES_TAG_1 = 0x0a,
     SERIES_TAG_2 = 0x2a,
+    UNKNOWN_TAG = 0x7a,
     SYMBOL_TAG = 0x22,
     SYMBOLS_BITS = 16,
     ZSTD_LEVEL = 1, // as vmagent
@@ -53,13 +56,14 @@ enum place_kind {
     PLACE_VALUE,
     PLACE_TIME,
     PLACE_SEQUENCE,
-    PLACE_GENERATION
+    PLACE_GENERATION,
+    PLACE_TAG
 };
 
 struct place { // what a hole is
     enum place_kind kind;
     uint32_t of;               // PLACE_VALUE: sample; PLACE_TIME: sample; PLACE_GENERATION: target
-    struct load_motion motion; // of PLACE_VALUE and PLACE_COUNT
+    struct load_motion motion; // of PLACE_VALUE, PLACE_COUNT and PLACE_TAG
 };
 
 struct write_builder {
@@ -135,6 +139,7 @@ void write_template_deinit(struct write_template *t)
 {
     buf_deinit(&t->bytes);
     mem_free(t->patches);
+    mem_free(t->presences);
     mem_free(t->histograms);
     mem_free(t->times);
     mem_free(t->sequences);
@@ -446,6 +451,9 @@ static void add(struct write_builder *b, uint32_t target, struct str labels,
     const bool is_counter = motion && (motion->kind == LOAD_COUNTER || motion->kind == LOAD_BURSTS);
     const char type = is_histogram ? 3 : is_counter ? 1 : 2;
     const char metadata[] = {0x2a, 2, 0x08, type};
+    if (motion && motion->kind == LOAD_CAPTURED && motion->column->has_gaps)
+        add_hole(b, b->series.n, 1, HOLE_NONE,
+                 (struct place){.kind = PLACE_TAG, .motion = *motion});
     buf_put_char(&b->series, v2 ? SERIES_TAG_2 : SERIES_TAG_1);
     buf_put_varint(&b->series, b->labels.n + samples_n + (v2 ? sizeof metadata : 0));
     const size_t from = b->series.n;
@@ -524,8 +532,20 @@ static void take_part(struct write_template *t, const struct place *place, uint3
     }
 }
 
+static void take_presence(struct write_template *t, const struct place *place, uint32_t at)
+{
+    t->presences =
+        mem_grow(t->presences, &t->presences_capacity, t->presences_n + 1, sizeof *t->presences);
+    t->presences[t->presences_n++] =
+        (struct write_presence){.motion = place->motion, .at = at, .tag = (uint8_t)t->bytes.p[at]};
+}
+
 static void take_place(struct write_template *t, const struct place *place, uint32_t at)
 {
+    if (place->kind == PLACE_TAG) {
+        take_presence(t, place, at);
+        return;
+    }
     if (place->kind == PLACE_VALUE) {
         t->patches =
             mem_grow(t->patches, &t->patches_capacity, t->patches_n + 1, sizeof *t->patches);
@@ -596,11 +616,27 @@ void write_builder_finish(struct write_builder *b, struct write_template *out)
 
 // ---- sending
 
-void write_template_patch(struct write_template *t, const struct write_options *options,
-                          const struct write_moment *moment)
+// Also where it went just now: that is told by a stale marker.
+static bool is_told(const struct load_motion *m, uint64_t first, uint32_t samples)
+{
+    bool is_there = first && load_is_there(m, first - 1);
+    for (uint32_t k = 0; k < samples && !is_there; k++)
+        is_there = load_is_there(m, first + k);
+    return is_there;
+}
+
+size_t write_template_patch(struct write_template *t, const struct write_options *options,
+                            const struct write_moment *moment)
 {
     uint8_t *const bytes = (uint8_t *)t->bytes.p;
     const uint64_t first = moment->step * options->samples;
+    size_t told_n = t->series_n;
+    for (size_t i = 0; i < t->presences_n; i++) {
+        const struct write_presence *const p = &t->presences[i];
+        const bool told = is_told(&p->motion, first, options->samples);
+        bytes[p->at] = told ? p->tag : UNKNOWN_TAG;
+        told_n -= !told;
+    }
     for (size_t i = 0; i < t->patches_n; i++) {
         const struct write_patch *const p = &t->patches[i];
         store_le64(bytes + p->at, bits_from_double(load_value(&p->motion, first + p->sample)));
@@ -618,6 +654,7 @@ void write_template_patch(struct write_template *t, const struct write_options *
     for (size_t i = 0; i < t->generations_n; i++)
         put_generation(t->bytes.p + t->generations[i].at,
                        moment->generation_of(moment->arg, t->generations[i].of, moment->t_ms));
+    return told_n;
 }
 
 void write_compress(const struct write_options *options, struct str text, struct buf *out)
@@ -632,14 +669,18 @@ void write_compress(const struct write_options *options, struct str text, struct
     out->n += n;
 }
 
-void write_template_encode(const struct write_template *t, struct write_builder *b,
-                           const struct write_moment *moment, struct buf *out)
+size_t write_template_encode(const struct write_template *t, struct write_builder *b,
+                             const struct write_moment *moment, struct buf *out)
 {
     struct buf body = {0};
+    size_t told_n = 0;
     assert(t->kept && !b->series_n);
     b->moment = moment;
     for (size_t i = 0; i < t->series_n; i++) {
         const struct write_kept *const k = &t->kept[i];
+        if (!k->is_sequence && !is_told(&k->motion, first_step(b), b->options.samples))
+            continue;
+        told_n++;
         add(b, k->key, str_make(t->kept_labels.p + k->labels_at, k->labels_n),
             k->is_sequence ? NULL : &k->motion, k->is_histogram);
     }
@@ -650,4 +691,5 @@ void write_template_encode(const struct write_template *t, struct write_builder 
     buf_put_str(out, buf_str(&body));
     buf_deinit(&body);
     reset(b);
+    return told_n;
 }

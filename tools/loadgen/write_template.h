@@ -35,6 +35,12 @@ struct write_patch { // a value that moves
     uint32_t sample;
 };
 
+struct write_presence { // of a series that comes and goes: where its tag is
+    struct load_motion motion;
+    uint32_t at;
+    uint8_t tag;
+};
+
 struct write_histogram { // where its parts are, in bytes
     struct load_motion motion;
     uint32_t count_at, sum_at, deltas_at, sample;
@@ -45,6 +51,8 @@ struct write_template {
     size_t head_n, series_n, text_n; // text_n: of the body before compression
     struct write_patch *patches;
     size_t patches_n, patches_capacity;
+    struct write_presence *presences;
+    size_t presences_n, presences_capacity;
     struct write_histogram *histograms;
     size_t histograms_n, histograms_capacity;
     struct write_place { // times, sequence numbers and generations
@@ -76,12 +84,13 @@ size_t write_builder_series(const struct write_builder *b);
 // Compresses what was added into *out and empties the builder.
 void write_builder_finish(struct write_builder *b, struct write_template *out);
 
-void write_template_patch(struct write_template *t, const struct write_options *options,
-                          const struct write_moment *moment);
+// How many series the request has: those of a capture that are not there are left out.
+size_t write_template_patch(struct write_template *t, const struct write_options *options,
+                            const struct write_moment *moment);
 // The request made afresh instead, as a sender does: each series written, then compressed with
-// libsnappy or libzstd. b: without series. Appends head and body to out.
-void write_template_encode(const struct write_template *t, struct write_builder *b,
-                           const struct write_moment *moment, struct buf *out);
+// libsnappy or libzstd. b: without series. Appends head and body to out; how many series it has.
+size_t write_template_encode(const struct write_template *t, struct write_builder *b,
+                             const struct write_moment *moment, struct buf *out);
 
 // The parts of a request: the HTTP head of a body of body_n bytes, and a body. Appended to out.
 void write_put_head(const struct write_options *options, size_t body_n, struct buf *out);

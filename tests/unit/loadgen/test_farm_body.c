@@ -4,6 +4,7 @@
 
 #include "engine/base/number.h"
 #include "engine/base/util.h"
+#include "protocol/protobuf.h"
 #include "tools/loadgen/farm_body.h"
 
 static void check_body(const struct farm_lines *l, struct str body, uint32_t target, uint64_t step,
@@ -89,8 +90,121 @@ Test(farm_body, classic_histograms)
                   before[10] < 40 * 1.5 * (double)step + 80);
         buf_deinit(&body);
     }
-    cr_assert(strstr(l.items[own].comment.p, "# TYPE http_request_duration_seconds histogram\n"));
+    cr_assert(strstr(l.families[l.items[own].family].comment.p,
+                     "# TYPE http_request_duration_seconds histogram\n"));
     farm_lines_deinit(&l);
+}
+
+static struct str field(struct str message, uint32_t number)
+{
+    struct pb m = pb_of(message);
+    struct str found = {0};
+    return pb_next(&m, number, &found) ? found : (struct str){0};
+}
+
+static double double_behind(struct str message, uint8_t tag) // its first field
+{
+    cr_assert(message.n >= 9 && (uint8_t)message.p[0] == tag);
+    return double_from_bits(load_le64((const uint8_t *)message.p + 1));
+}
+
+// The metrics of a family, against the text's lines from *rest on: one each, of a histogram one
+// for all its lines, its last bucket's and _count's value beside the native ones.
+static void check_family(struct str family, struct str *rest, size_t *samples)
+{
+    struct str line, metric;
+    struct pb m = pb_of(family);
+    const struct str name = field(family, 1);
+    for (int i = 0; i < 2; i++) {
+        cr_assert(str_split(rest, '\n', &line));
+        cr_assert(line.p[0] == '#' && str_contains(line, name), "%.*s", STR_ARG(line));
+    }
+    const bool is_histogram = str_has_suffix(line, STR(" histogram"));
+    const uint32_t kind = is_histogram ? 7 : str_has_suffix(line, STR(" counter")) ? 3 : 2;
+    while (pb_next(&m, 4, &metric)) {
+        const struct str value = field(metric, kind);
+        double wanted = 0;
+        for (int i = 0; i < (is_histogram ? 11 : 1); i++) {
+            cr_assert(str_split(rest, '\n', &line));
+            const ptrdiff_t blank = str_find_last(line, ' ');
+            cr_assert_eq(number_parse(str_from(line, (size_t)blank + 1), &wanted), ERR_OK);
+            ++*samples;
+        }
+        cr_assert(str_contains(line, field(field(metric, 1), 2)), "a label's value");
+        if (!is_histogram) {
+            cr_assert_eq(double_behind(value, 0x09), wanted);
+            continue;
+        }
+        struct pb histogram = pb_of(value);
+        uint64_t tag, count, total = 0;
+        cr_assert(!pb_varint(&histogram, &tag, NULL) && tag == 0x08);
+        cr_assert(!pb_varint(&histogram, &count, NULL));
+        cr_assert_eq((double)count, wanted);
+        struct pb deltas = pb_of(field(value, 13));
+        for (int64_t n = 0; pb_left(&deltas); total += (uint64_t)n) {
+            uint64_t delta;
+            cr_assert_eq(pb_varint(&deltas, &delta, NULL), ERR_OK);
+            n += unzigzag(delta);
+        }
+        cr_assert_eq(total, count);
+    }
+}
+
+// The same in protobuf as in text: families, series, values; histograms native, too.
+Test(farm_body, protobuf)
+{
+    for (int exporter = 0; exporter < LOAD_EXPORTERS; exporter++) {
+        struct farm_lines l;
+        struct buf text = {0}, body = {0};
+        const struct load_shape shape = {.exporter = (enum load_exporter)exporter,
+                                         .has_generations = exporter != LOAD_CADVISOR,
+                                         .histograms = 3};
+        const struct farm_moment moment = {.step = 77, .generation = 0x2bc};
+        farm_lines_init(&l, &shape);
+        const size_t n = farm_body(&l, 4, &moment, 2, &text);
+        cr_assert_eq(farm_body_protobuf(&l, 4, &moment, 2, &body), n);
+        struct pb at = pb_of(buf_str(&body));
+        struct str rest = buf_str(&text);
+        size_t families = 0, samples = 0;
+        for (; pb_left(&at); families++) {
+            struct str family;
+            cr_assert_eq(pb_bytes(&at, &family, NULL), ERR_OK);
+            check_family(family, &rest, &samples);
+        }
+        cr_assert_eq(rest.n, 0);
+        cr_assert_eq(families, l.families_n);
+        cr_assert_eq(samples, n);
+        buf_deinit(&text);
+        buf_deinit(&body);
+        farm_lines_deinit(&l);
+    }
+}
+
+#define FAMILY "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding="
+
+Test(farm_body, who_wants_protobuf)
+{
+    static const struct {
+        const char *accept;
+        bool wanted;
+    } rows[] = {
+        {"", false},
+        {"*/*", false},
+        {"text/plain;version=0.0.4;q=0.5,*/*;q=0.1", false},
+        {FAMILY "delimited", true},
+        {FAMILY "text", false},
+        {FAMILY "delimited;q=0", false},
+        {FAMILY "delimited;q=0.6,application/openmetrics-text;version=1.0.0;q=0.5,"
+                "text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+         true},
+        {"application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5," FAMILY
+         "delimited;q=0.4",
+         false},
+        {"text/plain , " FAMILY "delimited ; q=x", false},
+        {"application/vnd.google.protobuf;encoding=delimited", false}};
+    for (size_t i = 0; i < countof(rows); i++)
+        cr_assert_eq(farm_wants_protobuf(str_from_c(rows[i].accept)), rows[i].wanted, "%s",
+                     rows[i].accept);
 }
 
 Test(farm_body, families_go_round)

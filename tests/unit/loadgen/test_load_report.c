@@ -51,7 +51,7 @@ Test(load_report, words)
     s->requests = 0;
     s->status = 404;
     load_report_table(&r, &text);
-    cr_assert(str_contains(buf_str(&text), STR("acks        none\n")));
+    cr_assert(str_contains(buf_str(&text), STR("acks        none\nanswers     none\n")));
     cr_assert(str_contains(buf_str(&text), STR("--web.enable-remote-write-receiver")));
     buf_reset(&text);
     load_report_json(&r, &text);

@@ -9,6 +9,7 @@
 #include "engine/model/labels.h"
 #include "protocol/remote_write.h"
 #include "protocol/snappy_block.h"
+#include "tools/loadgen/load_capture.h"
 #include "tools/loadgen/write_template.h"
 
 enum { SERIES_MAX = 8000 };
@@ -208,6 +209,79 @@ Test(write_template, values_move_as_they_should)
     cr_assert_eq(jumps, 999);
     cr_assert(changes > 700 && changes <= 1000);
     cr_assert_eq(resets, 53);
+}
+
+// Of a series that is not there the receiver's decoder sees nothing, but a stale marker at first.
+static void check_presence(const struct load_capture *c, const struct made *m, struct str message,
+                           uint64_t step, size_t told_n)
+{
+    struct buf text = {0};
+    struct remote_write w;
+    struct remote_write_series s;
+    struct errmsg e;
+    bool more = true;
+    size_t i = 0, n = 0, lost = 0;
+    const struct str body =
+        str_from(message, (size_t)(strstr(message.p, "\r\n\r\n") + 4 - message.p));
+    cr_assert_eq(snappy_block_decompress(body, 64 << 20, &text, &e), ERR_OK);
+    remote_write_init(&w, buf_str(&text));
+    for (; remote_write_next(&w, &s, &more, &e) == ERR_OK && more; i++, n++) {
+        while (i < c->n && !load_is_there(&m->motions[i], step) &&
+               !(step && load_is_there(&m->motions[i], step - 1)))
+            i++;
+        struct remote_write_samples samples = remote_write_samples(&s);
+        struct remote_write_sample sample;
+        cr_assert(remote_write_samples_next(&samples, &sample));
+        if (i >= c->n)
+            continue; // the sequence
+        cr_assert_eq(sample.bits, bits_from_double(load_value(&m->motions[i], step)));
+        lost += sample.bits == VALUE_STALE_BITS;
+        cr_assert_eq(sample.bits == VALUE_STALE_BITS, !load_is_there(&m->motions[i], step));
+    }
+    cr_assert(!more);
+    cr_assert_eq(n, told_n);
+    cr_assert(step || !lost);
+    buf_deinit(&text);
+}
+
+Test(write_template, captured_series_come_and_go)
+{
+    static const char scrapes[] = "a 1\nb 2\n# EOF\na 2\nc 3\n# EOF\na 3\nc 4\n# EOF\nb 2\n";
+    const struct write_options o = {.version = 1,
+                                    .samples = 1,
+                                    .step_ms = 1000,
+                                    .target = STR("/w"),
+                                    .host = STR("Host: x\r\n"),
+                                    .keeps_series = true};
+    struct load_capture *c = NULL;
+    cr_assert_eq(load_capture_parse(str_from_c(scrapes), &c, NULL), ERR_OK);
+    const struct load_shape shape = {.capture = c, .run = STR("r")};
+    for (uint32_t target = 0; target < 5; target++) {
+        struct made *const m = mem_zalloc(sizeof *m);
+        struct write_template t;
+        struct buf labels = {0};
+        arena_init(&m->arena, 0);
+        m->builder = write_builder_create(&o);
+        load_shape_target(&shape, target, keep, m);
+        load_shape_sequence(&shape, 7, &labels);
+        write_builder_add_sequence(m->builder, buf_str(&labels));
+        write_builder_finish(m->builder, &t);
+        for (uint64_t step = 0; step < 9; step++) {
+            const struct write_moment moment = {step, 1782900000000, generation, NULL};
+            struct buf live = {0};
+            size_t told_n = write_template_patch(&t, &o, &moment);
+            check_presence(c, m, buf_str(&t.bytes), step, told_n);
+            cr_assert_eq(write_template_encode(&t, m->builder, &moment, &live), told_n);
+            check_presence(c, m, buf_str(&live), step, told_n);
+            buf_deinit(&live);
+        }
+        write_template_deinit(&t);
+        write_builder_destroy(m->builder);
+        arena_deinit(&m->arena);
+        buf_deinit(&labels);
+        mem_free(m);
+    }
+    load_capture_destroy(c);
 }
 
 // Enough of protobuf for 2.0: symbols, and of each series the first reference and its samples.
