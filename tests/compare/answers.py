@@ -10,6 +10,8 @@ import math
 import re
 import urllib.parse
 
+from harness import PATIENCE_S
+
 TOLERANCE = 1e-12
 PEAK_APART = 8
 SHOWN_MAX = 10  # annotations of a kind that an answer shows
@@ -34,7 +36,7 @@ class Server:
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
         for again in (True, False):
             if self.connection is None:
-                self.connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
+                self.connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE_S)
             try:
                 self.connection.request(request.method, path, body, headers)
                 response = self.connection.getresponse()

@@ -12,7 +12,7 @@ import struct
 import threading
 import time
 
-from harness import (WRITE_HEADERS, Counts, FakeTarget, check, check_equal, ferula, main, run_scenario, scenario,
+from harness import (PATIENCE_S, WRITE_HEADERS, Counts, FakeTarget, check, check_equal, ferula, main, run_scenario, scenario,
                      snappy_literal, wait_for, write_series)
 
 KILLS = int(os.environ.get("KILLS") or 20)
@@ -116,7 +116,7 @@ class Sender:
         return v if v == v and abs(v) != float("inf") else -0.0
 
     def run(self, server, stop):
-        connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
+        connection = http.client.HTTPConnection(server.host, server.port, timeout=PATIENCE_S)
         while not stop.is_set():
             rows = self.open_request or self.next_request()
             self.open_request = rows
@@ -155,7 +155,7 @@ def ask(ledger, server, rng, stop):
         which = "|".join(str(rng.randrange(SERIES)) for _ in range(8))
         try:
             text = f'{{__name__=~"scraped|sent",i=~"{which}"}}[5s]'
-            answer = server.get("/api/v1/query", {"query": text}, timeout=10)
+            answer = server.get("/api/v1/query", {"query": text})
             if answer.status == 200:
                 ledger.keep(samples_of(answer.json()["data"]), True)
         except (OSError, http.client.HTTPException, ValueError):
@@ -186,7 +186,7 @@ class Run:
     def held(self, server, since_ms):
         window = int(time.time() * 1000) - since_ms + 60_000
         answer = server.get("/api/v1/query", {"query": f'{{__name__=~"scraped|sent"}}[{window}ms]',
-                                              "time": repr(time.time() + 30)}, timeout=120)
+                                              "time": repr(time.time() + 30)})
         check_equal(answer.status, 200, answer.text()[:300])
         return samples_of(answer.json()["data"])
 
@@ -214,7 +214,7 @@ class Run:
             server.kill()
             stop.set()
             for t in threads:
-                t.join(30)
+                t.join(PATIENCE_S)
         check_equal(failures, [])
         check(running and server.popen.returncode == -9, "it ran until it was killed", server.popen.returncode)
 

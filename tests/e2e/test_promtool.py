@@ -14,7 +14,7 @@ import subprocess
 import time
 import urllib.parse
 
-from harness import (BUILD, FakeTarget, Reply, check, check_equal, ferula, main, peer, prometheus, remote_write,
+from harness import (BUILD, PATIENCE_S, FakeTarget, Reply, check, check_equal, ferula, main, peer, prometheus, remote_write,
                      run_scenario, scenario, temp_folder, write_file)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -38,7 +38,7 @@ def tools():
 
 def ask(program, words, cwd, stdin=b""):
     done = subprocess.run([program, *words], cwd=cwd, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          timeout=60, env={k: v for k, v in os.environ.items() if "proxy" not in k.lower()})
+                          timeout=PATIENCE_S, env={k: v for k, v in os.environ.items() if "proxy" not in k.lower()})
     return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
 
 

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 
-from harness import FakeTarget, Reply, check, check_equal, ferula, main, prometheus, run_scenario, scenario, temp_folder, wait_for
+from harness import PATIENCE_S, FakeTarget, Reply, check, check_equal, ferula, main, prometheus, run_scenario, scenario, temp_folder, wait_for
 
 # Sorts 12 h of seconds for each second of an hour: as long as anyone waits.
 ENDLESS = "max_over_time(quantile_over_time(0.5, vector(1)[12h:1s])[1h:1s])"
@@ -24,7 +24,7 @@ def both(config="", args=()):
 def lines(path):
     try:
         with open(path) as f:
-            return [json.loads(line) for line in f]
+            return [json.loads(line) for line in f if line.endswith("\n")]
     except FileNotFoundError:
         return None
 
@@ -55,7 +55,7 @@ def lines_as_prometheus():
         server.get("/api/v1/query", {"query": "sum("})  # is not logged
         server.get("/api/v1/query", {"query": "vector(1)[2h:100ms]", "time": 1000, "timeout": "1h"})
         server.get("/api/v1/query", {"query": "vector(1)[20d:10ms]", "time": 1000})  # too many samples
-        server.get("/api/v1/query", {"query": LONG, "time": 1000, "timeout": "10ms"}, timeout=200)
+        server.get("/api/v1/query", {"query": LONG, "time": 1000, "timeout": "10ms"}, timeout=10 * PATIENCE_S)
         server.get("/api/v1/query", {"query": "label_replace(vector(1), 'a', 'b', 'c', '(')", "time": 1000})
         server.get("/api/v1/labels")
         got = wait_for("lines are written", lambda: len(lines(path) or []) >= 8 and lines(path))
@@ -176,7 +176,7 @@ def a_full_disk_stops_no_query():
 def ask_in_background(server, **params):
     def ask():
         try:
-            server.post("/api/v1/query", params, timeout=60)
+            server.post("/api/v1/query", params, timeout=10 * PATIENCE_S)
         except OSError:
             pass  # the server was killed
     thread = threading.Thread(target=ask, daemon=True)
@@ -198,7 +198,7 @@ def active_queries_over_a_crash():
         check_equal((active(server)[:1], size), (b"[", 20001), server.name)
         for ending in endings:
             ask_in_background(server, query=long + ending)
-        wait_for("they run", lambda: active(server).count(b"timestamp_sec") >= len(endings) - 1, 30)
+        wait_for("they run", lambda: active(server).count(b"timestamp_sec") >= len(endings) - 1)
         server.kill()
         server.restart()
         found = server.wait_log(r".*These queries didn't finish in prometheus' last run:\"? .*queries=(.*)").group(0)
@@ -216,14 +216,14 @@ def entries_are_whole_json():
     texts = [ENDLESS, ENDLESS + " # " + "é" * 800, ENDLESS + " # " + "<" * 900]
     for text in texts:
         ask_in_background(ours, query=text)
-    wait_for("they run", lambda: active(ours).count(b"timestamp_sec") == 3, 30)
+    wait_for("they run", lambda: active(ours).count(b"timestamp_sec") == 3)
     image = active(ours)
     found = json.loads(image.replace(b"\0", b"")[:-1] + b"]")
     check_equal(sorted(list(e) for e in found), [["query", "timestamp_sec"]] * 3)
     for entry in found:
-        check(any(t.startswith(entry["query"]) for t in texts) and abs(entry["timestamp_sec"] - time.time()) < 60, entry)
+        check(any(t.startswith(entry["query"]) for t in texts) and abs(entry["timestamp_sec"] - time.time()) < 2 * PATIENCE_S, entry)
     ours.signal(signal.SIGTERM)
-    ours.wait(60)
+    ours.wait()
 
 
 @scenario
@@ -232,7 +232,7 @@ def turns_are_waited_for():
     answers = []
     for server in (ferula(args=["--shards=1", "--query.max-concurrency=1"]), prometheus(args=["--query.max-concurrency=1"])):
         ask_in_background(server, query=ENDLESS, timeout="30s")
-        wait_for("it runs", lambda: b"timestamp_sec" in active(server), 30)
+        wait_for("it runs", lambda: b"timestamp_sec" in active(server))
         answer = server.get("/api/v1/query", {"query": "1", "timeout": "300ms"})
         answers.append((answer.status, answer.json()))
         check("prometheus_engine_queries_concurrent_max 1" in server.get("/metrics").text(), server.name)
@@ -258,7 +258,8 @@ def failed_scrapes_as_prometheus():
         server = make(config, args=["--web.enable-lifecycle"])
 
         def seen(path, count):
-            jobs_seen = {line["job_name"]: line for line in lines(path) or []}
+            # On a busy machine any scrape may be late.
+            jobs_seen = {line["job_name"]: line for line in lines(path) or [] if "deadline exceeded" not in json.dumps(line)}
             return jobs_seen if len(jobs_seen) == count else None
         got = {**wait_for("one", lambda: seen(one, 1)), **wait_for("two", lambda: seen(two, 1))}
         for line in got.values():

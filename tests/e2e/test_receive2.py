@@ -428,7 +428,7 @@ def head_of(size, extra=""):
 @scenario
 def cut_and_slow_senders():
     """Nothing of a request that did not arrive whole is kept; others do not wait for it."""
-    server = ferula(args=[RECEIVER, "--web.read-timeout=2s", "--shards=1"])
+    server = ferula(args=[RECEIVER, "--web.read-timeout=5s", "--shards=1"])
     whole = snappy_literal(one(A, write_sample(NOW, 1.0)))
     for size in 0, 1, len(whole) - 1:  # cut off in the middle
         raw = Raw(server)
