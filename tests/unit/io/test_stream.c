@@ -447,7 +447,7 @@ static void accepts_under_load(void *arg)
     if (fiber_sleep_ns(20 * MS) != ERR_OK)
         abort();
     setrlimit(RLIMIT_NOFILE, &before);
-    for (int i = 0; i < 2000 && w->count < COUNT; i++)
+    for (int i = 0; i < 100000 && w->count < COUNT; i++)
         if (fiber_sleep_ns(MS) != ERR_OK)
             abort();
     want(&w->f, w->count == COUNT, "%d", w->count);
@@ -483,7 +483,7 @@ static void pauses(void *arg)
     for (int i = 0; i < COUNT; i++)
         fds[i] = rude_connect(listener_port(w->listener));
     for (int n = 0; n <= TAKEN; n++) {
-        for (int i = 0; i < 2000 && w->count < n; i++)
+        for (int i = 0; i < 100000 && w->count < n; i++)
             if (fiber_sleep_ns(MS) != ERR_OK)
                 abort();
         if (fiber_sleep_ns(MS / 10) != ERR_OK)

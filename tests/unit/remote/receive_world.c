@@ -202,8 +202,8 @@ static void run(void *arg)
                                     .series_max = f->head_series_max};
     const struct http_server_options web = {.handler = handler,
                                             .arg = w,
-                                            .read_timeout_ns = 5000000000,
-                                            .write_timeout_ns = 5000000000,
+                                            .read_timeout_ns = 300000000000,
+                                            .write_timeout_ns = 300000000000,
                                             .body_bytes_max = 64 << 20};
     const struct http_client_options client = {0};
     want(&w->found, tsdb_open(&db, &w->db, &e) == ERR_OK, "%s", e.text);

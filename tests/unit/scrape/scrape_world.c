@@ -13,7 +13,7 @@ static void handler(void *arg, struct http_exchange *x)
 {
     struct scrape_world *w = arg;
     if (w->delay_ms)
-        scrape_world_nap(w->delay_ms);
+        scrape_world_nap(w, w->delay_ms);
     w->requests++;
     http_answer(x, w->status, w->content_type, w->body);
 }
@@ -28,9 +28,23 @@ struct call {
     struct scrape_world *w;
 };
 
+// Late for a scrape is whoever is late for this.
+static void watch_time(void *arg)
+{
+    struct scrape_world *w = arg;
+    while (!w->has_ended) {
+        const int64_t begin = clock_mono_ns();
+        if (fiber_sleep_ns(5 * NS_PER_MS) != ERR_OK)
+            return;
+        if (clock_mono_ns() - begin > (5 + 10 * w->pace) * NS_PER_MS)
+            w->is_late = true;
+    }
+}
+
 static void open_shard(void *arg)
 {
     struct scrape_world *w = ((struct call *)arg)->w;
+    fiber_start_always(LOOP_SCRAPE, watch_time, w, NULL);
     const struct scrape_options options = {.db = w->db,
                                            .adjust_timestamps = true,
                                            .tolerance_ms = 2,
@@ -72,7 +86,8 @@ void scrape_world_apply(struct scrape_world *w, const char *lines)
 {
     struct buf text = {0};
     struct errmsg e;
-    buf_put_str(&text, STR("global: {scrape_interval: 50ms, scrape_timeout: 50ms}\n"));
+    const long long ms = 50 * w->pace;
+    buf_printf(&text, "global: {scrape_interval: %lldms, scrape_timeout: %lldms}\n", ms, ms);
     if (lines)
         buf_printf(&text,
                    "scrape_configs:\n- job_name: j\n%s"
@@ -91,9 +106,9 @@ void scrape_world_apply(struct scrape_world *w, const char *lines)
     everywhere(w, apply_shard);
 }
 
-void scrape_world_nap(int64_t ms)
+void scrape_world_nap(struct scrape_world *w, int64_t ms)
 {
-    const err code = fiber_sleep_ns(ms * NS_PER_MS);
+    const err code = fiber_sleep_ns(w->pace * ms * NS_PER_MS);
     (void)code; // a world that ends early is noticed by what it did not do
 }
 
@@ -101,9 +116,9 @@ void scrape_world_scrapes(struct scrape_world *w, unsigned count)
 {
     const unsigned until = w->requests + count;
     for (int i = 0; i < 2000 && w->requests < until; i++)
-        scrape_world_nap(5);
+        scrape_world_nap(w, 5);
     want(&w->found, w->requests >= until, "%u requests", w->requests);
-    scrape_world_nap(15); // it is being kept
+    scrape_world_nap(w, 15); // it is being kept
 }
 
 struct str scrape_world_samples(struct scrape_world *w, const char *series)
@@ -146,8 +161,8 @@ static void run(void *arg)
     const struct http_server_options web = {
         .handler = handler,
         .arg = w,
-        .read_timeout_ns = 5000LL * NS_PER_MS,
-        .write_timeout_ns = 5000LL * NS_PER_MS,
+        .read_timeout_ns = 300000LL * NS_PER_MS,
+        .write_timeout_ns = 300000LL * NS_PER_MS,
         .body_bytes_max = 1 << 20,
     };
     w->content_type = "text/plain";
@@ -159,6 +174,7 @@ static void run(void *arg)
     if (w->db && w->listener) {
         everywhere(w, open_shard);
         w->script(w);
+        w->has_ended = true;
         everywhere(w, close_shard);
         listener_close(w->listener);
     }
@@ -169,7 +185,7 @@ static void run(void *arg)
     buf_deinit(&w->dump);
 }
 
-void scrape_world_run(struct scrape_world *w)
+static void run_once(struct scrape_world *w)
 {
     char command[128];
     if (w->shards > 1 || w->spill_ms) {
@@ -179,4 +195,17 @@ void scrape_world_run(struct scrape_world *w)
     in_shards(w->shards, SHARD_BACKEND_AUTO, run, w, &w->found);
     snprintf(command, sizeof command, "rm -rf '%s'", w->folder);
     want(&w->found, !w->folder[0] || system(command) == 0);
+}
+
+void scrape_world_run(struct scrape_world *w)
+{
+    const struct scrape_world before = {
+        .script = w->script, .shards = w->shards, .spill_ms = w->spill_ms};
+    for (int64_t pace = 1; pace <= 16; pace *= 4) {
+        *w = before;
+        w->pace = pace;
+        run_once(w);
+        if (!w->found.text[0] || !w->is_late)
+            break;
+    }
 }

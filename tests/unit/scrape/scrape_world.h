@@ -26,17 +26,20 @@ struct scrape_world {
     int status;
     int64_t delay_ms;
     unsigned requests; // that it answered
+    int64_t pace;      // of all that takes time: 1, or more where the machine has other work
+    _Atomic bool is_late, has_ended;
     struct buf dump;
 };
 
-// Runs script on shard 0; what it finds is in found.
+// Runs script on shard 0; what it finds is in found. Again and slower where it finds something and
+// the machine was too busy for 50 ms to be enough.
 void scrape_world_run(struct scrape_world *w);
-// Applies a configuration: a job "j" every 50 ms with these lines (each indented by 2, a newline
-// behind it) over the target; NULL: no job. Suspends.
+// Applies a configuration: a job "j" every 50 ms, times the pace, with these lines (each indented
+// by 2, a newline behind it) over the target; NULL: no job. Suspends.
 void scrape_world_apply(struct scrape_world *w, const char *lines);
 // Waits until the target has been asked count times more, and what came of it is kept. Suspends.
 void scrape_world_scrapes(struct scrape_world *w, unsigned count);
-void scrape_world_nap(int64_t ms); // Suspends.
+void scrape_world_nap(struct scrape_world *w, int64_t ms); // times the pace. Suspends.
 // The samples of a series; an @ in it stands for instance="...", job="j", a bare name for name{@}.
 // Fills dump. Suspends.
 struct str scrape_world_samples(struct scrape_world *w, const char *series);

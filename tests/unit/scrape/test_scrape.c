@@ -13,7 +13,7 @@ static void want_last(struct scrape_world *w, const char *series, const char *va
 {
     struct str got = scrape_world_last(w, series);
     for (int i = 0; i < 500 && !str_eq(got, str_from_c(value)); i++) {
-        scrape_world_nap(20);
+        scrape_world_nap(w, 20);
         got = scrape_world_last(w, series);
     }
     want(&w->found, str_eq(got, str_from_c(value)), "%s: '%.*s', not '%s' in\n%.*s", series,
@@ -42,7 +42,9 @@ static void reports(struct scrape_world *w)
     want_last(w, "up", "1");
     want_last(w, "scrape_samples_scraped", "4");
     want_last(w, "scrape_samples_post_metric_relabeling", "2");
-    want_last(w, "scrape_timeout_seconds", "0.05");
+    char seconds[16];
+    snprintf(seconds, sizeof seconds, "%g", 0.05 * (double)w->pace);
+    want_last(w, "scrape_timeout_seconds", seconds);
     want_last(w, "scrape_sample_limit", "0");
     want_last(w, "scrape_body_size_bytes", "40");
     want(&w->found, str_has_prefix(scrape_world_samples(w, "scrape_series_added"), STR("2")));
@@ -107,19 +109,19 @@ static void removal(struct scrape_world *w)
     scrape_world_apply(w, "");
     scrape_world_scrapes(w, 2);
     scrape_world_apply(w, NULL);
-    scrape_world_nap(300);
+    scrape_world_nap(w, 300);
     want_last(w, "a", "stale");
     want_last(w, "up", "stale");
     const unsigned requests = w->requests;
-    scrape_world_nap(120);
+    scrape_world_nap(w, 120);
     want(&w->found, w->requests == requests, "it is still scraped");
     scrape_world_apply(w, "");
     scrape_world_scrapes(w, 1);
     want_last(w, "a", "1");
     scrape_world_apply(w, NULL); // and back before its markers are due
-    scrape_world_nap(20);
+    scrape_world_nap(w, 20);
     scrape_world_apply(w, "");
-    scrape_world_nap(300);
+    scrape_world_nap(w, 300);
     want(&w->found, str_has_suffix(scrape_world_samples(w, "a"), STR("1 1 1")));
 }
 
@@ -208,8 +210,8 @@ static void reload_under_way(struct scrape_world *w)
         "",
         "  honor_labels: true\n  sample_limit: 10\n",
         NULL,
-        "  scrape_interval: 60ms\n",
-        "  scrape_interval: 50ms\n  follow_redirects: false\n",
+        "  scrape_interval: 60ms\n  scrape_timeout: 50ms\n",
+        "  scrape_interval: 50ms\n  scrape_timeout: 50ms\n  follow_redirects: false\n",
         "  metric_relabel_configs: [{action: drop, source_labels: [__name__]}]\n",
     };
     w->delay_ms = 30;
@@ -217,7 +219,7 @@ static void reload_under_way(struct scrape_world *w)
     for (size_t round = 0; round < 3; round++)
         for (size_t i = 0; i < countof(configs); i++) {
             scrape_world_apply(w, configs[i]);
-            scrape_world_nap((int64_t)(20 + 13 * ((round + i) % 5)));
+            scrape_world_nap(w, (int64_t)(20 + 13 * ((round + i) % 5)));
         }
     scrape_world_apply(w, "  metric_relabel_configs: [{target_label: extra, replacement: z}]\n");
     scrape_world_scrapes(w, 4);
@@ -280,7 +282,7 @@ static void gone(struct scrape_world *w)
 {
     enum { SERIES = 20 };
     struct buf body = {0};
-    const long long old_ms = (long long)clock_wall_ms() - 3600 * 1000 + 3000;
+    const long long old_ms = (long long)clock_wall_ms() - 3600 * 1000 + 3000 * w->pace;
     for (int i = 0; i < SERIES; i++)
         buf_printf(&body,
                    "a{job=\"far\",instance=\"i%d\"} 1 %lld\n"
@@ -291,7 +293,7 @@ static void gone(struct scrape_world *w)
     scrape_world_scrapes(w, 2);
     want_last(w, "a{instance=\"i3\", job=\"far\"}", "1");
     for (int i = 0; i < 6000 && series_removed(w) < SERIES; i++)
-        scrape_world_nap(10);
+        scrape_world_nap(w, 10);
     want(&w->found, series_removed(w) >= SERIES, "%llu left",
          (unsigned long long)series_removed(w));
     struct buf next = {0};

@@ -220,8 +220,8 @@ static void run(void *arg)
     struct errmsg e = {0};
     const struct http_server_options web = {.handler = handle,
                                             .arg = w,
-                                            .read_timeout_ns = 5000000000,
-                                            .write_timeout_ns = 5000000000,
+                                            .read_timeout_ns = 300000000000,
+                                            .write_timeout_ns = 300000000000,
                                             .body_bytes_max = 1 << 20};
     const struct http_client_options client = {0};
     w->web = http_server_create(&web);
