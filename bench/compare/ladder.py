@@ -211,6 +211,7 @@ def main():
     parser.add_argument("--only", choices=KINDS, action="append", help="this kind of load; may be repeated")
     parser.add_argument("--series", type=int, choices=SIZES, action="append", help="this size; may be repeated")
     parser.add_argument("--labels", type=int, choices=LABELS, action="append", help="these labels; may be repeated")
+    parser.add_argument("--system", help="this one alone")
     parser.add_argument("--seconds", type=int, help="of each run (30; 5 with --quick)")
     parser.add_argument("--runs", type=int, default=3, help="of each system on each rung, at most (%(default)s)")
     parser.add_argument("--minutes", type=float, help="no rung begins behind them, nor again that would not end within (600; --quick: "
@@ -218,7 +219,7 @@ def main():
     parser.add_argument("--json", default="ladder.json", help="where the raw results go (%(default)s)")
     wanted = parser.parse_args()
     wanted.minutes = wanted.minutes or (QUICK_MINUTES if wanted.quick else 600)
-    systems = present()
+    systems = [s for s in present() if wanted.system in (None, s.name)]
     if not os.path.exists(LOADGEN) or not systems:
         parser.error("nothing to run: build first (meson setup build && ninja -C build)")
     form, names, begin = Form(wanted.quick, wanted.seconds), {s.name: f"{s.name} {s.version()}" for s in systems}, time.monotonic()

@@ -174,8 +174,10 @@ def replay_step(pair, step, who):
         return
     how = step.get("as", "same")
     ours, theirs = (view(ask(s, step, who), how) for s in pair.servers)
-    if ours != theirs:  # what is now may have passed between the two
-        time.sleep(1)
+    for attempt in range(5):  # what is now may have passed between the two, and a scrape be late
+        if ours == theirs:
+            break
+        time.sleep(0.5 * 2 ** attempt)
         ours, theirs = (view(ask(s, step, who), how) for s in pair.servers)
     check_equal(ours, theirs)
     if "status" in step:

@@ -8,13 +8,13 @@ import subprocess
 import time
 import urllib.parse
 
-from harness import (BUILD, TOP, FakeTarget, Process, Reply, cases, check, check_equal, ferula, main, prometheus, request,
+from harness import (BUILD, PATIENCE_S, REPORTS, TOP, URING_IS_FORBIDDEN, FakeTarget, Process, Reply, cases, check, check_equal, ferula, main, prometheus, request,
                      run_scenario, scenario, temp_folder, wait_for)
 
 LOADGEN = os.path.join(BUILD, "tools", "ferula-loadgen")
 
 
-def load(url, *flags, timeout=120):
+def load(url, *flags, timeout=PATIENCE_S):
     """Exit code, the JSON and both outputs of a run."""
     path = os.path.join(temp_folder(), "result.json")
     done = subprocess.run([LOADGEN, "remote-write", f"--json={path}", *flags, url], stdout=subprocess.PIPE,
@@ -29,7 +29,7 @@ KINDS = (("flat out",), ("by time", "--split=time"), ("cut connections", "--cut=
          ("churn", "--churn=30", "--step=1m"), ("encoded live", "--live", "--rate=20000"),
          ("zstd", "--compression=zstd", "--rate=20000"), ("zstd, encoded live", "--compression=zstd", "--live", "--rate=20000"),
          ("out of order", "--late-share=0.3", "--late-rounds=2", "--rate=20000"),
-         ("what goes wrong with senders", "--repeat=0.3", "--slow=0.1", "--slow-by=100ms", "--garbage=0.3", "--cut=0.1", "--rate=20000"))
+         ("what goes wrong with senders", "--repeat=0.3", "--slow=0.3", "--slow-by=50ms", "--garbage=0.3", "--cut=0.3", "--rate=20000"))
 
 
 def check_kept(server, name, flags):
@@ -121,7 +121,7 @@ def test_capture():
     farm = Farm("--targets=1", "--exporter=cadvisor", "--interval=1s")
     url = f"http://{farm.host}:{farm.port}/metrics"
     done = subprocess.run([LOADGEN, "capture", "--scrapes=3", "--interval=1s", url], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, timeout=60)
+                          stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S)
     check_equal((done.returncode, done.stdout.count("# EOF\n")), (0, 3), done.stderr)
     path = os.path.join(temp_folder(), "one.capture")
     with open(path, "w") as f:
@@ -184,13 +184,13 @@ def test_planted_loss():
 @scenario
 def test_ends_in_time():
     """A server that takes requests and never answers holds up nothing; Ctrl-C prints what was done."""
-    hanging = FakeTarget(lambda r: time.sleep(30) or Reply("", 204))
+    hanging = FakeTarget(lambda r: time.sleep(3600) or Reply("", 204))
     code, result, out, err = load(f"http://{hanging.address}/w", *SMALL)
     check_equal((code, result["requests"], result["broken"]), (1, 0, 3), out + err)
-    check(result["seconds"] < 25 and "no answer before the end" in out and "nothing was acknowledged" in out, out)
+    check(result["seconds"] < PATIENCE_S / 2 and "no answer before the end" in out and "nothing was acknowledged" in out, out)
     code, result, out = ask(f"http://{hanging.address}", "--connections=2")
     check_equal((code, result["queries"][0]["asked"]), (1, 0), out)
-    check(result["seconds"] < 25 and "no answer came" in out, out)
+    check(result["seconds"] < PATIENCE_S / 2 and "no answer came" in out, out)
     code, result, out = ask("http://127.0.0.1:1", "--connections=2")
     check(code == 1 and "connection refused" in out and "no answer came" in out, out)
     server = ferula(args=["--web.enable-remote-write-receiver"])
@@ -199,7 +199,7 @@ def test_ends_in_time():
         running = Process("interrupted", [LOADGEN, *words])
         running.wait_log("samples/s|queries/s|listening|targets of")
         running.popen.send_signal(signal.SIGINT)
-        check(running.wait(60) in (0, 1), words)
+        check(running.wait() in (0, 1), words)
         check(last in running.log(), words, running.log())
 
 
@@ -225,7 +225,7 @@ def test_errors_are_counted():
     target = FakeTarget(lambda r: Reply("no", 415))
     code, result, out, err = load(f"http://{target.address}/w", *SMALL[:2], "--no-read-back", "--duration=60s")
     check_equal((code, result["requests"]), (1, 0), out)
-    check(result["rejected"] >= 100 and result["seconds"] < 50, result)
+    check(result["rejected"] >= 100 and result["seconds"] < 60, result)
     code, result, out, err = load("http://127.0.0.1:1/w", *SMALL, "--no-read-back")
     check_equal((code, result["requests"]), (1, 0), out)
     check("connection refused" in out, out)
@@ -249,9 +249,11 @@ def test_split_by_time():
 def test_ladder():
     """bench/compare's short form: every system that is here takes every load."""
     path = os.path.join(temp_folder(), "ladder.json")
-    done = subprocess.run([os.path.join(TOP, "bench", "compare", "ladder.py"), "--quick", "--series=10000", "--labels=14", "--seconds=2", "--runs=1",
+    # The others are the same, whichever build of ours runs.
+    only = ["--system=ferula"] if REPORTS or URING_IS_FORBIDDEN else []
+    done = subprocess.run([os.path.join(TOP, "bench", "compare", "ladder.py"), *only, "--quick", "--series=10000", "--labels=14", "--seconds=2", "--runs=1",
                            f"--json={path}"],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=600)
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=1100)
     check_equal(done.returncode, 0, done.stdout + done.stderr)
     with open(path) as f:
         found = json.load(f)
@@ -261,7 +263,7 @@ def test_ladder():
             run = rung["runs"][name][0]
             check(run["samples"] > 0 and run["rss_max_bytes"] > 0 and run["disk_bytes_per_sample"] > 0, name, rung["kind"], run)
             check_equal(run.get("errors", 0), 0, f"{name} {rung['kind']} {run}")
-    for name in ("ferula", "prometheus", "victoria-metrics"):
+    for name in ("ferula", "prometheus", "victoria-metrics")[:1 if only else None]:
         check(name in found["systems"] or f"{name} is not there" in done.stderr, name, done.stderr)
     check(done.stdout.count("| 10,000 | 14 |") == 3, done.stdout)
 
@@ -273,7 +275,7 @@ def test_overload():
     What is a question of time is printed and not judged: other work runs beside the tests."""
     done = subprocess.run([os.path.join(TOP, "bench", "compare", "overload.py"), "--seconds=30", "--spill-size=4MB", "--no-times",
                            f"--json={os.path.join(temp_folder(), 'overload.json')}"],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=400)
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=1100)
     check_equal(done.returncode, 0, done.stdout + done.stderr[-2000:])
     print(done.stdout, end="", flush=True)
 
@@ -313,10 +315,10 @@ def test_farm_is_scraped():
     for start in (ferula, prometheus):
         farm = Farm("--targets=20", "--interval=1s", "--json=-")
         server = start(farm.text("/config"))
-        wait_for("all are scraped", lambda: server.query("sum(up)") == {(): "20"}, 60)
-        wait_for("counters move", lambda: float(server.query("min(changes(node_context_switches_total[1m]))")[()]) >= 2, 60)
-        check_equal(server.query('count(count by (instance) (node_cpu_seconds_total))'), {(): "20"})
-        samples = {float(v) for v in server.query("scrape_samples_scraped").values()}
+        wait_for("all are scraped", lambda: server.query("sum(up)") == {(): "20"})
+        wait_for("counters move", lambda: float(server.query("min(changes(node_context_switches_total[1m]))")[()]) >= 2)
+        wait_for("all are there", lambda: server.query('count(count by (instance) (node_cpu_seconds_total))') == {(): "20"})
+        samples = {float(v) for v in server.query("max_over_time(scrape_samples_scraped[1m])").values()}
         check_equal(len(samples), 1, samples)
         server.stop()
         check_equal(farm.stop(), 0)
@@ -430,12 +432,16 @@ def test_farm_vices():
     churning.stop()
 
 
-def ask(url, *flags):
+def ask(url, *flags, seconds=3):
+    """Each query is asked, however long that takes."""
     path = os.path.join(temp_folder(), "result.json")
-    done = subprocess.run([LOADGEN, "query", f"--json={path}", "--duration=3s", *flags, url], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, timeout=120)
+    done = subprocess.run([LOADGEN, "query", f"--json={path}", f"--duration={seconds}s", *flags, url], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S)
     with open(path) as f:
-        return done.returncode, json.load(f), done.stdout + done.stderr
+        result = json.load(f)
+    if seconds < 60 and any(q["asked"] <= 1 for q in result["queries"]) and "no answer came" not in done.stdout:
+        return ask(url, *flags, seconds=4 * seconds)
+    return done.returncode, result, done.stdout + done.stderr
 
 
 @scenario
@@ -501,14 +507,14 @@ def test_queries():
     check(result["schedule_p50_seconds"] >= result["answer_p50_seconds"] and "by schedule p50" in out, out)
     with open(path, "w") as f:
         f.write('{"a": 1}\n')
-    done = subprocess.run([LOADGEN, "query", f"--file={path}", "http://x/"], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([LOADGEN, "query", f"--file={path}", "http://x/"], capture_output=True, text=True, timeout=PATIENCE_S)
     check("line 1: no line of a query log" in done.stderr, done.stderr)
 
 
 @scenario
 def test_readme():
     """The README has the table that the program goes by."""
-    done = subprocess.run([LOADGEN, "shapes"], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([LOADGEN, "shapes"], capture_output=True, text=True, timeout=PATIENCE_S)
     with open(os.path.join(TOP, "tools", "loadgen", "README.md")) as f:
         check(done.stdout in f.read(), "tools/loadgen/README.md: put there what `ferula-loadgen shapes` prints")
 
@@ -529,10 +535,10 @@ def test_words():
                         (["capture"], "one <url> of an exporter"),
                         (["remote-write", "--capture=/nope", "http://x/"], "--capture: /nope cannot be read"),
                         (["query"], "one <server>, please"), (["query", "--file=/nope", "x"], "/nope cannot be read")):
-        done = subprocess.run([LOADGEN, *words], capture_output=True, text=True, timeout=30)
+        done = subprocess.run([LOADGEN, *words], capture_output=True, text=True, timeout=PATIENCE_S)
         check(done.returncode == 1 and text in done.stderr, words, done)
     for words in (["--help"], ["remote-write", "--help"], ["sink", "-h"], ["scrape-farm", "--help"], ["query", "--help"], ["capture", "--help"], ["shapes"], ["--version"]):
-        done = subprocess.run([LOADGEN, *words], capture_output=True, text=True, timeout=30)
+        done = subprocess.run([LOADGEN, *words], capture_output=True, text=True, timeout=PATIENCE_S)
         check(done.returncode == 0 and done.stdout and not done.stderr, words, done)
 
 

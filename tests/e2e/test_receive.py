@@ -316,7 +316,7 @@ scrape_configs:
 
 def numbers_held(server, name):
     """{series: [numbers of scrapes, in order]}; each sample's value must be what was served."""
-    found = server.samples(f'c{{sender="{name}"}}', window="10m")
+    found = server.samples(f'c{{sender="{name}"}}', window="1h")
     out = {}
     for labels, samples in found.items():
         i = int(dict(labels)["i"])
@@ -331,11 +331,13 @@ def check_complete(server, name, target, restarts):
     check_equal(len(held), SERIES, f"{name}: series")
     for i, numbers in held.items():
         check_equal(numbers, sorted(set(numbers)), f"{name} {i}: in order, once each")
+    # One is cut off by each restart; and a scrape may be late on a busy machine, which is told.
+    missing = restarts + sum(v == "0" for samples in server.samples(f'up{{sender="{name}"}}', window="1h").values() for _, v in samples)
     lost = set(range(min(held[0]), max(held[0]) + 1)) - set(held[0])
-    check(len(lost) <= restarts, f"{name}: scrapes {sorted(lost)} are missing")  # one cut off by each restart
+    check(len(lost) <= missing, f"{name}: scrapes {sorted(lost)} are missing, {missing} may be")
     for i, numbers in held.items():
         check_equal(numbers, held[0], f"{name} {i}: the same scrapes as the others")
-    check(target.count("/metrics") - max(held[0]) <= 2, f"{name}: the last is {max(held[0])} of {target.count('/metrics')}")
+    check(target.count("/metrics") - max(held[0]) <= 1 + missing, f"{name}: the last is {max(held[0])} of {target.count('/metrics')}")
 
 
 def dumped(folder):
@@ -389,7 +391,7 @@ def run_sender(name, start, restart, histograms=False):
     server = ferula(args=[RECEIVER, "--enable-feature=exemplar-storage"], listen=listen)
     sender = start(target, url)
     arrived = lambda n: wait_for(f"scrape {n} has arrived",
-                                 lambda: max(numbers_held(server, name).get(0, [0])) >= n, 30, 0.1)
+                                 lambda: max(numbers_held(server, name).get(0, [0])) >= n, interval=0.1)
     arrived(4)
     check_equal(server.stop(), 0, "exit code")
     time.sleep(0.7)
@@ -399,12 +401,12 @@ def run_sender(name, start, restart, histograms=False):
     time.sleep(0.7)
     server.restart()
     arrived(target.count("/metrics") + 2)
-    sender.stop(60)
+    sender.stop()
     sender = restart(sender)
     arrived(target.count("/metrics") + 3)
     if sender.name.startswith("prometheus"):
         check_sender(sender)
-    sender.stop(60)
+    sender.stop()
     time.sleep(0.3)
     check_complete(server, name, target, 1)
     held = numbers_held(server, name)
