@@ -37,8 +37,7 @@ enum promql_at { PROMQL_AT_NONE, PROMQL_AT_TIME, PROMQL_AT_START, PROMQL_AT_END 
 
 // offset and @ of a selector or subquery.
 struct promql_shift {
-    int64_t original_offset_ms;      // as written
-    int64_t offset_ms;               // as evaluation applies it; the parser sets it to the original
+    int64_t offset_ns;               // as written; evaluation cuts it to milliseconds
     struct promql_expr *offset_expr; // PROMQL_DURATION to evaluate first, or NULL
     enum promql_at at;
     int64_t at_ms; // of PROMQL_AT_TIME

@@ -228,8 +228,10 @@ static struct str absent_value(const struct matcher *ms, size_t at)
     return is_first ? ms[at].value : (struct str){0};
 }
 
-// Labels of the matchers of =, as far as no other matcher of their name follows.
-static struct str absent_labels(struct query *q, const struct promql_expr *of)
+// Labels of the matchers of =, as far as no other matcher of their name follows. Prometheus's
+// storage moves those that subtract to the end, when it is asked: when it has samples that are old
+// enough for the query.
+static struct str absent_labels(struct query *q, const struct promql_expr *of, bool moved)
 {
     if (of->kind == PROMQL_MATRIX)
         of = of->matrix.vector;
@@ -238,14 +240,49 @@ static struct str absent_labels(struct query *q, const struct promql_expr *of)
     struct labels_builder b = {0};
     const struct matcher *ms = of->vector.matchers;
     const size_t n = of->vector.matchers_count;
-    for (int late = 0; late < 2;
-         late++) // Prometheus's storage moves those that subtract to the end
+    for (int late = 0; late < 2; late++)
         for (size_t i = 0; i < n; i++)
-            if (subtracts(&ms[i]) == (late == 1) && !str_eq(ms[i].name, LABEL_NAME))
+            if ((moved && subtracts(&ms[i])) == (late == 1) && !str_eq(ms[i].name, LABEL_NAME))
                 labels_builder_set(&b, ms[i].name, absent_value(ms, i));
     const struct str labels = labels_builder_finish(&b, q->a);
     labels_builder_deinit(&b);
     return labels;
+}
+
+static const struct plan_leaf *absent_leaf(const struct plan_node *node)
+{
+    return call_has_range(node->expr) ? node->leaf : node->args[0]->leaf;
+}
+
+static bool is_absent(const struct promql_expr *e)
+{
+    return e->kind == PROMQL_CALL && (e->call.function->id == PROMQL_FN_ABSENT ||
+                                      e->call.function->id == PROMQL_FN_ABSENT_OVER_TIME);
+}
+
+void plan_absent(struct query *q, const struct plan_node *node)
+{
+    if (!is_absent(node->expr) || !absent_leaf(node))
+        return;
+    const struct promql_expr *of = expr_bare(node->expr->call.args[0]);
+    if (str_eq(absent_labels(q, of, false), absent_labels(q, of, true)))
+        return;
+    struct fragment *f = absent_leaf(node)->fragment;
+    f->asks_until = true;
+    f->until_ms = INT64_MIN;
+    for (size_t i = 0; i < q->leaf_nodes_count; i++) {
+        const struct window_times *t = &q->leaf_nodes[i]->fragment->times;
+        const int64_t end_ms = steps_end(&t->at) - t->offset_ms + t->behind_ms;
+        f->until_ms = end_ms > f->until_ms ? end_ms : f->until_ms;
+    }
+}
+
+static bool is_asked(const struct query *q, const struct plan_leaf *leaf)
+{
+    bool any = !leaf || !leaf->fragment->asks_until;
+    for (size_t p = 0; p < q->parts_count && !any; p++)
+        any = leaf->parts[p].result.has_any;
+    return any;
 }
 
 err eval_absent(struct query *q, const struct plan_node *node, const struct promql_expr *of,
@@ -254,7 +291,8 @@ err eval_absent(struct query *q, const struct plan_node *node, const struct prom
     const struct vec in = *v;
     *v = (struct vec){0};
     struct step_column column;
-    TRY(vec_add_new(q, v, absent_labels(q, of), false, node->steps.n, &column));
+    TRY(vec_add_new(q, v, absent_labels(q, of, is_asked(q, absent_leaf(node))), false,
+                    node->steps.n, &column));
     step_column_fill(&column, node->steps.n, 1);
     for (size_t i = 0; i < in.n; i++) {
         gently_at(i);

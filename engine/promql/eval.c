@@ -219,7 +219,11 @@ static err eval_node(struct query *q, struct plan_node *node, struct vec *out)
 {
     switch (node->expr->kind) {
     case PROMQL_VECTOR:
-        return gather_vec(q, node, out);
+        TRY(gather_vec(q, node, out));
+        if (!node->informs)
+            return ERR_OK;
+        TRY(info_keep_asked(q, node->informs, out));
+        return samples_count_info(q, node);
     case PROMQL_AGGREGATE:
         if (node->args[0]->absorbed)
             return eval_absorbed(q, node->args[0], out);

@@ -68,6 +68,8 @@ err eval_histogram(struct query *q, const struct plan_node *node, struct vec *ou
 
 // info.c: info(), over its argument and the info series.
 err eval_info(struct query *q, const struct plan_node *node, struct vec *out);
+// Of the info series *info of that call those that its argument's series ask for.
+err info_keep_asked(struct query *q, const struct plan_node *node, struct vec *info);
 
 // sort.c
 // At one step the series have an order of their own: sort()'s, topk()'s, and what keeps it.

@@ -109,7 +109,7 @@ err promql_exec(const struct query_source *source, const struct query_options *o
                 const struct promql_expr *expr, struct str text, struct arena *a,
                 struct query_result *out, struct errmsg *e)
 {
-    assert(options->lookback_ms > 0 && options->subquery_step_ms > 0);
+    assert(options->lookback_ms >= 0 && options->subquery_step_ms > 0);
     assert(options->step_ms > 0 || options->start_ms == options->end_ms);
     assert(options->step_ms >= 0);
     *out = (struct query_result){.is_range = options->step_ms > 0};

@@ -521,6 +521,18 @@ static void say_memory(const struct fragment *f, struct errmsg *e)
     buf_deinit(&text);
 }
 
+static err look_until(const struct fragment *f, const struct storage *storage,
+                      struct fragment_result *out)
+{
+    struct str *names;
+    size_t n = 0;
+    if (f->asks_until)
+        TRY(storage->ops->label_names(storage->self, NULL, 0, INT64_MIN, f->until_ms, &out->arena,
+                                      &names, &n, &out->e));
+    out->has_any = n > 0;
+    return ERR_OK;
+}
+
 void fragment_run(const struct fragment *f, const struct storage *storage,
                   struct fragment_result *out)
 {
@@ -536,7 +548,9 @@ void fragment_run(const struct fragment *f, const struct storage *storage,
     arena_init_within(&r->batch, f->budget);
     arena_init_within(&r->groups, f->budget);
     r->map.a = &r->groups;
-    out->code = run_all(r, storage);
+    out->code = look_until(f, storage, out);
+    if (!out->code)
+        out->code = run_all(r, storage);
     if (out->code == ERR_LIMIT && !is_of_samples(&out->e))
         say_memory(f, &out->e);
     gently_deinit(&r->groups);

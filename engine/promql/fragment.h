@@ -27,6 +27,8 @@ struct fragment {
     const double *param; // of function, for each step; or NULL
     bool drops_name;     // from the labels, or, delayed, by a mark on the series
     bool delayed_name_removal;
+    bool asks_until;     // absent(): whether there is any sample at all until until_ms
+    int64_t until_ms;
     bool wants_counters; // rate, increase: metric names that do not look like one are reported
     bool aggregates;
     enum promql_aggregate op;
@@ -61,6 +63,7 @@ struct fragment_result {
     struct fragment_series *series; // by partition, ascending; without those that are empty
     size_t n, capacity;
     struct label_map odd_counters;  // metric names
+    bool has_any;                   // as the fragment asks
     bool has_histograms;            // among what was read; they count as if they were not there
     uint64_t samples, samples_read; // as struct query_stats has them
     struct fragment_load *loads;    // by partition, ascending

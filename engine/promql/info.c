@@ -16,7 +16,7 @@ static const struct label_names identifying = {identifying_names, IDENTIFYING};
 
 static err add_shift(struct query *q, const struct promql_shift *shift, struct window_times *times)
 {
-    int64_t offset_ms = shift->original_offset_ms;
+    int64_t offset_ms = shift->offset_ns / 1000000;
     if (shift->offset_expr)
         TRY(duration_of(q->options, shift->offset_expr, true, q->a, &offset_ms, q->e));
     if (shift->at != PROMQL_AT_NONE) {
@@ -83,7 +83,7 @@ err plan_info(struct query *q, struct plan_node *node)
     TRY(info_matchers(q, selector, f));
     TRY(info_times(q, call->call.args[0], &f->times));
     *info = (struct plan_node){
-        .expr = expr, .steps = node->steps, .weight = node->weight, .fragment = f};
+        .expr = expr, .steps = node->steps, .weight = node->weight, .fragment = f, .informs = node};
     node->args_count = 2;
     node->args = arena_zalloc(q->a, 2 * sizeof(struct plan_node *), _Alignof(struct plan_node *));
     node->args[1] = info;
@@ -142,7 +142,7 @@ static struct str key_of(struct info_call *c, struct str name, struct str labels
 }
 
 // Keeps the info series whose identifying labels are among those of the argument's series.
-static err drop_foreign(struct info_call *c)
+static err keep_asked(struct info_call *c)
 {
     struct label_map values[IDENTIFYING] = {{.a = c->q->a}, {.a = c->q->a}};
     for (size_t i = 0; i < c->base.n; i++) {
@@ -169,6 +169,30 @@ static err drop_foreign(struct info_call *c)
             c->info.series[n++] = c->info.series[i];
     }
     c->info.n = n;
+    return ERR_OK;
+}
+
+static struct info_call info_call(struct query *q, const struct plan_node *node, struct vec info)
+{
+    const struct fragment *f = node->args[1]->fragment;
+    return (struct info_call){
+        .q = q,
+        .node = node,
+        .matchers = f->matchers,
+        .matchers_count = f->matchers_count,
+        .base = node_vec(node->args[0]),
+        .info = info,
+        .names.a = q->a,
+        .map.a = q->a,
+        .made.a = q->a,
+    };
+}
+
+err info_keep_asked(struct query *q, const struct plan_node *node, struct vec *info)
+{
+    struct info_call c = info_call(q, node, *info);
+    TRY(keep_asked(&c));
+    *info = c.info;
     return ERR_OK;
 }
 
@@ -359,19 +383,8 @@ static err enrich_series(struct info_call *c, const struct vec_series *s, size_t
 
 err eval_info(struct query *q, const struct plan_node *node, struct vec *out)
 {
-    const struct fragment *f = node->args[1]->fragment;
-    struct info_call c = {
-        .q = q,
-        .node = node,
-        .matchers = f->matchers,
-        .matchers_count = f->matchers_count,
-        .base = node_vec(node->args[0]),
-        .info = node_vec(node->args[1]),
-        .names.a = q->a,
-        .map.a = q->a,
-        .made.a = q->a,
-        .out = out,
-    };
+    struct info_call c = info_call(q, node, node_vec(node->args[1]));
+    c.out = out;
     const size_t words = steps_words(node->steps.n);
     c.any_base = arena_array(q->a, words, uint64_t);
     if (!c.any_base)
@@ -379,7 +392,6 @@ err eval_info(struct query *q, const struct plan_node *node, struct vec *out)
     for (size_t i = 0; i < c.base.n; i++)
         for (size_t w = 0; w < words; w++)
             c.any_base[w] |= c.base.series[i].column.present[w];
-    TRY(drop_foreign(&c));
     TRY(group_info(&c));
     for (size_t i = 0; i < c.map.n; i++)
         TRY(find_newest(&c, &c.keys[i]));

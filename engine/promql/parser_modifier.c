@@ -38,7 +38,7 @@ static err finish_matrix(struct parser *p, struct promql_expr *e, uint32_t brack
     const struct token close = parser_take(p);
     if (e->kind != PROMQL_VECTOR)
         return parser_fail(p, bracket, "ranges only allowed for vector selectors");
-    if (e->vector.shift.original_offset_ms)
+    if (e->vector.shift.offset_ns)
         return parser_fail(p, bracket, "no offset modifiers allowed before range");
     if (e->vector.shift.at == PROMQL_AT_TIME)
         return parser_fail(p, bracket, "no @ modifiers allowed before range");
@@ -112,11 +112,10 @@ err parse_offset(struct parser *p, struct promql_expr *e)
         return parser_fail(p, e->start,
                            "offset modifier must be preceded by an instant vector selector or "
                            "range vector selector or a subquery");
-    if (shift->original_offset_ms || shift->offset_expr)
+    if (shift->offset_ns || shift->offset_expr)
         return parser_fail(p, e->start, "offset may not be set multiple times");
-    int64_t ns;
-    set_duration(d, &shift->original_offset_ms, &ns, &shift->offset_expr);
-    shift->offset_ms = shift->original_offset_ms;
+    int64_t ms;
+    set_duration(d, &ms, &shift->offset_ns, &shift->offset_expr);
     e->end = p->taken_end;
     return ERR_OK;
 }

@@ -89,7 +89,7 @@ size_t expr_child_place(const struct promql_expr *e, size_t place, size_t index)
 static err leaf_times(struct query *q, const struct promql_shift *shift, const struct steps *steps,
                       struct window_times *out)
 {
-    int64_t offset_ms = shift->original_offset_ms;
+    int64_t offset_ms = shift->offset_ns / 1000000;
     if (shift->offset_expr)
         TRY(duration_of(q->options, shift->offset_expr, true, q->a, &offset_ms, q->e));
     out->offset_ms = offset_ms;
@@ -438,5 +438,8 @@ err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node 
         TRY(query_breathe_at(i, q->a, q->e));
         absorb_aggregation(q, q->nodes[i]);
     }
-    return plan_share_leaves(q);
+    TRY(plan_share_leaves(q));
+    for (size_t i = 0; i < q->nodes_count; i++)
+        plan_absent(q, q->nodes[i]);
+    return ERR_OK;
 }

@@ -38,14 +38,15 @@ struct plan_node {
     struct plan_leaf *leaf;    // the fragment's
     struct plan_node **args;   // of calls, aggregations (expr, param), operators; NULL: see above
     size_t args_count;
-    struct window_times windows; // of a subquery below a range function
-    bool is_empty;               // a subquery without a single step
-    bool absorbed;               // into the fragment of the aggregation above: has no value
-    uint64_t weight;             // how often what it reads counts: once for each repetition
-    uint64_t held;               // samples that its evaluation left behind (samples.h)
-    uint64_t *counts;            // of the points of vec, at each step; NULL: there are none
-    struct vec vec;              // its value, once it was evaluated, at all steps it is wanted at;
-    double *scalar;              // whoever uses it may change it, unless expr is a number
+    struct window_times windows;     // of a subquery below a range function
+    const struct plan_node *informs; // of info series: the call of info()
+    bool is_empty;                   // a subquery without a single step
+    bool absorbed;                   // into the fragment of the aggregation above: has no value
+    uint64_t weight;                 // how often what it reads counts: once for each repetition
+    uint64_t held;                   // samples that its evaluation left behind (samples.h)
+    uint64_t *counts;                // of the points of vec, at each step; NULL: there are none
+    struct vec vec; // its value, once it was evaluated, at all steps it is wanted at;
+    double *scalar; // whoever uses it may change it, unless expr is a number
 };
 
 // An expression that has no node yet.
@@ -112,5 +113,7 @@ void plan_add_node(struct query *q, struct plan_node *node);
 void plan_add_leaf(struct query *q, struct plan_node *node); // node has a fragment
 err plan_share_leaves(struct query *q);                      // share.c: fills q->leaves
 err plan_info(struct query *q, struct plan_node *node);      // info.c
+// call.c: whether an absent() has to know if storage holds anything; with leaves.
+void plan_absent(struct query *q, const struct plan_node *node);
 
 #endif

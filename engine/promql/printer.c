@@ -130,19 +130,11 @@ static void put_offset(const struct promql_shift *shift, struct buf *out)
     if (shift->offset_expr) { // it is the child behind
         buf_put_str(out,
                     offset_needs_parens(shift->offset_expr) ? STR(" offset (") : STR(" offset "));
-    } else if (shift->original_offset_ms) {
-        buf_put_str(out, STR(" offset "));
-        duration_format(shift->original_offset_ms, out);
+    } else if (shift->offset_ns) {
+        const bool is_near = shift->offset_ns > -1000000 && shift->offset_ns < 0;
+        buf_put_str(out, is_near ? STR(" offset -") : STR(" offset "));
+        duration_format(shift->offset_ns / 1000000, out);
     }
-}
-
-// Prometheus prints what is below a millisecond as 0s, which nobody can read again.
-static void put_range(int64_t ms, int64_t ns, struct buf *out)
-{
-    if (ms || !ns)
-        duration_format(ms, out);
-    else
-        put_number((double)ns / 1e9, out);
 }
 
 static void put_extended(const struct promql_expr *vector, struct buf *out)
@@ -187,8 +179,6 @@ static void put_selector(const struct promql_expr *e, struct buf *out)
         }
         buf_put_char(out, '}');
         mem_free(parts);
-    } else if (!e->vector.name.n) { // of info(): Prometheus prints nothing, and cannot read that
-        buf_put_str(out, STR("{}"));
     }
     buf_deinit(&text);
     mem_free(ends);
@@ -211,7 +201,7 @@ static bool matrix_slot(const struct promql_expr *e, size_t slot, struct buf *ou
         return false;
     }
     if (!e->matrix.range_expr)
-        put_range(e->matrix.range_ms, e->matrix.range_ns, out);
+        duration_format(e->matrix.range_ms, out);
     buf_put_char(out, ']');
     put_extended(vector, out);
     put_at(&vector->vector.shift, out);
@@ -248,13 +238,13 @@ static bool subquery_slot(const struct promql_expr *e, size_t slot, struct buf *
         return true;
     case 2:
         if (!e->subquery.range_expr)
-            put_range(e->subquery.range_ms, e->subquery.range_ns, out);
+            duration_format(e->subquery.range_ms, out);
         buf_put_char(out, ':');
         *out_child = e->subquery.step_expr;
         return true;
     case 3:
         if (!e->subquery.step_expr && e->subquery.step_ns)
-            put_range(e->subquery.step_ms, e->subquery.step_ns, out);
+            duration_format(e->subquery.step_ms, out);
         buf_put_char(out, ']');
         put_at(&e->subquery.shift, out);
         put_offset(&e->subquery.shift, out);
@@ -315,27 +305,6 @@ static bool list_slot(const struct promql_expr *e, size_t slot, struct buf *out,
     return true;
 }
 
-// A sign before what begins with one: infinity is printed as +Inf, so that Inf ^ 2 is +Inf ^ 2,
-// which is read as +(Inf ^ 2). That must not become ++Inf ^ 2 (as it does in Prometheus), and so
-// on.
-static bool sign_is_printed(const struct promql_expr *e)
-{
-    const struct promql_expr *power = e->unary.expr;
-    if (e->unary.op != PROMQL_ADD || power->kind != PROMQL_BINARY ||
-        power->binary.op != PROMQL_POW || power->binary.lhs->kind != PROMQL_NUMBER)
-        return true;
-    const struct promql_expr *base = power->binary.lhs;
-    return base->number.is_duration || !isinf(base->number.value) || base->number.value < 0;
-}
-
-bool printer_put_sign(const struct promql_expr *e, struct buf *out)
-{
-    if (!sign_is_printed(e))
-        return false;
-    buf_put_str(out, str_from_c(promql_op_text(e->unary.op)));
-    return true;
-}
-
 static void put_literal(const struct promql_expr *e, struct buf *out)
 {
     if (e->kind == PROMQL_STRING)
@@ -379,7 +348,7 @@ static bool line_slot(const struct promql_expr *e, size_t slot, struct buf *out,
         return subquery_slot(e, slot, out, out_child);
     case PROMQL_UNARY:
         if (slot == 0)
-            printer_put_sign(e, out);
+            buf_put_str(out, str_from_c(promql_op_text(e->unary.op)));
         *out_child = e->unary.expr;
         return slot == 0;
     case PROMQL_VECTOR:

@@ -172,7 +172,7 @@ static void put_selector_begin(const struct promql_expr *vector, struct buf *out
     }
     buf_put_char(out, ']');
     put_string(',', "name", vector->vector.name, out);
-    put_i64(',', "offset", shift->original_offset_ms, out);
+    put_i64(',', "offset", shift->offset_ns / 1000000, out);
     put_child(',', "offsetExpr", shift->offset_expr, out, out_child);
 }
 
@@ -205,7 +205,7 @@ static bool subquery_slot(const struct promql_expr *e, size_t slot, struct buf *
         put_child('{', "expr", e->subquery.expr, out, out_child);
         return true;
     case 1:
-        put_i64(',', "offset", e->subquery.shift.original_offset_ms, out);
+        put_i64(',', "offset", e->subquery.shift.offset_ns / 1000000, out);
         put_child(',', "offsetExpr", e->subquery.shift.offset_expr, out, out_child);
         return true;
     case 2:

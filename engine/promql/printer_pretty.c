@@ -88,12 +88,9 @@ static void put_expr(struct pretty *p, const struct promql_expr *e, size_t level
                         e->kind == PROMQL_CALL || e->kind == PROMQL_PAREN ||
                         e->kind == PROMQL_SUBQUERY;
     if (e->kind == PROMQL_UNARY) {
-        const size_t from = p->out->n;
         put_indent(p, level);
-        if (printer_put_sign(e, p->out))
-            p->behind_sign = true;
-        else
-            p->out->n = from; // what stands below is indented instead
+        buf_put_str(p->out, str_from_c(promql_op_text(e->unary.op)));
+        p->behind_sign = true;
         push(p, (struct item){ITEM_EXPR, level, e->unary.expr, NULL});
         return;
     }

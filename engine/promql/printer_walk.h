@@ -21,7 +21,6 @@ void printer_walk(const struct printer_slots *slots, const struct promql_expr *e
 // Parts of the one-line text that the one over several lines has too (printer.c).
 extern const struct printer_slots printer_line;
 void printer_put_aggregate_head(const struct promql_expr *e, struct buf *out); // sum by (a)
-bool printer_put_sign(const struct promql_expr *e, struct buf *out);           // false: none
 void printer_put_operator(const struct promql_expr *e, struct buf *out);       // with modifiers
 
 #endif

@@ -120,8 +120,22 @@ static int compare_loads(const void *left, const void *right)
     return (a->partition > b->partition) - (a->partition < b->partition);
 }
 
+err samples_count_info(struct query *q, struct plan_node *node)
+{
+    for (size_t i = 0; i < node->vec.n; i++) {
+        const size_t made = steps_count(node->vec.series[i].column.present, node->steps.n);
+        q->out->stats.samples += made * node->weight;
+        q->out->stats.samples_read += made;
+        TRY(hold(q, made));
+        node->held += made;
+    }
+    return ERR_OK;
+}
+
 err samples_count_fragment(struct query *q, struct plan_node *node)
 {
+    if (node->informs)
+        return ERR_OK; // samples_count_info()
     const struct query_part *parts = node->leaf->parts;
     size_t n = 0;
     for (size_t p = 0; p < q->parts_count; p++)

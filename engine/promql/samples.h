@@ -12,6 +12,8 @@
 // Counts what a node's evaluation held, read and left behind. Its vec, scalar and those of its
 // arguments are complete. ERR_LIMIT: more than samples_max at a time.
 err samples_count_fragment(struct query *q, struct plan_node *node);
+// Of a node that informs: what it gathered was cut to what it was asked for.
+err samples_count_info(struct query *q, struct plan_node *node);
 // A function over a subquery: what it held per series of the inner expression.
 err samples_count_series(struct query *q, struct plan_node *node, const struct windows *w,
                          size_t made);

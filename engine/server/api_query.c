@@ -31,14 +31,15 @@ static bool read_common(struct api *api, struct query_options *o)
         if (asked_ns < timeout_ns)
             timeout_ns = asked_ns;
     }
-    if (api_get(api, "lookback_delta").n && !api_duration(api, "lookback_delta", &o->lookback_ms))
+    int64_t lookback_ns = 0;
+    if (api_get(api, "lookback_delta").n && !api_duration_ns(api, "lookback_delta", &lookback_ns))
         return false;
     if (timeout_ns <= 0) {
         api_bad_parameter(api, "query", "context deadline exceeded"); // as there
         return false;
     }
-    if (o->lookback_ms <= 0)
-        o->lookback_ms = flags->prom.query.lookback_delta_ms;
+    if (lookback_ns > 0)
+        o->lookback_ms = lookback_ns / MS_PER_NS;
     fiber_set_deadline(clock_mono_ns() + timeout_ns);
     return true;
 }

@@ -41,6 +41,10 @@ class Server:
                 self.connection.request(request.method, path, body, headers)
                 response = self.connection.getresponse()
                 return response.status, response.read().decode(errors="backslashreplace")
+            except TimeoutError:
+                self.connection.close()
+                self.connection = None
+                return 0, "silence"
             except (http.client.HTTPException, OSError):
                 self.connection.close()
                 self.connection = None
@@ -95,7 +99,7 @@ def masked(error):
 
 def difference(theirs, ours, exact=True, ordered=False):
     """theirs, ours: (status, text). None when they are the same."""
-    if theirs == ours:
+    if theirs == ours or theirs[0] == 0:
         return None
     made = compare(theirs, ours, exact, ordered)
     return Difference(made[0], plain(theirs[1]), plain(ours[1]), made[1]) if made else None

@@ -26,13 +26,14 @@ import answers  # noqa: E402
 import grammar  # noqa: E402
 import known  # noqa: E402
 import metadata  # noqa: E402
+import mutants  # noqa: E402
 import parameters  # noqa: E402
 import series  # noqa: E402
 import shrink  # noqa: E402
 from harness import (Counts, Skip, check, check_equal, end_everything, ferula, peer, prometheus, remote_write,  # noqa: E402
                      run_and_count, run_scenario)
 
-SEED, COUNT, FEATURE_COUNT, METADATA, PARAMETERS = 1, 2000, 500, 300, 1000
+SEED, COUNT, FEATURE_COUNT, MUTANTS, METADATA, PARAMETERS = 1, 2000, 500, 800, 300, 1000
 ASKED = int(os.environ.get("COMPARE_COUNT") or COUNT)  # fewer where the same was asked already: without io_uring, say
 WORKERS = 3
 STEPS_MAX = 40
@@ -47,9 +48,14 @@ CONFIG = "global: {evaluation_interval: 1m}\n"
 class Case:
     """The query of a number and how it is asked."""
 
-    def __init__(self, seed, index, utf8=True, experimental=False):
-        r = random.Random(f"{seed}/{'features/' if experimental else ''}{index}")
-        self.index, g = index, grammar.Grammar(r, utf8, experimental)
+    def __init__(self, seed, index, utf8=True, experimental=False, sources=None):
+        r = random.Random(f"{seed}/{'mutants/' if sources else ''}{'features/' if experimental else ''}{index}")
+        self.index, self.used = index, {}
+        if sources:
+            self.query = mutants.Mutants(r, sources).query()
+            self.request = odd_request(r, self.query)
+            return
+        g = grammar.Grammar(r, utf8, experimental)
         self.query, self.used = g.query(), g.used
         self.request = make_request(r, self.query)
 
@@ -88,6 +94,31 @@ def make_request(r, query):
         params.append(("stats", r.choice(["true", "all"])))
     if ranged and r.random() < .05:
         params.append(("limit", r.choice(["1", "3", "0", "1000", "10"])))
+    return answers.Request(r.choice(["GET", "POST"]), "/api/v1/query_range" if ranged else "/api/v1/query", params)
+
+
+def odd_request(r, query):
+    """Of times that nobody asks for, too: none at all, before 1970, at the ends of what can be said."""
+    if r.random() < .1:
+        return answers.Request(r.choice(["GET", "POST"]), r.choice(["/api/v1/format_query", "/api/v1/parse_query"]), [("query", query.text)])
+    params, ranged = [("query", query.text), ("timeout", "5s")], r.random() < .5
+    if ranged and r.random() < .3:
+        start = r.choice([a_time(r), 0, -3600, -62135596800, 253402300799, 1e10, -1e10, series.START, 9e15, -9e15])
+        span = r.choice([0, 0, 1, 60, 3600, 86400, 165000, 659985, -1, -0.001, 0.001, 11000, 10999.999, 1e6])
+        step = r.choice(["15", "60", "1m", "0.001", "1h30m", "1", "300s", "86400", "1e3", "0.0005", "1e9", "59.999", "292y", "1ms", "0.1234567"])
+        written = lambda t: r.choice([repr(float(t)), f"{t:.3f}", f"{t:.9f}", f"{t:e}"])  # noqa: E731
+        params += [("start", written(start)), ("end", written(start + span)), ("step", step)]
+    elif ranged:
+        start, step = a_time(r), r.choice([15, 60, 300, 7, 0.5, 13.333, 1, 2.0009, 3600])
+        params += [("start", when(r, start)), ("end", when(r, start + step * r.choice([0, 0.5, 1, 2.9999, 7, 20, 40]))), ("step", f"{step:g}")]
+    else:
+        params.append(("time", when(r, a_time(r)) if r.random() < .9 else r.choice(["0", "-1.5", "-62135596800", "253402300799", "1e10", "9e15", "-9e15", "1700001000.0004999"])))
+    if r.random() < .1:
+        params.append(("lookback_delta", r.choice(["15s", "1m", "14.999", "10m", "1ms", "0.0001", "1y", "299", "1e-9"])))
+    if r.random() < .15:
+        params.append(("stats", r.choice(["true", "all"])))
+    if ranged and r.random() < .05:
+        params.append(("limit", r.choice(["1", "3", "0", "1000"])))
     return answers.Request(r.choice(["GET", "POST"]), "/api/v1/query_range" if ranged else "/api/v1/query", params)
 
 
@@ -136,7 +167,7 @@ class Run:
         waits = found and re.match(r"unsupported: ([\w ]*)", found.ours)
         if waits:
             raise Skip(waits[1])
-        if not found or known.explain(self.entries, q.text, found):
+        if not found or known.explain(self.entries, q.text, found) or mutants.is_chance(q, found):
             return None
         small = self.smaller(case, found.kind) or (q.text, case.request, found)
         if known.explain(self.entries, small[0], small[2], minimal=True):
@@ -155,13 +186,31 @@ def start_pair(version="prometheus", utf8=True, data=DATA_SEED, args=()):
 
 
 def compare(options, entries, features=False):
+    """Queries of the grammar, and mutants."""
     run = Run(*start_pair(data=options.data, args=[FEATURES] if features else []), entries)
+    sources = mutants.EXPRESSIONS + mutants.script_expressions()
+    if options.only is not None:
+        compare_some(options, run, [options.only], features, sources if options.mutant else None)
+        return
+    used = compare_some(options, run, range(options.feature_count if features else options.count), features)
+    compare_some(options, run, range(options.mutants // 4 if features else options.mutants), features, sources)
+    if features:  # which format what needs a flag, too
+        known.check_formats(entries, run.servers[1])
+        show_coverage(used, grammar.FEATURES, options.feature_count >= FEATURE_COUNT)
+        return
+    metadata.compare(run.pair(), options.seed, options.metadata, entries)
+    parameters.compare(run.pair(), options.seed, options.parameters, entries)
+    show_coverage(used, grammar.LANGUAGE, options.count >= COUNT)
+    run_scenario("every function is asked or has a script", check_functions, run.servers[1])
+
+
+def compare_some(options, run, indices, features, sources=None):
+    """What of the language was asked: {(table, item): how often}."""
     used, sizes = {}, {"with data": 0, "empty": 0, "refused": 0}
-    indices = [options.only] if options.only is not None else range(options.feature_count if features else options.count)
-    again = f"tests/compare/test_compare.py --data {options.data} --seed {options.seed}{' --features' if features else ''}"
+    again = f"tests/compare/test_compare.py --data {options.data} --seed {options.seed}{' --features' if features else ''}{' --mutant' if sources else ''}"
 
     def one(index):
-        case = Case(options.seed, index, experimental=features)
+        case = Case(options.seed, index, experimental=features, sources=sources)
         status, text = run.pair().theirs.ask(case.request)
         size = "refused" if status != 200 else "empty" if '"result":[]' in text else "with data"
         with run.lock:
@@ -185,18 +234,11 @@ def compare(options, entries, features=False):
                 Counts.failed += 1
                 printed += 1
                 if printed <= options.show:
-                    print(f"FAILED query {index}: {problem}\n  again: {again} --only {index}\n", flush=True)
+                    print(f"FAILED {'mutant' if sources else 'query'} {index}: {problem}\n  again: {again} --only {index}\n", flush=True)
     for what, count in waiting.items():
         print(f"skipped {count} queries that wait for: {what}")
-    print(f"queries: {sizes}")
-    if options.only is None and features:  # which format what needs a flag, too
-        known.check_formats(entries, run.servers[1])
-        show_coverage(used, grammar.FEATURES, options.feature_count >= FEATURE_COUNT)
-    if options.only is None and not features:
-        metadata.compare(run.pair(), options.seed, options.metadata, entries)
-        parameters.compare(run.pair(), options.seed, options.parameters, entries)
-        show_coverage(used, grammar.LANGUAGE, options.count >= COUNT)
-        run_scenario("every function is asked or has a script", check_functions, run.servers[1])
+    print(f"{'mutants' if sources else 'queries'}: {sizes}")
+    return used
 
 
 def show_coverage(used, language, all_of_it):
@@ -275,6 +317,8 @@ def main():
     options.add_argument("--data", type=int, default=DATA_SEED, help="seed of the samples")
     options.add_argument("--only", type=int)
     options.add_argument("--feature-count", type=int, default=min(ASKED, FEATURE_COUNT), help="how many with feature flags")
+    options.add_argument("--mutants", type=int, default=min(ASKED, MUTANTS), help="how many of mutants.py; with feature flags a quarter")
+    options.add_argument("--mutant", action="store_true", help="--only is the number of a mutant")
     options.add_argument("--features", action="store_true", help="only those with feature flags")
     options.add_argument("--show", type=int, default=25, help="how many differences to print")
     options.add_argument("--no-proof", action="store_true")
@@ -287,7 +331,7 @@ def compare_all(options):
     try:
         peer("prometheus")
     except Skip as why:
-        why.cases = options.count + options.feature_count + options.metadata + options.parameters
+        why.cases = options.count + options.feature_count + options.mutants + options.mutants // 4 + options.metadata + options.parameters
         raise
     if options.serve:
         print(*(s.base for s in start_pair(data=options.data)), flush=True)

@@ -1,6 +1,7 @@
 // Parses any bytes, prints the tree and parses that: an equal text again. The first byte chooses
 // the features.
 #include <assert.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,14 +11,35 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-// The one thing that Prometheus too prints in a way that reads otherwise and that we print as it
-// does: times after the year 280,000, which a double does not hold to the millisecond.
+static bool is_short(int64_t ns)
+{
+    return ns > -1000000 && ns < 1000000 && ns;
+}
+
+static bool is_odd_shift(const struct promql_shift *s)
+{
+    return llabs(s->at_ms / 2) > 1ll << 50 || is_short(s->offset_ns);
+}
+
+// What Prometheus prints in a way that it reads otherwise or not at all, and that we print as it
+// does: times after the year 280,000, which a double does not hold to the millisecond; durations
+// below a millisecond; powers of +Inf, whose own sign is read as one of the power; info()'s {}.
 static bool is_odd_node(const struct promql_expr *e)
 {
-    const int64_t at_ms = e->kind == PROMQL_SUBQUERY ? e->subquery.shift.at_ms
-                          : e->kind == PROMQL_VECTOR ? e->vector.shift.at_ms
-                                                     : 0;
-    return llabs(at_ms / 2) > 1ll << 50;
+    switch ((int)e->kind) {
+    case PROMQL_SUBQUERY:
+        return is_odd_shift(&e->subquery.shift) || is_short(e->subquery.range_ns) ||
+               is_short(e->subquery.step_ns);
+    case PROMQL_MATRIX:
+        return is_short(e->matrix.range_ns);
+    case PROMQL_VECTOR:
+        return is_odd_shift(&e->vector.shift) || (!e->vector.matchers_count && !e->vector.name.n);
+    case PROMQL_BINARY:
+        return e->binary.op == PROMQL_POW && e->binary.lhs->kind == PROMQL_NUMBER &&
+               isinf(e->binary.lhs->number.value);
+    default:
+        return false;
+    }
 }
 
 static bool is_odd(const struct promql_expr *root, struct arena *a)
