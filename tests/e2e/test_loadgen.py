@@ -537,7 +537,7 @@ def test_words():
                         (["query"], "one <server>, please"), (["query", "--file=/nope", "x"], "/nope cannot be read")):
         done = subprocess.run([LOADGEN, *words], capture_output=True, text=True, timeout=PATIENCE_S)
         check(done.returncode == 1 and text in done.stderr, words, done)
-    for words in (["--help"], ["remote-write", "--help"], ["sink", "-h"], ["scrape-farm", "--help"], ["query", "--help"], ["capture", "--help"], ["shapes"], ["--version"]):
+    for words in (["--help"], ["remote-write", "--help"], ["sink", "-h"], ["scrape-farm", "--help"], ["query", "--help"], ["capture", "--help"], ["shapes"], ["shapes", "--help"], ["--version"]):
         done = subprocess.run([LOADGEN, *words], capture_output=True, text=True, timeout=PATIENCE_S)
         check(done.returncode == 0 and done.stdout and not done.stderr, words, done)
 

@@ -11,7 +11,7 @@ import struct
 import subprocess
 import time
 
-from harness import BUILD, TOP, FakeTarget, Reply, Skip, cases, check, check_equal, main, run_scenario, scenario, temp_folder, write_file
+from harness import BUILD, PATIENCE_S, TOP, FakeTarget, Reply, Skip, cases, check, check_equal, main, run_scenario, scenario, temp_folder, write_file
 
 LOADGEN = os.path.join(BUILD, "tools", "ferula-loadgen")
 START = 1_780_000_000
@@ -178,7 +178,7 @@ class Receiver(FakeTarget):
         return [s for r in self.good() for s in r.series if with_sequences or not s.is_sequence]
 
 
-def send(receiver, *flags, timeout=600):
+def send(receiver, *flags, timeout=PATIENCE_S):
     """The JSON of a run, and what it printed."""
     path = os.path.join(temp_folder(), "result.json")
     duration = [] if any(f.startswith("--duration=") for f in flags) else ["--duration=10m"]  # --rounds end it
@@ -536,9 +536,8 @@ def test_capture():
         run_scenario(f"a made capture {' '.join(flags)}", check_capture, synthetic(60), 6, flags)
 
 
-@scenario
-def test_recorded_capture():
-    """A real node_exporter's ten minutes: per series the same share of constants, steps, resets, from other places, at other paces."""
+def recorded():
+    """The bodies of a real node_exporter, ten minutes of them, a second apart."""
     near = (os.path.join(TOP, up, "shared/data/node_exporter-1s.capture.xz") for up in ("..", "../.."))
     path = os.environ.get("FERULA_CAPTURE") or next((p for p in near if os.path.exists(p)), None)
     if not path:
@@ -546,11 +545,63 @@ def test_recorded_capture():
     with lzma.open(path) as f:
         data = f.read()
     scrapes, at = [], 0
-    while at < len(data) and len(scrapes) < 120:
+    while at < len(data):
         n = struct.unpack_from("<I", data, at + 8)[0]
         scrapes.append(data[at + 12:at + 12 + n].decode())
         at += 12 + n
-    check_capture(scrapes, 3)
+    return scrapes
+
+
+@scenario
+def test_recorded_capture():
+    """A real node_exporter: per series the same share of constants, steps, resets, from other places, at other paces."""
+    check_capture(recorded()[:120], 3)
+
+
+def table_of(scrapes=None):
+    """Rows of `shapes` by family, the columns by name; of a capture, or of the exporter node."""
+    flags = [] if scrapes is None else [f"--capture={write_file(os.path.join(temp_folder(), 'some.capture'), as_text(scrapes))}"]
+    done = subprocess.run([LOADGEN, "shapes", *flags], stdout=subprocess.PIPE, text=True, timeout=PATIENCE_S, check=True)
+    lines = [[c.strip() for c in line.split("|")[1:-1]] for line in done.stdout.split("\n## ")[0].split("\n") if line.startswith("|")]
+    return {row[0]: dict(zip(lines[0], row)) for row in lines[2:]}
+
+
+def percent(share):
+    return f"{100 * share:.0f} %"
+
+
+@scenario
+@cases(2)
+def test_tables():
+    """What `shapes` says of a capture is what the capture says; and the tables of node are like a real one's."""
+    scrapes = recorded()
+    columns = columns_of(scrapes)
+    families, kinds = {}, parse(scrapes[0])[1]
+    for name, column in columns.items():
+        families.setdefault(name.partition("{")[0], []).append(column)
+
+    def check_families():
+        table = table_of(scrapes)
+        check_equal(set(table), {*families, "all"})
+        for family, of in families.items():
+            each, row = [motion(c) for c in of], table[family]
+            moving = [c for c, m in zip(of, each) if not m["constant"]]
+            steps = [abs(b - a) for c in moving for a, b in zip(c, c[1:])]
+            moved = sorted(s for s in steps if s)
+            check_equal((int(row["series"]), row["constant"], row["still"]),
+                        (len(of), percent(sum(m["constant"] for m in each) / len(of)), percent(1 - len(moved) / len(steps)) if steps else ""), family)
+            wanted = [moved[int(share * (len(moved) - 1))] for share in (0.5, 0.9, 0.99)] if moved else []
+            got = [float(x) for x in row["p50, p90, p99"].split(",") if x]
+            check(len(got) == len(wanted) and all(math.isclose(a, b, rel_tol=0.01) for a, b in zip(got, wanted)), family, got, wanted)
+            check_equal(row["resets"] or "0", str(sum(m["down"] for m in each) if kinds.get(family) == "counter" else 0), family)
+    run_scenario("of a capture", check_families)
+
+    def check_shape():
+        ours, real = table_of()["all"], table_of(scrapes[::15])["all"]  # a sample each 15 s
+        for column, points in (("constant", 10), ("still", 8)):
+            a, b = (int(t[column].rstrip(" %")) for t in (ours, real))
+            check(abs(a - b) <= points, column, a, b)
+    run_scenario("of node beside a real one", check_shape)
 
 
 if __name__ == "__main__":

@@ -52,8 +52,6 @@ bool load_shape_is_counter(const struct load_shape *shape, size_t row);
 // How a target's series of a row moves, counted from 0 within it.
 struct load_motion load_shape_motion(const struct load_shape *shape, size_t row, size_t series,
                                      uint32_t target);
-// A Markdown table of an exporter's families: labels, series, how values move, come and go.
-void load_shape_table(enum load_exporter exporter, struct buf *out);
 // The labels of loadgen_sequence, whose value counts a template's requests. Appended to out.
 void load_shape_sequence(const struct load_shape *shape, uint32_t template, struct buf *out);
 

@@ -9,19 +9,41 @@
 #include "engine/server/version.h"
 #include "io/process.h"
 #include "simd/simd.h"
-#include "tools/loadgen/load_shape.h"
+#include "tools/loadgen/capture_source.h"
+#include "tools/loadgen/load_table.h"
+
+static int print_captured(struct str from)
+{
+    struct load_capture *capture = NULL;
+    struct errmsg e;
+    if (capture_load(from, &capture, &e))
+        return loadgen_fail("error: --capture: %s, try shapes --help", e.text);
+    struct buf text = {0};
+    load_table_capture(capture, &text);
+    printf("## %zu series, %zu scrapes\n\n%.*s", capture->n, capture->scrapes,
+           STR_ARG(buf_str(&text)));
+    buf_deinit(&text);
+    load_capture_destroy(capture);
+    return 0;
+}
 
 static int print_shapes(const struct loadgen_command *c, int argc, const char *const *argv)
 {
     bool help = false;
     int code;
-    const struct setting rows[] = {{"help", 'h', .flag = &help, .help = "Show this help."}};
+    struct str from = {0};
+    const struct setting rows[] = {
+        {"help", 'h', .flag = &help, .help = "Show this help."},
+        {"capture", .text = &from, .placeholder = "<file or URL>",
+         .help = "Of an exporter that the command capture wrote down, or is at this URL."}};
     if (!loadgen_parse(c, rows, countof(rows), argc, argv, &help, &code))
         return code;
+    if (from.n)
+        return print_captured(from);
     for (int exporter = 0; exporter < LOAD_EXPORTERS; exporter++) {
         const struct load_shape shape = {.exporter = (enum load_exporter)exporter};
         struct buf text = {0};
-        load_shape_table(shape.exporter, &text);
+        load_table_exporter(shape.exporter, &text);
         printf("%s## %s: %zu series a target\n\n%.*s", exporter ? "\n" : "",
                load_exporter_names[exporter], load_shape_series(&shape), STR_ARG(buf_str(&text)));
         buf_deinit(&text);
@@ -31,7 +53,10 @@ static int print_shapes(const struct loadgen_command *c, int argc, const char *c
 
 static const struct loadgen_command shapes = {
     "shapes", "", "Prints what the virtual targets show and how it moves.",
-    "A Markdown table an exporter.\n", print_shapes};
+    "A Markdown table an exporter, or one of a capture. constant: the share of series that never\n"
+    "change; still: of the others' steps, from one sample to the next, those without a change;\n"
+    "p50, p90, p99: how large the other steps are.\n",
+    print_shapes};
 
 static const struct loadgen_command *const commands[] = {
     &loadgen_remote_write, &loadgen_scrape_farm, &loadgen_query,
