@@ -4,8 +4,7 @@
 
 #include "engine/promql/fragment.h"
 #include "io/fiber.h"
-
-enum { PIECE = 128 << 10 };
+#include "io/fiber_memory.h"
 
 void gently(void)
 {
@@ -13,38 +12,18 @@ void gently(void)
         fiber_yield_if_due();
 }
 
-void gently_copy(void *to, const void *from, size_t size)
-{
-    for (size_t at = 0; at < size; at += PIECE) {
-        const size_t n = size - at < PIECE ? size - at : PIECE;
-        memcpy((char *)to + at, (const char *)from + at, n);
-        if (n == PIECE)
-            gently();
-    }
-}
-
-static void clear(char *p, size_t size)
-{
-    for (size_t at = 0; at < size; at += PIECE) {
-        const size_t n = size - at < PIECE ? size - at : PIECE;
-        memset(p + at, 0, n);
-        if (n == PIECE)
-            gently();
-    }
-}
-
 void *gently_zeroed(struct arena *a, size_t count, size_t size, size_t align)
 {
     void *p = arena_try(a, count, size, align);
     if (p)
-        clear(p, count * size); // which did not overflow
+        fiber_fill(p, 0, count * size); // which did not overflow
     return p;
 }
 
 void *gently_zeroed_always(struct arena *a, size_t size, size_t align)
 {
     void *p = arena_alloc(a, size, align);
-    clear(p, size);
+    fiber_fill(p, 0, size);
     return p;
 }
 
@@ -56,7 +35,7 @@ void *gently_grown(struct arena *a, const void *p, size_t n, size_t *capacity, s
     if (!all)
         return NULL;
     if (n)
-        gently_copy(all, p, n * size);
+        fiber_copy(all, p, n * size);
     *capacity = more;
     return all;
 }

@@ -17,7 +17,6 @@ static inline void gently_at(size_t i)
         gently();
 }
 
-void gently_copy(void *to, const void *from, size_t size); // Suspends.
 // Zeroed memory; NULL: the arena's limit. Suspends.
 void *gently_zeroed(struct arena *a, size_t count, size_t size, size_t align);
 #define gently_array(a, count, type) \

@@ -2,6 +2,7 @@
 
 #include "engine/promql/fragment.h"
 #include "engine/promql/gently.h"
+#include "io/fiber_memory.h"
 
 static bool is_among(struct str name, struct label_names names)
 {
@@ -91,7 +92,7 @@ static bool grow(struct label_map *m)
         gently_at(i);
     }
     if (m->n)
-        gently_copy(keys, m->keys, m->n * sizeof *keys);
+        fiber_copy(keys, m->keys, m->n * sizeof *keys);
     m->keys = keys;
     return true;
 }

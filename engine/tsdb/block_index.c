@@ -6,6 +6,7 @@
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
 #include "io/fiber.h"
+#include "io/fiber_memory.h"
 
 enum { CHUNK_BYTES = 16 * 1024 };
 
@@ -31,7 +32,7 @@ static void add_pairs(struct block_index *ix, struct str labels, uint32_t **pair
 {
     struct label label;
     for (struct labels_iter i = labels_iter(labels); labels_next(&i, &label);) {
-        *pairs = mem_grow(*pairs, capacity, *n + 1, sizeof **pairs);
+        *pairs = fiber_grow(*pairs, capacity, *n + 1, sizeof **pairs);
         (*pairs)[(*n)++] = block_symbols_pair(&ix->symbols, label.name, label.value);
     }
 }
@@ -48,7 +49,7 @@ uint32_t block_index_tuple(struct block_index *ix, uint32_t partition, struct st
     t.labels = arena_str(&ix->symbols.text, labels);
     add_pairs(ix, labels, &ix->tuple_pairs, &ix->tuple_pairs_n, &ix->tuple_pairs_capacity);
     t.pairs_n = ix->tuple_pairs_n - t.pairs_at;
-    ix->tuples = mem_grow(ix->tuples, &ix->tuples_capacity, ix->tuples_n + 1, sizeof t);
+    ix->tuples = fiber_grow(ix->tuples, &ix->tuples_capacity, ix->tuples_n + 1, sizeof t);
     ix->tuples[ix->tuples_n] = t;
     block_table_add(&ix->by_tuple, hash, (uint32_t)ix->tuples_n);
     return (uint32_t)ix->tuples_n++;
@@ -65,14 +66,14 @@ bool block_index_tuple_before(const struct block_index *ix, uint32_t a, uint32_t
 void block_index_add_set(struct block_index *ix, struct str labels)
 {
     add_pairs(ix, labels, &ix->set_pairs, &ix->set_pairs_n, &ix->set_pairs_capacity);
-    ix->sets = mem_grow(ix->sets, &ix->sets_capacity, ix->sets_n + 1, sizeof *ix->sets);
+    ix->sets = fiber_grow(ix->sets, &ix->sets_capacity, ix->sets_n + 1, sizeof *ix->sets);
     ix->sets[ix->sets_n++] = (struct block_set){ix->set_pairs_n, ix->series_n};
 }
 
 void block_index_add_series(struct block_index *ix, uint32_t tuple)
 {
     assert(ix->sets_n > 0);
-    ix->series = mem_grow(ix->series, &ix->series_capacity, ix->series_n + 1, sizeof *ix->series);
+    ix->series = fiber_grow(ix->series, &ix->series_capacity, ix->series_n + 1, sizeof *ix->series);
     ix->series[ix->series_n++] = tuple;
     ix->sets[ix->sets_n - 1].series_end = ix->series_n;
 }
@@ -120,8 +121,10 @@ struct order {
 static struct order order_make(size_t n, const void *arg, block_before_fn *before)
 {
     struct order o = {mem_alloc_array(n, sizeof *o.items), mem_alloc_array(n, sizeof *o.rank)};
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         o.items[i] = (uint32_t)i;
+        yield_each(i);
+    }
     block_sort(o.items, n, arg, before);
     for (size_t i = 0; i < n; i++) {
         o.rank[o.items[i]] = (uint32_t)i;
@@ -170,7 +173,7 @@ static err write_names(const struct writing *w, struct stream *s, struct errmsg 
         const size_t first = pair;
         while (pair < symbols->pairs_n &&
                symbols->pairs[w->pairs.items[pair]].name == w->names.items[i])
-            pair++;
+            yield_each(pair++);
         buf_put_varint(&s->raw, name.n);
         buf_put_str(&s->raw, name);
         buf_put_varint(&s->raw, pair - first);
@@ -247,6 +250,7 @@ static void put_series(const struct writing *w, struct buf *raw, size_t from, si
         assert(i == from || rank > last);
         buf_put_varint(raw, rank - last);
         last = rank;
+        yield_each(i);
     }
 }
 
@@ -281,8 +285,9 @@ struct inverse {
 
 static struct inverse inverse_make(size_t pairs_n, size_t total)
 {
-    struct inverse v = {mem_zalloc((pairs_n + 1) * sizeof *v.ends),
+    struct inverse v = {mem_alloc_array(pairs_n + 1, sizeof *v.ends),
                         mem_alloc_array(total, sizeof *v.items)};
+    fiber_fill(v.ends, 0, (pairs_n + 1) * sizeof *v.ends);
     return v;
 }
 
@@ -342,14 +347,16 @@ static struct inverse inverse_of_tuples(const struct writing *w)
 static void put_runs(struct buf *raw, const uint32_t *items, size_t n)
 {
     size_t runs = 0;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         runs += i == 0 || items[i] != items[i - 1] + 1;
+        yield_each(i);
+    }
     buf_put_varint(raw, runs);
     uint32_t end = 0;
     for (size_t i = 0; i < n;) {
         size_t length = 1;
         while (i + length < n && items[i + length] == items[i] + length)
-            length++;
+            yield_each(i + length++);
         const uint64_t gap = items[i] - end;
         buf_put_varint(raw, gap * 2 + (length > 1));
         if (length > 1)

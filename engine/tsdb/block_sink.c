@@ -4,6 +4,7 @@
 
 #include "engine/base/mem.h"
 #include "io/fiber.h"
+#include "io/fiber_memory.h"
 
 enum { WRITE_BYTES = 256 * 1024 };
 
@@ -68,8 +69,8 @@ err block_sink_put(struct block_sink *s, enum block_section section, size_t item
     c.size = (uint32_t)raw.n;
     c.crc = block_chunk_crc(c.offset, raw.p, raw.n);
     s->sections[section].chunks =
-        mem_grow(s->sections[section].chunks, &s->sections[section].capacity,
-                 s->sections[section].n + 1, sizeof c);
+        fiber_grow(s->sections[section].chunks, &s->sections[section].capacity,
+                   s->sections[section].n + 1, sizeof c);
     s->sections[section].chunks[s->sections[section].n++] = c;
     s->sections[section].items = after;
     buf_put_str(&s->waiting, raw);

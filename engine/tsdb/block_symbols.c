@@ -6,9 +6,10 @@
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "io/fiber.h"
+#include "io/fiber_memory.h"
 #include "io/fiber_sort.h"
 
-static const uint32_t NO_ID = UINT32_MAX;
+static const uint32_t NO_ID = UINT32_MAX; // all bits: tables are filled with bytes
 
 void block_table_deinit(struct block_table *t)
 {
@@ -18,8 +19,8 @@ void block_table_deinit(struct block_table *t)
 
 void block_table_reset(struct block_table *t)
 {
-    for (size_t i = 0; t->n && i < t->capacity; i++)
-        t->ids[i] = NO_ID;
+    if (t->n)
+        fiber_fill(t->ids, 0xff, t->capacity * sizeof *t->ids);
     t->n = 0;
 }
 
@@ -53,8 +54,7 @@ static void grow(struct block_table *t)
     t->capacity = old.capacity ? old.capacity * 2 : 64;
     t->hashes = mem_alloc_array(t->capacity, sizeof *t->hashes);
     t->ids = mem_alloc_array(t->capacity, sizeof *t->ids);
-    for (size_t i = 0; i < t->capacity; i++)
-        t->ids[i] = NO_ID;
+    fiber_fill(t->ids, 0xff, t->capacity * sizeof *t->ids);
     for (size_t i = 0; i < old.capacity; i++) {
         if (old.ids[i] != NO_ID)
             place(t, old.hashes[i], old.ids[i]);
@@ -97,7 +97,7 @@ static uint32_t name_number(struct block_symbols *s, struct str name)
     while (block_table_find(&s->by_name, hash, &walk, &id))
         if (str_eq(s->names[id], name))
             return id;
-    s->names = mem_grow(s->names, &s->names_capacity, s->names_n + 1, sizeof *s->names);
+    s->names = fiber_grow(s->names, &s->names_capacity, s->names_n + 1, sizeof *s->names);
     s->names[s->names_n] = arena_str(&s->text, name);
     block_table_add(&s->by_name, hash, (uint32_t)s->names_n);
     return (uint32_t)s->names_n++;
@@ -112,7 +112,7 @@ uint32_t block_symbols_pair(struct block_symbols *s, struct str name, struct str
     while (block_table_find(&s->by_pair, hash, &walk, &id))
         if (s->pairs[id].name == number && str_eq(s->pairs[id].value, value))
             return id;
-    s->pairs = mem_grow(s->pairs, &s->pairs_capacity, s->pairs_n + 1, sizeof *s->pairs);
+    s->pairs = fiber_grow(s->pairs, &s->pairs_capacity, s->pairs_n + 1, sizeof *s->pairs);
     s->pairs[s->pairs_n] = (struct block_pair){number, arena_str(&s->text, value)};
     block_table_add(&s->by_pair, hash, (uint32_t)s->pairs_n);
     return (uint32_t)s->pairs_n++;

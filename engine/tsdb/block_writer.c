@@ -13,6 +13,7 @@
 #include "engine/tsdb/column_fit.h"
 #include "engine/tsdb/histogram_column.h"
 #include "io/fiber.h"
+#include "io/fiber_memory.h"
 
 enum {
     GROUP_BYTES = 32 * 1024,
@@ -165,10 +166,10 @@ static uint32_t time_number(struct block_writer *w, const int64_t *t, size_t n)
             return id;
     }
     struct times fresh = {.at = w->time_bytes.n, .n = (uint32_t)n};
-    char *room = buf_reserve(&w->time_bytes, COLUMN_BYTES_MAX);
+    char *room = fiber_buf_reserve(&w->time_bytes, COLUMN_BYTES_MAX);
     fresh.size = (uint32_t)column_encode_times(t, n, (uint8_t *)room);
     w->time_bytes.n += fresh.size;
-    w->times = mem_grow(w->times, &w->times_capacity, w->times_n + 1, sizeof fresh);
+    w->times = fiber_grow(w->times, &w->times_capacity, w->times_n + 1, sizeof fresh);
     w->times[w->times_n] = fresh;
     block_table_add(&w->by_time, hash, (uint32_t)w->times_n);
     return (uint32_t)w->times_n++;
@@ -182,7 +183,7 @@ static uint32_t layout_number(struct block_writer *w, struct str layout)
     while (block_table_find(&w->by_layout, hash, &walk, &id))
         if (str_eq(w->layouts[id], layout))
             return id;
-    w->layouts = mem_grow(w->layouts, &w->layouts_capacity, w->layouts_n + 1, sizeof *w->layouts);
+    w->layouts = fiber_grow(w->layouts, &w->layouts_capacity, w->layouts_n + 1, sizeof *w->layouts);
     w->layouts[w->layouts_n] = arena_str(&w->layouts_text, layout);
     block_table_add(&w->by_layout, hash, (uint32_t)w->layouts_n);
     return (uint32_t)w->layouts_n++;
@@ -192,7 +193,7 @@ static void add_values(struct block_writer *w, const double *v, size_t n, struct
 {
     uint64_t bits[COLUMN_MAX];
     memcpy(bits, v, n * sizeof *bits);
-    uint8_t *room = (uint8_t *)buf_reserve(&w->waiting.columns, COLUMN_BYTES_MAX);
+    uint8_t *room = (uint8_t *)fiber_buf_reserve(&w->waiting.columns, COLUMN_BYTES_MAX);
     const size_t size = column_encode_values(bits, n, room);
     part->has_facts = (room[0] & COLUMN_HEAD_FORM) != COLUMN_CONST;
     w->waiting.columns.n += size;
@@ -250,8 +251,8 @@ static void add_part(struct block_writer *w, const struct column *c, size_t from
         add_values(w, c->v + from, n, &part);
     }
     part.size = (uint32_t)(w->waiting.columns.n - part.at);
-    w->waiting.parts =
-        mem_grow(w->waiting.parts, &w->waiting.parts_capacity, w->waiting.parts_n + 1, sizeof part);
+    w->waiting.parts = fiber_grow(w->waiting.parts, &w->waiting.parts_capacity,
+                                  w->waiting.parts_n + 1, sizeof part);
     w->waiting.parts[w->waiting.parts_n++] = part;
 }
 
@@ -263,8 +264,8 @@ static uint32_t set_number(struct block_writer *w, struct str local)
     while (block_table_find(&w->waiting.by_set, hash, &walk, &id))
         if (str_eq(w->waiting.sets[id], local))
             return id;
-    w->waiting.sets = mem_grow(w->waiting.sets, &w->waiting.sets_capacity, w->waiting.sets_n + 1,
-                               sizeof *w->waiting.sets);
+    w->waiting.sets = fiber_grow(w->waiting.sets, &w->waiting.sets_capacity, w->waiting.sets_n + 1,
+                                 sizeof *w->waiting.sets);
     w->waiting.sets[w->waiting.sets_n] = arena_str(&w->waiting.text, local);
     block_table_add(&w->waiting.by_set, hash, (uint32_t)w->waiting.sets_n);
     return (uint32_t)w->waiting.sets_n++;
@@ -316,8 +317,8 @@ err block_writer_add(struct block_writer *w, const struct block_key *key,
         fiber_yield_if_due();
     }
     p.parts_n = w->waiting.parts_n - p.parts_at;
-    w->waiting.series =
-        mem_grow(w->waiting.series, &w->waiting.series_capacity, w->waiting.series_n + 1, sizeof p);
+    w->waiting.series = fiber_grow(w->waiting.series, &w->waiting.series_capacity,
+                                   w->waiting.series_n + 1, sizeof p);
     w->waiting.series[w->waiting.series_n++] = p;
     struct block_summary *s = &w->summary;
     s->series++;
@@ -420,11 +421,19 @@ static bool series_before(const void *arg, uint32_t a, uint32_t b)
     return x->tuple != y->tuple && block_index_tuple_before(&w->index, x->tuple, y->tuple);
 }
 
+static void breathe(size_t i) // in loops of cheap steps
+{
+    if (i % 4096 == 4095)
+        fiber_yield_if_due();
+}
+
 static uint32_t *counted(size_t n)
 {
     uint32_t *items = mem_alloc_array(n, sizeof *items);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         items[i] = (uint32_t)i;
+        breathe(i);
+    }
     return items;
 }
 
@@ -450,8 +459,10 @@ static err metric_flush(struct block_writer *w, struct errmsg *e)
     uint32_t *sets = counted(w->waiting.sets_n), *series = counted(w->waiting.series_n);
     w->waiting.set_rank = counted(w->waiting.sets_n);
     block_sort(sets, w->waiting.sets_n, w, set_before);
-    for (size_t i = 0; i < w->waiting.sets_n; i++)
+    for (size_t i = 0; i < w->waiting.sets_n; i++) {
         w->waiting.set_rank[sets[i]] = (uint32_t)i;
+        breathe(i);
+    }
     block_sort(series, w->waiting.series_n, w, series_before);
     err code = metric_emit(w, series, e);
     mem_free(sets);
