@@ -661,6 +661,9 @@ err head_commit(struct head *h, struct tsdb_commit *c, head_sink_fn *sink, void 
     const struct wal_row *rows = head_rows_stage(h, c, &rows_n);
     if (rows)
         return commit_rows(h, c, rows, rows_n, sink, arg, out_seq, e);
+    c->is_slow = c->slow_max && c->n > c->slow_max;
+    if (c->is_slow)
+        return ERR_OK;
     err result = ERR_OK;
     stage_all(h, c);
     if (st->n > 0) {

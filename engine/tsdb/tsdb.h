@@ -116,6 +116,8 @@ struct tsdb_commit {
     int64_t max_t_ms;    // the newest time to accept
     int64_t window_ms;   // how old against the newest of the whole database; 0: any age
     int64_t min_t_ms;    // that as a time; set by tsdb_commit
+    uint32_t slow_max;   // likewise: samples taken in one step that are no rows; 0: any number
+    bool is_slow;        // more than that: nothing was done
     size_t refused_at;   // STRICT, CHECK: the first that is refused, judging ends there; n: none
     uint64_t kept_bits;  // if that is a duplicate: what is there
     bool kept_histogram; // or that it is a histogram

@@ -4,10 +4,11 @@
 // that was there already may be of a commit that still waits: so everybody waits.
 //
 // A large commit is kept in pieces, between which other fibers get their turn: each piece is
-// staged, logged and applied. The log writes them as one, and all become visible with the last.
-// Meanwhile nobody else commits, no spill begins and nothing leaves memory, so to all others it is
-// one step. When the log refuses something meanwhile, which may be what a piece was judged by, all
-// is taken back before others may go on.
+// staged, logged and applied. Samples that are no rows (of new series, late, histograms) take
+// several times as long: of those a quarter makes a piece. The log writes them as one, and all
+// become visible with the last. Meanwhile nobody else commits, no spill begins and nothing leaves
+// memory, so to all others it is one step. When the log refuses something meanwhile, which may be
+// what a piece was judged by, all is taken back before others may go on.
 #include <string.h>
 
 #include "engine/tsdb/tsdb_part.h"
@@ -82,31 +83,47 @@ static void add_piece(struct tsdb_commit *c, const struct tsdb_commit *piece, si
         c->newest_t_ms = piece->newest_t_ms;
 }
 
+struct tsdb_commit part_piece(const struct tsdb_commit *c, size_t at, size_t n)
+{
+    struct tsdb_commit piece = *c;
+    piece.n = c->n - at < n ? c->n - at : n;
+    piece.samples += at;
+    if (c->outcomes)
+        piece.outcomes += at;
+    if (c->histograms)
+        piece.histograms += at;
+    if (c->starts)
+        piece.starts += at;
+    return piece;
+}
+
+uint32_t part_slow_max(const struct part *p)
+{
+    return (p->commit_piece + 3) / 4;
+}
+
 static err keep_pieces_as(struct part *p, struct tsdb_commit *c, enum tsdb_commit_kind kind,
                           struct kept *k, struct errmsg *e)
 {
     memset(c->counts, 0, sizeof c->counts);
-    for (size_t at = 0, n; at < c->n && c->refused_at == c->n; at += n) {
-        n = c->n - at < p->commit_piece ? c->n - at : p->commit_piece;
-        struct tsdb_commit piece = *c;
+    size_t n = p->commit_piece;
+    for (size_t at = 0; at < c->n && c->refused_at == c->n;) {
+        struct tsdb_commit piece = part_piece(c, at, n);
         piece.kind = kind;
-        piece.samples += at;
-        piece.outcomes += at;
-        if (c->histograms)
-            piece.histograms += at;
-        if (c->starts)
-            piece.starts += at;
-        piece.n = n;
         if (at > 0)
             fiber_yield_if_due();
         part_wait_for_undo(p); // then the log takes no more of this
         struct kept one = {0};
         TRY(keep(p, &piece, &one, e));
+        n = piece.is_slow ? c->slow_max : p->commit_piece;
+        if (piece.is_slow)
+            continue;
         add_piece(c, &piece, at);
+        at += piece.n;
         k->seq = one.seq;
         if (one.log_seq) {
             k->log_seq = one.log_seq;
-            k->applied = at + n;
+            k->applied = at;
         }
     }
     return ERR_OK;
@@ -155,12 +172,17 @@ static err keep_large(struct part *p, struct tsdb_commit *c, struct kept *k, str
 err part_commit(struct part *p, struct tsdb_commit *c, struct errmsg *e)
 {
     struct kept k = {0};
-    const bool is_large = c->n >= 2 * (size_t)p->commit_piece;
+    bool is_large = c->n >= 2 * (size_t)p->commit_piece;
+    c->slow_max = part_slow_max(p);
     do {
-        wait_for_others(p, is_large);
-        TRY(part_recall(p, c, e));
-    } while (p->undoing || p->in_pieces || (is_large && p->spill_waits));
-    TRY(is_large ? keep_large(p, c, &k, e) : keep(p, c, &k, e));
+        is_large |= c->is_slow;
+        do {
+            wait_for_others(p, is_large);
+            TRY(part_recall(p, c, e));
+        } while (p->undoing || p->in_pieces || (is_large && p->spill_waits));
+        c->is_slow = false;
+        TRY(is_large ? keep_large(p, c, &k, e) : keep(p, c, &k, e));
+    } while (c->is_slow);
     part_note_log(p);
     if (c->kind == TSDB_COMMIT_CHECK)
         return ERR_OK;

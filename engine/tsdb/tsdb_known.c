@@ -21,7 +21,7 @@
 #include "engine/tsdb/samples.h"
 #include "engine/tsdb/tsdb_part.h"
 
-enum { LABELS_MAX = 64, BREATH = 64 };
+enum { LABELS_MAX = 64, BREATH = 64, SHORT = 1024 };
 
 struct known {
     struct str labels;
@@ -171,6 +171,8 @@ static err ask_for_all(struct part *p, const struct tsdb_commit *c, struct answe
     arena_init(&a, 0);
     for (size_t i = 0; i < c->n && result == ERR_OK; i++) {
         const int64_t t_ms = c->samples[i].t_ms;
+        if (i % SHORT == SHORT - 1)
+            fiber_yield_if_due();
         if (t_ms >= h->complete_t)
             continue;
         if (i % BREATH == BREATH - 1)
@@ -189,8 +191,30 @@ static err ask_for_all(struct part *p, const struct tsdb_commit *c, struct answe
     return result;
 }
 
-// While the files were asked others may have written and released what nobody was asked about:
-// then the answers are worth nothing.
+// While the files were asked, or answers applied, others may have written and released what nobody
+// was asked about: then the answers are worth nothing.
+struct state {
+    uint64_t epoch, releases;
+};
+
+static bool has_changed(const struct head *h, const struct state *since)
+{
+    return h->epoch != since->epoch || h->releases != since->releases;
+}
+
+static void apply(struct head *h, const struct answers *answers, const struct state *since)
+{
+    for (size_t i = 0; i < answers->n && !has_changed(h, since); i++) {
+        const struct answer *answer = &answers->list[i];
+        struct head_series *s = head_resolve(h, answer->ref);
+        struct head_cell there;
+        if (s && !head_find_sample(h, s, answer->sample.t[0], &there))
+            recall(s, &answer->sample);
+        if (i % BREATH == BREATH - 1)
+            fiber_yield_if_due();
+    }
+}
+
 err part_recall(struct part *p, const struct tsdb_commit *c, struct errmsg *e)
 {
     struct head *h = &p->head;
@@ -199,21 +223,15 @@ err part_recall(struct part *p, const struct tsdb_commit *c, struct errmsg *e)
     if (!p->files_n)
         return ERR_OK;
     arena_init(&answers.arena, 0);
-    uint64_t epoch, releases;
+    struct state since;
     do {
-        epoch = h->epoch;
-        releases = h->releases;
+        since = (struct state){h->epoch, h->releases};
         answers.n = 0;
         arena_reset(&answers.arena);
         result = ask_for_all(p, c, &answers, e);
-    } while (result == ERR_OK && (h->epoch != epoch || h->releases != releases));
-    for (size_t i = 0; i < answers.n && result == ERR_OK; i++) {
-        const struct answer *answer = &answers.list[i];
-        struct head_series *s = head_resolve(h, answer->ref);
-        struct head_cell there;
-        if (s && !head_find_sample(h, s, answer->sample.t[0], &there))
-            recall(s, &answer->sample);
-    }
+        if (result == ERR_OK)
+            apply(h, &answers, &since);
+    } while (result == ERR_OK && has_changed(h, &since));
     arena_deinit(&answers.arena);
     mem_free(answers.list);
     return result;

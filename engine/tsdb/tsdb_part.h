@@ -82,6 +82,9 @@ void tsdb_set_window(const struct tsdb *db, struct tsdb_commit *c);
 
 // tsdb_commit.c: of a part with a log. All suspend, the waits cancelled or not.
 err part_commit(struct part *p, struct tsdb_commit *c, struct errmsg *e); // outcomes is set
+// At most n samples of c, from at on.
+struct tsdb_commit part_piece(const struct tsdb_commit *c, size_t at, size_t n);
+uint32_t part_slow_max(const struct part *p); // for struct tsdb_commit
 void part_wait_for_undo(struct part *p);
 void part_wait_for_pieces(struct part *p); // of a large commit
 

@@ -69,10 +69,19 @@ static void commit_at_owner(void *arg)
                             .window_ms = h->retention_ms};
     uint64_t seq;
     tsdb_set_window(b->db, &c); // what has expired does not come back
-    b->result = head_commit(h, &c, NULL, NULL, &seq, &b->e);
-    if (b->result == ERR_OK) {
+    c.slow_max = part_slow_max(p);
+    for (size_t at = 0, n = BATCH; at < c.n;) {
+        struct tsdb_commit piece = part_piece(&c, at, n);
+        b->result = head_commit(h, &piece, NULL, NULL, &seq, &b->e);
+        if (b->result != ERR_OK)
+            return;
+        n = piece.is_slow ? c.slow_max : BATCH;
+        if (piece.is_slow)
+            continue;
+        at += piece.n;
         head_publish(h, seq);
-        part_tell_newest(p, c.newest_t_ms);
+        part_tell_newest(p, piece.newest_t_ms);
+        fiber_yield_if_due();
     }
 }
 
@@ -98,7 +107,6 @@ static err flush(struct reader *r, unsigned owner, struct errmsg *e)
     b->has_histograms = b->has_starts = false;
     arena_reset(&b->arena);
     b->n = 0;
-    fiber_yield_if_due();
     return b->result == ERR_OK ? ERR_OK : err_set(e, b->result, "%s", b->e.text);
 }
 
