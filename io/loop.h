@@ -34,6 +34,8 @@ struct loop_options {
     bool spins; // looks out for a moment before it sleeps, where other loops have their own cores
     enum turn_watch_mode watch;
     const struct log_sink *log; // of the watch; NULL: it only counts
+    turn_piece_fn *piece;       // hears of pieces with TURN_WATCH_PIECES; NULL: nobody
+    void *piece_arg;
 };
 
 // Takes the backend over, also on failure.

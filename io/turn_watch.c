@@ -126,20 +126,34 @@ static void add_told(struct loop *loop, struct fiber *f, int64_t ns)
 void turn_watch_piece(struct loop *loop, const void *pc, void *const *frame)
 {
     struct turn_watch *w = &loop->watch;
-    const int64_t now = system_thread_cpu_ns();
-    w->now.ns = now - w->piece_cpu_ns;
-    if (w->now.ns > w->longest.ns) {
-        w->longest = w->now;
-        if (loop->running && frame)
-            walk_frames(loop->running, frame, &w->longest);
-    }
+    int64_t now = system_thread_cpu_ns();
     struct fiber *f = loop->running;
+    w->now.ns = now - w->piece_cpu_ns;
+    if (w->now.ns > w->longest.ns || loop->options.piece) {
+        struct turn_piece piece = w->now;
+        if (f && frame)
+            walk_frames(f, frame, &piece);
+        if (piece.ns > w->longest.ns)
+            w->longest = piece;
+        if (loop->options.piece && loop->options.piece(loop->options.piece_arg, piece.ns, &piece))
+            now = system_thread_cpu_ns();
+    }
     if (f && f->class == LOOP_QUERY && (f->canceled || f->timed_out))
         add_told(loop, f, w->now.ns);
     else if (f)
         f->told_ns = 0;
     w->now.from = pc;
     w->piece_cpu_ns = now;
+}
+
+void turn_piece_text(const struct turn_piece *piece, char text[TURN_PIECE_TEXT_MAX])
+{
+    struct turn_offender o = {.fn = piece->fn};
+    if (!o.fn)
+        snprintf(o.flow, sizeof o.flow, "%s", piece->phase);
+    describe(&o, piece);
+    snprintf(text, TURN_PIECE_TEXT_MAX, "%s (%s) %s", o.flow, loop_class_text(piece->class),
+             o.place);
 }
 
 void turn_watch_enter(struct loop *loop, const void *fn, const char *phase, enum loop_class class)

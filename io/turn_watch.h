@@ -56,4 +56,11 @@ size_t turn_offenders(const struct loop *loop, const struct turn_offender **out)
 // ns of the present piece were not the program's: a simulator's judging.
 void turn_watch_forgive(struct loop *loop, int64_t ns);
 
+// With TURN_WATCH_PIECES: hears of each piece, when it has ended. True: that took a while of its
+// own.
+struct turn_piece;
+typedef bool turn_piece_fn(void *arg, int64_t ns, const struct turn_piece *piece);
+enum { TURN_PIECE_TEXT_MAX = TURN_PLACE_MAX + TURN_FLOW_MAX + 32 };
+void turn_piece_text(const struct turn_piece *piece, char text[TURN_PIECE_TEXT_MAX]);
+
 #endif

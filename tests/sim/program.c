@@ -208,11 +208,18 @@ static void run_sender(void *arg)
     flow_ends(p);
 }
 
+static void hold_shard(int64_t ns)
+{
+    for (const int64_t end = world_judging_begin() + ns; world_judging_begin() < end;)
+        continue;
+}
+
 static void run_queries(void *arg)
 {
     struct program *p = arg;
     while (!p->stopping) {
         (void)!fiber_sleep_ns((int64_t)rng_below(&p->rng, 20000) * MS);
+        hold_shard(p->options.holds_ns);
         if (!p->stopping)
             (void)program_check_some(p);
     }
@@ -335,7 +342,9 @@ static void recover(struct program *p)
         return;
     if (!is_answered)
         world_violate(p->world, "no answer after a start");
+    const int64_t begin = world_judging_begin();
     truth_recovered(&p->truth, p->recovers_from_power_loss, p->world->now_ns);
+    world_judging_end(p->world, begin);
     look(p);
     if (p->corruptions)
         world_violate(p->world, "damage reported where there was none");

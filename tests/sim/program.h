@@ -16,7 +16,8 @@ struct program_options { // drawn from the seed
     uint64_t spill_bytes;
     uint64_t segment_bytes;
     uint32_t commit_piece;
-    bool forms; // samples get the forms that their bits say (tests/lib/forms.h)
+    bool forms;          // samples get the forms that their bits say (tests/lib/forms.h)
+    int64_t holds_ns;    // a flow does, of the machine's time, again and again; 0: none does
     int64_t duration_ns; // of the traffic
     unsigned senders;
     size_t rounds;

@@ -65,6 +65,8 @@ static void draw_options(struct seed *s, struct program_options *o)
         o->wal_sync = has_defect(s, DEFECT_NO_SYNC) ? TSDB_WAL_SYNC_NONE : TSDB_WAL_SYNC_ALWAYS;
     if (s->options->defect == DEFECT_LOST_SYNCS)
         o->wal_sync = TSDB_WAL_SYNC_ALWAYS;
+    if (has_defect(s, DEFECT_LONG_PIECE))
+        o->holds_ns = 3 * MS;
     if (s->options->defect == DEFECT_OLD_RECORDS) { // what comes back must have been gone
         o->retention_ms = 60000;
         o->seal_ms = 30000;
@@ -247,8 +249,7 @@ static void report(const struct seed *s)
     r->turns = w->turns;
     r->simulated_ns = w->now_ns;
     r->turn_cpu_ns_max = w->turn_cpu_ns_max;
-    r->piece_ns_max = w->piece_ns_max;
-    memcpy(r->piece_text, w->piece_text, sizeof r->piece_text);
+    r->pieces = w->pieces;
 }
 
 void seed_run(const struct seed_options *o, struct seed_result *out)

@@ -12,6 +12,7 @@ enum seed_defect {
     DEFECT_OLD_RECORDS, // recycled segments show their old records, with good checksums
     DEFECT_LATE_ENDS,   // operations end after their owner is gone
     DEFECT_NO_SYNC,     // --storage.wal-sync=none is taken for always
+    DEFECT_LONG_PIECE,  // a flow works on without asking whether a yield is due
     DEFECT_COUNT
 };
 
@@ -30,8 +31,8 @@ struct seed_result {
     uint64_t kills, power_losses, fatal_syncs;
     uint64_t samples_judged, samples_gone, batches, commits, commit_errors, queries, query_errors;
     uint64_t opens, open_errors, files, deletions, merges, divisions, segments, turns;
-    int64_t simulated_ns, turn_cpu_ns_max, piece_ns_max;
-    char piece_text[512]; // whose the longest one was
+    int64_t simulated_ns, turn_cpu_ns_max;
+    struct pieces pieces;
 };
 
 void seed_run(const struct seed_options *o, struct seed_result *out);

@@ -334,19 +334,9 @@ struct loop_options world_loop_options(struct world *w, size_t fibers_max, uint6
 {
     return (struct loop_options){.fibers_max = fibers_max,
                                  .seed = seed,
-                                 .watch = w->watches_pieces ? TURN_WATCH_PIECES : TURN_WATCH_OFF};
-}
-
-static void note_pieces(struct world *w, const struct loop *loop)
-{
-    const int64_t longest = loop_stats(loop)->piece_ns_max;
-    if (longest <= w->piece_ns_max)
-        return;
-    w->piece_ns_max = longest;
-    const struct turn_offender *o;
-    if (turn_offenders(loop, &o) > 0)
-        snprintf(w->piece_text, sizeof w->piece_text, "%s (%s) %s", o->flow,
-                 loop_class_text(o->class), o->place);
+                                 .watch = w->watches_pieces ? TURN_WATCH_PIECES : TURN_WATCH_OFF,
+                                 .piece = pieces_note,
+                                 .piece_arg = &w->pieces};
 }
 
 static bool turn_one(struct world *w, struct world_backend *wb)
@@ -356,7 +346,6 @@ static bool turn_one(struct world *w, struct world_backend *wb)
     const bool any = loop_turn(wb->backend.loop, 0);
     const int64_t took = cpu_ns() - before - w->judging_ns;
     w->turns++;
-    note_pieces(w, wb->backend.loop);
     if (took > w->turn_cpu_ns_max)
         w->turn_cpu_ns_max = took;
     if (w->verbose && took > 2 * MS)

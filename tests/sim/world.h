@@ -12,6 +12,7 @@
 #include "io/loop.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/network.h"
+#include "tests/sim/pieces.h"
 
 enum { WORLD_SHARDS_MAX = 8, WORLD_FDS_MAX = 4096 };
 
@@ -55,8 +56,7 @@ struct world {
     struct world_violation violation;
     int64_t turn_cpu_ns_max; // of the machine's time
     bool watches_pieces;     // of turns: see io/turn_watch.h; for loops that are made from now on
-    int64_t piece_ns_max;    // the longest, of the machine's time
-    char piece_text[512];    // whose it was
+    struct pieces pieces;    // the longest ones, where watched
     int64_t judging_ns;      // of it, in the present turn: what the simulator itself took
     uint64_t turns;
     bool verbose;
