@@ -14,7 +14,7 @@ What it runs, one after the other, and which README has the table:
   receive      remote_write by the shape of requests             engine/remote/README.md
   ladder       10,000 to a million series, three loads           README.md
 receive and ladder share what is left of --minutes, one to two, and repeat their runs while they have time. overload.py (ten
-minutes more) is not part of it. Progress goes to standard error; what a part says besides its table to <part>.log. Ctrl-C ends
+minutes more) is not part of it. Progress goes to standard error, all that a part says to <part>.log. Ctrl-C ends
 the part at hand, which prints the table of what it has, and all. Exit code: 0, 1 when a part failed: the tables say which.
 """
 import argparse
@@ -22,6 +22,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -41,6 +42,16 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
+def log(lines, path):
+    """All that a part says goes to a file, what says how far it is to standard error, too."""
+    with open(path, "w") as f:
+        for line in lines:
+            f.write(line)
+            f.flush()
+            if line.startswith("["):
+                say("    " + line.rstrip())
+
+
 def run_part(name, folder, limit_minutes):
     """What it printed, its exit code, and how long it took."""
     words, own_minutes = PARTS[name]
@@ -50,20 +61,21 @@ def run_part(name, folder, limit_minutes):
     if own_minutes is None:
         command.append(f"--minutes={limit_minutes:.2f}")
     say(f"--- {name}: {' '.join([os.path.basename(command[0]), *command[1:]])}")
-    since = time.monotonic()
-    with open(os.path.join(folder, f"{name}.log"), "w") as log:
-        part = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
-        is_interrupted = False
-        while True:
+    since, is_interrupted = time.monotonic(), False
+    with open(os.path.join(folder, f"{name}.out"), "w+") as out:
+        part = subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        threading.Thread(target=log, args=(part.stderr, os.path.join(folder, f"{name}.log")), daemon=True).start()
+        while part.poll() is None:
             try:
-                out, _ = part.communicate(timeout=(own_minutes or limit_minutes) * 60 + ALARM_S)
-                break
+                part.wait(timeout=(own_minutes or limit_minutes) * 60 + ALARM_S)
             except subprocess.TimeoutExpired:
+                say(f"    {name} takes too long: what it has")
                 part.send_signal(signal.SIGINT)
             except KeyboardInterrupt:
                 is_interrupted = True
                 part.send_signal(signal.SIGINT)
-    return out, part.returncode, time.monotonic() - since, is_interrupted
+        out.seek(0)
+        return out.read(), part.returncode, time.monotonic() - since, is_interrupted
 
 
 def main():

@@ -49,6 +49,7 @@ class Form:
         self.rounds = {10_000: 200, 100_000: 20, 1_000_000: 3} if quick else {10_000: 2000, 100_000: 200, 1_000_000: 12}
         self.limit_s = 120 if quick else 1800
         self.scrape_rounds = 1 if quick else 2    # of all targets, at least
+        self.settling_s = 5 if quick else 15      # after the first, at most
         # Of the samples that queries find: a quarter of an hour, of a million series less.
         self.history_rounds = {10_000: 60, 100_000: 20, 1_000_000: 2} if quick else {10_000: 60, 100_000: 60, 1_000_000: 6}
 
@@ -84,7 +85,7 @@ def scrape(start, size, labels, form):
         try:
             # The round that makes the series is not counted.
             wait_for("all targets are scraped", lambda: json.loads(fetch(f"{address}/report"))["targets_seen"] == targets, 300)
-            system.settle(interval)
+            system.settle(min(interval, form.settling_s))
             before, first = system.cpu_s(), json.loads(fetch(f"{address}/report"))
             time.sleep(max(form.seconds, form.scrape_rounds * interval))
             last, cpu = json.loads(fetch(f"{address}/report")), system.cpu_s() - before

@@ -292,7 +292,7 @@ def test_histograms():
 def test_rate():
     """Samples are dated and sent by a schedule, never before it; what waited behind a slow answer is told by it."""
     receiver = Receiver(lambda r: 1.0 if r.number == 10 else 0.0)
-    result, out = send(receiver, few(), "--series=400", "--batch=400", "--connections=1", "--rate=8000", "--duration=3s")
+    result, out = send(receiver, few(), "--series=400", "--batch=400", "--connections=1", "--rate=8000", "--rounds=60")
     step = statistics.median(b - a for a, b in zip(*(lambda t: (t, t[1:]))(sorted({s.samples[0][0] for s in receiver.series()}))))
     check(abs(step - 1000 * result["series"] / 8000) <= 2, step, result["series"])
     for r in receiver.good():

@@ -168,7 +168,7 @@ static const struct load_family cadvisor[] = {
 
 static const struct load_family kube_state[] = {
     {"kube_pod_info",
-     "@pod; host_ip=10.0.0.7; node=ip-10-0-0-7; created_by_kind=ReplicaSet; "
+     "@pod; host_ip=10.0.0.7; pod_ip=10.244.3.17; node=ip-10-0-0-7; created_by_kind=ReplicaSet; "
      "created_by_name=app-6d4cf56db6; priority_class=; host_network=false",
      LOAD_GAUGE, 1, 0, 1, 100},
     {"kube_pod_{created,start_time,status_scheduled_time}", "@pod", LOAD_GAUGE, 1.78e9, 0, 1, 100},
@@ -217,24 +217,39 @@ static const struct load_family kube_state[] = {
     {"kube_node_info",
      NODES "; kernel_version=6.1.0; os_image=Debian GNU/Linux 12; "
            "container_runtime_version=containerd://1.7; kubelet_version=v1.33.1; "
-           "kubeproxy_version=deprecated; internal_ip=10.0.0.7",
+           "kubeproxy_version=deprecated; provider_id=aws:///eu-central-1a/i-0a1b2c3d; "
+           "pod_cidr=10.244.0.0/24; system_uuid=ec2b7f90; internal_ip=10.0.0.7",
      LOAD_GAUGE, 1, 0, 1, 100},
     {"kube_node_{created,spec_unschedulable}", NODES, LOAD_GAUGE, 0, 0, 1, 100},
-    {"kube_node_status_{capacity,allocatable}",
-     NODES "; resource=cpu,memory,pods,ephemeral_storage; unit=integer", LOAD_GAUGE, 110, 0, 1,
+    {"kube_node_status_capacity", NODES "; resource=cpu; unit=core", LOAD_GAUGE, 16, 0, 1, 100},
+    {"kube_node_status_capacity", NODES "; resource=ephemeral_storage,memory; unit=byte",
+     LOAD_GAUGE, 1.6e7, 0, 1.0 / 4096, 100},
+    {"kube_node_status_capacity", NODES "; resource=pods; unit=integer", LOAD_GAUGE, 110, 0, 1,
+     100},
+    {"kube_node_status_allocatable", NODES "; resource=cpu; unit=core", LOAD_GAUGE, 15.89, 0, 1,
+     100},
+    {"kube_node_status_allocatable", NODES "; resource=ephemeral_storage,memory; unit=byte",
+     LOAD_GAUGE, 1.5e7, 0, 1.0 / 4096, 100},
+    {"kube_node_status_allocatable", NODES "; resource=pods; unit=integer", LOAD_GAUGE, 110, 0, 1,
      100},
     {"kube_node_status_condition",
      NODES "; condition=DiskPressure,MemoryPressure,NetworkUnavailable,PIDPressure,Ready; "
            "status=false,true,unknown",
      LOAD_GAUGE, 0, 0, 1, 100},
-    {"kube_service_{info,created}", "namespace=default; service=app-#16; uid=5d1e", LOAD_GAUGE, 1,
-     0, 1, 100},
+    {"kube_service_info",
+     "namespace=default; service=app-#16; uid=5d1e; cluster_ip=10.96.0.12; external_name=; "
+     "external_traffic_policy=Cluster; load_balancer_ip=",
+     LOAD_GAUGE, 1, 0, 1, 100},
+    {"kube_service_created", "namespace=default; service=app-#16; uid=5d1e", LOAD_GAUGE, 1.78e9, 0,
+     1, 100},
     {"kube_service_spec_type", "namespace=default; service=app-#16; uid=5d1e; type=ClusterIP",
      LOAD_GAUGE, 1, 0, 1, 100},
     {"kube_namespace_{created,labels}", "namespace=team-#8", LOAD_GAUGE, 1, 0, 1, 100},
     {"kube_namespace_status_phase", "namespace=team-#8; phase=Active,Terminating", LOAD_GAUGE, 1, 0,
      1, 100},
     {"kube_configmap_{info,created}", "namespace=default; configmap=app-#32", LOAD_GAUGE, 1, 0, 1,
+     100},
+    {"kube_secret_type", "namespace=default; secret=app-#32; type=Opaque", LOAD_GAUGE, 1, 0, 1,
      100},
     {"kube_secret_{info,created}", "namespace=default; secret=app-#32", LOAD_GAUGE, 1, 0, 1, 100},
     {"kube_job_{info,created,spec_completions,status_succeeded,status_active}",
