@@ -128,7 +128,10 @@ static err read_framing(struct http_head *head, const struct http_header *h, str
         else if (http_has_token(h->value, STR("keep-alive")))
             head->keep_alive = true;
     } else if (str_eq_nocase(h->name, STR("expect"))) {
-        head->expects_continue = str_eq_nocase(h->value, STR("100-continue"));
+        if (head->expects_continue || head->expects_other)
+            return ERR_OK; // the first counts
+        head->expects_continue = http_has_token(h->value, STR("100-continue"));
+        head->expects_other = h->value.n && !head->expects_continue;
     }
     return ERR_OK;
 }
@@ -232,7 +235,7 @@ static err parse_head(struct str bytes, first_line_fn *first, struct http_head *
     out->content_length = -1;
     out->lines = (struct str){0};
     out->is_answer = out->is_folded = false;
-    out->chunked = out->expects_continue = false;
+    out->chunked = out->expects_continue = out->expects_other = false;
     out->is_other_version = out->is_other_encoding = false;
     struct str rest =
         str_until(bytes, bytes.n < HTTP_HEAD_BYTES_MAX ? bytes.n : HTTP_HEAD_BYTES_MAX);

@@ -32,6 +32,7 @@ struct http_head {
     bool chunked;
     bool keep_alive; // what version and Connection say together
     bool expects_continue;
+    bool expects_other; // than 100-continue, which is all that anybody may expect
     // Of a request that is refused, what it asks for: a version other than 1, a transfer encoding
     // other than chunked.
     bool is_other_version, is_other_encoding;

@@ -52,6 +52,7 @@ struct conn {
     uint64_t body_left; // of a body with a length
     uint64_t body_held; // counted in stats.body_bytes
     bool body_ended, head_only, chunked_out, close_after, broken;
+    bool peer_ended;                // it sends no more
     bool awaits_continue;           // the peer holds its body back until it is told to go on
     struct deflate_stream *deflate; // of an answer in parts
     stream_ready_fn *wake;          // of a watched exchange
@@ -127,10 +128,11 @@ static bool read_more(struct conn *c)
     const size_t room = c->in.n < INPUT_START ? INPUT_START : c->in.n;
     char *p = buf_reserve(&c->in, room);
     size_t got;
-    if (stream_read(c->stream, p, room, &got, NULL) != ERR_OK || !got)
+    if (stream_read(c->stream, p, room, &got, NULL) != ERR_OK)
         return false;
+    c->peer_ended = !got;
     c->in.n += got;
-    return true;
+    return got > 0;
 }
 
 static struct str unused(const struct conn *c)
@@ -574,7 +576,7 @@ static void start_body(struct conn *c)
     c->body_ended = !c->head->chunked && !c->body_left;
     c->head_only = str_eq(c->head->method, STR("HEAD"));
     c->chunked_out = false;
-    c->awaits_continue = c->head->expects_continue;
+    c->awaits_continue = c->head->expects_continue && c->head->version_minor == 1;
 }
 
 // Passes over what the handler did not read; false: too much, or the peer is gone. Suspends.
@@ -604,6 +606,27 @@ static void linger(struct conn *c)
     while (read_more(c));
 }
 
+// What nobody's handler is asked for, as Go's server answers it; false: a handler is. Suspends.
+static bool answer_for_all(struct conn *c, struct http_exchange *x)
+{
+    enum { OPTIONS_BODY_MAX = 4096 };
+    struct http_head *const head = c->head;
+    if (head->expects_other) {
+        head->keep_alive = false;
+        http_answer(x, 417, NULL, (struct str){0});
+    } else if (str_eq(head->target, STR("*"))) { // the server as a whole
+        const bool is_asked = str_eq(head->method, STR("OPTIONS"));
+        if (!is_asked || c->body_left > OPTIONS_BODY_MAX)
+            head->keep_alive = false;
+        http_answer(x, is_asked ? 200 : 400, NULL, (struct str){0});
+    } else if (str_eq(head->method, STR("CONNECT")) && head->target.p[0] != '/') {
+        http_answer_text(x, 404, "404 page not found\n"); // no path at all: this is no proxy
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static void handle(struct conn *c) // Suspends.
 {
     struct http_server *s = c->server;
@@ -622,15 +645,14 @@ static void handle(struct conn *c) // Suspends.
     }
     s->stats.requests++;
     fiber_set_deadline(INT64_MAX); // the head's was for the peer; a handler has its own
-    if (target.p[0] != '/' && !str_eq(target, STR("*"))) {
+    if (!answer_for_all(c, &x)) {
         struct url url; // absolute form, as a proxy gets it
-        if (url_parse(target, &url, NULL) == ERR_OK)
+        if (target.p[0] != '/' && url_parse(target, &url, NULL) == ERR_OK)
             target = url.path.n ? url.path : STR("/");
-    }
-    if (url_decode(target, false, x.arena, &x.path) != ERR_OK || !x.path.n || x.path.p[0] != '/')
-        http_answer_text(&x, 400, "400 Bad Request");
-    else
+        const err code = url_decode(target, false, x.arena, &x.path);
+        assert(code == ERR_OK && x.path.p[0] == '/'); // is_target()
         s->options.handler(s->options.arg, &x);
+    }
     c->class = fiber_class();
     assert(x.is_answered && !c->deflate);
     if (s->options.observer)
@@ -722,13 +744,35 @@ static bool is_host(struct str s)
     return true;
 }
 
+// Whether a request asks for something: a path, a URL, or, to CONNECT, a host.
+static bool is_target(const struct http_head *head, struct arena *a)
+{
+    struct str target = head->target, decoded;
+    struct url url;
+    const ptrdiff_t question = str_find(target, '?', 0);
+    if (str_eq(target, STR("*")))
+        return true;
+    if (target.p[0] == '/')
+        return url_decode(question == STR_NONE ? target : str_until(target, (size_t)question),
+                          false, a, &decoded) == ERR_OK;
+    if (str_eq(head->method, STR("CONNECT"))) {
+        struct buf text = {0};
+        buf_printf(&text, "http://%.*s", STR_ARG(target));
+        const err code = url_parse(buf_str(&text), &url, NULL);
+        buf_deinit(&text);
+        return code == ERR_OK;
+    }
+    return url_parse(target, &url, NULL) == ERR_OK &&
+           url_decode(url.path, false, a, &decoded) == ERR_OK;
+}
+
 // What Go's server asks of a whole head; false: it has been refused. Suspends.
 static bool is_acceptable(struct conn *c)
 {
     const struct http_head *const head = c->head;
     struct http_header h;
     size_t hosts = 0;
-    const char *why = NULL;
+    const char *why = is_target(head, &c->arena) ? NULL : "400 Bad Request";
     for (struct str rest = head->lines; http_next_header(&rest, &h);) {
         if (!str_eq_nocase(h.name, STR("host")))
             continue;
@@ -774,8 +818,11 @@ static bool read_head(struct conn *c)
                         "too many undecoded bytes are held; try again later\n");
             return false;
         }
-        if (!read_more(c))
+        if (!read_more(c)) {
+            if (c->peer_ended && unused(c).n) // and may still listen
+                refuse_bad_head(c, ERR_INVALID);
             return false;
+        }
     }
 }
 

@@ -1138,6 +1138,56 @@ def answers_in_gzip():
     check(gzip.decompress(packed.body) == plain.body, "the same bytes")
 
 
+# Requests that no handler answers, and bytes that are none. Each is all that its connection sends.
+HEALTHY = "/-/healthy HTTP/1.1\r\nHost: x\r\n"
+HELLO = b"\x16\x03\x01\x00\xc4\x01\x00\x00\xc0\x03\x03" + bytes(range(32, 64)) + bytes(160)  # of TLS
+ODD_REQUESTS = [
+    *("GET " + HEALTHY + expect + "\r\n" for expect in (
+        "Expect: something-else\r\n", "Expect: 100-continue\r\n", "Expect: 100-Continue, more\r\n", "Expect:\r\n",
+        "Expect: 100-continue\r\nExpect: else\r\n", "Expect: else\r\nExpect: 100-continue\r\n", "Expect: 100-continues\r\n")),
+    "GET /-/healthy HTTP/1.0\r\nExpect: else\r\n\r\n", "POST " + HEALTHY + "Expect: else\r\nContent-Length: 3\r\n\r\nabc",
+    *(f"{method} * HTTP/1.1\r\nHost: x\r\n{more}" for method, more in (
+        ("OPTIONS", "\r\n"), ("OPTIONS", "Connection: close\r\n\r\n"), ("OPTIONS", "Origin: http://a\r\n\r\n"),
+        ("OPTIONS", "Content-Length: 3\r\n\r\nabc"), ("OPTIONS", "Content-Length: 5000\r\n\r\n" + "a" * 5000), ("OPTIONS", "Expect: x\r\n\r\n"),
+        ("GET", "\r\n"), ("POST", "Content-Length: 3\r\n\r\nabc"), ("CONNECT", "\r\n"))), "OPTIONS * HTTP/1.0\r\n\r\n",
+    *(f"CONNECT {target} HTTP/1.1\r\nHost: x\r\n\r\n" for target in (
+        "a:80", "a", ":80", "[::1]:80", "a:b:c", "a:%zz", "/-/healthy", "/api/v1/query?query=1", "/nothing")), "CONNECT a:80 HTTP/1.1\r\n\r\n",
+    *(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n" for target in (
+        "/%zz", "/%", "healthy", "http://other/-/healthy", "http://other:x/-/healthy", "http://a b/", "/-/hea lthy", "/-/healthy#a", "/-/healthy?%zz")),
+    "GET /-/healthy\r\n\r\n", "GET /-/healthy HTTP/0.9\r\nHost: x\r\n\r\n", "GET /-/healthy HTTP/2.0\r\nHost: x\r\n\r\n",
+    "GET /-/healthy HTTP/1.1\r\n\r\n", "GET /-/healthy HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET /-/healthy HTTP/1.1\r\nHost: a b\r\n\r\n",
+    "G(T " + HEALTHY + "\r\n", "get " + HEALTHY + "\r\n", "GET " + HEALTHY + "X\r\n\r\n", "GET " + HEALTHY + "X: \0\r\n\r\n",
+    "GET " + HEALTHY + "X: y\r\n z\r\n\r\n", "GET /-/healthy HTTP/1.1\nHost: x\n\n", "GET " + HEALTHY + "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+    "POST " + HEALTHY + "Transfer-Encoding: gzip\r\n\r\n", "POST " + HEALTHY + "Content-Length: x\r\n\r\n",
+    "POST " + HEALTHY + "Content-Length: +3\r\n\r\nabc", "POST " + HEALTHY + "Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+    HELLO, HELLO + b"\r\n\r\n", b"\x80\x2e\x01\x03\x01" + bytes(41), b"\0\n",
+    "GET", "GET / HTTP/1.1", "GET " + HEALTHY,
+]
+
+
+def odd_answer(server, data):
+    """Status, headers and body. Versions are not compared: here it is always 1.1."""
+    raw = Raw(server)
+    raw.send(data)
+    raw.socket.shutdown(socket.SHUT_WR)
+    try:
+        head, _, body = raw.file.read().decode().partition("\r\n\r\n")
+    finally:
+        raw.close()
+    status, *headers = head.split("\r\n")
+    kept = sorted(h for h in headers if not h.startswith(("Date: ", "Vary: Accept-Encoding")))
+    closes = "Connection: close" in kept or " HTTP/1.0\r\n" in str(data)  # nobody has to say so there
+    return status.partition(" ")[2], [h for h in kept if h != "Connection: close"], closes, body
+
+
+@scenario
+def odd_requests_as_prometheus():
+    ours, theirs = ferula(), prometheus()
+    for data in ODD_REQUESTS:
+        run_scenario(f"request {data[:70]!r}", lambda: check_equal(odd_answer(ours, data), odd_answer(theirs, data)))
+    alive(ours)
+
+
 # ---- hostile input
 
 
