@@ -93,7 +93,7 @@ def main():
                 left *= RECEIVE_SHARE
             out, code, took_s, is_interrupted = run_part(name, wanted.folder, left)
             say(f"    {took_s / 60:.1f} minutes, {len(parts) - i - 1} parts to go, {(time.monotonic() - begin) / 60:.1f} of "
-                f"{wanted.minutes:.0f} minutes gone")
+                f"{wanted.minutes:.1f} minutes gone")
             text = f"## {name}: `{' '.join(PARTS[name][0])}`\n\n{out.strip()}\n"
             if code:
                 failed.append(name)

@@ -273,6 +273,24 @@ def test_ladder():
 
 
 @scenario
+def test_all():
+    """bench/compare/all.py gives each part its time, and has its table: here that of receive.py, for one shape."""
+    if REPORTS or URING_IS_FORBIDDEN:
+        return  # the same whichever build of ours runs
+    folder = temp_folder()
+    done = subprocess.run([os.path.join(TOP, "bench", "compare", "all.py"), "--only=receive", "--minutes=0.1", f"--folder={folder}"],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S)
+    check_equal(done.returncode, 0, done.stdout + done.stderr)
+    with open(os.path.join(folder, "receive.json")) as f:
+        found = json.load(f)
+    check(all(r["samples"] > 0 and r["cpu_s"] > 0 for r in found["shapes"]["rows2"]["ferula"]), found)
+    with open(os.path.join(folder, "tables.md")) as f:
+        text = f.read()
+    check(text.strip() == done.stdout.strip() and text.count("| whole targets, 2 labels | ") == 1 and "## receive: " in text, text)
+    check("] rows2 ferula, run 1 of 5: " in done.stderr and "0 parts to go" in done.stderr, done.stderr)
+
+
+@scenario
 def test_overload():
     """Three times what one shard acknowledges: memory stays bounded, what was acknowledged is there, refusals are polite.
 
