@@ -7,6 +7,7 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/err.h"
+#include "engine/model/least.h"
 #include "engine/model/matcher.h"
 
 struct storage_series {
@@ -52,20 +53,16 @@ struct storage_ops {
     err (*read)(void *self, const struct storage_set *set, const struct storage_series *series,
                 size_t n, int64_t mint, int64_t maxt, struct arena *a, struct column *out,
                 struct errmsg *e);
-    // Which of a set's series[0..n) have samples in (mint, maxt], where a select's "may" is not
-    // enough; NULL: it is. Suspends.
-    err (*present)(void *self, const struct storage_set *set, const struct storage_series *series,
-                   size_t n, int64_t mint, int64_t maxt, size_t bytes_max, bool *out,
-                   struct errmsg *e);
     void (*release)(void *self, struct storage_set *set);
-    // Sorted names, or values of name, of the series that match (ms_count 0: all), in the arena.
-    // Suspends.
+    // Names, values of name, or labels of the series that match (ms_count 0: all) into out, which
+    // says how many are wanted. Series are those that have a sample in (mint, maxt]; of names and
+    // values a storage may give more. Suspends.
     err (*label_names)(void *self, const struct matcher *ms, size_t ms_count, int64_t mint,
-                       int64_t maxt, struct arena *a, struct str **out, size_t *out_n,
-                       struct errmsg *e);
+                       int64_t maxt, struct least *out, struct errmsg *e);
     err (*label_values)(void *self, struct str name, const struct matcher *ms, size_t ms_count,
-                        int64_t mint, int64_t maxt, struct arena *a, struct str **out,
-                        size_t *out_n, struct errmsg *e);
+                        int64_t mint, int64_t maxt, struct least *out, struct errmsg *e);
+    err (*series_labels)(void *self, const struct matcher *ms, size_t ms_count, int64_t mint,
+                         int64_t maxt, struct least *out, struct errmsg *e);
 };
 
 struct storage {

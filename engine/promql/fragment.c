@@ -524,13 +524,15 @@ static void say_memory(const struct fragment *f, struct errmsg *e)
 static err look_until(const struct fragment *f, const struct storage *storage,
                       struct fragment_result *out)
 {
-    struct str *names;
-    size_t n = 0;
-    if (f->asks_until)
-        TRY(storage->ops->label_names(storage->self, NULL, 0, INT64_MIN, f->until_ms, &out->arena,
-                                      &names, &n, &out->e));
-    out->has_any = n > 0;
-    return ERR_OK;
+    struct least one;
+    if (!f->asks_until)
+        return ERR_OK;
+    least_init(&one, &out->arena, 1, false);
+    const err code =
+        storage->ops->label_names(storage->self, NULL, 0, INT64_MIN, f->until_ms, &one, &out->e);
+    out->has_any = one.n > 0;
+    least_deinit(&one);
+    return code;
 }
 
 void fragment_run(const struct fragment *f, const struct storage *storage,

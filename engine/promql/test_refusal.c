@@ -76,20 +76,10 @@ static void refusing_release(void *self, struct storage_set *set)
 }
 
 static err refusing_label_names(void *self, const struct matcher *ms, size_t ms_count, int64_t mint,
-                                int64_t maxt, struct arena *a, struct str **out, size_t *out_n,
-                                struct errmsg *e)
+                                int64_t maxt, struct least *out, struct errmsg *e)
 {
     const struct test_refusing *r = self;
-    return r->inner->ops->label_names(r->inner->self, ms, ms_count, mint, maxt, a, out, out_n, e);
-}
-
-static err refusing_label_values(void *self, struct str name, const struct matcher *ms,
-                                 size_t ms_count, int64_t mint, int64_t maxt, struct arena *a,
-                                 struct str **out, size_t *out_n, struct errmsg *e)
-{
-    const struct test_refusing *r = self;
-    return r->inner->ops->label_values(r->inner->self, name, ms, ms_count, mint, maxt, a, out,
-                                       out_n, e);
+    return r->inner->ops->label_names(r->inner->self, ms, ms_count, mint, maxt, out, e);
 }
 
 static const struct storage_ops refusing_ops = {
@@ -97,7 +87,6 @@ static const struct storage_ops refusing_ops = {
     .read = refusing_read,
     .release = refusing_release,
     .label_names = refusing_label_names,
-    .label_values = refusing_label_values,
 };
 
 struct storage test_refusing_storage(struct test_refusing *self)

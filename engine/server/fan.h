@@ -18,12 +18,14 @@ struct fan_question {
     const struct fan_selector *selectors; // ORed; none: all series (not of FAN_SERIES)
     size_t selectors_count;
     int64_t mint, maxt;
+    struct str after; // only names and values behind it; p NULL: all
     uint64_t limit;   // 0: none; one more than that may come back, as a sign of truncation
-    size_t bytes_max; // of each shard's part; 0: a default
+    size_t bytes_max; // of all shards' parts together; 0: a default
 };
 
 // Answers in memory of the shards, until fan_done(). q must live as long.
 struct fan {
+    struct arena_budget *budget;
     struct fan_part *parts;
     unsigned parts_count;
     enum fan_kind kind;

@@ -11,6 +11,7 @@ enum {
     UNIT_BYTES_MAX = 256 << 20, // of a shard's answer
     READ_AT_ONCE = 64,          // series
     VALUES_AT_ONCE = 256,       // of a label that narrows
+    VALUES_ASKED = 64 << 10,    // of those that are known
     PATTERN_BYTES_MAX = 32 << 10,
     SPLITS_MAX = 32,
 };
@@ -181,21 +182,19 @@ static err try_all(struct walk *w, bool *too_many)
     return code;
 }
 
-static err ask_labels(const struct walk *w, enum fan_kind kind, struct str name, struct arena *a,
+static err ask_labels(const struct walk *w, struct fan_question *question, struct arena *a,
                       struct str **out, size_t *out_n)
 {
     const struct newest_question *q = w->q;
     struct fan_selector *selectors = arena_alloc(a, q->selectors_count * sizeof *selectors, 8);
     for (size_t i = 0; i < q->selectors_count; i++)
         selectors[i] = narrowed(w, &q->selectors[i], a);
-    const struct fan_question question = {.kind = kind,
-                                          .storage = q->storage,
-                                          .name = name,
-                                          .selectors = selectors,
-                                          .selectors_count = q->selectors_count,
-                                          .mint = q->mint,
-                                          .maxt = q->maxt};
-    return fan_ask(&question, a, out, out_n, w->e);
+    question->storage = q->storage;
+    question->selectors = selectors;
+    question->selectors_count = q->selectors_count;
+    question->mint = q->mint;
+    question->maxt = q->maxt;
+    return fan_ask(question, a, out, out_n, w->e);
 }
 
 // The label to narrow by: the name first, then the others in their order, which is that of whole
@@ -211,7 +210,8 @@ static err next_label(const struct walk *w, struct arena *a, struct str *out)
     }
     const struct str last = w->narrow[w->narrow_n - 1].name;
     const bool is_first = str_eq(last, LABEL_NAME);
-    TRY(ask_labels(w, FAN_NAMES, (struct str){0}, a, &names, &n));
+    struct fan_question q = {.kind = FAN_NAMES};
+    TRY(ask_labels(w, &q, a, &names, &n));
     for (size_t i = 0; i < n && !out->p && w->narrow_n < SPLITS_MAX; i++)
         if (!str_eq(names[i], LABEL_NAME) && (is_first || str_cmp(names[i], last) > 0))
             *out = names[i];
@@ -280,11 +280,9 @@ static err walk_values(struct walk *w, struct str name, const struct str *values
     return *too_many ? ERR_OK : code;
 }
 
-static err split_by(struct walk *w, struct str name, struct arena *a)
+static err walk_all_values(struct walk *w, struct str name, const struct str *values, size_t n)
 {
-    struct str *values;
-    size_t n, many = VALUES_AT_ONCE;
-    TRY(ask_labels(w, FAN_VALUES, name, a, &values, &n));
+    size_t many = VALUES_AT_ONCE;
     for (size_t at = 0; at < n && !w->is_over;) {
         const size_t some = fitting(values + at, n - at, many);
         bool too_many;
@@ -296,20 +294,47 @@ static err split_by(struct walk *w, struct str name, struct arena *a)
         at += some;
         many = many * 2 < VALUES_AT_ONCE ? many * 2 : VALUES_AT_ONCE;
     }
-    bool too_many;
+    return ERR_OK;
+}
+
+static err split_by(struct walk *w, struct str name, struct arena *a)
+{
+    struct buf last = {0};
+    struct str *values;
+    size_t n;
+    bool too_many, more = true;
+    err code = ERR_OK;
+    while (more && !code && !w->is_over) {
+        arena_reset(a);
+        struct fan_question q = {.kind = FAN_VALUES, .name = name, .limit = VALUES_ASKED};
+        q.after = buf_str(&last);
+        code = ask_labels(w, &q, a, &values, &n);
+        more = !code && n > VALUES_ASKED;
+        n = more ? VALUES_ASKED : n;
+        if (more) {
+            buf_reset(&last);
+            buf_put_str(&last, values[n - 1]);
+        }
+        if (!code)
+            code = walk_all_values(w, name, values, n);
+    }
+    buf_deinit(&last);
+    TRY(code);
     return w->is_over || str_eq(name, LABEL_NAME) ? ERR_OK
                                                   : walk_values(w, name, NULL, 0, &too_many);
 }
 
 static err split(struct walk *w) // Suspends.
 {
-    struct arena arena;
+    struct arena arena, values;
     struct str name;
     arena_init(&arena, UNIT_BYTES_MAX);
+    arena_init(&values, UNIT_BYTES_MAX);
     err code = next_label(w, &arena, &name);
     if (!code)
-        code = name.p ? split_by(w, name, &arena)
+        code = name.p ? split_by(w, name, &values)
                       : err_set(w->e, ERR_LIMIT, "too many series match to be told apart");
+    arena_deinit(&values);
     arena_deinit(&arena);
     return code;
 }

@@ -91,13 +91,19 @@ struct block_facts {
 };
 err block_file_facts(struct block_file *f, uint32_t id, struct arena *a, struct block_facts **out,
                      size_t *out_n, struct errmsg *e);
-// Sorted names, or values of a name, of the series of the range that match. Suspends.
+// Names, or values of a name, of the series of the range that match. Suspends.
 err block_file_label_names(struct block_file *f, const struct matcher *ms, size_t ms_count,
-                           struct block_range range, struct arena *a, struct str **out,
-                           size_t *out_n, struct errmsg *e);
+                           struct block_range range, struct least *out, struct errmsg *e);
 err block_file_label_values(struct block_file *f, struct str name, const struct matcher *ms,
-                            size_t ms_count, struct block_range range, struct arena *a,
-                            struct str **out, size_t *out_n, struct errmsg *e);
+                            size_t ms_count, struct block_range range, struct least *out,
+                            struct errmsg *e);
+// The series of the range that match, some at a time, in no order, with labels that live until
+// take() returns; an error of its own ends it. What is held does not follow how many there are; it
+// is within the limits of beside. Suspends.
+typedef err block_some_fn(void *arg, const struct block_series *series, size_t n, struct errmsg *e);
+err block_file_each(struct block_file *f, const struct matcher *ms, size_t ms_count,
+                    struct block_range range, const struct arena *beside, void *arg,
+                    struct errmsg *e, block_some_fn *take);
 
 // ---- merging (block_merge.c)
 

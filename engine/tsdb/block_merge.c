@@ -198,35 +198,29 @@ static size_t batch_size(const struct merging *m)
 
 // ---- names
 
-struct name_list {
-    struct str *names;
-    size_t n, at;
-};
-
-static err merge_names(struct merging *m, struct name_list *lists, struct errmsg *e)
+static err merge_name(struct merging *m, struct str name, struct errmsg *e)
 {
     const size_t batch = batch_size(m);
-    struct str name = {0}; // series without a name come first
-    for (size_t i = 0; i < m->files_n; i++)
-        TRY(block_file_label_values(m->files[i], LABEL_NAME, NULL, 0, m->range, &m->names,
-                                    &lists[i].names, &lists[i].n, e));
-    for (bool more = true; more;) {
-        TRY(collect_name(m, name, e));
-        for (size_t i = 0; i < m->merged_n; i += batch)
-            TRY(merge_batch(m, i, m->merged_n - i < batch ? m->merged_n - i : batch, e));
-        more = false;
-        struct str next = {0};
-        for (size_t i = 0; i < m->files_n; i++) {
-            struct name_list *l = &lists[i];
-            while (l->at < l->n && str_cmp(l->names[l->at], name) <= 0)
-                l->at++;
-            if (l->at < l->n && (!more || str_cmp(l->names[l->at], next) < 0))
-                next = l->names[l->at];
-            more = more || l->at < l->n;
-        }
-        name = next;
-    }
+    TRY(collect_name(m, name, e));
+    for (size_t i = 0; i < m->merged_n; i += batch)
+        TRY(merge_batch(m, i, m->merged_n - i < batch ? m->merged_n - i : batch, e));
     return ERR_OK;
+}
+
+static err merge_names(struct merging *m, struct errmsg *e)
+{
+    struct least names;
+    arena_reset(&m->one);
+    least_init(&names, &m->one, 0, false);
+    err code = merge_name(m, (struct str){0}, e); // series without a name come first
+    for (size_t i = 0; i < m->files_n && code == ERR_OK; i++)
+        code = block_file_label_values(m->files[i], LABEL_NAME, NULL, 0, m->range, &names, e);
+    if (code == ERR_OK)
+        code = least_finish(&names, e);
+    for (size_t i = 0; i < names.n && code == ERR_OK; i++)
+        code = merge_name(m, names.items[i], e);
+    least_deinit(&names);
+    return code;
 }
 
 err block_merge(struct block_file *const *files, size_t n, struct block_range range,
@@ -235,22 +229,18 @@ err block_merge(struct block_file *const *files, size_t n, struct block_range ra
     struct merging m = {.files = files, .files_n = n, .range = range, .drop_t = drop_t};
     const struct block_summary *first = n ? block_file_summary(files[0]) : NULL;
     TRY(block_writer_create(path, first ? first->tenant : 0, first ? first->tier : 0, &m.w, e));
-    arena_init(&m.names, 0);
     arena_init(&m.text, 0);
     arena_init(&m.columns, 0);
     arena_init(&m.one, 0);
-    struct name_list *lists = mem_zalloc(n * sizeof *lists);
-    err code = merge_names(&m, lists, e);
+    err code = merge_names(&m, e);
     if (code == ERR_OK)
         code = block_notes_merge(files, n, range, drop_t, m.w, e);
     if (code == ERR_OK)
         code = block_writer_finish(m.w, out, e);
     block_writer_destroy(m.w);
-    mem_free(lists);
     mem_free(m.merged);
     mem_free(m.ids);
     block_table_deinit(&m.by_labels);
-    arena_deinit(&m.names);
     arena_deinit(&m.text);
     arena_deinit(&m.columns);
     arena_deinit(&m.one);

@@ -5,23 +5,28 @@
 
 static const char too_much[] = "the query uses too much memory";
 
-// Marks every pair that hits have, over all pairs of the file.
-static err mark_pairs(struct block_file *f, const struct block_hit *hits, size_t n, struct arena *a,
-                      struct bitmap *pairs, struct errmsg *e)
+struct marking { // of the pairs that hits have
+    struct block_file *f;
+    struct bitmap *pairs;
+    struct arena scratch;
+};
+
+static err mark_pairs(void *arg, const struct block_hit *hits, size_t n, struct errmsg *e)
 {
     static const enum block_section sides[] = {BLOCK_SETS, BLOCK_TUPLES};
-    if (!bitmap_init(pairs, a, f->footer.sections[BLOCK_PAIRS].items, false))
-        return err_set(e, ERR_LIMIT, too_much);
+    struct marking *m = arg;
     for (unsigned side = 0; side < 2; side++) {
         struct block_lists lists;
         size_t count;
-        uint32_t *items = block_hits_distinct(hits, n, side == 1,
-                                              f->footer.sections[sides[side]].items, a, &count);
+        uint32_t *items = block_hits_distinct(
+            hits, n, side == 1, m->f->footer.sections[sides[side]].items, &m->scratch, &count);
         if (!items)
             return err_set(e, ERR_LIMIT, too_much);
-        TRY(block_lists_load(f, sides[side], items, count, a, &lists, e));
+        TRY(block_lists_load(m->f, sides[side], items, count, &m->scratch, &lists, e));
         for (size_t i = 0; count && i < lists.ends[count - 1]; i++)
-            bitmap_set_run(pairs, lists.pairs[i], 1);
+            bitmap_set_run(m->pairs, lists.pairs[i], 1);
+        arena_reset(&m->scratch);
+        fiber_yield_if_due();
     }
     return ERR_OK;
 }
@@ -37,56 +42,41 @@ static err mark_matching(struct block_file *f, const struct matcher *ms, size_t 
                          struct block_range range, struct arena *a, struct bitmap *pairs,
                          struct errmsg *e)
 {
-    struct block_hit *hits;
-    size_t n;
+    struct marking m = {.f = f, .pairs = pairs};
     TRY(block_names_load(f, e));
-    if (ms_count == 0 && covers(f, range))
-        return bitmap_init(pairs, a, f->footer.sections[BLOCK_PAIRS].items, true)
-                   ? ERR_OK
-                   : err_set(e, ERR_LIMIT, too_much);
-    TRY(block_hits(f, ms, ms_count, range, 0, a, &hits, &n, e));
-    return mark_pairs(f, hits, n, a, pairs, e);
-}
-
-static err names_of(struct block_file *f, const struct bitmap *pairs, struct arena *a,
-                    struct str **out, size_t *out_n, struct errmsg *e)
-{
-    struct str *names = arena_array(a, f->names.n, struct str);
-    size_t n = 0;
-    if (!names)
+    const bool all = ms_count == 0 && covers(f, range);
+    if (!bitmap_init(pairs, a, f->footer.sections[BLOCK_PAIRS].items, all))
         return err_set(e, ERR_LIMIT, too_much);
-    for (uint32_t i = 0; i < f->names.n; i++) {
-        uint32_t pair = f->names.first[i];
-        while (pair < f->names.first[i + 1] && !bitmap_has(pairs, pair))
-            pair++;
-        if (pair < f->names.first[i + 1])
-            names[n++] = arena_str(a, f->names.names[i]);
-        fiber_yield_if_due();
-    }
-    *out = names;
-    *out_n = n;
-    return ERR_OK;
+    if (all)
+        return ERR_OK;
+    arena_init_beside(&m.scratch, a);
+    const err code = block_hits_each(f, ms, ms_count, range, a, &m, e, mark_pairs);
+    arena_deinit(&m.scratch);
+    return code;
 }
 
 err block_file_label_names(struct block_file *f, const struct matcher *ms, size_t ms_count,
-                           struct block_range range, struct arena *a, struct str **out,
-                           size_t *out_n, struct errmsg *e)
+                           struct block_range range, struct least *out, struct errmsg *e)
 {
     struct arena scratch;
     struct bitmap pairs;
-    arena_init_beside(&scratch, a);
+    arena_init_beside(&scratch, &out->list);
     err code = mark_matching(f, ms, ms_count, range, &scratch, &pairs, e);
-    if (code == ERR_OK)
-        code = names_of(f, &pairs, a, out, out_n, e);
+    for (uint32_t i = 0; i < f->names.n && code == ERR_OK; i++) {
+        const uint32_t end = f->names.first[i + 1];
+        if (bitmap_next(&pairs, f->names.first[i], end) < end)
+            code = least_add(out, f->names.names[i], e);
+        fiber_yield_if_due();
+    }
     arena_deinit(&scratch);
     return code;
 }
 
 struct values {
     const struct bitmap *pairs;
-    struct arena *a;
-    struct str *out;
-    size_t n, capacity;
+    struct least *out;
+    err code;
+    struct errmsg *e;
 };
 
 static bool see_value(void *arg, uint32_t pair, struct str value)
@@ -94,50 +84,30 @@ static bool see_value(void *arg, uint32_t pair, struct str value)
     struct values *v = arg;
     if (!bitmap_has(v->pairs, pair))
         return true;
-    char *copy = arena_try(v->a, value.n, 1, 1);
-    if (!copy || v->n == v->capacity)
-        return false;
-    if (value.n)
-        memcpy(copy, value.p, value.n);
-    v->out[v->n++] = (struct str){copy, value.n};
-    return true;
-}
-
-static err values_of(struct block_file *f, uint32_t name, const struct bitmap *pairs,
-                     struct arena *a, struct str **out, size_t *out_n, struct errmsg *e)
-{
-    const uint32_t from = f->names.first[name], end = f->names.first[name + 1];
-    struct values v = {.pairs = pairs, .a = a};
-    for (uint32_t i = from; i < end; i++)
-        v.capacity += bitmap_has(pairs, i);
-    v.out = arena_array(a, v.capacity, struct str);
-    if (!v.out)
-        return err_set(e, ERR_LIMIT, too_much);
-    TRY(block_pairs_walk(f, from, end, e, &v, see_value));
-    if (v.n < v.capacity)
-        return err_set(e, ERR_LIMIT, too_much);
-    *out = v.out;
-    *out_n = v.n;
-    return ERR_OK;
+    if (v->out->greatest.p && str_cmp(value, v->out->greatest) >= 0)
+        return false; // sorted: none that follows is wanted
+    v->code = least_add(v->out, value, v->e);
+    return v->code == ERR_OK;
 }
 
 err block_file_label_values(struct block_file *f, struct str name, const struct matcher *ms,
-                            size_t ms_count, struct block_range range, struct arena *a,
-                            struct str **out, size_t *out_n, struct errmsg *e)
+                            size_t ms_count, struct block_range range, struct least *out,
+                            struct errmsg *e)
 {
     struct arena scratch;
     struct bitmap pairs;
     uint32_t number;
     TRY(block_names_load(f, e));
-    if (!block_name_find(f, name, &number)) {
-        *out = NULL;
-        *out_n = 0;
+    if (!block_name_find(f, name, &number))
         return ERR_OK;
-    }
-    arena_init_beside(&scratch, a);
+    arena_init_beside(&scratch, &out->list);
+    struct values v = {.pairs = &pairs, .out = out, .e = e};
+    uint32_t from = f->names.first[number];
     err code = mark_matching(f, ms, ms_count, range, &scratch, &pairs, e);
+    if (code == ERR_OK && out->after.p)
+        code = block_pairs_lower_bound(f, number, out->after, &from, e);
     if (code == ERR_OK)
-        code = values_of(f, number, &pairs, a, out, out_n, e);
+        code = block_pairs_walk(f, from, f->names.first[number + 1], e, &v, see_value);
     arena_deinit(&scratch);
-    return code;
+    return code == ERR_OK ? v.code : code;
 }

@@ -82,13 +82,21 @@ struct block_lists {
 err block_lists_load(struct block_file *f, enum block_section section, const uint32_t *items,
                      size_t n, struct arena *a, struct block_lists *out, struct errmsg *e);
 
-// Series that match, as (set, tuple, id), ascending by id. In the arena. Suspends.
+// A series that matches, as (set, tuple, id).
 struct block_hit {
     uint32_t set, tuple, id;
 };
+// What matches, ascending by id, in the arena as one array (max 0: any number), or some at a time:
+// then what is held, beside the limits of an arena, does not follow how many there are, and what
+// take() returns ends it. It may suspend. Suspend.
+enum { BLOCK_HITS_AT_ONCE = 4096 };
+typedef err block_hits_fn(void *arg, const struct block_hit *hits, size_t n, struct errmsg *e);
 err block_hits(struct block_file *f, const struct matcher *ms, size_t ms_count,
                struct block_range range, size_t max, struct arena *a, struct block_hit **out,
                size_t *out_n, struct errmsg *e);
+err block_hits_each(struct block_file *f, const struct matcher *ms, size_t ms_count,
+                    struct block_range range, const struct arena *beside, void *arg,
+                    struct errmsg *e, block_hits_fn *take);
 // The distinct sets, or tuples, of hits, all below limit, ascending. In the arena; NULL: it has no
 // room. Suspends.
 uint32_t *block_hits_distinct(const struct block_hit *hits, size_t n, bool tuples, size_t limit,

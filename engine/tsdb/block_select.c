@@ -83,7 +83,7 @@ static int order_of_pairs(const void *a, const void *b)
 static err collect_pairs(struct block_file *f, const struct matcher *m, uint32_t name, bool wanted,
                          struct pair_list *out, struct errmsg *e)
 {
-    enum { LITERALS_MAX = 64 };
+    enum { LITERALS_MAX = 256 };
     const bool is_regex = m->kind == MATCHER_RE || m->kind == MATCHER_NRE;
     const bool is_positive = m->kind == MATCHER_EQ || m->kind == MATCHER_RE;
     const bool listed = is_positive == wanted;
@@ -177,9 +177,13 @@ struct selection {
     size_t both_n, both_capacity;
     struct both spare; // of the matcher before, to be used again; words NULL: none
     bool is_empty;
-    // what comes out
-    struct block_hit *hits;
-    size_t n, capacity, max;
+    // What is found leaves some at a time.
+    struct block_hit *hits; // room for BLOCK_HITS_AT_ONCE
+    size_t n;
+    block_hits_fn *take;
+    void *arg;
+    err code; // take's
+    struct errmsg *e;
 };
 
 // Two cleared bitmaps: there may be as many matchers as a query has room for.
@@ -252,17 +256,23 @@ static bool pair_is_left(const struct selection *s, uint32_t set, uint32_t tuple
     return true;
 }
 
+static void hand_over(struct selection *s)
+{
+    const size_t n = s->n;
+    s->n = 0;
+    if (n)
+        s->code = s->take(s->arg, s->hits, n, s->e);
+}
+
 static void add_hits(struct selection *s, uint32_t set, uint64_t id, const uint32_t *tuples,
                      size_t n)
 {
-    for (size_t i = 0; i < n && s->n <= s->max; i++) {
+    for (size_t i = 0; i < n && s->code == ERR_OK; i++) {
         if (!pair_is_left(s, set, tuples[i]))
             continue;
-        if (s->n == s->capacity) // many: room for all there are, instead of copies
-            s->hits = mem_grow(s->hits, &s->capacity,
-                               s->n < 4096 ? s->n + 1 : block_file_summary(s->f)->series + 1,
-                               sizeof *s->hits);
         s->hits[s->n++] = (struct block_hit){set, tuples[i], (uint32_t)(id + i)};
+        if (s->n == BLOCK_HITS_AT_ONCE)
+            hand_over(s);
     }
 }
 
@@ -292,20 +302,21 @@ static bool scan_series(struct selection *s, const struct block_held *held, stru
     const uint64_t series_max = block_file_summary(s->f)->series;
     struct block_cursor c = block_chunk_cursor(held);
     uint64_t id = block_number(&c);
-    size_t yielded = s->n;
+    size_t since = 0; // the last question
     list->n = 0;
-    for (uint32_t i = 0; i < held->items; i++) {
+    for (uint32_t i = 0; i < held->items && s->code == ERR_OK; i++) {
         if (id > series_max || !series_parse(&c, s->tuples.n, series_max - id, list))
             return false;
         if (bitmap_has(&s->sets, held->first + i))
             add_hits(s, held->first + i, id, list->pairs, list->n);
         id += list->n;
-        if (i % 256 == 255 || s->n - yielded > 256) {
-            yielded = s->n;
+        since += list->n;
+        if (i % 256 == 255 || since > 256) {
+            since = 0;
             fiber_yield_if_due();
         }
     }
-    return c.at == c.end;
+    return s->code != ERR_OK || c.at == c.end;
 }
 
 static bool has_any_set(const struct selection *s, uint32_t chunk)
@@ -320,7 +331,7 @@ static err scan_all(struct selection *s, struct errmsg *e)
     struct pair_list list = {0};
     err code = block_table_load(s->f, BLOCK_SERIES, e);
     const uint32_t chunks = s->f->footer.sections[BLOCK_SERIES].chunks;
-    for (uint32_t i = 0; i < chunks && code == ERR_OK && s->n <= s->max; i++) {
+    for (uint32_t i = 0; i < chunks && code == ERR_OK; i++) {
         struct block_held *held;
         if (!has_any_set(s, i)) {
             if (i % 64 == 63)
@@ -333,10 +344,13 @@ static err scan_all(struct selection *s, struct errmsg *e)
         if (!scan_series(s, held, &list))
             code = block_chunk_corrupt(s->f, held, e);
         block_chunk_put(s->f, held);
+        code = code == ERR_OK ? s->code : code;
         fiber_yield_if_due();
     }
     mem_free(list.pairs);
-    return code;
+    if (code == ERR_OK)
+        hand_over(s);
+    return code == ERR_OK ? s->code : code;
 }
 
 static err select_hits(struct selection *s, const struct matcher *ms, size_t ms_count,
@@ -360,34 +374,73 @@ static err select_hits(struct selection *s, const struct matcher *ms, size_t ms_
     return scan_all(s, e);
 }
 
+err block_hits_each(struct block_file *f, const struct matcher *ms, size_t ms_count,
+                    struct block_range range, const struct arena *beside, void *arg,
+                    struct errmsg *e, block_hits_fn *take)
+{
+    struct arena scratch;
+    arena_init_beside(&scratch, beside);
+    struct selection s = {.f = f, .a = &scratch, .take = take, .arg = arg, .e = e};
+    s.hits = arena_try(&scratch, BLOCK_HITS_AT_ONCE, sizeof *s.hits, _Alignof(struct block_hit));
+    const err code =
+        s.hits ? select_hits(&s, ms, ms_count, range, e) : err_set(e, ERR_LIMIT, too_much);
+    mem_free(s.both);
+    arena_deinit(&scratch);
+    return code;
+}
+
+struct hits_part {
+    struct hits_part *next;
+    size_t n;
+    struct block_hit hits[];
+};
+
+struct all_hits {
+    struct arena parts;
+    struct hits_part *first, **last;
+    size_t n, max;
+};
+
+static err keep_hits(void *arg, const struct block_hit *hits, size_t n, struct errmsg *e)
+{
+    struct all_hits *all = arg;
+    if (all->max && all->n + n > all->max)
+        return err_set(e, ERR_LIMIT, "more than %zu series match", all->max);
+    struct hits_part *part =
+        arena_try(&all->parts, 1, sizeof *part + n * sizeof *hits, _Alignof(struct hits_part));
+    if (!part)
+        return err_set(e, ERR_LIMIT, too_much);
+    part->next = NULL;
+    part->n = n;
+    memcpy(part->hits, hits, n * sizeof *hits);
+    *all->last = part;
+    all->last = &part->next;
+    all->n += n;
+    return ERR_OK;
+}
+
 err block_hits(struct block_file *f, const struct matcher *ms, size_t ms_count,
                struct block_range range, size_t max, struct arena *a, struct block_hit **out,
                size_t *out_n, struct errmsg *e)
 {
-    struct arena scratch;
-    arena_init_beside(&scratch, a);
-    struct selection s = {.f = f, .a = &scratch, .max = max ? max : SIZE_MAX - 1};
-    err code = select_hits(&s, ms, ms_count, range, e);
-    if (code == ERR_OK && s.n > s.max)
-        code = err_set(e, ERR_LIMIT, "more than %zu series match", max);
-    struct block_hit *hits = NULL;
+    struct all_hits all = {.max = max, .last = &all.first};
+    arena_init_beside(&all.parts, a);
+    err code = block_hits_each(f, ms, ms_count, range, a, &all, e, keep_hits);
     if (code == ERR_OK) {
-        hits = arena_try(a, s.n, sizeof *hits, _Alignof(struct block_hit));
-        if (!hits)
-            code = err_set(e, ERR_LIMIT, too_much);
-        for (size_t at = 0, n; code == ERR_OK && at < s.n; at += n) {
-            n = s.n - at < 4096 ? s.n - at : 4096;
-            memcpy(hits + at, s.hits + at, n * sizeof *hits);
+        struct block_hit *hits = arena_try(a, all.n, sizeof *hits, _Alignof(struct block_hit));
+        code = hits ? ERR_OK : err_set(e, ERR_LIMIT, too_much);
+        size_t at = 0;
+        for (const struct hits_part *part = all.first; hits && part; part = part->next) {
+            memcpy(hits + at, part->hits, part->n * sizeof *hits);
+            at += part->n;
             fiber_yield_if_due();
         }
+        if (hits) {
+            *out = hits;
+            *out_n = all.n;
+        }
     }
-    if (code == ERR_OK) {
-        *out = hits;
-        *out_n = s.n;
-    }
-    mem_free(s.hits);
-    mem_free(s.both);
-    arena_deinit(&scratch);
+    arena_deinit(&all.parts);
     return code;
 }
 

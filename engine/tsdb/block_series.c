@@ -277,6 +277,47 @@ err block_file_select(struct block_file *f, const struct matcher *ms, size_t ms_
     return code;
 }
 
+struct listing {
+    struct block_file *f;
+    struct arena scratch;
+    struct block_series *series; // room for BLOCK_HITS_AT_ONCE
+    void *arg;
+    block_some_fn *take;
+};
+
+static err list_hits(void *arg, const struct block_hit *hits, size_t n, struct errmsg *e)
+{
+    struct listing *l = arg;
+    struct building b = {.f = l->f, .a = &l->scratch};
+    arena_reset(&l->scratch);
+    TRY(building_load(&b, hits, n, &l->scratch, e));
+    for (size_t i = 0; i < n; i++) {
+        l->series[i].id = hits[i].id;
+        l->series[i].partition = l->f->tuple_partitions[hits[i].tuple];
+        TRY(build_whole(&b, &hits[i], &l->series[i].labels, e));
+        if (i % 64 == 63)
+            fiber_yield_if_due();
+    }
+    return l->take(l->arg, l->series, n, e);
+}
+
+err block_file_each(struct block_file *f, const struct matcher *ms, size_t ms_count,
+                    struct block_range range, const struct arena *beside, void *arg,
+                    struct errmsg *e, block_some_fn *take)
+{
+    struct listing l = {.f = f, .arg = arg, .take = take};
+    struct arena room;
+    arena_init_beside(&room, beside);
+    arena_init_beside(&l.scratch, beside);
+    l.series =
+        arena_try(&room, BLOCK_HITS_AT_ONCE, sizeof *l.series, _Alignof(struct block_series));
+    const err code = l.series ? block_hits_each(f, ms, ms_count, range, beside, &l, e, list_hits)
+                              : err_set(e, ERR_LIMIT, too_much);
+    arena_deinit(&l.scratch);
+    arena_deinit(&room);
+    return code;
+}
+
 static err build_side(const struct building *b, const struct side *s, struct arena *scratch,
                       struct str **out, struct errmsg *e)
 {

@@ -20,11 +20,16 @@ err head_select(struct head *h, const struct matcher *ms, size_t ms_count, int64
                 int64_t maxt, size_t max, struct arena *a, struct head_found_list *out,
                 struct errmsg *e);
 
-// Names (name NULL) or values of a name of the series that match, unsorted, in the arena.
-// Suspends likewise.
+// Visits them in no order until visit() says false; none leaves meanwhile. limits: of memory.
+// visit() may suspend. Suspends likewise.
+typedef bool head_visit_fn(struct head *h, const struct head_series *s, uint32_t id, void *arg);
+err head_each(struct head *h, const struct matcher *ms, size_t ms_count, int64_t mint, int64_t maxt,
+              const struct arena *limits, struct errmsg *e, head_visit_fn *visit, void *arg);
+
+// Names (name NULL) or values of a name of the series that match. Suspends likewise.
 err head_label_texts(struct head *h, const struct str *name, const struct matcher *ms,
-                     size_t ms_count, int64_t mint, int64_t maxt, struct arena *a, struct str **out,
-                     size_t *out_n, struct errmsg *e);
+                     size_t ms_count, int64_t mint, int64_t maxt, struct least *out,
+                     struct errmsg *e);
 
 // Times that several columns of one read share.
 struct head_times {

@@ -28,8 +28,6 @@ struct plan {
     bool nothing; // a wanted set is empty
 };
 
-typedef bool visit_fn(struct head *h, const struct head_series *s, uint32_t id, void *arg);
-
 // Selects give way on a fiber: series may come meanwhile, but none leaves (head.selects).
 static void breathe_after(const struct head *h, size_t *count, size_t work)
 {
@@ -233,8 +231,7 @@ struct walk {
     struct head *head;
     const struct plan *plan;
     int64_t mint, maxt;
-    size_t bytes_max; // of what the plan needs
-    visit_fn *visit;
+    head_visit_fn *visit;
     void *arg;
 };
 
@@ -281,17 +278,16 @@ static void walk(const struct walk *w)
     }
 }
 
-static err visit(struct walk *w, const struct matcher *ms, size_t ms_count, struct errmsg *e)
+err head_each(struct head *h, const struct matcher *ms, size_t ms_count, int64_t mint, int64_t maxt,
+              const struct arena *limits, struct errmsg *e, head_visit_fn *visit, void *arg)
 {
     struct plan plan;
-    w->head->selects++;
-    const err result = plan_init(&plan, w->head, ms, ms_count, w->bytes_max, e);
-    if (result == ERR_OK) {
-        w->plan = &plan;
-        walk(w);
-    }
+    h->selects++;
+    const err result = plan_init(&plan, h, ms, ms_count, arena_left(limits), e);
+    if (result == ERR_OK)
+        walk(&(struct walk){h, &plan, mint, maxt, visit, arg});
     plan_deinit(&plan);
-    w->head->selects--;
+    h->selects--;
     return result;
 }
 
@@ -345,8 +341,7 @@ err head_select(struct head *h, const struct matcher *ms, size_t ms_count, int64
 {
     struct finding f = {.max = max, .arena = a};
     f.name = label_store_find_name(&h->labels, LABEL_NAME);
-    err result =
-        visit(&(struct walk){h, NULL, mint, maxt, arena_left(a), add_found, &f}, ms, ms_count, e);
+    err result = head_each(h, ms, ms_count, mint, maxt, a, e, add_found, &f);
     if (f.is_full)
         result = err_set(e, ERR_LIMIT, "the selector matches more than %zu series", max);
     if (f.lacks_room)
@@ -388,40 +383,33 @@ static roaring_bitmap_t *texts_of(const struct head *h, const roaring_bitmap_t *
 }
 
 static err put_texts(const struct head *h, const struct str *name, const roaring_bitmap_t *sets,
-                     struct arena *a, struct str **out, size_t *out_n, struct errmsg *e)
+                     struct least *out, struct errmsg *e)
 {
     size_t breaths = 0;
     const uint32_t name_id = name ? label_store_find_name(&h->labels, *name) : LABEL_NONE;
     roaring_bitmap_t *texts = texts_of(h, sets, name_id, !name);
-    const size_t n = roaring_bitmap_get_cardinality(texts);
-    struct str *items = arena_try(a, n, sizeof *items, _Alignof(struct str));
-    size_t at = 0;
+    err code = ERR_OK;
     roaring_uint32_iterator_t i;
-    for (roaring_init_iterator(texts, &i); items && i.has_value;
+    for (roaring_init_iterator(texts, &i); code == ERR_OK && i.has_value;
          roaring_advance_uint32_iterator(&i)) {
         breathe(h, &breaths);
         const struct str text = name ? label_pair_value(label_pair_at(&h->labels, i.current_value))
                                      : h->labels.names[i.current_value].text;
-        items[at++] = arena_str(a, text);
+        code = least_add(out, text, e);
     }
     roaring_bitmap_free(texts);
-    if (!items)
-        return err_set(e, ERR_LIMIT, "the query needs more memory than it may use");
-    *out = items;
-    *out_n = n;
-    return ERR_OK;
+    return code;
 }
 
 err head_label_texts(struct head *h, const struct str *name, const struct matcher *ms,
-                     size_t ms_count, int64_t mint, int64_t maxt, struct arena *a, struct str **out,
-                     size_t *out_n, struct errmsg *e)
+                     size_t ms_count, int64_t mint, int64_t maxt, struct least *out,
+                     struct errmsg *e)
 {
     roaring_bitmap_t *sets = roaring_bitmap_create();
     h->selects++; // what was found stays until its texts are taken
-    err result =
-        visit(&(struct walk){h, NULL, mint, maxt, arena_left(a), add_sets, sets}, ms, ms_count, e);
+    err result = head_each(h, ms, ms_count, mint, maxt, &out->list, e, add_sets, sets);
     if (result == ERR_OK)
-        result = put_texts(h, name, sets, a, out, out_n, e);
+        result = put_texts(h, name, sets, out, e);
     h->selects--;
     roaring_bitmap_free(sets);
     return result;

@@ -1,5 +1,5 @@
-// What a select holds on to until its set is released: used by tsdb_select.c, which makes it, and
-// tsdb_query.c, which reads by it.
+// What a select holds on to until its set is released: used by tsdb_select.c, which makes it, by
+// tsdb_query.c, which reads by it, and by tsdb_labels.c for the time of a question.
 #ifndef ENGINE_TSDB_TSDB_PIN_H
 #define ENGINE_TSDB_TSDB_PIN_H
 
@@ -32,5 +32,12 @@ err pin_no_memory(struct errmsg *e);
 err tsdb_select(void *self, const struct matcher *ms, size_t ms_count, int64_t mint, int64_t maxt,
                 const struct storage_want *want, struct arena *a, struct storage_set *out,
                 struct errmsg *e);
+// Of storage_ops (tsdb_labels.c).
+err tsdb_label_names(void *self, const struct matcher *ms, size_t ms_count, int64_t mint,
+                     int64_t maxt, struct least *out, struct errmsg *e);
+err tsdb_label_values(void *self, struct str name, const struct matcher *ms, size_t ms_count,
+                      int64_t mint, int64_t maxt, struct least *out, struct errmsg *e);
+err tsdb_series_labels_of(void *self, const struct matcher *ms, size_t ms_count, int64_t mint,
+                          int64_t maxt, struct least *out, struct errmsg *e);
 
 #endif

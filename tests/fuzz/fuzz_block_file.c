@@ -59,6 +59,13 @@ static void check_columns(const struct column *columns, size_t n)
     }
 }
 
+static err take_some(void *arg, const struct block_series *series, size_t n, struct errmsg *e)
+{
+    for (size_t i = 0; i < n; i++)
+        TRY(least_add(arg, series[i].labels, e));
+    return ERR_OK;
+}
+
 static void ask(struct block_file *f, const struct matcher *ms, size_t n)
 {
     static const struct block_range ranges[] = {{0, UINT32_MAX}, {1, 9}};
@@ -66,12 +73,15 @@ static void ask(struct block_file *f, const struct matcher *ms, size_t n)
         struct arena a;
         struct errmsg e;
         struct block_series *series = NULL;
-        struct str *texts;
-        size_t count = 0, texts_n;
+        struct least texts;
+        size_t count = 0;
         arena_init(&a, 0);
-        (void)is_good(block_file_label_names(f, ms, n, ranges[i], &a, &texts, &texts_n, &e), &e);
-        (void)is_good(
-            block_file_label_values(f, STR("job"), ms, n, ranges[i], &a, &texts, &texts_n, &e), &e);
+        least_init(&texts, &a, 0, false);
+        (void)is_good(block_file_label_names(f, ms, n, ranges[i], &texts, &e), &e);
+        (void)is_good(block_file_label_values(f, STR("job"), ms, n, ranges[i], &texts, &e), &e);
+        (void)is_good(least_finish(&texts, &e), &e);
+        (void)is_good(block_file_each(f, ms, n, ranges[i], &a, &texts, &e, take_some), &e);
+        least_deinit(&texts);
         if (is_good(block_file_select(f, ms, n, ranges[i], 0, &a, &series, &count, &e), &e)) {
             struct column *columns = arena_array(&a, count, struct column);
             uint32_t *ids = arena_array(&a, count, uint32_t);

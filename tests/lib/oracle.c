@@ -234,28 +234,11 @@ static void oracle_release(void *self, struct storage_set *set)
     (void)set;
 }
 
-static int compare_texts(const void *left, const void *right)
-{
-    return str_cmp(*(const struct str *)left, *(const struct str *)right);
-}
-
-static void add_once(struct str *all, size_t *n, struct str text, struct arena *a)
-{
-    for (size_t i = 0; i < *n; i++)
-        if (str_eq(all[i], text))
-            return;
-    all[(*n)++] = arena_str(a, text);
-}
-
 static err oracle_texts(const struct oracle_view *view, struct str name, const struct matcher *ms,
-                        size_t ms_count, int64_t mint, int64_t maxt, struct arena *a,
-                        struct str **out, size_t *out_n)
+                        size_t ms_count, int64_t mint, int64_t maxt, struct least *out,
+                        struct errmsg *e)
 {
     const struct oracle *o = view->oracle;
-    size_t n = 0, most = 1;
-    for (size_t i = 0; i < o->n; i++)
-        most += labels_count(o->all[i]->labels);
-    struct str *all = arena_alloc(a, most * sizeof *all, _Alignof(struct str));
     for (size_t i = 0; i < o->n; i++) {
         const struct series *s = o->all[i];
         if (!is_wanted(view, s, ms, ms_count) || !has_sample(s, mint, maxt))
@@ -263,31 +246,36 @@ static err oracle_texts(const struct oracle_view *view, struct str name, const s
         struct label label;
         for (struct labels_iter l = labels_iter(s->labels); labels_next(&l, &label);)
             if (!name.p)
-                add_once(all, &n, label.name, a);
+                TRY(least_add(out, label.name, e));
             else if (str_eq(name, label.name))
-                add_once(all, &n, label.value, a);
+                TRY(least_add(out, label.value, e));
     }
-    if (n)
-        qsort(all, n, sizeof *all, compare_texts);
-    *out = all;
-    *out_n = n;
     return ERR_OK;
 }
 
 static err oracle_label_names(void *self, const struct matcher *ms, size_t ms_count, int64_t mint,
-                              int64_t maxt, struct arena *a, struct str **out, size_t *out_n,
-                              struct errmsg *e)
+                              int64_t maxt, struct least *out, struct errmsg *e)
 {
-    (void)e;
-    return oracle_texts(self, (struct str){0}, ms, ms_count, mint, maxt, a, out, out_n);
+    return oracle_texts(self, (struct str){0}, ms, ms_count, mint, maxt, out, e);
 }
 
 static err oracle_label_values(void *self, struct str name, const struct matcher *ms,
-                               size_t ms_count, int64_t mint, int64_t maxt, struct arena *a,
-                               struct str **out, size_t *out_n, struct errmsg *e)
+                               size_t ms_count, int64_t mint, int64_t maxt, struct least *out,
+                               struct errmsg *e)
 {
-    (void)e;
-    return oracle_texts(self, name, ms, ms_count, mint, maxt, a, out, out_n);
+    return oracle_texts(self, name, ms, ms_count, mint, maxt, out, e);
+}
+
+static err oracle_series_labels(void *self, const struct matcher *ms, size_t ms_count, int64_t mint,
+                                int64_t maxt, struct least *out, struct errmsg *e)
+{
+    const struct oracle_view *view = self;
+    for (size_t i = 0; i < view->oracle->n; i++) {
+        const struct series *s = view->oracle->all[i];
+        if (is_wanted(view, s, ms, ms_count) && has_sample(s, mint, maxt))
+            TRY(least_add(out, s->labels, e));
+    }
+    return ERR_OK;
 }
 
 struct storage oracle_storage(struct oracle_view *view)
@@ -298,6 +286,7 @@ struct storage oracle_storage(struct oracle_view *view)
         .release = oracle_release,
         .label_names = oracle_label_names,
         .label_values = oracle_label_values,
+        .series_labels = oracle_series_labels,
     };
     return (struct storage){&ops, view};
 }

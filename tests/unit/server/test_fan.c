@@ -84,6 +84,16 @@ static void questions(struct world *w, struct arena *a)
     want(&w->found, n == INSTANCES, "%zu series", n);
     for (size_t i = 1; i < n; i++)
         want(&w->found, labels_cmp(items[i - 1], items[i]) < 0);
+    n = ask(w,
+            (struct fan_question){
+                .kind = FAN_SERIES, .selectors = both, .selectors_count = 2, .limit = 7},
+            a, &items);
+    want(&w->found, n > 7 && str_eq(labels_value(items[6], STR("instance")), STR("i06")));
+    n = ask(w,
+            (struct fan_question){
+                .kind = FAN_VALUES, .name = STR("instance"), .after = STR("i56"), .limit = 5},
+            a, &items);
+    want(&w->found, n == 3 && str_eq(items[0], STR("i57")), "%zu behind i56", n);
     n = ask(w, (struct fan_question){.kind = FAN_VALUES, .name = STR("instance"), .limit = 5}, a,
             &items); // more than asked for says that there is more; the first ones are the first
     want(&w->found, n > 5 && str_eq(items[0], STR("i00")) && str_eq(items[4], STR("i04")));
@@ -91,6 +101,24 @@ static void questions(struct world *w, struct arena *a)
             (struct fan_question){.kind = FAN_SERIES, .selectors = nothing, .selectors_count = 1},
             a, &items);
     want(&w->found, n == 0);
+}
+
+// Less memory than the series need, of both shards together, is refused; of a few it is enough.
+static void memory(struct world *w)
+{
+    const struct matcher m = {.kind = MATCHER_EQ, .name = LABEL_NAME, .value = STR("m")};
+    const struct fan_selector all = {&m, 1};
+    struct fan_question q = {.kind = FAN_SERIES,
+                             .storage = tsdb_storage(w->db),
+                             .selectors = &all,
+                             .selectors_count = 1,
+                             .mint = INT64_MIN,
+                             .maxt = INT64_MAX,
+                             .bytes_max = 3000};
+    struct fan f;
+    struct errmsg e = {0};
+    want(&w->found, fan_open(&q, &f, &e) == ERR_LIMIT && strstr(e.text, "--query.max-bytes"), "%s",
+         e.text);
 }
 
 // ---- the newest samples
@@ -153,6 +181,7 @@ static void run(void *arg)
     shard_call_all(LOOP_CONTROL, fill_shard, dbs, sizeof *dbs, NULL);
     arena_init(&a, 0);
     questions(w, &a);
+    memory(w);
     newest(w, &a);
     arena_deinit(&a);
     want(&w->found, tsdb_close(w->db, &e) == ERR_OK, "%s", e.text);
