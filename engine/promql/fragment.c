@@ -353,7 +353,14 @@ static void drop_merged(struct fragment_result *out)
 static err keep_raw(struct run *r, const struct storage_series *s, const struct column *c)
 {
     struct column clean;
+    const struct window_times *w = &r->f->times;
+    const int64_t end_ms = w->at.start_ms - w->offset_ms;
     TRY(without_stale(c, &r->out->arena, &clean));
+    if (w->before_ms) {
+        const struct column all = clean;
+        TRY(range_extended_samples(&all, end_ms - w->range_ms, end_ms, w->behind_ms != 0,
+                                   &r->out->arena, &clean));
+    }
     if (clean.n == 0)
         return ERR_OK;
     struct fragment_series *to = add_series(r);

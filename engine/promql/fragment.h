@@ -27,7 +27,7 @@ struct fragment {
     const double *param; // of function, for each step; or NULL
     bool drops_name;     // from the labels, or, delayed, by a mark on the series
     bool delayed_name_removal;
-    bool asks_until;     // absent(): whether there is any sample at all until until_ms
+    bool asks_until; // absent(): whether there is any sample at all until until_ms
     int64_t until_ms;
     bool wants_counters; // rate, increase: metric names that do not look like one are reported
     bool aggregates;

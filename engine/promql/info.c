@@ -20,9 +20,10 @@ static err add_shift(struct query *q, const struct promql_shift *shift, struct w
     if (shift->offset_expr)
         TRY(duration_of(q->options, shift->offset_expr, true, q->a, &offset_ms, q->e));
     if (shift->at != PROMQL_AT_NONE) {
-        const int64_t at_ms = shift->at == PROMQL_AT_START ? q->options->start_ms
-                              : shift->at == PROMQL_AT_END ? q->options->end_ms
-                                                           : near_time(shift->at_ms);
+        const int64_t at_ms =
+            shift->at == PROMQL_AT_START
+                ? q->options->start_ms
+                : plan_at_time(q, shift->at == PROMQL_AT_END ? q->options->end_ms : shift->at_ms);
         times->at = (struct steps){at_ms, 0, times->at.n};
         times->offset_ms = 0;
     }
@@ -341,7 +342,7 @@ static err put(struct info_call *c, struct str labels, const struct vec_series *
         return query_too_many_samples(c->q->e);
     struct step_column column;
     if (is_new)
-        TRY(vec_add_new(c->q, c->out, labels, from->drop_name, c->node->steps.n, &column));
+        TRY(vec_add_new(c->q, c->out, labels, false, c->node->steps.n, &column));
     column = c->out->series[at].column;
     if (steps_has(column.present, k))
         return err_set(c->q->e, ERR_INVALID,
@@ -381,6 +382,7 @@ static err enrich_series(struct info_call *c, const struct vec_series *s, size_t
     return query_breathe(c->q->a, c->q->e);
 }
 
+// A name that was to be dropped when the query ends stays, as in Prometheus.
 err eval_info(struct query *q, const struct plan_node *node, struct vec *out)
 {
     struct info_call c = info_call(q, node, node_vec(node->args[1]));

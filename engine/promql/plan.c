@@ -86,6 +86,15 @@ size_t expr_child_place(const struct promql_expr *e, size_t place, size_t index)
 
 // ---- selectors
 
+int64_t plan_at_time(const struct query *q, int64_t at_ms)
+{
+    int64_t apart;
+    if (__builtin_sub_overflow(q->options->start_ms, at_ms, &apart) ||
+        __builtin_mul_overflow(apart, 1000000, &apart))
+        return near_time(INT64_MIN);
+    return near_time(at_ms);
+}
+
 static err leaf_times(struct query *q, const struct promql_shift *shift, const struct steps *steps,
                       struct window_times *out)
 {
@@ -98,13 +107,13 @@ static err leaf_times(struct query *q, const struct promql_shift *shift, const s
     case PROMQL_AT_NONE:
         return ERR_OK;
     case PROMQL_AT_TIME:
-        out->at = (struct steps){near_time(shift->at_ms), 0, steps->n};
+        out->at = (struct steps){plan_at_time(q, shift->at_ms), 0, steps->n};
         break;
     case PROMQL_AT_START:
         out->at = (struct steps){q->options->start_ms, 0, steps->n};
         break;
     case PROMQL_AT_END:
-        out->at = (struct steps){q->options->end_ms, 0, steps->n};
+        out->at = (struct steps){plan_at_time(q, q->options->end_ms), 0, steps->n};
         break;
     }
     return ERR_OK;
@@ -138,7 +147,8 @@ static err plan_selector(struct query *q, struct plan_node *node,
     };
     TRY(leaf_times(q, &selector->vector.shift, &node->steps, &f->times));
     f->times.range_ms = range_ms;
-    if (kind == FRAGMENT_FUNCTION && (selector->vector.anchored || selector->vector.smoothed)) {
+    if ((kind == FRAGMENT_FUNCTION || kind == FRAGMENT_RAW) &&
+        (selector->vector.anchored || selector->vector.smoothed)) {
         f->times.before_ms = q->options->lookback_ms;
         f->times.behind_ms = selector->vector.smoothed ? q->options->lookback_ms : 0;
     }
@@ -176,13 +186,14 @@ void plan_child(struct query *q, struct plan_node *node, size_t index, struct pl
 {
     const size_t place = expr_child_place(node->expr, node->place, index);
     plan_later(q, (struct plan_work){promql_child(node->expr, index), place, node->steps,
-                                     node->weight, out});
+                                     node->end_ms, node->weight, out});
 }
 
 // ---- subqueries
 
 // The steps at which the inner expression is evaluated: multiples of the subquery's step that some
-// window of the outer steps holds.
+// window of the outer steps holds, and those up to the end of the outer steps, behind the last one:
+// Prometheus evaluates it there, too, which its errors and annotations show.
 // weight: of what the inner expression reads. A function over the subquery counts that itself.
 static err plan_subquery(struct query *q, struct plan_node *node, const struct promql_expr *e,
                          size_t place, uint64_t weight)
@@ -199,7 +210,8 @@ static err plan_subquery(struct query *q, struct plan_node *node, const struct p
     TRY(leaf_times(q, &e->subquery.shift, &node->steps, &node->windows));
     node->windows.range_ms = range_ms;
     const int64_t after = node->windows.at.start_ms - node->windows.offset_ms - range_ms;
-    const int64_t end = steps_end(&node->windows.at) - node->windows.offset_ms;
+    const int64_t behind_ms = node->windows.at.step_ms ? node->end_ms - steps_end(&node->steps) : 0;
+    const int64_t end = steps_end(&node->windows.at) - node->windows.offset_ms + behind_ms;
     struct steps inner = {.start_ms = step_ms * (after / step_ms), .step_ms = step_ms};
     if (inner.start_ms <= after)
         inner.start_ms += step_ms;
@@ -207,7 +219,8 @@ static err plan_subquery(struct query *q, struct plan_node *node, const struct p
     if (node->is_empty) // what is never evaluated has no errors and no notes
         return ERR_OK;
     inner.n = (size_t)((end - inner.start_ms) / step_ms) + 1;
-    plan_later(q, (struct plan_work){e->subquery.expr, place + 1, inner, weight, &node->args[0]});
+    plan_later(q,
+               (struct plan_work){e->subquery.expr, place + 1, inner, end, weight, &node->args[0]});
     return ERR_OK;
 }
 
@@ -268,7 +281,8 @@ static err plan_children(struct query *q, struct plan_node *node)
     size_t place = node->place + 1;
     for (size_t i = 0; i < n; i++) {
         const struct promql_expr *child = promql_child(node->expr, i);
-        plan_later(q, (struct plan_work){child, place, node->steps, node->weight, &node->args[i]});
+        plan_later(q, (struct plan_work){child, place, node->steps, node->end_ms, node->weight,
+                                         &node->args[i]});
         place += child->size;
     }
     return ERR_OK;
@@ -375,6 +389,7 @@ static err plan_node(struct query *q, struct plan_node *node)
     if (steps->n > 1 && q->is_constant[node->place]) {
         node->spread = steps->n;
         node->steps.n = 1;
+        node->end_ms = node->steps.start_ms;
         node->weight *= node->spread;
     }
     switch (kind) {
@@ -387,9 +402,6 @@ static err plan_node(struct query *q, struct plan_node *node)
     case PROMQL_MATRIX: {
         int64_t range_ms;
         TRY(matrix_range(q, node->expr, &range_ms));
-        if (node->expr->matrix.vector->vector.anchored ||
-            node->expr->matrix.vector->vector.smoothed)
-            return query_unsupported(q, node->expr, "anchored and smoothed samples");
         return plan_selector(q, node, node->expr->matrix.vector, FRAGMENT_RAW, range_ms);
     }
     case PROMQL_SUBQUERY:
@@ -421,7 +433,7 @@ static err plan_node(struct query *q, struct plan_node *node)
 err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node **out)
 {
     TRY(find_constants(q, expr));
-    plan_later(q, (struct plan_work){expr, 0, q->steps, 1, out});
+    plan_later(q, (struct plan_work){expr, 0, q->steps, q->options->end_ms, 1, out});
     while (q->work_count) {
         TRY(query_breathe_at(q->nodes_count, q->a, q->e));
         const struct plan_work work = q->work[--q->work_count];
@@ -429,6 +441,7 @@ err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node 
         node->expr = work.expr;
         node->place = work.place;
         node->steps = work.steps;
+        node->end_ms = work.end_ms;
         node->weight = work.weight;
         *work.out = node;
         plan_add_node(q, node);

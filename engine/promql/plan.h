@@ -33,6 +33,7 @@ struct plan_node {
     const struct promql_expr *expr; // without parentheses around it
     size_t place;                   // in the list of all expressions (promql_list())
     struct steps steps;             // at which it is evaluated
+    int64_t end_ms;                 // at or behind the last step: where Prometheus's steps end
     size_t spread; // it does not depend on the step: evaluated at one, repeated this often
     struct fragment *fragment; // what of it runs on the shards: a selector and what is above
     struct plan_leaf *leaf;    // the fragment's
@@ -54,6 +55,7 @@ struct plan_work {
     const struct promql_expr *expr;
     size_t place;
     struct steps steps;
+    int64_t end_ms;
     uint64_t weight;
     struct plan_node **out;
 };
@@ -98,6 +100,9 @@ static inline int64_t near_time(int64_t t_ms)
     return t_ms > most ? most : t_ms < -most ? -most : t_ms;
 }
 
+// The time of an @, or one that nothing is at where Prometheus's difference to the query's start,
+// in nanoseconds, overflows.
+int64_t plan_at_time(const struct query *q, int64_t at_ms);
 err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node **out);
 const struct promql_expr *expr_bare(const struct promql_expr *e); // without parentheses
 // Functions of the time of evaluation, also where their argument has an @.

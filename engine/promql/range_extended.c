@@ -121,6 +121,38 @@ void range_smoothed_delta(const struct windows *w, const double *v, const double
     changes_by_window(w, v, true, false, 0, out, present);
 }
 
+// ---- the samples themselves
+
+err range_extended_samples(const struct column *c, int64_t start_ms, int64_t end_ms, bool smoothed,
+                           struct arena *a, struct column *out)
+{
+    const struct reach r = {c->t, c->v, c->n, start_ms, end_ms};
+    *out = (struct column){0};
+    if (c->n == 0 || c->t[c->n - 1] <= start_ms)
+        return ERR_OK;
+    const size_t above = times_above(r.t, r.n - 1, start_ms), first = above ? above - 1 : 0;
+    const size_t last = smoothed ? times_above(r.t, r.n - 1, end_ms - 1) : r.n - 1;
+    const size_t from = r.t[first] <= start_ms ? first + 1 : first;
+    const size_t end = r.t[last] >= end_ms ? last : last + 1;
+    const size_t n = end > from ? end - from : 0;
+    int64_t *t = arena_array(a, n + 2, int64_t);
+    double *v = arena_array(a, n + 2, double);
+    if (!t || !v)
+        return ERR_LIMIT;
+    if (n) {
+        memcpy(t + 1, r.t + from, n * sizeof *t);
+        memcpy(v + 1, r.v + from, n * sizeof *v);
+    }
+    const bool cuts_left = smoothed && r.t[first] < start_ms;
+    const bool cuts_right = smoothed && last > 0 && r.t[last] > end_ms;
+    t[0] = start_ms;
+    v[0] = cuts_left ? between(&r, first, start_ms, false) : r.v[first];
+    t[n + 1] = end_ms;
+    v[n + 1] = cuts_right ? between(&r, last - 1, end_ms, false) : r.v[last];
+    *out = (struct column){.t = t, .v = v, .n = n + 2};
+    return ERR_OK;
+}
+
 // ---- counts, from the last sample that is not behind the range's start
 
 static void counts_by_window(const struct windows *w, const double *v,

@@ -6,6 +6,7 @@
 #ifndef ENGINE_PROMQL_RANGE_FUNCTION_H
 #define ENGINE_PROMQL_RANGE_FUNCTION_H
 
+#include "engine/model/storage.h"
 #include "engine/promql/function_table.h"
 #include "engine/promql/steps.h"
 
@@ -84,6 +85,10 @@ const struct range_function *range_function_find(enum promql_function_id id); //
 // NULL: the function has no such form.
 const struct range_function *range_function_extended(enum promql_function_id id, bool smoothed);
 extern const struct range_function range_smoothed_value; // of a selector alone
+// The samples of c, which reach beyond [start_ms, end_ms], within it, with one at each of its ends;
+// none if c has nothing behind the start. ERR_LIMIT: the arena's limit.
+err range_extended_samples(const struct column *c, int64_t start_ms, int64_t end_ms, bool smoothed,
+                           struct arena *a, struct column *out);
 
 // The quantile q of values[0..n), NaN being the least; reorders them.
 double quantile_of(double q, double *values, size_t n); // Suspends.

@@ -531,8 +531,7 @@ class Grammar:
             return Node("vector", self.r.choice(FUNCTIONS + AGGREGATIONS), "(", inner, ", ", self.number(), ", ", self.number(), ")")
         if kind == "unknown function":
             return Node("vector", self.r.choice(["RATE", "foo", "holt_winters", "Abs", "histogram_quantile_", "sum_over"]), "(", inner, ")")
-        names = [n for n in EXPERIMENTAL if not self.experimental or n != "info"]  # 3.5's looks for names that are dropped later
-        return self.call(self.r.choice(names), inner)
+        return self.call(self.r.choice(EXPERIMENTAL), inner)
 
     def behind_a_flag(self, depth, exact):
         """Functions that 3.5 has behind promql-experimental-functions."""
@@ -542,9 +541,9 @@ class Grammar:
         if name == "double_exponential_smoothing":
             factors = [Node("scalar", self.r.choice(["0.5", "0.1", "0.9", "1", "0", "NaN"])) for _ in "ab"]
             return self.call(name, self.matrix(depth, True), *factors)
-        if name == "info":  # of series as they are: 3.5's looks for names that are dropped later
+        if name == "info":
             about = self.r.choice(['{__name__="info"}', '{version=~".+", __name__="info"}', '{os="linux"}', '{__name__=~"inf.*", version!="v1"}', "{}", ""])
-            return self.call(name, self.instant(), *([Node("plain", about)] if about else []))
+            return self.call(name, self.vector(depth), *([Node("plain", about)] if about else []))
         inner = self.vector(depth, exact)
         if name == "limitk":  # which of them, the order of storage decides: how many
             before, after = self.grouping()

@@ -89,10 +89,11 @@ KEYWORDS = "by without on ignoring group_left group_right bool and or unless off
 LABELS = [*grammar.VALUES, "label", "__name__"]
 OPERATORS = grammar.ARITHMETIC + grammar.COMPARISONS + grammar.SETS
 MODIFIERS = [" offset 5m", " offset -1m", " @ 1700001200", " @ start()", " @ end()", " offset 1m @ end()", " @ 1.7000012345678e9", " offset 0.5", " @ -1", "[5m]", "[5m:1m]",
-             "[0.5:]", "{}", "{job=~\"j.\"}", " > 0", " bool", ")", "(", " offset 1h30m", " @ 1e3", "[5m:1ms]", "[1m:0.001]", "[1d:1h]"]
+             "[0.5:]", "{}", "{job=~\"j.\"}", " > 0", " bool", ")", "(", " offset 1h30m", " @ 1e3", "[5s:1ms]", "[1d:1h]"]
 DURATIONS = ["1ms", "15s", "1m", "5m", "1h30m", "90s", "1d", "0s", "10m30s500ms", "1w", "1y", "1m30", "61m", "300ms"]
 NUMBERS = ["0", "1", "-1", "2", "0.5", "1e3", "0x10", "1_000", "Inf", "NaN", "1.5", "60", "1e-3", "08", "1e400", "5.", ".5", "9007199254740993", "0.1"]
 NAMES = series.COUNTERS + series.GAUGES + series.DISTINCT + series.BUCKETS + series.OTHERS
+TOO_LONG = re.compile(r"[dwyhm]\w*\s*:\s*(\d*ms|0?\.\d+|\d+e-\d+|(0x)?\d{0,2})\s*\]|[dwy]\w*\s*:\s*\d*s?\s*\]|:\s*\d+ms\s*\]|\de[3-9]\s*:", re.I)
 BY_ORDER = re.compile(r"\b(top|bottom|limit)k|limit_ratio")
 # What 3.5 has not, so that each query with it differs; what stands for native histograms.
 NEWER = re.compile(r"\b(anchored|smoothed|fill|fill_left|fill_right|start_timestamp|first_over_time|ts_of_first_over_time|histogram_quantiles|max_of|min_of|start|end|step|range)\b ?\(?"
@@ -122,6 +123,11 @@ def is_chance(query, found):
         return False
     by_order = BY_ORDER.search(query.text) is not None and found.kind in ("series", "values", "times", "stats")
     return by_order or "query timed out" in found.theirs or "query timed out" in found.ours
+
+
+def sources(features):
+    """Those that are refused for their functions are few."""
+    return EXPRESSIONS * 5 + [e for e in script_expressions() if features or not any(f"{name}(" in e or f"{name} " in e for name in grammar.BEHIND_FLAGS)]
 
 
 class Mutants:
@@ -166,24 +172,31 @@ class Mutants:
         kind, token = tokens[at]
         if kind == "space":
             return
-        if roll < .55:
+        if roll < .7 and kind != "other" or roll < .1:
             tokens[at] = kind, self.like(kind, token, tokens[at + 1][1] if at + 1 < len(tokens) else "")
-        elif roll < .65:
+        elif roll < .73:
             del tokens[at]
-        elif roll < .7:
-            tokens.insert(at, tokens[at])
         elif roll < .75:
+            tokens.insert(at, tokens[at])
+        elif roll < .77:
             tokens[at:at + 2] = tokens[at:at + 2][::-1]
         elif roll < .8:
             tokens.insert(at, ("other", f" {r.choice(grammar.TOKENS)} "))
-        elif roll < .92:
-            tokens.insert(at + 1, ("other", r.choice(MODIFIERS)))
+        elif roll < .9:
+            ends = [i for i, (_, t) in enumerate(tokens) if t in ("]", "}") or t in NAMES]
+            tokens.insert(1 + (r.choice(ends) if ends else at), ("other", r.choice(MODIFIERS)))
         else:
             tokens[at:at + 1] = [("other", "("), *self.here(cut(r.choice(self.sources))), ("other", ")")]
 
     def query(self):
+        while True:
+            query = self.any_query()
+            if not TOO_LONG.search(query.text):
+                return query
+
+    def any_query(self):
         tokens = self.here(cut(self.r.choice(self.sources)))
-        for _ in range(self.r.choice([0, 1, 1, 1, 2, 2, 3, 5])):
+        for _ in range(self.r.choice([0, 0, 1, 1, 1, 2, 3, 5])):
             if tokens:
                 self.change(tokens)
         tree = Node("list", *[token for _, token in tokens], exact=False)

@@ -1,4 +1,4 @@
-"""The samples that both systems hold, the same in every run: what the queries of grammar.py ask for.
+"""The samples that both systems hold, the same in every run with a seed: what the queries of grammar.py ask for.
 
 Times are fixed: START and the 55 minutes after it, so that a query can be repeated by hand and its
 answer computed. Most values are integers or small binary fractions: sums of them have the same bits
@@ -19,9 +19,9 @@ EVERY = range(0, SECONDS + 1, STEP)
 COUNTERS = ["req_total", "off_total", "fast_total"]
 GAUGES = ["temp", "off_temp", "lone", "slow"]
 DISTINCT = ["wild", "wild_total"]  # no two values of a time are equal
-BUCKETS = ["lat_bucket", "bad_bucket"]
+BUCKETS = ["lat_bucket", "bad_bucket", "mix_bucket"]
 KEYWORDS = ["sum", "rate", "by", "offset", "start", "without", "atan2"]
-OTHERS = ["odd", "info", "many", "single", "gone", "job:req:rate5m", "lat_sum", "lat_count"]
+OTHERS = ["odd", "mix", "info", "many", "single", "gone", "job:req:rate5m", "lat_sum", "lat_count"]
 QUOTED = ["metric.utf8 ü", "1st", "a-b"]
 NAMES = COUNTERS + GAUGES + DISTINCT + BUCKETS + KEYWORDS + OTHERS
 
@@ -88,6 +88,22 @@ def odd_values(r):
     yield {"__name__": "odd", "kind": "holes"}, [(at, r.choice([float("nan"), 2.0, 3.0, -0.0])) for at in EVERY]
 
 
+def mixed(r):
+    """Other ones with each seed: what kinds of values, at what times, between what bounds."""
+    for i in range(r.randint(4, 8)):
+        pool = r.choice([[0.0, -0.0], [2.0 ** 53, 2.0 ** 53 + 2, 2.0 ** 53 - 1, 2.0 ** 60], [SMALLEST * k for k in range(5)], [1.0, 2.0, STALE], [-1e-3, 0.125, 1e9],
+                         [float("nan"), 1.0, PAYLOAD], [r.randint(-9, 9) / 4 for _ in range(5)], [1.0, 1.0, 1.0, 5.0], [float("inf"), 3.0], [float(r.getrandbits(62))]])
+        step, jitter, gap = r.choice([1, 5, 15, 60, 299.999, 300]), r.choice([0, 0, 0.4, 7]), r.choice([0, 0, 0.1, 0.5])
+        times = [at * step + r.random() * jitter for at in range(int(SECONDS / step))]
+        yield {"__name__": "mix", "job": r.choice(["j0", "j1", "ü", ""]), "kind": f"m{i}"}, [(at, r.choice(pool)) for at in times if r.random() >= gap]
+    spelled = ["0", "-0", "0.0", "1", "1.0", "1e0", "+1", "01", "0x1p0", "1_0", "10", "1e1", "+Inf", "Inf", "inf", "+inf", "-Inf", " 1", "1 ", "x", "1e400", "5e-324",
+               "Infinity", "2.5", "-3", "1.000000000000001"]
+    for i in range(5):
+        for le in sorted(r.sample(spelled, r.randint(2, 7))) + ["+Inf"] * r.choice([0, 1, 1]):
+            value, grows = float(r.randint(0, 9)), r.choice([0, 0, 1, 3, 0.5])
+            yield {"__name__": "mix_bucket", "le": le, "kind": f"m{i}"}, [(at, value + grows * (at // 60)) for at in EVERY if r.random() > .02]
+
+
 def histograms(r):
     """Classic ones, sound and broken."""
     bounds = ["0.1", "0.5", "1", "2.5", "10", "+Inf"]
@@ -141,9 +157,12 @@ def quoted(r):
 def of(seed, utf8=True):
     """[(labels, [(ms, value)])], times ascending."""
     r = random.Random(seed)
-    out = []
-    for make in (requests, gaps, odd_values, histograms, names) + ((quoted,) if utf8 else ()):
+    out, seen = [], set()
+    for make in (requests, gaps, odd_values, histograms, names, mixed) + ((quoted,) if utf8 else ()):
         for labels, samples in make(r):
+            if frozenset(labels.items()) in seen:
+                continue
+            seen.add(frozenset(labels.items()))
             times = {round((START + at) * 1000): value for at, value in samples}
             out.append((labels, sorted(times.items())))
     return out
