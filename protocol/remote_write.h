@@ -57,6 +57,18 @@ static inline struct remote_write_samples remote_write_samples(const struct remo
     const uint8_t *const p = (const uint8_t *)s->samples.p;
     return (struct remote_write_samples){p, p + s->samples.n};
 }
+// A varint of six bytes that end at end, and behind two others; false: it is of another size.
+static inline bool remote_write_time_of_six(const uint8_t *end, int64_t *out)
+{
+    uint64_t x = load_le64(end - 8) >> 16;
+    if ((x & 0x808080808080u) != 0x008080808080u)
+        return false;
+    x = (x & 0x007f007f007fu) | (x & 0x7f007f007f00u) >> 1; // 14 bits of each 16
+    x = (x & 0x3fffu) | (x >> 16 & 0x3fffu) << 14 | (x >> 32) << 28;
+    *out = (int64_t)x;
+    return true;
+}
+
 // A Sample field as every sender writes it: value, unless it is 0, timestamp, nothing else. How
 // many bytes it takes with its tag, 0: it is of another form.
 static inline size_t remote_write_usual_sample(const uint8_t *p, const uint8_t *end,
@@ -75,6 +87,8 @@ static inline size_t remote_write_usual_sample(const uint8_t *p, const uint8_t *
     }
     if (*at++ != TIME_TAG || last - at >= TIME_MAX - 1)
         return 0;
+    if (last - at == 5 && remote_write_time_of_six(last + 1, &out->time_ms))
+        return (size_t)p[1] + 2;
     uint64_t time = 0;
     unsigned shift = 0;
     for (; at < last && *at >= 0x80; at++, shift += 7)

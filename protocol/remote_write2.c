@@ -110,6 +110,8 @@ static inline size_t take_usual_sample(const struct pb *m, struct remote_write2_
     if (at == end || *at++ != TIME_TAG)
         return 0;
     out->start_ms = 0;
+    if (end - at == 6 && remote_write_time_of_six(end, &out->time_ms))
+        return (size_t)p[1] + 2;
     if (!take_varint(&at, end, &out->time_ms))
         return 0;
     if (at < end && (*at++ != START_TAG || !take_varint(&at, end, &out->start_ms)))

@@ -26,7 +26,7 @@ struct receiver {
     struct fingerprint_key key;
     struct arena scratch; // of one histogram
     struct receiver_stats stats;
-    uint64_t told[4096];    // request_metadata.c: hashes of what senders said lately
+    uint64_t told[1024][4]; // request_metadata.c: hashes of what senders said lately
     struct request *spares; // a list
     size_t spares_n;
 };
@@ -70,11 +70,6 @@ struct part {
 };
 
 enum { REQUEST_NONE = UINT32_MAX };
-
-struct request_exemplar {
-    struct tsdb_exemplar x;
-    uint32_t series;
-};
 
 struct request;
 struct request_v2;
@@ -122,6 +117,15 @@ err request_check_samples(struct request *q, uint64_t n, struct errmsg *e);
 
 // Room for n samples of a series, whose ref, t_ms and bits the caller sets.
 struct tsdb_sample *request_put(struct request *q, uint32_t owner, uint32_t series, size_t n);
+static inline struct tsdb_sample *request_put_one(struct request *q, uint32_t owner,
+                                                  uint32_t series)
+{
+    struct part *p = &q->parts[owner];
+    if (p->n == p->capacity || p->has_histograms || p->has_starts)
+        return request_put(q, owner, series, 1);
+    p->series[p->n] = series;
+    return &p->samples[p->n++];
+}
 // Histograms, and start timestamps, of the part's samples from now on; those so far have none.
 void request_use_histograms(struct part *p);
 void request_use_starts(struct part *p);

@@ -11,12 +11,21 @@
 
 static uint64_t *told_at(struct request *q, uint64_t hash)
 {
-    return &q->r->told[(hash >> 32) % countof(q->r->told)];
+    return q->r->told[(hash >> 32) % countof(q->r->told)];
 }
 
 bool request_was_told(struct request *q, uint64_t hash)
 {
-    return *told_at(q, hash | 1) == (hash | 1); // 0 is none
+    const uint64_t *const told = told_at(q, hash), wanted = hash | 1; // 0 is none
+    return told[0] == wanted || told[1] == wanted || told[2] == wanted || told[3] == wanted;
+}
+
+// Those that stand together are few: the one that came first goes.
+static void add_told(struct request *q, uint64_t hash)
+{
+    uint64_t *const told = told_at(q, hash);
+    memmove(told + 1, told, 3 * sizeof *told);
+    told[0] = hash | 1;
 }
 
 void request_put_metadata(struct request *q, uint64_t hash, const struct tsdb_metadata *m)
@@ -28,7 +37,7 @@ void request_put_metadata(struct request *q, uint64_t hash, const struct tsdb_me
         q->r->stats.metadata_dropped++;
         return;
     }
-    *told_at(q, hash | 1) = hash | 1;
+    add_told(q, hash);
     q->metadata =
         mem_grow(q->metadata, &q->metadata_capacity, q->metadata_n + 1, sizeof *q->metadata);
     q->metadata[q->metadata_n++] = *m;

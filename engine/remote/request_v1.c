@@ -27,6 +27,8 @@ struct seen {               // a series of a batch
     struct hash128 raw;
     struct series_place place; // ref 0: not known yet
     uint32_t number;
+    bool is_single;                   // one sample and nothing else, which is
+    struct remote_write_sample first; // this one
 };
 
 struct walk {
@@ -68,12 +70,11 @@ static bool take_expected(struct walk *k, struct str message,
     struct seen *s = &k->seen[k->n];
     const uint8_t *const p = (const uint8_t *)message.p;
     const size_t labels = entry->place.labels_size;
-    struct remote_write_sample sample;
     uint32_t samples = 0;
     if (!labels || message.n <= labels)
         return false;
     for (const uint8_t *at = p + labels; at < p + message.n; samples++) {
-        const size_t size = remote_write_usual_sample(at, p + message.n, &sample);
+        const size_t size = remote_write_usual_sample(at, p + message.n, &s->first);
         if (!size)
             return false;
         at += size;
@@ -88,6 +89,7 @@ static bool take_expected(struct walk *k, struct str message,
     s->series.samples = str_from(message, labels);
     s->series.samples_count = samples;
     s->series.histograms_count = s->series.exemplars_count = 0;
+    s->is_single = samples == 1;
     s->number = k->numbers++;
     k->n++;
     return true;
@@ -119,12 +121,13 @@ static bool take_guessed(struct walk *k, struct str message)
     static const size_t sizes[] = {18, 9}; // times of this century; the latter of the value 0
     struct seen *s = &k->seen[k->n];
     const uint8_t *const end = (const uint8_t *)message.p + message.n;
-    struct remote_write_sample sample;
     for (size_t i = 0; i < countof(sizes); i++) {
+        struct remote_write_sample sample;
         if (message.n <= sizes[i] ||
             remote_write_usual_sample(end - sizes[i], end, &sample) != sizes[i])
             continue;
-        *s = (struct seen){.guessed = k->w.at, .number = k->numbers++};
+        *s = (struct seen){
+            .guessed = k->w.at, .number = k->numbers++, .is_single = true, .first = sample};
         s->series.labels = str_until(message, message.n - sizes[i]);
         s->series.samples = str_from(message, message.n - sizes[i]);
         s->series.samples_count = 1;
@@ -196,6 +199,7 @@ static err parse(struct request *q, struct remote_write *w, struct seen *s, bool
         return ERR_OK;
     count(q, &s->series);
     s->guessed = NULL;
+    s->is_single = false;
     s->place = (struct series_place){0};
     // Whether the labels are one piece at the start of the message, which began close before.
     const struct remote_write again = {.at = before, .end = w->end};
@@ -384,6 +388,11 @@ static err put_batch(struct walk *k, struct errmsg *e)
         if (!found)
             continue;
         TRY(request_check_samples(k->q, (uint64_t)n + s->series.histograms_count, e));
+        if (s->is_single) {
+            *request_put_one(k->q, s->place.owner, s->number) =
+                (struct tsdb_sample){s->place.ref, s->first.time_ms, s->first.bits};
+            continue;
+        }
         struct tsdb_sample *to = request_put(k->q, s->place.owner, s->number, n);
         struct remote_write_samples walk = remote_write_samples(&s->series);
         struct remote_write_sample x;

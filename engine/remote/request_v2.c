@@ -12,9 +12,13 @@
 #include "protocol/remote_write2.h"
 #include "simd/simd.h"
 
+enum { AHEAD = 8 }; // entries of the cache
+
 struct request_v2 {
-    uint64_t expected;          // number in the cache
-    uint32_t series;            // so far
+    uint64_t expected;  // number in the cache
+    uint32_t series;    // so far
+    uint32_t told_name; // a metric, of which what follows was said last
+    struct remote_write2_metadata told;
     struct remote_write2 again; // walked once more for labels
     uint32_t again_series;      // the next of it
 };
@@ -132,6 +136,7 @@ static bool look_up(struct request *q, struct hash128 raw, struct series_place *
     const struct series_cache_entry *entry =
         k->expected == SERIES_CACHE_NONE ? NULL : series_cache_at(cache, k->expected);
     if (entry && hash128_eq(entry->key, raw)) {
+        __builtin_prefetch(entry + AHEAD); // they lie one behind the other
         *out = entry->place;
         series_cache_use(cache, k->expected++);
     } else {
@@ -230,6 +235,12 @@ static void put_metadata_of(struct request *q, uint32_t name,
                             const struct remote_write2_metadata *m)
 {
     const struct symbols *const s = &q->symbols;
+    struct request_v2 *k = q->v2;
+    if (name == k->told_name && m->type == k->told.type && m->help == k->told.help &&
+        m->unit == k->told.unit)
+        return; // as a rule a family's series come together
+    k->told_name = name;
+    k->told = *m;
     const uint32_t type = m->type <= REMOTE_WRITE_TYPE_STATESET ? m->type : 0;
     const uint64_t hash = s->prints[name].lo + (m->help ? s->prints[m->help].hi * 3 : 0) +
                           (m->unit ? s->prints[m->unit].hi * 5 : 0) + type;
@@ -326,9 +337,12 @@ static bool take_usual(struct request *q, const struct remote_write2_usual *s)
     q->samples += s->samples_count;
     q->written.samples += s->samples_count;
     stats->samples += s->samples_count;
-    struct tsdb_sample *to = request_put(q, place.owner, q->v2->series++, s->samples_count);
-    *to = (struct tsdb_sample){place.ref, s->first.time_ms, s->first.bits};
-    if (s->samples_count > 1) {
+    const uint32_t number = q->v2->series++;
+    if (s->samples_count == 1) {
+        *request_put_one(q, place.owner, number) =
+            (struct tsdb_sample){place.ref, s->first.time_ms, s->first.bits};
+    } else {
+        struct tsdb_sample *to = request_put(q, place.owner, number, s->samples_count);
         struct pb i = pb_of(s->samples);
         for (struct remote_write2_sample x; remote_write2_samples_next(&i, &x); to++)
             *to = (struct tsdb_sample){place.ref, x.time_ms, x.bits};

@@ -1,5 +1,6 @@
 #include "engine/remote/symbols.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "engine/base/mem.h"
@@ -13,6 +14,7 @@ void symbols_deinit(struct symbols *s)
 {
     mem_free(s->texts);
     mem_free(s->prints);
+    mem_free(s->known);
     *s = (struct symbols){0};
 }
 
@@ -20,7 +22,9 @@ void symbols_reset(struct symbols *s)
 {
     if (s->capacity > KEPT_MAX)
         symbols_deinit(s);
-    s->n = s->held = s->before_n = 0;
+    s->n = s->held = 0;
+    if (s->known)
+        memset(s->known->before, 0, sizeof s->known->before);
     s->name = SYMBOLS_NO_NAME;
 }
 
@@ -87,61 +91,85 @@ static inline bool take_ref(const uint8_t **at, const uint8_t *end, uint32_t *ou
     return true;
 }
 
-// The label at *at, of references that are in the table.
-static inline bool take_label(const struct symbols *s, const uint8_t **at, const uint8_t *end,
-                              struct hash128 *out)
+static bool print_of_all(struct symbols *s, const uint8_t *refs, size_t n, struct hash128 *out)
 {
-    uint32_t name, value;
-    if (!take_ref(at, end, &name) || !take_ref(at, end, &value) || name >= s->n || value >= s->n)
-        return false;
-    *out = print_of(s, name, value);
-    return true;
-}
-
-// The print of the series before with what differs; false: numbers are not at the same places.
-static bool print_by_before(const struct symbols *s, const uint8_t *refs, size_t n,
-                            struct hash128 *out)
-{
-    static const uint64_t HIGH = 0x8080808080808080u;
-    enum { WORD = 8 };
-    struct hash128 sum = s->before_print;
-    size_t done = 0; // bytes whose labels are in the sum
-    if (n != s->before_n || n < WORD)
-        return false;
-    for (size_t i = 0; i < n; i += WORD) {
-        const size_t from = i + WORD <= n ? i : n - WORD;
-        uint64_t differs = load_le64(refs + from) ^ load_le64(s->before + from);
-        if (differs & HIGH)
+    struct hash128 sum = {0, 0};
+    s->known->before[n].refs = NULL;
+    for (const uint8_t *at = refs, *const end = refs + n; at < end;) {
+        const size_t begin = (size_t)(at - refs);
+        uint32_t name, value;
+        if (!take_ref(&at, end, &name) || !take_ref(&at, end, &value) || name >= s->n ||
+            value >= s->n)
             return false;
-        while (differs) {
-            const unsigned bit = (unsigned)__builtin_ctzll(differs) & ~7u;
-            const size_t byte = from + bit / 8;
-            differs &= ~(0xffull << bit);
-            if (byte < done)
-                continue;
-            const uint8_t *at = refs + s->label_at[byte], *old = s->before + s->label_at[byte];
-            struct hash128 now, then;
-            if (!take_label(s, &at, refs + n, &now) || !take_label(s, &old, s->before + n, &then))
-                return false;
-            sum.lo += now.lo - then.lo;
-            sum.hi += now.hi - then.hi;
-            done = (size_t)(at - refs);
-        }
+        add(&sum, print_of(s, name, value));
+        memset(&s->known->label_at[n][begin], (int)begin, (size_t)(at - refs) - begin);
     }
     *out = sum;
     return true;
 }
 
-static bool print_by_all(struct symbols *s, const uint8_t *refs, size_t n, struct hash128 *out)
+// The label whose bytes begin word; *out_bytes: how many they are.
+static inline bool label_of(const struct symbols *s, uint32_t word, struct hash128 *out,
+                            unsigned *out_bytes)
 {
-    struct hash128 sum = {0, 0}, label;
-    s->before_n = 0;
-    for (const uint8_t *at = refs, *const end = refs + n; at < end;) {
-        const size_t begin = (size_t)(at - refs);
-        if (!take_label(s, &at, end, &label))
+    const unsigned first = word & 0x80 ? 16 : 8;
+    const uint32_t rest = word >> first;
+    const unsigned second = rest & 0x80 ? 16 : 8;
+    const uint32_t name = (word & 0x7f) | (first == 16 ? word >> 1 & 0x3f80 : 0);
+    const uint32_t value = (rest & 0x7f) | (second == 16 ? rest >> 1 & 0x3f80 : 0);
+    *out_bytes = (first + second) / 8;
+    if (name >= s->n || value >= s->n)
+        return false;
+    *out = print_of(s, name, value);
+    return true;
+}
+
+// One bit for each byte that is not 0.
+static inline uint64_t bytes_set(uint64_t x)
+{
+    static const uint64_t LOW = 0x7f7f7f7f7f7f7f7fu;
+    const uint64_t high = (((x & LOW) + LOW) | x) & ~LOW;
+    return (high >> 7) * 0x0102040810204080u >> 56;
+}
+
+// By those of the same size before; false: numbers are not at the same places, or not in the table.
+static bool print_by_before(const struct symbols *s, const uint8_t *refs, size_t n,
+                            struct hash128 *out)
+{
+    static const uint64_t HIGH = 0x8080808080808080u;
+    enum { WORD = 8, PIECE = 64 };
+    const uint8_t *const before = s->known->before[n].refs;
+    const uint8_t *const label_at = s->known->label_at[n];
+    struct hash128 sum = s->known->before[n].print;
+    size_t done = 0; // bytes whose labels are in the sum
+    if (!before || n < WORD)
+        return false;
+    for (size_t piece = 0; piece < n; piece += PIECE) {
+        uint64_t differs = 0, any = 0;
+        for (size_t i = piece; i < n && i < piece + PIECE; i += WORD) {
+            const size_t late = i + WORD <= n ? 0 : i + WORD - n; // bytes that were looked at
+            const uint64_t x =
+                (load_le64(refs + i - late) ^ load_le64(before + i - late)) >> 8 * late;
+            any |= x;
+            differs |= bytes_set(x) << (i - piece);
+        }
+        if (any & HIGH)
             return false;
-        add(&sum, label);
-        memset(&s->label_at[begin], (int)begin, 4); // it has four bytes at most
+        for (; differs; differs &= differs - 1) {
+            const size_t byte = piece + (size_t)__builtin_ctzll(differs);
+            if (byte < done)
+                continue;
+            // A label has four bytes at most, and the last ones are read from the end.
+            const size_t at = label_at[byte], late = at + 4 <= n ? 0 : at + 4 - n;
+            struct hash128 now, then;
+            unsigned bytes;
+            if (!label_of(s, load_le32(refs + at - late) >> 8 * late, &now, &bytes) ||
+                !label_of(s, load_le32(before + at - late) >> 8 * late, &then, &bytes))
+                return false;
+            sum.lo += now.lo - then.lo;
+            sum.hi += now.hi - then.hi;
+            done = at + bytes;
+        }
     }
     *out = sum;
     return true;
@@ -149,11 +177,17 @@ static bool print_by_all(struct symbols *s, const uint8_t *refs, size_t n, struc
 
 bool symbols_usual_print(struct symbols *s, const uint8_t *refs, size_t n, struct hash128 *out)
 {
-    if (!print_by_before(s, refs, n, out) && !print_by_all(s, refs, n, out))
+    struct hash128 print;
+    assert(n <= REMOTE_WRITE2_USUAL_REFS);
+    if (!s->known)
+        s->known = mem_zalloc(sizeof *s->known);
+    if (!print_by_before(s, refs, n, &print) && !print_of_all(s, refs, n, &print))
         return false;
-    s->before = refs;
-    s->before_n = n;
-    s->before_print = *out;
+    // By halves, as it was made: a copy of both at once would wait for them to be stored.
+    struct symbols_before *const before = &s->known->before[n];
+    before->refs = refs;
+    out->lo = before->print.lo = print.lo;
+    out->hi = before->print.hi = print.hi;
     return true;
 }
 

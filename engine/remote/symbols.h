@@ -3,8 +3,9 @@
 // Each symbol is hashed once a request. A series' fingerprint is the sum over its labels of the
 // name's hash times the value's: it goes by the labels' bytes alone, whatever their numbers and
 // their order, so that equal labels have equal fingerprints in all requests. Hashes are keyed:
-// nobody can choose them. Most references of a series are those of the series before, at the same
-// place: only the labels that differ are taken from the sum and added to it.
+// nobody can choose them. Most references of a series are those of the last one whose references
+// took as many bytes, at the same places: only the labels that differ are taken from the sum and
+// added to it.
 //
 // Belongs to a request, whose memory it stays with for the next one.
 #ifndef ENGINE_REMOTE_SYMBOLS_H
@@ -19,17 +20,22 @@ enum { SYMBOLS_MAX = 4 << 20 };
 
 enum { SYMBOLS_NO_NAME = UINT32_MAX };
 
+// By how many bytes usual references have: those seen last.
+struct symbols_known {
+    struct symbols_before {
+        const uint8_t *refs; // NULL: none
+        struct hash128 print;
+    } before[REMOTE_WRITE2_USUAL_REFS + 1];
+    uint8_t label_at[REMOTE_WRITE2_USUAL_REFS + 1][REMOTE_WRITE2_USUAL_REFS + 1]; // of each byte
+};
+
 struct symbols {
     struct str *texts;
     struct hash128 *prints;
     size_t n, capacity;
-    size_t held;   // whose memory is counted in the budget of decoded bytes
-    uint32_t name; // the first that is `__name__`, or SYMBOLS_NO_NAME
-    // The usual references of the series before, and where the label of each byte begins.
-    const uint8_t *before;
-    size_t before_n;
-    struct hash128 before_print;
-    uint8_t label_at[REMOTE_WRITE2_USUAL_REFS + 4];
+    size_t held;                 // whose memory is counted in the budget of decoded bytes
+    uint32_t name;               // the first that is `__name__`, or SYMBOLS_NO_NAME
+    struct symbols_known *known; // references seen before; NULL: none ever
 };
 
 void symbols_deinit(struct symbols *s);

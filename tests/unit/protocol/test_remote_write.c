@@ -194,6 +194,40 @@ static const struct {
     ROW("", "0 metadata"),
 };
 
+// Times of every size, with and without a value, in memory that ends with them; a size that is cut
+// off or says too much is none.
+Test(remote_write, usual_samples)
+{
+    for (unsigned bit = 0; bit < 63; bit++) {
+        for (int64_t off = -1; off <= 1; off++) {
+            const int64_t time_ms = (int64_t)(1ull << bit) + off;
+            for (unsigned with_value = 0; with_value < 2; with_value++) {
+                struct buf m = {0}, field = {0};
+                struct remote_write_sample got = {0};
+                if (with_value) {
+                    put_tag(&m, 1, FIXED64);
+                    buf_put_le64(&m, 0x4029000000000080);
+                }
+                put_tag(&m, 2, VARINT);
+                buf_put_varint(&m, (uint64_t)time_ms);
+                put_bytes(&field, 2, buf_str(&m));
+                uint8_t *const exact = malloc(field.n);
+                memcpy(exact, field.p, field.n);
+                const uint8_t *const end = exact + field.n;
+                cr_assert_eq(remote_write_usual_sample(exact, end, &got), field.n, "2^%u", bit);
+                cr_assert_eq(got.time_ms, time_ms, "2^%u", bit);
+                cr_assert_eq(got.bits, with_value ? 0x4029000000000080 : 0);
+                cr_assert_eq(remote_write_usual_sample(exact, end - 1, &got), 0);
+                exact[field.n - 1] |= 0x80;
+                cr_assert_eq(remote_write_usual_sample(exact, end, &got), 0);
+                free(exact);
+                buf_deinit(&field);
+                buf_deinit(&m);
+            }
+        }
+    }
+}
+
 Test(remote_write, bad_requests)
 {
     for (size_t i = 0; i < countof(bad); i++)
