@@ -342,7 +342,7 @@ static err put(struct info_call *c, struct str labels, const struct vec_series *
         return query_too_many_samples(c->q->e);
     struct step_column column;
     if (is_new)
-        TRY(vec_add_new(c->q, c->out, labels, false, c->node->steps.n, &column));
+        TRY(vec_add_new(c->q, c->out, labels, from->drop_name, c->node->steps.n, &column));
     column = c->out->series[at].column;
     if (steps_has(column.present, k))
         return err_set(c->q->e, ERR_INVALID,
@@ -382,7 +382,6 @@ static err enrich_series(struct info_call *c, const struct vec_series *s, size_t
     return query_breathe(c->q->a, c->q->e);
 }
 
-// A name that was to be dropped when the query ends stays, as in Prometheus.
 err eval_info(struct query *q, const struct plan_node *node, struct vec *out)
 {
     struct info_call c = info_call(q, node, node_vec(node->args[1]));
