@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Everything that the READMEs say in figures beside other systems, in one run on a machine that does nothing else.
+"""The figures of the READMEs in one run on a machine that does nothing else: beside other systems, and by parts.
 
     bench/compare/all.py                        25 minutes; the tables go to standard output and to compare/tables.md
     bench/compare/all.py --folder=/tmp/figures  there instead, raw results as JSON beside them
@@ -8,6 +8,7 @@
 
 What it runs, one after the other, and which README has the table:
   sink         what ferula-loadgen sends into nothing            tools/loadgen/README.md
+  parts        what parts cost by themselves                     engine/scrape, engine/remote and engine/tsdb/README.md
   scrape       scraping a recording beside Prometheus            README.md (left out without a recording: scrape.py --help)
   acknowledge  how long acknowledgements take at half the peak   engine/remote/README.md
   queries      16 dashboard queries                              README.md
@@ -30,6 +31,7 @@ RECEIVE_SHARE = 1 / 3  # of the time that it and the ladder have
 ALARM_S = 240          # a part that takes so much longer than it may is told to end
 PARTS = {  # words, most minutes (None: of what is left)
     "sink": (["sink.py", "--seconds=2"], 2),
+    "parts": (["parts.py"], 2),
     "scrape": (["scrape.py", "--seconds=20"], 2),
     "acknowledge": (["acknowledge.py", "--seconds=10"], 3),
     "queries": (["queries.py", "--hours=1", "--rounds=5"], 4),
