@@ -1,13 +1,17 @@
 // The loop of the versions with wide moves. Elements are at most 64 bytes but for long literals, so
 // each is copied as 64 bytes whatever its size: what is too much is overwritten by the next. That
-// needs no look at the size, whose branch nothing could predict.
+// needs no look at the size, whose branch nothing could predict. Short copies from close by are the
+// exception: 64 bytes from there were written by several moves, and a read of them waits until all
+// of these have left the processor's store buffer; 16 bytes mostly come from one of them.
 #ifndef SIMD_SNAPPY_LOOP_H
 #define SIMD_SNAPPY_LOOP_H
+
+#include <string.h>
 
 #include "engine/base/bits.h"
 #include "simd/snappy.h"
 
-enum { SNAPPY_ELEMENT = 64, SNAPPY_HEADER = 5 };
+enum { SNAPPY_ELEMENT = 64, SNAPPY_HEADER = 5, SNAPPY_SHORT = 16 };
 
 // 64 bytes as move after move of `width`: right for copies from at least that far before.
 typedef void snappy_move_fn(uint8_t *to, const uint8_t *from);
@@ -21,7 +25,11 @@ struct snappy_moves {
 static inline void snappy_copy(const struct snappy_moves *moves, uint8_t *to, size_t offset,
                                size_t n)
 {
-    if (offset >= moves->width) {
+    if (offset >= SNAPPY_ELEMENT) {
+        moves->wide(to, to - offset);
+    } else if (n <= SNAPPY_SHORT && offset >= SNAPPY_SHORT) {
+        memcpy(to, to - offset, SNAPPY_SHORT);
+    } else if (offset >= moves->width) {
         moves->wide(to, to - offset);
     } else if (offset >= 16) {
         moves->near_16(to, to - offset);
