@@ -143,12 +143,48 @@ static void add_ascii(struct regex_node *node, uint32_t low, uint32_t high)
     node->is_ascii &= high < 128;
 }
 
-static void add_range(struct regex_node *node, struct buf *text, uint32_t low, uint32_t high)
+static void put_range(uint32_t low, uint32_t high, struct buf *text)
 {
-    add_ascii(node, low, high);
     buf_printf(text, "\\x{%x}", (unsigned)low);
     if (high != low)
         buf_printf(text, "-\\x{%x}", (unsigned)high);
+}
+
+// The other forms of what lies in [low, high], of the letters from from on.
+static bool put_forms(uint32_t from, uint32_t count, uint32_t to, uint32_t low, uint32_t high,
+                      struct buf *text)
+{
+    const uint32_t first = low > from ? low : from;
+    const uint32_t last = high < from + count - 1 ? high : from + count - 1;
+    if (first <= last)
+        put_range(first - from + to, last - from + to, text);
+    return first <= last;
+}
+
+bool regex_newer_forms_put(uint32_t low, uint32_t high, struct buf *text)
+{
+    static const struct {
+        uint32_t a, b, count;
+    } pairs[] = {
+        {0x19b, 0xa7dc, 1},     {0x264, 0xa7cb, 1},  {0x390, 0x1fd3, 1},  {0x3b0, 0x1fe3, 1},
+        {0x1c89, 0x1c8a, 1},    {0xa7cc, 0xa7cd, 1}, {0xa7ce, 0xa7cf, 1}, {0xa7d2, 0xa7d3, 1},
+        {0xa7d4, 0xa7d5, 1},    {0xa7da, 0xa7db, 1}, {0xfb05, 0xfb06, 1}, {0x10d50, 0x10d70, 22},
+        {0x16ea0, 0x16ebb, 25},
+    };
+    bool any = false;
+    for (size_t i = 0; i < countof(pairs); i++) {
+        any |= put_forms(pairs[i].a, pairs[i].count, pairs[i].b, low, high, text);
+        any |= put_forms(pairs[i].b, pairs[i].count, pairs[i].a, low, high, text);
+    }
+    return any;
+}
+
+static void add_range(struct regex_node *node, struct buf *text, uint32_t low, uint32_t high)
+{
+    add_ascii(node, low, high);
+    put_range(low, high, text);
+    if (node->fold)
+        regex_newer_forms_put(low, high, text);
 }
 
 static void add_named(struct regex_node *node, struct buf *text, struct str name)

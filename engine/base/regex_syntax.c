@@ -97,6 +97,18 @@ static err push_op(struct parser *p, enum regex_op op)
     return push(p, new_node(p, (struct regex_node){.op = op}));
 }
 
+// As a class, if RE2 does not know both.
+static bool put_both_forms(uint32_t rune, struct buf *text)
+{
+    const size_t n = text->n;
+    buf_printf(text, "[\\x{%x}", (unsigned)rune);
+    const bool any = regex_newer_forms_put(rune, rune, text);
+    buf_put_char(text, ']');
+    if (!any)
+        text->n = n;
+    return any;
+}
+
 static err push_literal(struct parser *p, uint32_t rune)
 {
     char bytes[UTF8_MAX];
@@ -106,6 +118,8 @@ static err push_literal(struct parser *p, uint32_t rune)
     if (rune >= 0xd800 && rune < 0xe000) { // in no text: a class without a character
         node.op = REGEX_CLASS;
         buf_put_str(text, STR("[^\\x{0}-\\x{10ffff}]"));
+    } else if (node.fold && rune >= 128 && put_both_forms(rune, text)) {
+        node.op = REGEX_CLASS;
     } else {
         buf_put(text, bytes, utf8_encode(bytes, rune));
     }

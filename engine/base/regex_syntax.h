@@ -89,6 +89,10 @@ bool regex_escape_parse(struct str *rest, uint32_t *out, struct regex_class_resu
 bool regex_rune_parse(struct str *rest, uint32_t *out, struct regex_class_result *result);
 bool regex_text_is_valid(struct str s, struct regex_class_result *result);
 
+// Appends the other case of the letters in [low, high], as they stand between brackets, where RE2
+// does not know it: pairs of Unicode 15.1 and later. False: there are none.
+bool regex_newer_forms_put(uint32_t low, uint32_t high, struct buf *text);
+
 struct regex_range {
     uint32_t low, high;
 };
