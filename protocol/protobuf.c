@@ -41,8 +41,8 @@ err pb_tag(struct pb *m, const char *message, struct pb_field *out, struct errms
     if (out->type == PB_GROUP_END)
         return err_set(e, ERR_INVALID, "proto: %s: wiretype end group for non-group", message);
     if (number <= 0)
-        return err_set(e, ERR_INVALID, "proto: %s: illegal tag %d (wire type %d)", message, number,
-                       (int)out->type);
+        return err_set(e, ERR_INVALID, "proto: %s: illegal tag %d (wire type %llu)", message,
+                       number, (unsigned long long)tag); // all of it, as there
     out->number = (uint32_t)number;
     return ERR_OK;
 }

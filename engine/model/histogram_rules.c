@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "engine/base/bits.h"
+#include "engine/base/number.h"
 #include "engine/model/histogram.h"
 
 static bool is_exponential(int32_t schema)
@@ -69,10 +70,11 @@ static err check_counts(const struct histogram *h, const struct histogram_side *
         const uint64_t count = side->counts[i];
         if (h->is_float) {
             const double v = double_from_bits(count);
+            char text[NUMBER_TEXT_MAX];
             if (v < 0)
                 return err_set(e, ERR_INVALID,
-                               "bucket number %zu has observation count of %.17g: %s", i + 1, v,
-                               why);
+                               "bucket number %zu has observation count of %.*s: %s", i + 1,
+                               (int)number_format_g(v, text), text, why);
         } else if ((int64_t)count < 0) {
             return err_set(e, ERR_INVALID, "bucket number %zu has observation count of %lld: %s",
                            i + 1, (long long)count, why);

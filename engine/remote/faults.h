@@ -47,6 +47,9 @@ struct kept { // what is there in place of a duplicate
     bool is_histogram;
 };
 
+// Prometheus's way, what is so much older than the newest of all is out of bounds.
+enum { REFUSAL_WINDOW_MS = 60 * 60 * 1000 };
+
 // Why a sample was refused, as Prometheus says it.
 struct refusal {
     enum tsdb_outcome outcome;

@@ -57,13 +57,14 @@ static void answer_bad(struct request *q, uint32_t series, struct buf *text,
 }
 
 // p: whose first refused sample is the request's; NULL: none is. The first thing that is wrong is
-// told; within a series samples come before histograms.
+// told.
 static void answer_rejected(struct request *q, const struct part *p, struct http_exchange *x)
 {
     const struct fault *fault = q->faults.n ? &q->faults.list[0] : NULL;
     struct buf text = {0};
-    if (fault && (!p || fault->series < p->worst_series ||
-                  (fault->series == p->worst_series && p->worst_is_histogram))) {
+    if (fault &&
+        (!p || fault->series < p->worst_series ||
+         (fault->series == p->worst_series && fault->rank <= FAULT_RANK_ITEM + p->worst_index))) {
         buf_put_str(&text, fault->text);
         answer_bad(q, fault->series, &text, x);
         return;

@@ -61,7 +61,7 @@ struct part {
     uint64_t counts[TSDB_OUTCOME_COUNT];
     uint64_t refused, refused_histograms; // samples of new series beyond the limit
     enum tsdb_outcome worst;              // of the first sample that was refused
-    uint32_t worst_series;                // REQUEST_NONE: none was
+    uint32_t worst_series, worst_index;   // REQUEST_NONE: none was; of it among the samples
     struct tsdb_sample worst_sample;
     bool worst_is_histogram;
     struct kept worst_kept; // where all or nothing is kept

@@ -23,15 +23,20 @@ void request_put_exemplar(struct request *q, uint32_t series, const struct tsdb_
     q->exemplars[q->exemplars_n++] = (struct request_exemplar){*x, series};
 }
 
+// As samples: where Prometheus's answers are wanted each is judged against what was there before
+// the request, and what does not follow its own request is dropped in silence.
 static void judge(struct request *q, const uint8_t *outcomes)
 {
     for (size_t i = 0; i < q->exemplars_n; i++) {
-        if (outcomes[i] <= TSDB_EXEMPLAR_SAME) {
+        const bool is_overtaken = outcomes[i] == TSDB_EXEMPLAR_OVERTAKEN;
+        const bool is_strict = !q->r->options.late_ms;
+        if (outcomes[i] <= TSDB_EXEMPLAR_SAME || (is_overtaken && is_strict))
             q->written.exemplars++;
+        if (outcomes[i] <= TSDB_EXEMPLAR_SAME)
             continue;
-        }
         q->r->stats.exemplars_dropped++;
-        if (q->is_partial && outcomes[i] == TSDB_EXEMPLAR_OUT_OF_ORDER)
+        if (q->is_partial &&
+            (outcomes[i] == TSDB_EXEMPLAR_OUT_OF_ORDER || (is_overtaken && !is_strict)))
             faults_add(&q->faults, &(struct fault){.series = q->exemplars[i].series,
                                                    .rank = FAULT_RANK_EXEMPLAR,
                                                    .kind = FAULT_ITEM,

@@ -60,14 +60,28 @@ static err pack(struct request *q, const struct remote_write_histogram *sent, st
     return code;
 }
 
-// The rank puts it behind the samples of its series.
-static bool note_histogram(struct request *q, uint32_t series, const char *text)
+// The rank is that of the owner's next sample, which comes behind it.
+static bool note_histogram(struct request *q, uint32_t series, size_t next, const char *text)
 {
     faults_add(&q->faults, &(struct fault){.series = series,
-                                           .rank = FAULT_RANK_EXEMPLAR - 1,
+                                           .rank = FAULT_RANK_ITEM + (uint32_t)next,
                                            .kind = FAULT_ITEM,
                                            .text = arena_printf(q->a, "%s", text)});
     return false;
+}
+
+// Prometheus looks at the time first. That of a valid one is judged by its owner.
+static const char *text_of_bad(const struct request *q, int64_t t_ms, int64_t max_t_ms,
+                               const struct errmsg *e)
+{
+    const int64_t newest = tsdb_newest(q->r->options.db);
+    int64_t oldest;
+    if (t_ms > max_t_ms)
+        return "out of bounds: timestamp is too far in the future";
+    if (!q->r->options.late_ms && newest != INT64_MIN &&
+        !__builtin_sub_overflow(newest, REFUSAL_WINDOW_MS, &oldest) && t_ms < oldest)
+        return "out of bounds";
+    return e->text;
 }
 
 bool request_put_histogram(struct request *q, const struct series_place *place, uint32_t series,
@@ -76,14 +90,10 @@ bool request_put_histogram(struct request *q, const struct series_place *place, 
     struct part *p = &q->parts[place->owner];
     struct errmsg e;
     struct str packed;
-    // Prometheus looks at the time first, and so it is with a future one; what is valid is judged
-    // by its owner.
-    const bool is_future = h->time_ms > p->max_t_ms;
     const err code = pack(q, h, &packed, &e);
     arena_reset(&q->r->scratch);
     if (code != ERR_OK)
-        return note_histogram(
-            q, series, is_future ? "out of bounds: timestamp is too far in the future" : e.text);
+        return note_histogram(q, series, p->n, text_of_bad(q, h->time_ms, p->max_t_ms, &e));
     request_use_histograms(p);
     if (h->start_ms)
         request_use_starts(p);

@@ -10,7 +10,6 @@
 enum {
     FUTURE_MS = 10 * 60 * 1000, // newer samples are out of bounds
     JUDGED_MAX = 8,             // times, while series leave the head
-    WINDOW_MS = 60 * 60 * 1000, // and, Prometheus's way, those so much older than the newest of all
     SPARES_MAX = 16,            // requests whose memory is kept for the next ones
     SPARE_SAMPLES_MAX = 64 * 1024,
     CAPACITY_MIN = 512,
@@ -319,6 +318,7 @@ static void judge(struct part *p, const struct tsdb_commit *c)
         p->worst_series = p->series[i];
         p->worst_sample = c->samples[i];
         p->worst_is_histogram = is_histogram(p, i);
+        p->worst_index = (uint32_t)i;
         p->worst_kept = (struct kept){c->kept_bits, c->kept_histogram};
         return;
     }
@@ -360,7 +360,7 @@ static void keep_part(void *arg) // on the owner; Suspends.
                             .outcomes = p->outcomes,
                             .late_ms = p->late_ms,
                             .max_t_ms = p->max_t_ms,
-                            .window_ms = p->late_ms ? 0 : WINDOW_MS};
+                            .window_ms = p->late_ms ? 0 : REFUSAL_WINDOW_MS};
     if (p->judges_each) {
         p->code = check_each(p, &c);
         return;

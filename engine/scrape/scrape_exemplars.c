@@ -53,7 +53,8 @@ void pass_keep_exemplars(struct pass *p)
                  log_cstr("err", e.text));
     for (size_t i = 0; i < n && !code; i++) {
         s->stats.exemplars += outcomes[i] == TSDB_EXEMPLAR_KEPT;
-        s->stats.exemplars_out_of_order += outcomes[i] == TSDB_EXEMPLAR_OUT_OF_ORDER;
+        s->stats.exemplars_out_of_order +=
+            outcomes[i] == TSDB_EXEMPLAR_OUT_OF_ORDER || outcomes[i] == TSDB_EXEMPLAR_OVERTAKEN;
     }
     mem_free(list);
     mem_free(outcomes);

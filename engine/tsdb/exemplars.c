@@ -137,8 +137,10 @@ static int compare(const struct tsdb_exemplar *e, const struct exemplar_slot *la
     const bool is_timed = !e->untimed || !last->untimed;
     if (e->t_ms != last->t_ms && (is_timed || value != before || !str_eq(e->labels, labels)))
         return e->t_ms < last->t_ms ? -1 : 1;
-    if (value < before || value > before)
-        return value < before ? -1 : 1;
+    if (value < before)
+        return -1;
+    if (e->bits != last->bits && value != before) // also what is no number, and has no order
+        return 1;
     return str_cmp(e->labels, labels);
 }
 

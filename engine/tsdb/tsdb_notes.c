@@ -101,9 +101,13 @@ static err add_slice(struct part *p, const struct tsdb_exemplar *x, size_t n, ui
         notes_end(notes);
     }
     TRY(notes_log(p, WAL_RECORD_EXEMPLARS, notes, seq, e));
-    for (size_t i = 0; i < n; i++) // again, as those before it in this slice count too
-        if (outcomes[i] == TSDB_EXEMPLAR_KEPT)
-            outcomes[i] = (uint8_t)exemplars_add(&p->exemplars, &x[i]);
+    for (size_t i = 0; i < n; i++) { // again, as those before it in this slice count too
+        if (outcomes[i] != TSDB_EXEMPLAR_KEPT)
+            continue;
+        outcomes[i] = (uint8_t)exemplars_add(&p->exemplars, &x[i]);
+        if (outcomes[i] == TSDB_EXEMPLAR_OUT_OF_ORDER)
+            outcomes[i] = TSDB_EXEMPLAR_OVERTAKEN;
+    }
     return ERR_OK;
 }
 

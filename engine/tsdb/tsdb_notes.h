@@ -15,6 +15,7 @@ struct tsdb_exemplar {
 enum tsdb_exemplar_outcome {
     TSDB_EXEMPLAR_KEPT,
     TSDB_EXEMPLAR_SAME,         // as the series' newest: success
+    TSDB_EXEMPLAR_OVERTAKEN,    // before one of the same call, which became the series' newest
     TSDB_EXEMPLAR_OUT_OF_ORDER, // before the series' newest
     TSDB_EXEMPLAR_TOO_LONG,     // more than TSDB_EXEMPLAR_RUNES in names and values
     TSDB_EXEMPLAR_OFF,          // there is no room for any: tsdb_set_exemplars()

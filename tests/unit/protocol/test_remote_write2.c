@@ -286,6 +286,7 @@ static const struct {
     ROW("\x28\x01", "error proto: wrong wireType = 0 for field Timeseries"),
     ROW("\x2c", "error proto: Request: wiretype end group for non-group"),
     ROW("\x02\x00", "error proto: Request: illegal tag 0 (wire type 2)"),
+    ROW("\xfa\xff\xff\xff\x7f\x00", "error proto: Request: illegal tag -1 (wire type 34359738362)"),
     ROW("\x22\x05hello\x22\x09world", "'hello' error unexpected EOF"),
     ROW("\x2a\x05\x0d\x01\0\0\0", "error proto: wrong wireType = 5 for field LabelsRefs"),
     ROW("\x2a\x04\x0a\x02\x01\x80", "error unexpected EOF"),

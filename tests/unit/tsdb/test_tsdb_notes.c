@@ -124,6 +124,8 @@ Test(notes, of_one_time_value_and_labels_decide)
         {2, low, TSDB_EXEMPLAR_KEPT},          {2, low, TSDB_EXEMPLAR_SAME},
         {1, high, TSDB_EXEMPLAR_OUT_OF_ORDER}, {2, high, TSDB_EXEMPLAR_KEPT},
         {2, low, TSDB_EXEMPLAR_OUT_OF_ORDER},  {3, low, TSDB_EXEMPLAR_KEPT},
+        {NAN, low, TSDB_EXEMPLAR_KEPT},        {NAN, low, TSDB_EXEMPLAR_SAME},
+        {1, low, TSDB_EXEMPLAR_KEPT}, // what is no number has no order
     };
     for (size_t i = 0; i < countof(rows); i++) {
         const struct tsdb_exemplar e = {s, rows[i].labels, 1, bits_from_double(rows[i].value),
