@@ -125,6 +125,108 @@ def bad_arguments_as_prometheus():
         run_scenario(f"argument {argument}", compare_arguments, argument)
 
 
+# A good value of each flag, as status/flags shows it, by what its kind says of a bad one; a kind without has no bad ones.
+FLAGS = {
+    "unexpected x!": dict.fromkeys((
+        "config.ignore-unsupported", "config.auto-reload", "scrape.adjust-timestamps", "pin", "web.enable-lifecycle", "web.enable-admin-api",
+        "web.enable-remote-write-receiver", "web.enable-otlp-receiver", "auto-gomaxprocs", "auto-gomemlimit", "storage.tsdb.no-lockfile",
+        "storage.tsdb.wal-compression", "storage.tsdb.allow-overlapping-compaction", "alertmanager.drain-notification-queue-on-shutdown", "agent",
+        "storage.agent.wal-compression", "storage.agent.no-lockfile", "storage.agent.checkpoint-from-in-memory-series")),
+    'strconv.ParseFloat: parsing "x!": invalid syntax': {
+        "query.max-concurrency": "7", "query.max-samples": "777", "server.max-fibers": "777", "shards": "2", "storage.max-series": "777",
+        "web.max-connections": "77", "web.max-notifications-subscribers": "7", "web.search.max-limit": "77", "rules.max-concurrent-evals": "7",
+        "alertmanager.notification-batch-size": "7", "alertmanager.notification-queue-capacity": "7", "auto-gomemlimit.ratio": "0.5",
+        "storage.remote.read-concurrent-limit": "7", "storage.remote.read-max-bytes-in-frame": "777", "storage.remote.read-sample-limit": "777",
+        "storage.tsdb.delayed-compaction.max-percent": "7", "storage.tsdb.head-chunks-write-queue-size": "7", "storage.tsdb.samples-per-chunk": "77",
+        "storage.agent.checkpoint-batch-size": "7"},
+    'not a valid duration string: "x!"': {
+        "query.lookback-delta": "7m", "query.timeout": "7s", "web.read-timeout": "7m", "storage.tsdb.retention.time": "1w",
+        "storage.tsdb.out-of-order.receiver-default": "7m", "storage.wal-sync-interval": "77ms", "storage.spill-interval": "7m",
+        "scrape.timestamp-tolerance": "7ms", "scrape.discovery-reload-interval": "7s", "config.auto-reload-interval": "7s",
+        "auto-gomemlimit.refresh-interval": "7s", "rules.alert.for-grace-period": "7m", "rules.alert.for-outage-tolerance": "7h",
+        "rules.alert.resend-delay": "7m", "storage.remote.flush-deadline": "7m", "storage.tsdb.block-reload-interval": "7m",
+        "storage.tsdb.max-block-duration": "1d", "storage.tsdb.min-block-duration": "1h", "storage.agent.retention.max-time": "7h",
+        "storage.agent.retention.min-time": "7h", "storage.agent.wal-truncate-frequency": "7h"},
+    "units: invalid x!": {
+        "query.max-bytes": "7MiB", "scrape.max-body-size": "7MiB", "web.max-undecoded-bytes": "77MiB", "storage.spill-size": "7MiB",
+        "storage.tsdb.retention.size": "7GiB", "storage.tsdb.wal-segment-size": "77MiB", "storage.tsdb.max-block-chunk-segment-size": "77MiB",
+        "storage.agent.wal-segment-size": "77MiB"},
+    "got 'x!'": {
+        "io-backend": "poll", "debug.turn-watch": "log", "storage.wal-sync": "always", "storage.tsdb.wal-compression-type": "zstd",
+        "storage.agent.wal-compression-type": "zstd"},
+    "unrecognized log": {"log.level": "warn", "log.format": "logfmt"},
+    '"x!" is none of': {"cpu-mask": "c"},
+    'parse "x!": missing protocol scheme': {"web.external-url": "http://h/p"},
+    "unknown remote write protobuf message x!": {"web.remote-write-receiver.accepted-protobuf-messages": "prometheus.WriteRequest"},
+    "x!: no such file or directory": {"config.file": None, "web.config.file": ""},
+    "": {"enable-feature": "promql-experimental-functions", "storage.placement-labels": "a,b", "web.console.libraries": "x", "web.console.templates": "x",
+           "web.cors.origin": "a.*", "web.page-title": "x", "web.route-prefix": "/p", "web.user-assets": "x", "storage.agent.path": "x",
+           "storage.tsdb.delay-compact-file.path": "x", "storage.tsdb.path": None, "web.listen-address": None},
+}
+OUT_OF_RANGE = ["query.max-samples=-1", "query.max-concurrency=99999999999999999999999", "query.max-bytes=0", "web.max-connections=0",
+                "web.max-undecoded-bytes=1KB", "storage.wal-sync-interval=0", "config.auto-reload-interval=0"]
+AGENTS = [name for values in FLAGS.values() for name in values if name.startswith("storage.agent.")] + ["agent"]
+
+
+def refused(argument, *words):
+    code, out, log = run(argument, f"--storage.tsdb.path={temp_folder()}/data", *([] if "listen" in argument else ["--web.listen-address=127.0.0.1:0"]))
+    check(code in (1, 2, 3) and all(w in log for w in words) and not out, code, log)
+
+
+def good_flags(defaults):
+    """Arguments that give each flag another value than its own, and what status/flags then shows."""
+    args, shown = [], {}
+    for kind, values in FLAGS.items():
+        for name, value in values.items():
+            if name in AGENTS or (value is None and not kind.startswith("unexpected")):
+                continue
+            shown[name] = value if value is not None else "false" if defaults[name] == "true" else "true"
+            args.append(f"--{name}={value}" if value is not None else f"--{'no-' if shown[name] == 'false' else ''}{name}")
+    return args, shown
+
+
+@scenario
+def every_flag_is_tried():
+    plain = ferula()
+    defaults = plain.api("status/flags")
+    plain.stop()
+    check_equal(sorted(name for values in FLAGS.values() for name in values), sorted(defaults), "the table has each flag")
+    for kind, values in FLAGS.items():
+        for name in values if kind else ():
+            run_scenario(f"flag --{name}=x!", refused, f"--{name}=x!", kind)
+    for argument in OUT_OF_RANGE:
+        run_scenario(f"flag --{argument}", refused, f"--{argument}", argument.partition("=")[0])
+    run_scenario("flag --web.cors.origin=(", refused, "--web.cors.origin=(", "missing closing )")
+    run_scenario("flag --agent", refused, "--agent", "agent mode is not supported yet")
+    args, shown = good_flags(defaults)
+    config = "scrape_configs: [{job_name: a, scrape_interval: 100ms, static_configs: [{targets: ['127.0.0.1:1']}]}]\n"
+    server = ferula(config, args=args, ready=False)
+    with open(f"/proc/{server.popen.pid}/cmdline") as line:
+        check("--no-pin" in line.read())
+    wait_for("it listens", lambda: listening(server.popen.pid))  # which is not logged at this level
+    server.host, server.port = "127.0.0.1", listening(server.popen.pid)
+    wait_for("ready", lambda: server.get("/p/-/ready").status == 200)
+    found = server.get("/p/api/v1/status/flags").json()["data"]
+    check_equal({k: found[k] for k in shown}, shown)
+    wait_for("scraped", lambda: '"0"]' in server.get("/p/api/v1/query?query=up").text())
+    check_equal(server.stop(), 0)
+
+
+def listening(pid):
+    """A TCP port on which a process listens."""
+    sockets = set()
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            sockets.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+        except OSError:
+            pass
+    with open(f"/proc/{pid}/net/tcp") as table:
+        for line in table.readlines()[1:]:
+            words = line.split()
+            if words[3] == "0A" and f"socket:[{words[9]}]" in sockets:
+                return int(words[1].split(":")[1], 16)
+
+
 @scenario
 def flags_without_meaning_warn():
     server = ferula(args=["--storage.tsdb.wal-compression", "--web.console.templates=x", "--rules.alert.resend-delay=2m",
