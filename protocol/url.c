@@ -214,6 +214,25 @@ uint16_t url_default_port(struct str scheme)
     return str_eq_nocase(scheme, STR("https")) ? 443 : 0;
 }
 
+void url_put_named(struct str text, struct buf *out)
+{
+    const ptrdiff_t slash = str_find(text, '/', 0);
+    const bool has_scheme =
+        slash != STR_NONE && (size_t)slash + 1 < text.n && text.p[slash + 1] == '/';
+    const size_t begin = has_scheme ? (size_t)slash + 2 : 0;
+    size_t end = begin, at = 0, colon = 0;
+    for (; end < text.n && !strchr("/?#", text.p[end]); end++) {
+        if (text.p[end] == '@')
+            at = end;
+        if (text.p[end] == ':' && !colon)
+            colon = end;
+    }
+    const bool has_password = at && colon && colon < at;
+    buf_put_str(out, str_until(text, has_password ? colon + 1 : text.n));
+    if (has_password)
+        buf_printf(out, "***%.*s", STR_ARG(str_from(text, at)));
+}
+
 void url_format_redacted(const struct url *u, struct buf *out)
 {
     buf_put_str(out, u->scheme);

@@ -28,6 +28,9 @@ uint16_t url_default_port(struct str scheme);
 // absolute URL, in the arena.
 err url_resolve(const struct url *base, struct str origin, struct str reference, struct arena *a,
                 struct str *out, struct errmsg *e);
+// A text that may be no URL, with what stands where a password does replaced by ***, as errors of
+// Go's clients name it.
+void url_put_named(struct str text, struct buf *out);
 // The text with its password replaced by xxxxx, as Go's URL.Redacted().
 void url_format_redacted(const struct url *u, struct buf *out);
 

@@ -450,9 +450,14 @@ static err resolve(const struct target *base, struct str location, struct arena 
     put_host(base, base->url.port_text.n > 0, &origin);
     const err code = url_resolve(&base->url, buf_str(&origin), location, a, out, e);
     buf_deinit(&origin);
-    if (code)
-        return err_wrap(e, code, "failed to parse Location header \"%.*s\"", STR_ARG(location));
-    return ERR_OK;
+    if (!code)
+        return ERR_OK;
+    struct buf named = {0};
+    url_put_named(location, &named);
+    const err wrapped =
+        err_wrap(e, code, "failed to parse Location header \"%.*s\"", STR_ARG(buf_str(&named)));
+    buf_deinit(&named);
+    return wrapped;
 }
 
 // Whom the next request says it comes from: none from TLS to plain text; without a password.
@@ -485,7 +490,11 @@ static err name_error(err code, struct str method, struct str url, struct errmsg
     for (; n < method.n && n < sizeof verb - 1; n++)
         verb[n] = n ? (char)(method.p[n] | 0x20) : method.p[n];
     verb[n] = '\0';
-    return err_wrap(e, code, "%s \"%.*s\"", verb, STR_ARG(url));
+    struct buf named = {0};
+    url_put_named(url, &named);
+    const err wrapped = err_wrap(e, code, "%s \"%.*s\"", verb, STR_ARG(buf_str(&named)));
+    buf_deinit(&named);
+    return wrapped;
 }
 
 // "http://a:/b" is "http://a/b", also where it is named.

@@ -256,7 +256,8 @@ for _i, (_head, _body) in enumerate([
         ("HTTP/1.1 200 OK\nContent-Type: text/plain\n folded: x\nno colon\n\n", b"a 1\n")]):
     case(f"http_odd_{_i}", _bytes(_head, _body))
 for _i, _where in enumerate(["http://[::1/x", "http://a b/x", "http:///x", "/%zz", "../../x/../redirected", "?x=1", "ftp://example.org/x",
-                             "/redirected?x=%zz&y=1#f", "//127.0.0.1:1/x", "/x/./../redirected"]):
+                             "/redirected?x=%zz&y=1#f", "//127.0.0.1:1/x", "/x/./../redirected",
+                             "http://u:pass@127.0.0.1:1/x", "//:@127.0.0.1:1/x?u:v@", "ftp://u:p%40ss@h/x"]):
     case(f"redirect_odd_{_i}", lambda r, where=_where: Reply(f'asked{{q="{r.query}"}} 1\n') if r.query else Reply("", 302, headers={"Location": where}))
 
 
@@ -383,7 +384,8 @@ def job_yaml(c, address, port6, secret, interval_s):
                for t in c.targets or ["TARGET"]]
     options = c.options.replace("SECRET", secret).replace("EXTRA", "")
     for word, share in (("HALF", 500), ("SHORT", 300), ("QUARTER", 250)):
-        options = options.replace(word, f"{share * interval_s}ms")
+        seconds, rest = divmod(share * interval_s, 1000)  # as durations are written
+        options = options.replace(word, (f"{seconds}s" if seconds else "") + (f"{rest}ms" if rest else ""))
     interval = "" if "scrape_interval" in options else f"scrape_interval: {interval_s}s"
     instance = "instance: one, " if len(targets) == 1 else ""
     listed = "".join(f"      - targets: ['{t}']\n        labels: {{{instance}zone: 'z{i}'}}\n" for i, t in enumerate(targets))

@@ -91,3 +91,28 @@ Test(url, encoding_and_back)
     buf_deinit(&b);
     arena_deinit(&a);
 }
+
+Test(url, names_no_password)
+{
+    static const struct {
+        const char *text, *named;
+    } rows[] = {
+        {"http://u:p@h:1/x?a:b@c", "http://u:***@h:1/x?a:b@c"},
+        {"http://u:p@q:r@h", "http://u:***@h"},
+        {"http://:@h/", "http://:***@h/"},
+        {"//u:p@h", "//u:***@h"},
+        {"u:p@h", "u:***@h"},
+        {"http://u@h:1/", "http://u@h:1/"},
+        {"http://h:1/a:b@c", "http://h:1/a:b@c"},
+        {"/x:y@z", "/x:y@z"},
+        {"http://", "http://"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct buf b = {0};
+        url_put_named(str_from_c(rows[i].text), &b);
+        cr_assert(str_eq(buf_str(&b), str_from_c(rows[i].named)), "%s: %.*s", rows[i].text,
+                  STR_ARG(buf_str(&b)));
+        buf_deinit(&b);
+    }
+}
