@@ -4,7 +4,9 @@
 #include <math.h>
 
 #include "engine/base/util.h"
+#include "engine/promql/gently.h"
 #include "engine/promql/kahan.h"
+#include "io/fiber_memory.h"
 
 bool aggregate_is_mergeable(enum promql_aggregate op)
 {
@@ -34,20 +36,20 @@ err aggregate_state_make(enum promql_aggregate op, size_t n, struct arena *a,
 {
     const bool spread = op == PROMQL_STDDEV || op == PROMQL_STDVAR;
     struct aggregate_state s = {
-        .sum = arena_array(a, n, double),
-        .present = arena_array(a, steps_words(n), uint64_t),
+        .sum = gently_array(a, n, double),
+        .present = gently_array(a, steps_words(n), uint64_t),
     };
     bool ok = s.sum && s.present;
     if (op == PROMQL_SUM || op == PROMQL_AVG || spread) {
-        s.c = arena_array(a, n, double);
+        s.c = gently_array(a, n, double);
         ok = ok && s.c;
     }
     if (op == PROMQL_AVG || op == PROMQL_COUNT || spread) {
-        s.count = arena_array(a, n, double);
+        s.count = gently_array(a, n, double);
         ok = ok && s.count;
     }
     if (op == PROMQL_AVG) {
-        s.is_mean = arena_array(a, steps_words(n), uint64_t);
+        s.is_mean = gently_array(a, steps_words(n), uint64_t);
         ok = ok && s.is_mean;
     }
     if (!ok)
@@ -61,7 +63,7 @@ void aggregate_state_clear(struct aggregate_state *s, size_t n)
     double *const arrays[] = {s->sum, s->c, s->count};
     for (size_t i = 0; i < countof(arrays); i++)
         if (arrays[i])
-            memset(arrays[i], 0, n * sizeof *arrays[i]);
+            fiber_fill(arrays[i], 0, n * sizeof *arrays[i]);
     memset(s->present, 0, steps_words(n) * sizeof *s->present);
     if (s->is_mean)
         memset(s->is_mean, 0, steps_words(n) * sizeof *s->is_mean);
@@ -234,6 +236,8 @@ void aggregate_add(enum promql_aggregate op, struct aggregate_state *s, size_t n
     for (size_t w = 0; w < steps_words(n); w++) {
         const uint64_t full = steps_mask(n, w);
         const size_t at = w * 64, width = n - at < 64 ? n - at : 64;
+        if (w % 16 == 15)
+            gently();
         if (present[w] == full && s->present[w] == full && add_run(op, s, at, v + at, width))
             continue;
         for (uint64_t left = present[w]; left; left &= left - 1) {
@@ -328,11 +332,13 @@ static void merge_one(enum promql_aggregate op, struct aggregate_state *s,
 void aggregate_merge(enum promql_aggregate op, struct aggregate_state *into, size_t n,
                      const struct aggregate_state *from)
 {
-    for (size_t k = steps_next(from->present, n, 0); k < n; k = steps_next(from->present, n, k + 1))
-        if (steps_has(into->present, k))
-            merge_one(op, into, from, k);
-        else
-            take_one(into, from, k);
+    for (struct slice s = {0}; slice_next(&s, n);)
+        for (size_t k = steps_next(from->present, s.end, s.from); k < s.end;
+             k = steps_next(from->present, s.end, k + 1))
+            if (steps_has(into->present, k))
+                merge_one(op, into, from, k);
+            else
+                take_one(into, from, k);
 }
 
 // Merges parts whose numbers agree above bit; at most 32 levels deep.
@@ -360,35 +366,32 @@ void aggregate_merge_tree(enum promql_aggregate op, struct aggregate_part *parts
 
 // ---- results
 
-void aggregate_finish(enum promql_aggregate op, struct aggregate_state *s, size_t n,
-                      struct step_column *out)
+static void finish_slice(enum promql_aggregate op, struct aggregate_state *s, size_t from,
+                         size_t end)
 {
-    *out = (struct step_column){s->sum, s->present};
     switch (op) {
     case PROMQL_SUM:
-        for (size_t k = 0; k < n; k++)
+        for (size_t k = from; k < end; k++)
             s->sum[k] += s->c[k];
         break;
     case PROMQL_AVG:
-        for (size_t k = 0; k < n; k++)
+        for (size_t k = from; k < end; k++)
             s->sum[k] = steps_has(s->is_mean, k) ? s->sum[k] + s->c[k]
                                                  : s->sum[k] / s->count[k] + s->c[k] / s->count[k];
         break;
-    case PROMQL_COUNT:
-        out->v = s->count;
-        break;
     case PROMQL_GROUP:
-        for (size_t k = 0; k < n; k++)
+        for (size_t k = from; k < end; k++)
             s->sum[k] = 1;
         break;
     case PROMQL_STDVAR:
-        for (size_t k = 0; k < n; k++)
+        for (size_t k = from; k < end; k++)
             s->sum[k] = s->c[k] / s->count[k];
         break;
     case PROMQL_STDDEV:
-        for (size_t k = 0; k < n; k++)
+        for (size_t k = from; k < end; k++)
             s->sum[k] = sqrt(s->c[k] / s->count[k]);
         break;
+    case PROMQL_COUNT:
     case PROMQL_MIN:
     case PROMQL_MAX:
     case PROMQL_BOTTOMK:
@@ -399,4 +402,12 @@ void aggregate_finish(enum promql_aggregate op, struct aggregate_state *s, size_
     case PROMQL_TOPK:
         break;
     }
+}
+
+void aggregate_finish(enum promql_aggregate op, struct aggregate_state *s, size_t n,
+                      struct step_column *out)
+{
+    *out = (struct step_column){op == PROMQL_COUNT ? s->count : s->sum, s->present};
+    for (struct slice slice = {0}; slice_next(&slice, n);)
+        finish_slice(op, s, slice.from, slice.end);
 }

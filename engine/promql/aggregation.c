@@ -116,6 +116,7 @@ struct params_range params_range(const double *params, size_t n)
 {
     struct params_range r = {INFINITY, -INFINITY, false};
     for (size_t k = 0; k < n; k++) {
+        gently_step(k);
         r.has_nan |= isnan(params[k]);
         r.least = params[k] < r.least ? params[k] : r.least;
         r.greatest = params[k] > r.greatest ? params[k] : r.greatest;
@@ -173,8 +174,10 @@ static err count_all_values(struct query *q, struct grouped *g, struct labels_bu
             TRY(query_breathe(q->a, q->e));
             const struct step_column *c = &g->in.series[g->groups[i].members[m]].column;
             for (size_t k = steps_next(c->present, g->steps, 0); k < g->steps;
-                 k = steps_next(c->present, g->steps, k + 1))
+                 k = steps_next(c->present, g->steps, k + 1)) {
+                TRY(query_breathe_at(k, q->a, q->e));
                 TRY(count_value(q, g, b, &map, name, i, c->v[k], k, out));
+            }
         }
     return ERR_OK;
 }

@@ -102,10 +102,15 @@ static void comparison_run(enum promql_op op, const double *l, const double *r, 
 static void operate(const struct promql_expr *e, const double *l, const double *r,
                     const double *kept, size_t n, struct step_column *out)
 {
-    if (promql_op_is_comparison(e->binary.op))
-        comparison_run(e->binary.op, l, r, e->binary.return_bool, kept, n, out);
-    else
-        arithmetic_run(e->binary.op, l, r, n, out->v);
+    for (struct slice s = {0}; slice_next(&s, n);) {
+        const size_t at = s.from, some = s.end - s.from;
+        struct step_column to = {out->v + at, out->present + at / 64};
+        if (promql_op_is_comparison(e->binary.op))
+            comparison_run(e->binary.op, l + at, r + at, e->binary.return_bool, kept + at, some,
+                           &to);
+        else
+            arithmetic_run(e->binary.op, l + at, r + at, some, to.v);
+    }
 }
 
 static bool drops_name(const struct promql_expr *e)
@@ -137,9 +142,10 @@ void eval_scalar_binary(const struct plan_node *node, double *l)
 {
     const struct promql_expr *e = node->expr;
     const double *r = node_scalar(node->args[1]);
-    for (size_t k = 0; k < node->steps.n; k++)
-        l[k] = promql_op_is_comparison(e->binary.op) ? comparison(e->binary.op, l[k], r[k])
-                                                     : arithmetic(e->binary.op, l[k], r[k]);
+    for (struct slice s = {0}; slice_next(&s, node->steps.n);)
+        for (size_t k = s.from; k < s.end; k++)
+            l[k] = promql_op_is_comparison(e->binary.op) ? comparison(e->binary.op, l[k], r[k])
+                                                         : arithmetic(e->binary.op, l[k], r[k]);
 }
 
 static err with_scalar(struct query *q, const struct plan_node *node, bool scalar_is_left,

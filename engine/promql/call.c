@@ -6,6 +6,7 @@
 #include "engine/model/value.h"
 #include "engine/promql/gently.h"
 #include "engine/promql/note.h"
+#include "io/fiber_memory.h"
 
 bool call_has_range(const struct promql_expr *e)
 {
@@ -91,8 +92,7 @@ static err vector_of_scalar(struct query *q, const struct plan_node *node, struc
     scalar = node_scalar(node->args[0]);
     struct step_column column;
     TRY(one_series(q, node, out, &column));
-    for (size_t k = 0; k < node->steps.n; k++)
-        column.v[k] = scalar[k];
+    fiber_copy(column.v, scalar, node->steps.n * sizeof *scalar);
     return ERR_OK;
 }
 
@@ -100,8 +100,9 @@ static err vector_of_time(struct query *q, const struct plan_node *node, struct 
 {
     struct step_column column;
     TRY(one_series(q, node, out, &column));
-    for (size_t k = 0; k < node->steps.n; k++)
-        column.v[k] = (double)steps_time(&node->steps, k) / 1000;
+    for (struct slice s = {0}; slice_next(&s, node->steps.n);)
+        for (size_t k = s.from; k < s.end; k++)
+            column.v[k] = (double)steps_time(&node->steps, k) / 1000;
     return ERR_OK;
 }
 
@@ -121,9 +122,10 @@ static err by_math(struct query *q, const struct plan_node *node, double (*f)(do
     for (size_t i = 0; i < out->n; i++) {
         TRY(query_breathe(q->a, q->e));
         const struct step_column *c = &out->series[i].column;
-        for (size_t k = steps_next(c->present, node->steps.n, 0); k < node->steps.n;
-             k = steps_next(c->present, node->steps.n, k + 1))
-            c->v[k] = f(c->v[k]);
+        for (struct slice s = {0}; slice_next(&s, node->steps.n);)
+            for (size_t k = steps_next(c->present, s.end, s.from); k < s.end;
+                 k = steps_next(c->present, s.end, k + 1))
+                c->v[k] = f(c->v[k]);
     }
     return without_names(q, node, out);
 }
@@ -135,12 +137,12 @@ static err by_date(struct query *q, const struct plan_node *node, struct vec *ou
     else
         *out = node_vec(node->args[0]);
     for (size_t i = 0; i < out->n; i++) {
-        gently_at(i);
-        for (size_t k = 0; k < node->steps.n; k++) {
-            double *v = &out->series[i].column.v[k];
-            if (steps_has(out->series[i].column.present, k))
-                *v = date_part(node->expr->call.function->id, *v);
-        }
+        gently_steps(i, 16 * node->steps.n); // a step of these is worth many
+        const struct step_column *c = &out->series[i].column;
+        for (struct slice s = {0}; slice_next(&s, node->steps.n);)
+            for (size_t k = s.from; k < s.end; k++)
+                if (steps_has(c->present, k))
+                    c->v[k] = date_part(node->expr->call.function->id, c->v[k]);
     }
     return without_names(q, node, out);
 }
@@ -178,6 +180,7 @@ static err by_params(struct query *q, const struct plan_node *node, struct vec *
         TRY(query_breathe(q->a, q->e));
         struct step_column *c = &out->series[i].column;
         for (size_t k = 0; k < node->steps.n; k++) {
+            gently_step(k);
             const double p = params[0] ? params[0][k] : 1;
             switch ((int)id) {
             case PROMQL_FN_CLAMP:
@@ -205,9 +208,10 @@ static err timestamp(struct query *q, const struct plan_node *node, struct vec *
 {
     *out = node_vec(node->args[0]);
     for (size_t i = 0; i < out->n; i++) {
-        gently_at(i);
-        for (size_t k = 0; k < node->steps.n; k++)
-            out->series[i].column.v[k] = (double)steps_time(&node->steps, k) / 1000;
+        gently_steps(i, node->steps.n);
+        for (struct slice s = {0}; slice_next(&s, node->steps.n);)
+            for (size_t k = s.from; k < s.end; k++)
+                out->series[i].column.v[k] = (double)steps_time(&node->steps, k) / 1000;
     }
     return without_names(q, node, out);
 }
@@ -357,6 +361,7 @@ static void scalar_of_vector(const struct plan_node *node, double *out)
     v = node_vec(node->args[0]);
     for (size_t k = 0; k < node->steps.n; k++) {
         size_t found = 0;
+        gently_step(k);
         for (size_t i = 0; i < v.n; i++) {
             gently_at(i);
             if (steps_has(v.series[i].column.present, k)) {
@@ -375,14 +380,43 @@ static void extreme_of_scalars(const struct plan_node *node, double *out)
     a = node_scalar(node->args[0]);
     b = node_scalar(node->args[1]);
     const bool greater = node->expr->call.function->id == PROMQL_FN_MAX_OF;
-    for (size_t k = 0; k < node->steps.n; k++)
-        out[k] = greater ? greater_of(a[k], b[k]) : less_of(a[k], b[k]);
+    for (struct slice s = {0}; slice_next(&s, node->steps.n);)
+        for (size_t k = s.from; k < s.end; k++)
+            out[k] = greater ? greater_of(a[k], b[k]) : less_of(a[k], b[k]);
+}
+
+// What a function without arguments is at step k.
+static err time_of_query(struct query *q, const struct plan_node *node, size_t k, double *out)
+{
+    const struct query_options *o = q->options;
+    switch ((int)node->expr->call.function->id) {
+    case PROMQL_FN_END:
+        *out = (double)o->end_ms / 1000;
+        break;
+    case PROMQL_FN_PI:
+        *out = M_PI;
+        break;
+    case PROMQL_FN_RANGE:
+        *out = (double)(o->end_ms - o->start_ms) / 1000;
+        break;
+    case PROMQL_FN_START:
+        *out = (double)o->start_ms / 1000;
+        break;
+    case PROMQL_FN_STEP:
+        *out = (double)o->step_ms / 1000;
+        break;
+    case PROMQL_FN_TIME:
+        *out = (double)steps_time(&node->steps, k) / 1000;
+        break;
+    default:
+        return query_unsupported_function(q, node->expr);
+    }
+    return ERR_OK;
 }
 
 err eval_scalar_call(struct query *q, const struct plan_node *node, double **out)
 {
-    const struct query_options *o = q->options;
-    double *v = arena_array(q->a, node->steps.n, double);
+    double *v = gently_array(q->a, node->steps.n, double);
     if (!v)
         return query_too_many_samples(q->e);
     *out = v;
@@ -395,28 +429,9 @@ err eval_scalar_call(struct query *q, const struct plan_node *node, double **out
         extreme_of_scalars(node, v);
         return ERR_OK;
     }
-    for (size_t k = 0; k < node->steps.n; k++)
-        switch ((int)id) {
-        case PROMQL_FN_END:
-            v[k] = (double)o->end_ms / 1000;
-            break;
-        case PROMQL_FN_PI:
-            v[k] = M_PI;
-            break;
-        case PROMQL_FN_RANGE:
-            v[k] = (double)(o->end_ms - o->start_ms) / 1000;
-            break;
-        case PROMQL_FN_START:
-            v[k] = (double)o->start_ms / 1000;
-            break;
-        case PROMQL_FN_STEP:
-            v[k] = (double)o->step_ms / 1000;
-            break;
-        case PROMQL_FN_TIME:
-            v[k] = (double)steps_time(&node->steps, k) / 1000;
-            break;
-        default:
-            return query_unsupported_function(q, node->expr);
-        }
+    for (size_t k = 0; k < node->steps.n; k++) {
+        gently_step(k);
+        TRY(time_of_query(q, node, k, &v[k]));
+    }
     return ERR_OK;
 }

@@ -147,6 +147,7 @@ static err begin_group(struct choice *c, const struct group *group, struct arena
 {
     const bool ranks = c->e->aggregate.op == PROMQL_TOPK || c->e->aggregate.op == PROMQL_BOTTOMK;
     for (size_t k = 0; k < c->g->steps; k++) {
+        gently_step(k);
         struct chosen *at = &c->at[k];
         *at = (struct chosen){0};
         at->max = param_count(c->g->param[k], group->n);
@@ -165,6 +166,7 @@ static void offer_series(struct choice *c, size_t series)
     const struct step_column *from = &c->g->in.series[series].column;
     for (size_t k = steps_next(from->present, c->g->steps, 0); k < c->g->steps;
          k = steps_next(from->present, c->g->steps, k + 1)) {
+        gently_step(k);
         if (op != PROMQL_LIMITK) {
             const double v = from->v[k];
             offer(&c->at[k], (struct candidate){op == PROMQL_TOPK ? -v : v, series});
@@ -178,6 +180,7 @@ static void offer_series(struct choice *c, size_t series)
 static err end_group(struct choice *c)
 {
     for (size_t k = 0; k < c->g->steps; k++) {
+        gently_step(k);
         struct chosen *at = &c->at[k];
         if (c->g->steps == 1 && at->n <= INSERTION_MAX)
             sort_heap(at->heap, at->n);
@@ -240,9 +243,11 @@ static void choose_by_ratio(struct choice *c)
     struct buf scratch = {0};
     for (size_t i = 0; i < c->g->in.n; i++) {
         gently_at(i);
+        gently_steps(i, c->g->steps);
         const struct vec_series *s = &c->g->in.series[i];
         const double place = place_of(s->labels, &scratch);
         for (size_t k = 0; k < c->g->steps; k++) {
+            gently_step(k);
             const double ratio = fmax(-1, fmin(1, c->g->param[k]));
             if (steps_has(s->column.present, k) &&
                 (ratio >= 0 ? place < ratio : place >= 1 + ratio))
@@ -267,7 +272,7 @@ err aggregation_choose(struct query *q, const struct promql_expr *e, struct grou
         .e = e,
         .g = g,
         .columns = gently_array(q->a, g->in.n, struct step_column),
-        .at = arena_array(q->a, g->steps, struct chosen),
+        .at = gently_array(q->a, g->steps, struct chosen),
         .order = gently_array(q->a, g->in.n, size_t),
     };
     if (!c.columns || !c.at || !c.order)
@@ -275,6 +280,7 @@ err aggregation_choose(struct query *q, const struct promql_expr *e, struct grou
     for (size_t i = 0; i < g->in.n; i++) {
         gently_at(i);
         c.columns[i].v = g->in.series[i].column.v;
+        gently_steps(i, steps_words(g->steps));
         c.columns[i].present = arena_array(q->a, steps_words(g->steps), uint64_t);
         if (!c.columns[i].present)
             return query_too_many_samples(q->e);

@@ -5,8 +5,10 @@
 #include "engine/base/bits.h"
 #include "engine/base/number.h"
 #include "engine/base/util.h"
+#include "engine/promql/gently.h"
 #include "engine/promql/note.h"
 #include "engine/promql/samples.h"
+#include "io/fiber_memory.h"
 
 // ---- what was evaluated at one step, at all of them
 
@@ -25,7 +27,7 @@ static err spread_vec(struct query *q, struct vec *v, size_t steps)
 
 static err make_scalar(struct query *q, size_t steps, double **out)
 {
-    *out = arena_array(q->a, steps, double);
+    *out = gently_array(q->a, steps, double);
     return *out ? ERR_OK : query_too_many_samples(q->e);
 }
 
@@ -41,16 +43,17 @@ static err samples_of(struct query *q, const struct steps *inner, const int64_t 
         *out = (struct column){.t = times, .v = column->v, .n = n};
         return ERR_OK;
     }
-    int64_t *t = arena_array(q->a, n, int64_t);
-    double *v = arena_array(q->a, n, double);
+    int64_t *t = arena_try(q->a, n, sizeof *t, _Alignof(int64_t));
+    double *v = arena_try(q->a, n, sizeof *v, _Alignof(double));
     if (!t || !v)
         return query_too_many_samples(q->e);
     size_t at = 0;
-    for (size_t k = steps_next(column->present, inner->n, 0); k < inner->n;
-         k = steps_next(column->present, inner->n, k + 1)) {
-        t[at] = steps_time(inner, k);
-        v[at++] = column->v[k];
-    }
+    for (struct slice s = {0}; slice_next(&s, inner->n);)
+        for (size_t k = steps_next(column->present, s.end, s.from); k < s.end;
+             k = steps_next(column->present, s.end, k + 1)) {
+            t[at] = steps_time(inner, k);
+            v[at++] = column->v[k];
+        }
     *out = (struct column){.t = t, .v = v, .n = n};
     return ERR_OK;
 }
@@ -66,11 +69,12 @@ static err over_subquery(struct query *q, struct plan_node *node, const struct r
     const struct vec in = node_vec(node->args[0]);
     if (!in.n)
         return ERR_OK;
-    int64_t *times = arena_array(q->a, grid.n, int64_t);
+    int64_t *times = arena_try(q->a, grid.n, sizeof *times, _Alignof(int64_t));
     if (!times)
         return query_too_many_samples(q->e);
-    for (size_t k = 0; k < grid.n; k++)
-        times[k] = steps_time(&grid, k);
+    for (struct slice s = {0}; slice_next(&s, grid.n);)
+        for (size_t k = s.from; k < s.end; k++)
+            times[k] = steps_time(&grid, k);
     struct windows full = {0};
     for (size_t i = 0; i < in.n; i++) {
         TRY(query_breathe(q->a, q->e));
@@ -124,6 +128,7 @@ static err params_of(struct query *q, const struct plan_node *node, const double
     double *both;
     TRY(make_scalar(q, 2 * steps, &both));
     for (size_t k = 0; k < steps; k++) {
+        gently_step(k);
         both[2 * k] = node_scalar(node->args[1])[k];
         both[2 * k + 1] = node_scalar(node->args[2])[k];
     }
@@ -200,9 +205,12 @@ static err eval_unary(struct query *q, const struct plan_node *node, struct vec 
     if (node->expr->unary.op == PROMQL_ADD)
         return ERR_OK;
     for (size_t i = 0; i < out->n; i++) {
-        TRY(query_breathe_at(i * node->steps.n / 64, q->a, q->e));
-        for (size_t k = 0; k < node->steps.n; k++)
-            out->series[i].column.v[k] = -out->series[i].column.v[k];
+        TRY(query_breathe_at(i, q->a, q->e));
+        gently_steps(i, node->steps.n);
+        double *v = out->series[i].column.v;
+        for (struct slice s = {0}; slice_next(&s, node->steps.n);)
+            for (size_t k = s.from; k < s.end; k++)
+                v[k] = -v[k];
     }
     TRY(vec_drop_names(q, out));
     return q->options->delayed_name_removal ? ERR_OK : vec_merge_equal(q, out, node->steps.n);
@@ -250,6 +258,13 @@ static err eval_node(struct query *q, struct plan_node *node, struct vec *out)
     return ERR_INVALID;
 }
 
+static void fill(double *to, size_t steps, double value)
+{
+    for (struct slice s = {0}; slice_next(&s, steps);)
+        for (size_t k = s.from; k < s.end; k++)
+            to[k] = value;
+}
+
 // Equal numbers at as many steps are one array, which nobody changes.
 static err number_array(struct query *q, double value, size_t steps, double **out)
 {
@@ -269,8 +284,7 @@ static err number_array(struct query *q, double value, size_t steps, double **ou
     }
     if (is_new) {
         TRY(make_scalar(q, steps, &q->number_arrays[at]));
-        for (size_t k = 0; k < steps; k++)
-            q->number_arrays[at][k] = value;
+        fill(q->number_arrays[at], steps, value);
     }
     *out = q->number_arrays[at];
     return ERR_OK;
@@ -284,7 +298,7 @@ static err own_scalar(struct query *q, const struct plan_node *operand, size_t s
     if (operand->expr->kind != PROMQL_NUMBER)
         return ERR_OK;
     TRY(make_scalar(q, steps, out));
-    memcpy(*out, from, steps * sizeof *from);
+    fiber_copy(*out, from, steps * sizeof *from);
     return ERR_OK;
 }
 
@@ -296,8 +310,9 @@ static err eval_scalar_node(struct query *q, const struct plan_node *node, doubl
         return number_array(q, e->number.value, steps, out);
     if (e->kind == PROMQL_UNARY) {
         TRY(own_scalar(q, node->args[0], steps, out));
-        for (size_t k = 0; e->unary.op == PROMQL_SUB && k < steps; k++)
-            (*out)[k] = -(*out)[k];
+        for (struct slice s = {0}; e->unary.op == PROMQL_SUB && slice_next(&s, steps);)
+            for (size_t k = s.from; k < s.end; k++)
+                (*out)[k] = -(*out)[k];
         return ERR_OK;
     }
     if (e->kind == PROMQL_BINARY) {
@@ -313,8 +328,7 @@ static err spread_scalar(struct query *q, double **scalar, size_t steps)
 {
     const double value = (*scalar)[0];
     TRY(make_scalar(q, steps, scalar));
-    for (size_t k = 0; k < steps; k++)
-        (*scalar)[k] = value;
+    fill(*scalar, steps, value);
     return ERR_OK;
 }
 

@@ -11,6 +11,7 @@ enum {
     BATCH_SAMPLES = 1 << 19, // aimed at: 8 MiB of times and values
     WINDOW_CACHE = 64,       // a power of two
     RUN_SAMPLES = 1 << 16,   // of all windows: more are run 64 steps at a time
+    SHORT_STEPS = 16384,     // more are run in slices of as many
 };
 
 // Partial results of a group, one a partition, as far as they cannot be merged yet: a chain through
@@ -102,6 +103,8 @@ static bool has_stale(const struct column *c)
     for (size_t i = 0; i < c->n;) {
         const size_t from = i, end = c->n - i < 64 ? c->n : i + 64;
         int nans = 0;
+        if (i % 4096 == 4096 - 64)
+            gently();
         for (; i < end; i++)
             nans |= c->v[i] != c->v[i];
         for (size_t k = from; nans && k < end; k++)
@@ -119,7 +122,7 @@ static err without_stale(const struct column *c, struct arena *a, struct column 
     if (!t || !v)
         return ERR_LIMIT;
     size_t n = 0;
-    for (size_t i = 0; i < c->n; i++)
+    for (size_t i = 0; i < c->n; i++, gently_step(i))
         if (!value_is_stale(c->v[i])) {
             t[n] = c->t[i];
             v[n++] = c->v[i];
@@ -148,6 +151,8 @@ static void newest(const struct windows *w, const double *v, struct step_column 
     for (size_t word = 0; word < steps_words(n); word++) {
         const size_t from = word * 64, end = n - from < 64 ? n : from + 64;
         int nans = 0;
+        if (word % 16 == 15)
+            gently();
         for (size_t k = from; k < end; k++) {
             const double value = v[w->last[k]];
             out->v[k] = value;
@@ -163,8 +168,9 @@ static void newest(const struct windows *w, const double *v, struct step_column 
 
 static void times_of_newest(const struct windows *w, struct step_column *out)
 {
-    for (size_t k = 0; k < w->times->at.n; k++)
-        out->v[k] = (double)w->t[w->last[k]] / 1000;
+    for (struct slice s = {0}; slice_next(&s, w->times->at.n);)
+        for (size_t k = s.from; k < s.end; k++)
+            out->v[k] = (double)w->t[w->last[k]] / 1000;
 }
 
 // The same windows for steps [from, from + n) alone; from is a multiple of 64.
@@ -179,6 +185,12 @@ static struct windows some_windows(const struct windows *w, size_t from, size_t 
     some.first += from;
     some.last += from;
     some.count += from;
+    if (w->factor) {
+        some.factor += from;
+        some.sampled += from;
+        some.to_start += from;
+        some.to_end += from;
+    }
     some.any += from / 64;
     some.two += from / 64;
     return some;
@@ -190,13 +202,15 @@ err range_run(const struct range_function *f, const struct windows *w, const dou
     const size_t steps = w->times->at.n;
     if (arena_left(a) / sizeof(double) < w->n) // some copy the values of a window
         return query_too_many_samples(e);
-    if (f->extrapolation || w->samples < RUN_SAMPLES) {
+    const bool is_short = f->extrapolation || w->samples < RUN_SAMPLES;
+    if (is_short && steps <= SHORT_STEPS) {
         f->run(w, v, param, out->v, out->present);
         return ERR_OK;
     }
+    const size_t most = is_short ? SHORT_STEPS : 64;
     for (size_t from = 0, n; from < steps; from += n) {
         TRY(query_breathe(a, e));
-        n = steps - from < 64 ? steps - from : 64;
+        n = steps - from < most ? steps - from : most;
         struct window_times times;
         const struct windows some = some_windows(w, from, n, &times);
         const double *some_param = param ? param + from * (size_t)f->params : NULL;

@@ -17,6 +17,35 @@ static inline void gently_at(size_t i)
         gently();
 }
 
+static inline void gently_step(size_t k) // in a loop over steps. Suspends.
+{
+    if (k % 1024 == 1023)
+        gently();
+}
+
+// The same where a round's work is that of steps steps. Suspends.
+static inline void gently_steps(size_t i, size_t steps)
+{
+    if (i * steps / 1024 != (i + 1) * steps / 1024)
+        gently();
+}
+
+// Steps in slices, of whole words of presence, between which it gives way:
+//     for (struct slice s = {0}; slice_next(&s, n);)
+//         for (size_t k = s.from; k < s.end; k++)
+struct slice {
+    size_t from, end;
+};
+enum { SLICE_STEPS = 1024 };
+static inline bool slice_next(struct slice *s, size_t n) // Suspends.
+{
+    if (s->end && s->end < n)
+        gently();
+    s->from = s->end;
+    s->end = n - s->from < SLICE_STEPS ? n : s->from + SLICE_STEPS;
+    return s->from < s->end;
+}
+
 // Zeroed memory; NULL: the arena's limit. Suspends.
 void *gently_zeroed(struct arena *a, size_t count, size_t size, size_t align);
 #define gently_array(a, count, type) \

@@ -257,6 +257,7 @@ static err quantiles_of(struct histogram_call *call, const struct classic *h,
     for (size_t k = 0; k < call->node->steps.n; k++) {
         TRY(query_breathe_at(k, call->q->a, call->q->e));
         const size_t n = buckets_at(&call->c, h, k);
+        gently_steps(k, n);
         if (n == 0)
             continue;
         if (!column.v || (label.n && memcmp(&quantiles[k], &column_of, sizeof column_of) != 0)) {
@@ -319,9 +320,10 @@ static err histogram_quantiles(struct query *q, const struct plan_node *node, st
         const double *quantiles = node_scalar(node->args[arg]);
         for (size_t i = 0; i < call.c.n; i++)
             TRY(quantiles_of(&call, &call.c.all[i], quantiles, label));
-        for (size_t k = 0; k < node->steps.n; k++)
-            if (quantiles[k] >= 0 && quantiles[k] <= 1)
-                steps_set(call.fixed, k);
+        for (struct slice s = {0}; slice_next(&s, node->steps.n);)
+            for (size_t k = s.from; k < s.end; k++)
+                if (quantiles[k] >= 0 && quantiles[k] <= 1)
+                    steps_set(call.fixed, k);
     }
     return histogram_call_end(&call, 0);
 }
@@ -338,6 +340,7 @@ static err histogram_fraction(struct query *q, const struct plan_node *node, str
         for (size_t k = 0; k < node->steps.n; k++) {
             TRY(query_breathe_at(k, q->a, q->e));
             const size_t n = buckets_at(&call.c, h, k);
+            gently_steps(k, n);
             if (n == 0)
                 continue;
             column.v[k] = bucket_fraction(lower[k], upper[k], call.c.scratch, n);

@@ -253,6 +253,7 @@ static err find_newest(struct info_call *c, struct info_key *key)
         return query_too_many_samples(c->q->e);
     for (size_t k = 0; k < steps; k++) {
         uint32_t newest = NO_SERIES;
+        gently_steps(k, key->n);
         for (size_t m = 0; m < key->n && steps_has(c->any_base, k); m++) {
             const size_t i = key->members[m];
             const struct step_column *column = &c->info.series[i].column;
@@ -373,6 +374,7 @@ static err enrich_series(struct info_call *c, const struct vec_series *s, size_t
     const size_t steps = c->node->steps.n;
     for (size_t k = steps_next(s->column.present, steps, 0); k < steps;
          k = steps_next(s->column.present, steps, k + 1)) {
+        TRY(query_breathe_at(k, c->q->a, c->q->e));
         if (!is_ignored(c, s) && (before == SIZE_MAX || !same_info(c, keys, n, before, k)))
             TRY(enrich(c, s->labels, keys, n, k, &labels, &any));
         before = k;

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "engine/base/util.h"
+#include "engine/promql/gently.h"
 #include "engine/promql/range_kernels.h"
 
 // ---- rate, increase, delta
@@ -23,7 +24,7 @@ static bool has_fall(const double *v, size_t n)
 static size_t list_falls(const double *v, size_t n, uint32_t *falls)
 {
     size_t count = 0;
-    for (size_t at = 1; at < n; at++)
+    for (size_t at = 1; at < n; at++, gently_step(at))
         if (v[at] < v[at - 1])
             falls[count++] = (uint32_t)at;
     return count;
@@ -36,13 +37,15 @@ static void add_falls(const struct windows *w, const double *v, double *out)
     arena_init(&scratch, 0);
     uint32_t *falls = arena_alloc(&scratch, w->n * sizeof *falls, _Alignof(uint32_t));
     const size_t count = list_falls(v, w->n, falls);
-    for (size_t k = 0, from = 0; k < w->times->at.n; k++) {
+    for (size_t k = 0, from = 0, added = 0; k < w->times->at.n; k++) {
         if (!steps_has(w->two, k))
             continue;
         while (from < count && falls[from] <= w->first[k])
             from++;
-        for (size_t i = from; i < count && falls[i] <= w->last[k]; i++)
+        for (size_t i = from; i < count && falls[i] <= w->last[k]; i++, added++) {
+            gently_step(added);
             out[k] += v[falls[i] - 1];
+        }
     }
     arena_deinit(&scratch);
 }

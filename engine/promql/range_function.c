@@ -4,22 +4,23 @@
 #include <math.h>
 
 #include "engine/base/util.h"
+#include "engine/promql/gently.h"
 #include "engine/promql/range_kernels.h"
 
 static err windows_alloc(size_t steps, enum window_extrapolation extrapolation, struct arena *a,
                          struct windows *w)
 {
-    w->first = arena_array(a, steps, uint32_t);
-    w->last = arena_array(a, steps, uint32_t);
-    w->count = arena_array(a, steps, uint32_t);
-    w->any = arena_array(a, steps_words(steps), uint64_t);
-    w->two = arena_array(a, steps_words(steps), uint64_t);
+    w->first = gently_array(a, steps, uint32_t);
+    w->last = gently_array(a, steps, uint32_t);
+    w->count = gently_array(a, steps, uint32_t);
+    w->any = gently_array(a, steps_words(steps), uint64_t);
+    w->two = gently_array(a, steps_words(steps), uint64_t);
     bool ok = w->first && w->last && w->count && w->any && w->two;
     if (extrapolation) {
-        w->factor = arena_array(a, steps, double);
-        w->sampled = arena_array(a, steps, double);
-        w->to_start = arena_array(a, steps, double);
-        w->to_end = arena_array(a, steps, double);
+        w->factor = gently_array(a, steps, double);
+        w->sampled = gently_array(a, steps, double);
+        w->to_start = gently_array(a, steps, double);
+        w->to_end = gently_array(a, steps, double);
         ok = ok && w->factor && w->sampled && w->to_start && w->to_end;
     }
     return ok ? ERR_OK : ERR_LIMIT;
@@ -54,6 +55,7 @@ err windows_make(const struct window_times *times, const int64_t *t, size_t n,
     TRY(windows_alloc(times->at.n, extrapolation, a, &w));
     size_t from = 0, to = 0;
     for (size_t k = 0; k < times->at.n; k++) {
+        gently_step(k);
         const size_t to_before = to;
         const int64_t to_ms = steps_time(&times->at, k) - times->offset_ms;
         const int64_t end = to_ms + times->behind_ms;

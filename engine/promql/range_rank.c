@@ -5,6 +5,7 @@
 #include "engine/base/arena.h"
 #include "engine/promql/gently.h"
 #include "engine/promql/range_kernels.h"
+#include "io/fiber_memory.h"
 
 // ---- quantiles
 
@@ -12,7 +13,7 @@
 static size_t nans_first(double *values, size_t n)
 {
     size_t nans = 0;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++, gently_step(i))
         if (isnan(values[i])) {
             const double swap = values[nans];
             values[nans++] = values[i];
@@ -56,6 +57,7 @@ static void select_rank(double *values, size_t n, size_t rank)
                 break;
             j--;
         }
+        gently();
         if (rank <= j)
             to = j;
         else if (rank >= i)
@@ -110,7 +112,7 @@ void range_quantile_over_time(const struct windows *w, const double *v, const do
     for (size_t k = 0; k < w->times->at.n; k++) {
         if (!w->count[k])
             continue;
-        memcpy(values, v + w->first[k], w->count[k] * sizeof *values);
+        fiber_copy(values, v + w->first[k], w->count[k] * sizeof *values);
         out[k] = quantile_of(param[k], values, w->count[k]);
     }
     range_copy_presence(present, w->any, w->times->at.n);
@@ -129,10 +131,10 @@ void range_mad_over_time(const struct windows *w, const double *v, const double 
         if (!w->count[k])
             continue;
         const size_t n = w->count[k];
-        memcpy(values, v + w->first[k], n * sizeof *values);
+        fiber_copy(values, v + w->first[k], n * sizeof *values);
         const double median = quantile_of(0.5, values, n);
         bool has_nan = false;
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n; i++, gently_step(i)) {
             has_nan |= isnan(values[i]);
             values[i] = fabs(values[i] - median);
         }

@@ -1,6 +1,7 @@
 // Where a window tends to: least squares and smoothing.
 #include <math.h>
 
+#include "engine/promql/gently.h"
 #include "engine/promql/kahan.h"
 #include "engine/promql/range_kernels.h"
 
@@ -12,7 +13,7 @@ static void regression(const int64_t *t, const double *v, size_t first, size_t l
 {
     double x_sum = 0, x_c = 0, y_sum = 0, y_c = 0, xy_sum = 0, xy_c = 0, xx_sum = 0, xx_c = 0;
     bool constant = true;
-    for (size_t i = first; i <= last; i++) {
+    for (size_t i = first; i <= last; i++, gently_step(i)) {
         const double x = (double)(t[i] - origin_ms) / 1e3;
         constant = constant && v[i] == v[first];
         kahan_add(x, &x_sum, &x_c);
@@ -71,7 +72,7 @@ static bool is_factor(double f) // NaN is one
 static double smooth(const double *v, size_t n, double smoothing, double trending)
 {
     double before = 0, level = v[0], trend = v[1] - v[0];
-    for (size_t i = 1; i < n; i++) {
+    for (size_t i = 1; i < n; i++, gently_step(i)) {
         if (i > 1)
             trend = trending * (level - before) + (1 - trending) * trend;
         const double next = smoothing * v[i] + (1 - smoothing) * (level + trend);

@@ -1,6 +1,8 @@
-// One number from the values of a window: sums, means, extremes, spreads, counts of changes.
+// One number from the values of a window: sums, means, extremes, spreads, counts of changes. A
+// window may have a million values: all give way in between.
 #include <math.h>
 
+#include "engine/promql/gently.h"
 #include "engine/promql/kahan.h"
 #include "engine/promql/range_kernels.h"
 
@@ -18,7 +20,7 @@ static void by_window(const struct windows *w, const double *v, window_value *f,
 static double sum_of(const double *v, size_t n)
 {
     double sum = 0, c = 0;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++, gently_step(i))
         kahan_add(v[i], &sum, &c);
     return isinf(sum) ? sum : sum + c;
 }
@@ -28,7 +30,7 @@ static double mean_of(const double *v, size_t n)
 {
     double sum = v[0], c = 0;
     size_t i = 1;
-    for (; i < n; i++) {
+    for (; i < n; i++, gently_step(i)) {
         double next = sum, next_c = c;
         kahan_add(v[i], &next, &next_c);
         if (isinf(next))
@@ -40,7 +42,7 @@ static double mean_of(const double *v, size_t n)
         return sum / (double)n + c / (double)n;
     double mean = sum / (double)i;
     c /= (double)i;
-    for (; i < n; i++) {
+    for (; i < n; i++, gently_step(i)) {
         const double count = (double)(i + 1), q = (count - 1) / count;
         mean *= q;
         c *= q;
@@ -52,7 +54,7 @@ static double mean_of(const double *v, size_t n)
 static double min_of(const double *v, size_t n)
 {
     double min = v[0];
-    for (size_t i = 1; i < n; i++)
+    for (size_t i = 1; i < n; i++, gently_step(i))
         if (v[i] < min || isnan(min))
             min = v[i];
     return min;
@@ -61,7 +63,7 @@ static double min_of(const double *v, size_t n)
 static double max_of(const double *v, size_t n)
 {
     double max = v[0];
-    for (size_t i = 1; i < n; i++)
+    for (size_t i = 1; i < n; i++, gently_step(i))
         if (v[i] > max || isnan(max))
             max = v[i];
     return max;
@@ -70,7 +72,7 @@ static double max_of(const double *v, size_t n)
 static double variance_of(const double *v, size_t n)
 {
     double mean = 0, mean_c = 0, aux = 0, aux_c = 0;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++, gently_step(i)) {
         const double d = v[i] - (mean + mean_c);
         kahan_add(d / (double)(i + 1), &mean, &mean_c);
         kahan_add(d * (v[i] - (mean + mean_c)), &aux, &aux_c);
@@ -86,7 +88,7 @@ static double deviation_of(const double *v, size_t n)
 double range_changes_of(const double *v, size_t n)
 {
     size_t changes = 0;
-    for (size_t i = 1; i < n; i++)
+    for (size_t i = 1; i < n; i++, gently_step(i))
         changes += v[i] != v[i - 1] && !(isnan(v[i]) && isnan(v[i - 1]));
     return (double)changes;
 }
@@ -94,7 +96,7 @@ double range_changes_of(const double *v, size_t n)
 double range_resets_of(const double *v, size_t n)
 {
     size_t resets = 0;
-    for (size_t i = 1; i < n; i++)
+    for (size_t i = 1; i < n; i++, gently_step(i))
         resets += v[i] < v[i - 1];
     return (double)resets;
 }

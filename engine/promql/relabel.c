@@ -61,6 +61,7 @@ static err replace_all(struct query *q, const struct plan_node *node, const stru
         }
         regex_expand(r, template, groups, groups_count, &value);
         set_label(q, &b, s, dst, buf_str(&value));
+        gently_steps(i, value.n / 4);
     }
     labels_builder_deinit(&b);
     buf_deinit(&value);
@@ -135,6 +136,7 @@ err eval_label_join(struct query *q, const struct plan_node *node, struct vec *o
         }
         if (!code)
             set_label(q, &b, s, dst, buf_str(&value));
+        gently_steps(i, value.n / 4);
     }
     labels_builder_deinit(&b);
     buf_deinit(&value);

@@ -1,4 +1,5 @@
 #include "engine/promql/samples.h"
+#include "engine/promql/gently.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -40,16 +41,18 @@ static err count_steps(struct query *q, struct plan_node *node)
     const size_t steps = node->steps.n, words = steps_words(steps);
     if (!node->vec.n)
         return ERR_OK;
-    uint64_t *full = arena_array(q->a, words, uint64_t);
-    node->counts = arena_array(q->a, steps, uint64_t);
+    uint64_t *full = gently_array(q->a, words, uint64_t);
+    node->counts = gently_array(q->a, steps, uint64_t);
     if (!full || !node->counts)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < node->vec.n; i++) {
         TRY(query_breathe_at(i, q->a, q->e));
+        gently_steps(i, steps);
         count_column(&node->vec.series[i].column, steps, full, node->counts);
     }
-    for (size_t k = 0; k < steps; k++)
-        node->counts[k] += full[k / 64];
+    for (struct slice s = {0}; slice_next(&s, steps);)
+        for (size_t k = s.from; k < s.end; k++)
+            node->counts[k] += full[k / 64];
     return ERR_OK;
 }
 
@@ -70,8 +73,9 @@ static uint64_t points(const struct plan_node *node)
     uint64_t sum = 0;
     if (!has_points(node))
         return 0;
-    for (size_t k = 0; k < node->steps.n; k++)
-        sum += points_at(node, k);
+    for (struct slice s = {0}; slice_next(&s, node->steps.n);)
+        for (size_t k = s.from; k < s.end; k++)
+            sum += points_at(node, k);
     return sum;
 }
 
@@ -90,6 +94,7 @@ static err count_by_steps(struct query *q, struct plan_node *node)
     if (!any)
         return ERR_OK;
     for (size_t k = 0; k < node->steps.n; k++) {
+        gently_step(k);
         uint64_t now = points_at(node, k);
         for (size_t i = 0; i < node->args_count; i++)
             now += node->args[i] ? points_at(node->args[i], k) : 0;
@@ -105,6 +110,7 @@ static err count_by_steps(struct query *q, struct plan_node *node)
 static err count_timestamps(struct query *q, struct plan_node *node)
 {
     for (size_t k = 0; node->counts && k < node->steps.n; k++) {
+        gently_step(k);
         TRY(set_held(q, q->samples + 2 * points_at(node, k)));
         q->samples += points_at(node, k);
     }
@@ -232,11 +238,12 @@ err samples_count_spread(struct query *q, struct plan_node *node)
     const uint64_t more = series * (node->spread - 1);
     node->held += more;
     if (node->counts) {
-        node->counts = arena_array(q->a, node->spread, uint64_t);
+        node->counts = gently_array(q->a, node->spread, uint64_t);
         if (!node->counts)
             return query_too_many_samples(q->e);
-        for (size_t k = 0; k < node->spread; k++)
-            node->counts[k] = series;
+        for (struct slice s = {0}; slice_next(&s, node->spread);)
+            for (size_t k = s.from; k < s.end; k++)
+                node->counts[k] = series;
     }
     return hold(q, more);
 }

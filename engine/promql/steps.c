@@ -1,5 +1,7 @@
 #include "engine/promql/steps.h"
 
+#include "engine/promql/gently.h"
+
 void steps_set_all(uint64_t *present, size_t n)
 {
     for (size_t w = 0; w < steps_words(n); w++)
@@ -34,8 +36,8 @@ size_t steps_next(const uint64_t *present, size_t n, size_t at)
 
 err step_column_make(struct arena *a, size_t n, struct step_column *out)
 {
-    double *v = arena_array(a, n, double);
-    uint64_t *present = arena_array(a, steps_words(n), uint64_t);
+    double *v = gently_array(a, n, double);
+    uint64_t *present = gently_array(a, steps_words(n), uint64_t);
     if (!v || !present)
         return ERR_LIMIT;
     *out = (struct step_column){v, present};
@@ -44,7 +46,8 @@ err step_column_make(struct arena *a, size_t n, struct step_column *out)
 
 void step_column_fill(struct step_column *c, size_t n, double v)
 {
-    for (size_t i = 0; i < n; i++)
-        c->v[i] = v;
+    for (struct slice s = {0}; slice_next(&s, n);)
+        for (size_t k = s.from; k < s.end; k++)
+            c->v[k] = v;
     steps_set_all(c->present, n);
 }

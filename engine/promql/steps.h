@@ -66,7 +66,7 @@ size_t steps_count(const uint64_t *present, size_t n);
 // The first step at or after at that is present; n: none.
 size_t steps_next(const uint64_t *present, size_t n, size_t at);
 
-// All absent, values 0. ERR_LIMIT: the arena's limit.
+// All absent, values 0. ERR_LIMIT: the arena's limit. Both suspend.
 err step_column_make(struct arena *a, size_t n, struct step_column *out);
 // One value at all n steps.
 void step_column_fill(struct step_column *c, size_t n, double v);

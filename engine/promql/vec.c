@@ -2,6 +2,7 @@
 
 #include "engine/promql/eval.h"
 #include "engine/promql/gently.h"
+#include "io/fiber_memory.h"
 
 static struct vec_series *add(struct query *q, struct vec *v)
 {
@@ -42,7 +43,8 @@ err vec_copy(struct query *q, const struct vec *v, size_t steps, struct vec *out
         series[i] = v->series[i];
         if (step_column_make(q->a, steps, &series[i].column))
             return query_too_many_samples(q->e);
-        memcpy(series[i].column.v, v->series[i].column.v, steps * sizeof(double));
+        gently_steps(i, steps);
+        fiber_copy(series[i].column.v, v->series[i].column.v, steps * sizeof(double));
         memcpy(series[i].column.present, v->series[i].column.present,
                steps_words(steps) * sizeof(uint64_t));
     }
@@ -99,11 +101,12 @@ static bool merge_column(struct step_column *into, const struct step_column *fro
     for (size_t w = 0; w < steps_words(steps); w++)
         if (into->present[w] & from->present[w])
             return false;
-    for (size_t k = steps_next(from->present, steps, 0); k < steps;
-         k = steps_next(from->present, steps, k + 1)) {
-        into->v[k] = from->v[k];
-        steps_set(into->present, k);
-    }
+    for (struct slice s = {0}; slice_next(&s, steps);)
+        for (size_t k = steps_next(from->present, s.end, s.from); k < s.end;
+             k = steps_next(from->present, s.end, k + 1)) {
+            into->v[k] = from->v[k];
+            steps_set(into->present, k);
+        }
     return true;
 }
 
