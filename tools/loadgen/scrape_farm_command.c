@@ -266,10 +266,17 @@ static err write_discovery(struct farm *f, struct str host, struct errmsg *e)
                    : err_set(e, ERR_IO, "--sd-file: %.*s cannot be written", STR_ARG(f->sd_file));
 }
 
-// What to put into a configuration that finds the targets by itself.
-static void print_config(const struct farm *f, const char *host)
+// The configuration that finds the targets, and the file it needs.
+static err announce(struct farm *f, const char *host)
 {
     struct buf interval = {0};
+    char at[300];
+    snprintf(at, sizeof at, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, f->first_port);
+    if (f->sd_file.n)
+        TRY(write_discovery(f, str_from_c(at), &f->e));
+    printf("%lld targets of %zu series at http://%s; they are scraped with this configuration, or "
+           "with that of /config, which names each:\n",
+           (long long)f->targets, f->lines.n, at);
     duration_format(f->interval_ms, &interval);
     printf("\nglobal: {scrape_interval: %.*s, scrape_timeout: %.*s}\nscrape_configs:\n"
            "- job_name: farm\n  ",
@@ -277,8 +284,10 @@ static void print_config(const struct farm *f, const char *host)
     if (f->sd_file.n)
         printf("file_sd_configs: [{files: ['%.*s']}]\n\n", STR_ARG(f->sd_file));
     else
-        printf("http_sd_configs: [{url: 'http://%s:%u/sd'}]\n\n", host, f->first_port);
+        printf("http_sd_configs: [{url: 'http://%s/sd'}]\n\n", at);
+    fflush(stdout);
     buf_deinit(&interval);
+    return ERR_OK;
 }
 
 // A configuration file that scrapes all of them.
@@ -455,17 +464,9 @@ static void flow(void *arg)
         close_ports(f);
         f->code = open_ports(f, host);
     }
+    if (!f->code)
+        f->code = announce(f, host);
     if (!f->code) {
-        char at[300];
-        snprintf(at, sizeof at, "%s:%u", host, f->first_port);
-        f->code = f->sd_file.n ? write_discovery(f, str_from_c(at), &f->e) : ERR_OK;
-    }
-    if (!f->code) {
-        printf("%lld targets of %zu series at http://%s:%u; they are scraped with this "
-               "configuration, or with that of /config, which names each:\n",
-               (long long)f->targets, f->lines.n, host, f->first_port);
-        print_config(f, host);
-        fflush(stdout);
         serve_until_end(f);
         if (f->sd_file.n)
             (void)remove(f->sd_file.p);
