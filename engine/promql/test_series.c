@@ -4,6 +4,7 @@
 #include "engine/base/number.h"
 #include "engine/model/labels.h"
 #include "engine/model/value.h"
+#include "engine/promql/parser.h"
 
 // ---- labels
 
@@ -44,25 +45,35 @@ static bool take_name(struct str *s, struct str *out)
     return n > 0;
 }
 
+// Its escapes are those of strings in queries.
+static bool unquote(struct str quoted, struct arena *a, struct str *out)
+{
+    const struct promql_options options = {0};
+    struct promql_query q;
+    if (promql_parse(quoted, &options, a, &q, NULL))
+        return false;
+    const bool is_string = q.expr->kind == PROMQL_STRING;
+    if (is_string)
+        *out = arena_str(a, q.expr->string);
+    promql_parse_done(&q);
+    return is_string;
+}
+
 static bool take_quoted(struct str *s, struct arena *a, struct str *out)
 {
     skip_spaces(s);
     if (!s->n || (s->p[0] != '"' && s->p[0] != '\'' && s->p[0] != '`'))
         return false;
     const char quote = s->p[0];
-    char *text = arena_alloc(a, s->n, 1);
-    size_t n = 0, at = 1;
-    for (; at < s->n && s->p[at] != quote; at++) {
-        if (s->p[at] == '\\' && quote != '`' && at + 1 < s->n)
-            text[n++] = s->p[++at] == 'n' ? '\n' : s->p[at];
-        else
-            text[n++] = s->p[at];
-    }
-    if (at == s->n)
+    size_t at = 1;
+    for (; at < s->n && s->p[at] != quote; at++)
+        if (s->p[at] == '\\' && quote != '`')
+            at++;
+    if (at >= s->n)
         return false;
-    *out = str_make(text, n);
+    const struct str whole = str_until(*s, at + 1);
     *s = str_from(*s, at + 1);
-    return true;
+    return unquote(whole, a, out);
 }
 
 static bool take_labels(struct str *s, struct arena *a, struct labels_builder *b)
