@@ -6,7 +6,7 @@
 A case is some requests of one message to series of its own, and a function of the seed, its number and the time at the start:
 --only=I --now=MS sends that case alone again. Compared of each request: status, text, content type and the X-Prometheus-Remote-Write-*-Written headers. At the end, of all
 cases, what both hold: samples and histograms bit for bit (theirs by remote read, ours by the storage's own reader after SIGKILL)
-and exemplars (before and after the restart, with another number of shards).
+and exemplars; those and metadata stay after the restart, with another number of shards.
 
 The server is told to answer as Prometheus (--storage.tsdb.out-of-order.receiver-default=0s). What is left is in KNOWN, by name;
 each is counted, and the last lines say how often it was met. A case whose two sides parted in a known way is not compared further.
@@ -585,12 +585,14 @@ def random_requests():
         run_scenario(f"case {number} of seed {OPTIONS['seed']}, --now={NOW}", run.compare, case)
         if Counts.failed > before:
             run.parted.add(number)
-    shown = exemplars(ours)
+    shown, said = exemplars(ours), ours.api("metadata")
+    check(said or OPTIONS["only"] >= 0, "2.0 says what metrics are")
     run_scenario("exemplars", compare_exemplars, dict(shown), exemplars(theirs), run.parted, of_v1, run.met)
     ours.kill()
     ours.args = [a.replace("--shards=2", "--shards=3") for a in ours.args]
     ours.restart()
     run_scenario("exemplars after a restart", compare_held, exemplars(ours), shown, set())
+    run_scenario("metadata after a restart", check_equal, ours.api("metadata"), said)
     ours.kill()
     run_scenario("samples", compare_held, held_by_ours(ours.data, mutated_cases), held_by_theirs(theirs), run.parted)
     print("known differences met: " + (", ".join(f"{name} {n}" for name, n in run.met.items()) or "none"), flush=True)
