@@ -395,15 +395,15 @@ static struct str joined_labels(struct join *j, struct labels_builder *b, struct
     const struct label_names names = {m->labels, m->labels_count};
     if (m->card == PROMQL_ONE_TO_ONE)
         many = m->on ? label_set_keep(many, names, a) : label_set_drop(many, names, a);
-    if (j->e->binary.return_bool && !j->q->options->delayed_name_removal)
-        many = label_set_drop_metadata(many, a);
-    if (m->include_count == 0)
-        return many;
-    labels_builder_reset(b);
-    labels_builder_load(b, many);
-    for (size_t i = 0; i < m->include_count; i++) // an empty value removes
-        labels_builder_set(b, m->include[i], labels_value(one, m->include[i]));
-    return labels_builder_finish(b, a);
+    if (m->include_count) {
+        labels_builder_reset(b);
+        labels_builder_load(b, many);
+        for (size_t i = 0; i < m->include_count; i++) // an empty value removes
+            labels_builder_set(b, m->include[i], labels_value(one, m->include[i]));
+        many = labels_builder_finish(b, a);
+    }
+    const bool drop = j->e->binary.return_bool && !j->q->options->delayed_name_removal;
+    return drop ? label_set_drop_metadata(many, a) : many;
 }
 
 // Steps that results of the group already have: of one to one any of them, of many to one those
