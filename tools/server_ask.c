@@ -59,7 +59,9 @@ static err put_url(const struct server_ask *ask, struct str query, struct buf *o
     else
         code = url_parse(buf_str(&whole), &u, e);
     if (!code) {
-        buf_printf(out, "%.*s://", STR_ARG(u.scheme));
+        for (size_t i = 0; i < u.scheme.n; i++)
+            buf_put_char(out, (char)(u.scheme.p[i] | 0x20)); // a letter, or like one
+        buf_put_str(out, STR("://"));
         if (u.has_user)
             buf_printf(out, "%.*s%s@", STR_ARG(u.user), u.has_password ? ":***" : "");
         buf_printf(out, memchr(u.host.p, ':', u.host.n) ? "[%.*s]" : "%.*s", STR_ARG(u.host));

@@ -82,7 +82,12 @@ def test_words():
                   "check config /nope", "check config /tmp", "check config --query.lookback-delta=x /dev/null", "promql",
                   "promql format", "promql format up", "promql label-matchers", "--experimental promql format",
                   "--experimental promql label-matchers set up a", "--experimental promql label-matchers set -t x up a b",
-                  "query range --start", "--no-experimental promql format up"):
+                  "query range --start", "--no-experimental promql format up", "query instant ://  up",
+                  "query instant http://[::1 up", "query labels http://127.0.0.1:x job",
+                  "check ready --http.config.file=/tmp", "check healthy --url=http://[::1",
+                  "query range --start=1 --end=1e20 http://127.0.0.1:1 up", "query range --start=NaN --end=10 http://127.0.0.1:1 up",
+                  "query range --start=1 --end=Inf http://127.0.0.1:1 up", "query labels --start=1e20 --end=1 http://127.0.0.1:1 job",
+                  "query range --start=1 --end=2 --header==b http://127.0.0.1:1 up"):
         compare("words: " + words, words.split())
 
 

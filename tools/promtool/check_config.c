@@ -12,7 +12,7 @@
 #include "io/file.h"
 #include "tools/flow.h"
 #include "tools/promtool/go_duration.h"
-#include "tools/promtool/promtool.h"
+#include "tools/promtool/server_check.h"
 
 enum { NS_PER_MS = 1000000 };
 
@@ -198,14 +198,7 @@ static bool all_exist(struct checking *c) // Suspends.
 {
     for (size_t i = 0; i < c->p->args.n; i++) {
         const char *const path = c->p->args.items[i].p;
-        struct op_stat s;
-        if (path_stat(path, &s, NULL))
-            c->refused = promtool_refuse(c->p, "path '%s' does not exist", path);
-        else if (s.is_dir) {
-            const char *const slash = strrchr(path, '/');
-            c->refused =
-                promtool_refuse(c->p, "'%s' is a directory", slash && slash[1] ? slash + 1 : path);
-        }
+        c->refused = !server_check_file(c->p, path);
         if (c->refused)
             return false;
     }

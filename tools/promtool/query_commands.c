@@ -91,8 +91,9 @@ static bool parse_time(struct str text, const char *what, double *out_s)
 {
     double seconds;
     int64_t ms;
-    if (number_parse(text, &seconds) == ERR_OK && isfinite(seconds)) {
-        *out_s = seconds;
+    if (number_parse(text, &seconds) == ERR_OK) {
+        // What is no 64-bit integer becomes the least one, as on x86 in Go.
+        *out_s = seconds >= -0x1p63 && seconds < 0x1p63 ? seconds : -0x1p63;
         return true;
     }
     if (calendar_parse(text, &ms)) {

@@ -8,4 +8,7 @@
 // False: something is wrong, which standard error says in promtool's words.
 bool server_check(const struct promtool *p, const struct server_ask *ask);
 
+// False: there is no such file, which has been said likewise. Suspends.
+bool server_check_file(const struct promtool *p, const char *path);
+
 #endif
