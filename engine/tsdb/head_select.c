@@ -3,7 +3,8 @@
 // Each matcher becomes a set of label sets (local sets and tuples): those that have a pair it wants
 // or, for a matcher that an absent label satisfies, a pair it forbids. A series has two sets: it
 // passes when one of them is wanted, none is forbidden. The cheapest wanted set is walked, the
-// others are asked.
+// others are asked. A matcher that would have to try many values of its name, where the others
+// leave few series, is asked of those.
 #include <assert.h>
 
 #include "engine/base/mem.h"
@@ -12,7 +13,12 @@
 #include "engine/tsdb/head_query.h"
 #include "io/fiber.h"
 
-enum { LITERALS_MAX = 256, COST_MAX = 1 << 24, BREATH = 64 };
+enum {
+    LITERALS_MAX = 256,
+    COST_MAX = 1 << 24,
+    BREATH = 64,
+    MANY_VALUES = 16, // of a name: to try them all may cost more than to ask some series
+};
 
 struct probe {
     roaring_bitmap_t *sets;
@@ -22,9 +28,16 @@ struct probe {
 
 // There may be as many matchers as a query has room for, hence few probes: what is forbidden is
 // one, what is wanted of local sets alone is one, of tuples alone another.
+struct later {
+    const struct matcher *m;
+    uint32_t name;
+};
+
 struct plan {
     struct probe *probes;
     size_t n, capacity, bytes;
+    struct later *later; // matchers that are asked of each series
+    size_t later_n, later_capacity;
     bool nothing; // a wanted set is empty
 };
 
@@ -93,6 +106,7 @@ static void plan_deinit(struct plan *p)
     for (size_t i = 0; i < p->n; i++)
         roaring_bitmap_free(p->probes[i].sets);
     mem_free(p->probes);
+    mem_free(p->later);
 }
 
 // Takes sets.
@@ -132,28 +146,6 @@ static void plan_want(struct plan *p, roaring_bitmap_t *sets)
     plan_add(p, sets, true);
 }
 
-static err plan_init(struct plan *p, const struct head *h, const struct matcher *ms, size_t n,
-                     size_t bytes_max, struct errmsg *e)
-{
-    size_t breaths = 0;
-    roaring_bitmap_t *forbidden = roaring_bitmap_create();
-    *p = (struct plan){0};
-    for (size_t i = 0; i < n && !p->nothing && p->bytes <= bytes_max; i++) {
-        breathe(h, &breaths);
-        if (matcher_matches_empty(&ms[i])) {
-            collect(h, &ms[i], false, forbidden);
-            continue;
-        }
-        roaring_bitmap_t *sets = roaring_bitmap_create();
-        collect(h, &ms[i], true, sets);
-        plan_want(p, sets);
-    }
-    plan_add(p, forbidden, false);
-    if (p->bytes <= bytes_max)
-        return ERR_OK;
-    return err_set(e, ERR_LIMIT, "the query needs more memory than it may use");
-}
-
 // How many series the sets have, counted no further than limit.
 static uint64_t cost_of(const struct head *h, const struct probe *p, uint64_t limit)
 {
@@ -166,6 +158,71 @@ static uint64_t cost_of(const struct head *h, const struct probe *p, uint64_t li
         cost += 1 + label_store_set_at(&h->labels, i.current_value)->series;
     }
     return cost;
+}
+
+// The name, if collecting means trying many values of it; else LABEL_NONE.
+static uint32_t name_of_many(const struct head *h, const struct matcher *m)
+{
+    const bool is_regex = m->kind == MATCHER_RE || m->kind == MATCHER_NRE;
+    const bool is_positive = m->kind == MATCHER_EQ || m->kind == MATCHER_RE;
+    const bool is_listed = is_positive != matcher_matches_empty(m); // collected is what it names
+    const uint32_t name = label_store_find_name(&h->labels, m->name);
+    struct str literals[LITERALS_MAX];
+    if (name == LABEL_NONE || h->labels.names[name].n < MANY_VALUES || (is_listed && !is_regex))
+        return LABEL_NONE;
+    return is_listed && regex_literals(m->regex, literals, LITERALS_MAX) ? LABEL_NONE : name;
+}
+
+static bool leaves_few(const struct head *h, const struct plan *p, uint32_t name)
+{
+    const uint64_t few = h->labels.names[name].n / 4;
+    for (size_t i = 0; i < p->n; i++)
+        if (p->probes[i].wanted && cost_of(h, &p->probes[i], few) < few)
+            return true;
+    return false;
+}
+
+static void plan_matcher(struct plan *p, const struct head *h, const struct matcher *m,
+                         roaring_bitmap_t *forbidden)
+{
+    if (matcher_matches_empty(m)) {
+        collect(h, m, false, forbidden);
+        return;
+    }
+    roaring_bitmap_t *sets = roaring_bitmap_create();
+    collect(h, m, true, sets);
+    plan_want(p, sets);
+}
+
+static err plan_init(struct plan *p, const struct head *h, const struct matcher *ms, size_t n,
+                     size_t bytes_max, struct errmsg *e)
+{
+    size_t breaths = 0, many = 0;
+    roaring_bitmap_t *forbidden = roaring_bitmap_create();
+    *p = (struct plan){0};
+    for (size_t i = 0; i < n && !p->nothing && p->bytes <= bytes_max; i++) {
+        breathe(h, &breaths);
+        if (name_of_many(h, &ms[i]) != LABEL_NONE)
+            many++;
+        else
+            plan_matcher(p, h, &ms[i], forbidden);
+    }
+    for (size_t i = 0; many && i < n && !p->nothing && p->bytes <= bytes_max; i++) {
+        breathe(h, &breaths);
+        const uint32_t name = name_of_many(h, &ms[i]);
+        if (name == LABEL_NONE)
+            continue;
+        if (leaves_few(h, p, name)) {
+            p->later = mem_grow(p->later, &p->later_capacity, p->later_n + 1, sizeof *p->later);
+            p->later[p->later_n++] = (struct later){&ms[i], name};
+        } else {
+            plan_matcher(p, h, &ms[i], forbidden);
+        }
+    }
+    plan_add(p, forbidden, false);
+    if (p->bytes <= bytes_max)
+        return ERR_OK;
+    return err_set(e, ERR_LIMIT, "the query needs more memory than it may use");
 }
 
 static const struct probe *cheapest(const struct head *h, const struct plan *p)
@@ -235,10 +292,20 @@ struct walk {
     void *arg;
 };
 
+static bool passes_later(const struct head *h, const struct plan *p, const struct head_series *s)
+{
+    for (size_t i = 0; i < p->later_n; i++)
+        if (!matcher_matches(p->later[i].m,
+                             label_store_value(&h->labels, s->tuple, s->local, p->later[i].name)))
+            return false;
+    return true;
+}
+
 static bool offer(const struct walk *w, const struct probe *but, uint32_t id)
 {
     const struct head_series *s = head_series_at(w->head, id);
-    if (!passes(w->plan, but, s->tuple, s->local) || !has_samples(w->head, s, w->mint, w->maxt))
+    if (!passes(w->plan, but, s->tuple, s->local) || !passes_later(w->head, w->plan, s) ||
+        !has_samples(w->head, s, w->mint, w->maxt))
         return true;
     return w->visit(w->head, s, id, w->arg);
 }
@@ -268,7 +335,7 @@ static void walk(const struct walk *w)
             continue;
         uint32_t id = label_store_set_at(&h->labels, set)->first;
         while (id != LABEL_NONE) {
-            breathe_after(h, &breaths, 1 + w->plan->n / 16);
+            breathe_after(h, &breaths, 1 + w->plan->n / 16 + 4 * w->plan->later_n);
             const struct head_series *s = head_series_at(h, id);
             const uint32_t next = tuple ? s->next_in_tuple : s->next_in_local;
             if (!offer(w, base, id))

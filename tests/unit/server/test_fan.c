@@ -103,6 +103,43 @@ static void questions(struct world *w, struct arena *a)
     want(&w->found, n == 0);
 }
 
+// A matcher that many values would have to be tried for is asked of the few series that another one
+// leaves: the answer stays the same.
+static void asked_of_series(struct world *w, struct arena *a)
+{
+    static const struct {
+        enum matcher_kind kind;
+        const char *name, *pattern;
+        size_t wanted;
+    } rows[] = {
+        {MATCHER_RE, "instance", ".*[24]", 1}, {MATCHER_NRE, "instance", ".*[24]", 2},
+        {MATCHER_RE, "instance", "i.+", 3},    {MATCHER_NRE, "instance", "i0.*", 0},
+        {MATCHER_NE, "instance", "i02", 2},    {MATCHER_NE, "instance", "", 3},
+        {MATCHER_EQ, "instance", "i03", 1},    {MATCHER_RE, "instance", "x?", 0},
+        {MATCHER_RE, "nothing", "x*", 3},      {MATCHER_NRE, "nothing", ".+", 3},
+    };
+    struct errmsg e = {0};
+    struct regex *few, *regex;
+    want(&w->found, regex_create(STR("i01|i02|i03"), REGEX_MATCHER, &few, &e) == ERR_OK);
+    for (size_t i = 0; i < 2 * countof(rows); i++) { // in either order
+        const struct str pattern = str_from_c(rows[i / 2].pattern);
+        want(&w->found, regex_create(pattern, REGEX_MATCHER, &regex, &e) == ERR_OK);
+        struct matcher ms[2];
+        ms[i % 2] = (struct matcher){MATCHER_RE, STR("instance"), STR("i01|i02|i03"), few};
+        ms[1 - i % 2] =
+            (struct matcher){rows[i / 2].kind, str_from_c(rows[i / 2].name), pattern, regex};
+        struct str *items;
+        const size_t n = ask(w,
+                             (struct fan_question){.kind = FAN_SERIES,
+                                                   .selectors = &(struct fan_selector){ms, 2},
+                                                   .selectors_count = 1},
+                             a, &items);
+        want(&w->found, n == rows[i / 2].wanted, "%zu series of %s", n, rows[i / 2].pattern);
+        regex_destroy(regex);
+    }
+    regex_destroy(few);
+}
+
 // Less memory than the series need, of both shards together, is refused; of a few it is enough.
 static void memory(struct world *w)
 {
@@ -181,6 +218,7 @@ static void run(void *arg)
     shard_call_all(LOOP_CONTROL, fill_shard, dbs, sizeof *dbs, NULL);
     arena_init(&a, 0);
     questions(w, &a);
+    asked_of_series(w, &a);
     memory(w);
     newest(w, &a);
     arena_deinit(&a);
