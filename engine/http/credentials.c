@@ -23,7 +23,8 @@ err credentials_add(struct credentials *c, bool is_secret, struct str name, stru
     if (*n == CREDENTIALS_HEADERS_MAX)
         return err_set(e, ERR_LIMIT, "more than %d headers configured", CREDENTIALS_HEADERS_MAX);
     if (!http_is_token(name) || !http_is_header_value(value))
-        return err_set(e, ERR_INVALID, "net/http: invalid header field name \"%.*s\"", STR_ARG(name));
+        return err_set(e, ERR_INVALID, "net/http: invalid header field name \"%.*s\"",
+                       STR_ARG(name));
     (is_secret ? c->secrets : c->headers)[(*n)++] = (struct http_header){name, value};
     return ERR_OK;
 }
