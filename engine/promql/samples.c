@@ -91,9 +91,7 @@ static err count_by_steps(struct query *q, struct plan_node *node)
         before -= node->args[i] ? node->args[i]->held : 0;
         any |= node->args[i] && has_points(node->args[i]);
     }
-    if (!any)
-        return ERR_OK;
-    for (size_t k = 0; k < node->steps.n; k++) {
+    for (size_t k = 0; any && k < node->steps.n; k++) {
         gently_step(k);
         uint64_t now = points_at(node, k);
         for (size_t i = 0; i < node->args_count; i++)

@@ -1,7 +1,7 @@
 """Queries as people write them for dashboards, alerts and tests, changed here and there: a second source
 of queries beside grammar.py, which shares none of its productions.
 
-A mutant is an expression of EXPRESSIONS, or of a script in Prometheus's test language, cut into tokens of
+A mutant is an expression of EXPRESSIONS, or of Prometheus's own scripts where they are, cut into tokens of
 which some are exchanged for others of their kind, lost, doubled or foreign. Half of them are broken then:
 their errors and the positions of these must be equal.
 """
@@ -15,7 +15,7 @@ from grammar import Node, Query
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-SCRIPTS = [os.path.join(TOP, path, "*.test") for path in ("tests/promql", "../shared/promqltest", "../../shared/promqltest")]
+SCRIPTS = [os.path.join(TOP, path, "*.test") for path in ("../shared/promqltest", "../../shared/promqltest")]
 
 # Of what the samples of series.py are like, in the forms of node, Kubernetes, latency and budget rules.
 EXPRESSIONS = """
