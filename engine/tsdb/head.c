@@ -62,11 +62,13 @@ void head_deinit(struct head *h)
     id_table_deinit(&h->series_ids);
     id_table_deinit(&h->family_ids);
     mem_free(h->chunks);
-    mem_free(h->free_series);
+    id_list_deinit(&h->free_series);
     mem_free(h->cohorts);
-    mem_free(h->free_cohorts);
+    id_list_deinit(&h->free_cohorts);
+    for (size_t i = 0; i * HEAD_CHUNK < h->families_n; i++)
+        mem_free(h->families[i]);
     mem_free(h->families);
-    mem_free(h->free_families);
+    id_list_deinit(&h->free_families);
     mem_free(h->slots);
     mem_free(h->bits);
     buf_deinit(&h->text);
@@ -75,8 +77,8 @@ void head_deinit(struct head *h)
 
 static uint32_t new_series_id(struct head *h)
 {
-    if (h->free_n)
-        return h->free_series[--h->free_n];
+    if (h->free_series.n)
+        return id_list_pop(&h->free_series);
     assert(h->series_n < SERIES_NONE);
     const uint32_t id = (uint32_t)h->series_n++;
     if (id / HEAD_CHUNK == h->chunks_n) {

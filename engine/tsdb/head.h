@@ -55,17 +55,14 @@ struct head {
     struct id_table series_ids;
     struct head_series **chunks;
     size_t chunks_n, chunks_capacity, series_n; // ids ever used
-    uint32_t *free_series;
-    size_t free_n, free_capacity;
+    struct id_list free_series;
     struct cohort **cohorts; // by number; NULL: free
     size_t cohorts_n, cohorts_capacity;
-    uint32_t *free_cohorts;
-    size_t free_cohorts_n, free_cohorts_capacity;
-    struct family *families;
+    struct id_list free_cohorts;
+    struct family **families; // chunks
     size_t families_n, families_capacity;
     struct id_table family_ids;
-    uint32_t *free_families;
-    size_t free_families_n, free_families_capacity;
+    struct id_list free_families;
     struct stage *stage;
     struct head_rows *rows;
     uint64_t spilled_seq;  // late samples of commits up to it are written to files
@@ -99,6 +96,10 @@ void head_deinit(struct head *h); // Suspends, if it may.
 static inline struct head_series *head_series_at(const struct head *h, uint32_t id)
 {
     return &h->chunks[id / HEAD_CHUNK][id % HEAD_CHUNK];
+}
+static inline struct family *head_family_at(const struct head *h, uint32_t at)
+{
+    return &h->families[at / HEAD_CHUNK][at % HEAD_CHUNK];
 }
 static inline struct head_series *head_resolve(const struct head *h, uint64_t ref) // NULL: gone
 {

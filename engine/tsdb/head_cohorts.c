@@ -19,53 +19,56 @@ uint32_t head_family(struct head *h, uint64_t key, uint64_t source, uint32_t par
     struct id_probe probe = id_table_probe(&h->family_ids, hash);
     uint32_t at;
     while ((at = id_table_next(&h->family_ids, &probe)) != ID_TABLE_NONE) {
-        if (h->families[at].key == key && h->families[at].source == source) {
-            h->families[at].users++;
+        struct family *f = head_family_at(h, at);
+        if (f->key == key && f->source == source) {
+            f->users++;
             return at;
         }
     }
-    if (h->free_families_n) {
-        at = h->free_families[--h->free_families_n];
+    if (h->free_families.n) {
+        at = id_list_pop(&h->free_families);
     } else {
-        h->families =
-            mem_grow(h->families, &h->families_capacity, h->families_n + 1, sizeof *h->families);
         at = (uint32_t)h->families_n++;
+        const size_t chunk = at / HEAD_CHUNK;
+        if (at % HEAD_CHUNK == 0) {
+            h->families =
+                mem_grow(h->families, &h->families_capacity, chunk + 1, sizeof *h->families);
+            h->families[chunk] = mem_alloc_array(HEAD_CHUNK, sizeof **h->families);
+        }
     }
-    h->families[at] = (struct family){.key = key,
-                                      .source = source,
-                                      .partition = partition,
-                                      .first = COHORT_NONE,
-                                      .joined = COHORT_NONE,
-                                      .users = 1};
+    *head_family_at(h, at) = (struct family){.key = key,
+                                             .source = source,
+                                             .partition = partition,
+                                             .first = COHORT_NONE,
+                                             .joined = COHORT_NONE,
+                                             .users = 1};
     id_table_insert(&h->family_ids, hash, at);
     return at;
 }
 
 void head_family_unref(struct head *h, uint32_t at)
 {
-    struct family *f = &h->families[at];
+    struct family *f = head_family_at(h, at);
     assert(f->users > 0);
     if (--f->users > 0)
         return;
     assert(f->first == COHORT_NONE);
     id_table_remove(&h->family_ids, family_hash(f->key, f->source), at);
-    h->free_families = mem_grow(h->free_families, &h->free_families_capacity,
-                                h->free_families_n + 1, sizeof *h->free_families);
-    h->free_families[h->free_families_n++] = at;
+    id_list_push(&h->free_families, at);
 }
 
 static struct cohort *make_cohort(struct head *h, uint32_t family)
 {
     uint32_t id;
-    if (h->free_cohorts_n) {
-        id = h->free_cohorts[--h->free_cohorts_n];
+    if (h->free_cohorts.n) {
+        id = id_list_pop(&h->free_cohorts);
     } else {
         h->cohorts =
             mem_grow(h->cohorts, &h->cohorts_capacity, h->cohorts_n + 1, sizeof *h->cohorts);
         id = (uint32_t)h->cohorts_n++;
     }
     assert(id < WAL_COHORTS_MAX);
-    struct family *f = &h->families[family];
+    struct family *f = head_family_at(h, family);
     struct cohort *c = mem_alloc(sizeof *c);
     *c = (struct cohort){
         .id = id, .family = family, .next_sibling = f->first, .newest_t = INT64_MIN};
@@ -79,7 +82,7 @@ static struct cohort *make_cohort(struct head *h, uint32_t family)
 void head_free_cohort(struct head *h, struct cohort *c)
 {
     assert(c->live == 0);
-    struct family *f = &h->families[c->family];
+    struct family *f = head_family_at(h, c->family);
     uint32_t *link = &f->first;
     while (*link != c->id)
         link = &h->cohorts[*link]->next_sibling;
@@ -88,9 +91,7 @@ void head_free_cohort(struct head *h, struct cohort *c)
         f->joined = COHORT_NONE;
     head_family_unref(h, c->family);
     h->cohorts[c->id] = NULL;
-    h->free_cohorts = mem_grow(h->free_cohorts, &h->free_cohorts_capacity, h->free_cohorts_n + 1,
-                               sizeof *h->free_cohorts);
-    h->free_cohorts[h->free_cohorts_n++] = c->id;
+    id_list_push(&h->free_cohorts, c->id);
     cohort_deinit(c);
     mem_free(c);
     h->stats.cohorts--;
@@ -109,7 +110,7 @@ static bool has_time(const struct head *h, const struct cohort *c, int64_t t_ms,
 struct cohort *head_choose_cohort(struct head *h, uint32_t family, int64_t t_ms,
                                   head_is_staged_fn *is_staged)
 {
-    struct family *f = &h->families[family];
+    struct family *f = head_family_at(h, family);
     if (f->joined != COHORT_NONE && has_time(h, h->cohorts[f->joined], t_ms, is_staged))
         return h->cohorts[f->joined];
     size_t searched = 0;
@@ -160,7 +161,7 @@ void head_detach(struct head *h, uint32_t id)
     const uint64_t last_bits = s->values.last_bits;
     s->values = (struct series_values){.last_bits = last_bits};
     cohort_leave(c, s->member);
-    h->families[c->family].users++;
+    head_family_at(h, c->family)->users++;
     s->member = c->family;
     s->cohort = COHORT_NONE;
     s->misses = 0;

@@ -121,9 +121,7 @@ static void remove_series(struct head *h, uint32_t id)
     id_table_remove(&h->series_ids, s->hash.lo, id);
     late_destroy(s->late);
     *s = (struct head_series){.generation = s->generation + 1};
-    h->free_series =
-        mem_grow(h->free_series, &h->free_capacity, h->free_n + 1, sizeof *h->free_series);
-    h->free_series[h->free_n++] = id;
+    id_list_push(&h->free_series, id);
     h->stats.series_removed++;
 }
 

@@ -93,9 +93,10 @@ static void collect(const struct head *h, const struct matcher *m, bool want, ro
     }
     const struct str prefix = is_regex ? regex_prefix(m->regex) : (struct str){0};
     size_t breaths = 0;
-    for (size_t i = 0; i < h->labels.names[name].n; i++) {
+    for (size_t i = 0; i < h->labels.names[name].pairs.n; i++) {
         breathe(h, &breaths);
-        const struct label_pair *pair = label_pair_at(&h->labels, h->labels.names[name].pairs[i]);
+        const struct label_pair *pair =
+            label_pair_at(&h->labels, *id_list_at(&h->labels.names[name].pairs, i));
         if (pair_matches(m, prefix, label_pair_value(pair)) == want)
             posting_union(&pair->in, out);
     }
@@ -168,14 +169,15 @@ static uint32_t name_of_many(const struct head *h, const struct matcher *m)
     const bool is_listed = is_positive != matcher_matches_empty(m); // collected is what it names
     const uint32_t name = label_store_find_name(&h->labels, m->name);
     struct str literals[LITERALS_MAX];
-    if (name == LABEL_NONE || h->labels.names[name].n < MANY_VALUES || (is_listed && !is_regex))
+    if (name == LABEL_NONE || h->labels.names[name].pairs.n < MANY_VALUES ||
+        (is_listed && !is_regex))
         return LABEL_NONE;
     return is_listed && regex_literals(m->regex, literals, LITERALS_MAX) ? LABEL_NONE : name;
 }
 
 static bool leaves_few(const struct head *h, const struct plan *p, uint32_t name)
 {
-    const uint64_t few = h->labels.names[name].n / 4;
+    const uint64_t few = h->labels.names[name].pairs.n / 4;
     for (size_t i = 0; i < p->n; i++)
         if (p->probes[i].wanted && cost_of(h, &p->probes[i], few) < few)
             return true;

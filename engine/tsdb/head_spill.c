@@ -206,10 +206,10 @@ static bool metric_before(const void *arg, uint32_t a, uint32_t b)
 void head_metrics(const struct head *h, uint32_t **out, size_t *out_n)
 {
     const uint32_t name = label_store_find_name(&h->labels, LABEL_NAME);
-    const size_t n = name == LABEL_NONE ? 0 : h->labels.names[name].n;
+    const size_t n = name == LABEL_NONE ? 0 : h->labels.names[name].pairs.n;
     struct metric *metrics = mem_alloc_array(n, sizeof *metrics);
     for (size_t i = 0; i < n; i++) {
-        const uint32_t pair = h->labels.names[name].pairs[i];
+        const uint32_t pair = *id_list_at(&h->labels.names[name].pairs, i);
         metrics[i] = (struct metric){label_pair_value(label_pair_at(&h->labels, pair)), pair};
     }
     uint32_t *order = *out = mem_alloc_array(n + 1, sizeof **out);

@@ -27,7 +27,7 @@ void label_store_deinit(struct label_store *s)
 {
     for (size_t i = 0; i < s->names_n; i++) {
         mem_free((char *)(uintptr_t)s->names[i].text.p);
-        mem_free(s->names[i].pairs);
+        id_list_deinit(&s->names[i].pairs);
     }
     for (uint32_t i = 0; i < s->pairs_n; i++) {
         breathe(i);
@@ -42,14 +42,14 @@ void label_store_deinit(struct label_store *s)
         for (size_t i = 0; i < s->sets_chunks[kind]; i++)
             mem_free(s->sets[kind][i]);
         mem_free(s->sets[kind]);
-        mem_free(s->free_sets[kind]);
+        id_list_deinit(&s->free_sets[kind]);
         id_table_deinit(&s->set_ids[kind]);
     }
     mem_free(s->names);
     for (size_t i = 0; i < s->pairs_chunks; i++)
         mem_free(s->pairs[i]);
     mem_free(s->pairs);
-    mem_free(s->free_pairs);
+    id_list_deinit(&s->free_pairs);
     id_table_deinit(&s->name_ids);
     id_table_deinit(&s->pair_ids);
     *s = (struct label_store){0};
@@ -64,18 +64,12 @@ static char *copy_text(struct label_store *s, struct str text)
 }
 
 // An id that was given back, or the next of *n.
-static uint32_t take_id(const uint32_t *free, size_t *free_n, size_t *n)
+static uint32_t take_id(struct id_list *free, size_t *n)
 {
-    if (*free_n)
-        return free[--*free_n];
+    if (free->n)
+        return id_list_pop(free);
     assert(*n < LABEL_SET_TUPLE);
     return (uint32_t)(*n)++;
-}
-
-static void give_id(uint32_t **free, size_t *n, size_t *capacity, uint32_t id)
-{
-    *free = mem_grow(*free, capacity, *n + 1, sizeof **free);
-    (*free)[(*n)++] = id;
 }
 
 uint32_t label_store_find_name(const struct label_store *s, struct str name)
@@ -128,16 +122,15 @@ uint32_t label_store_pair(struct label_store *s, uint32_t name, struct str value
         s->pairs = mem_grow(s->pairs, &s->pairs_capacity, s->pairs_chunks + 1, sizeof *s->pairs);
         s->pairs[s->pairs_chunks++] = mem_alloc_array(LABEL_CHUNK, sizeof **s->pairs);
     }
-    const uint32_t id = take_id(s->free_pairs, &s->free_pairs_n, &s->pairs_n);
+    const uint32_t id = take_id(&s->free_pairs, &s->pairs_n);
     struct label_name *n = &s->names[name];
-    n->pairs = mem_grow(n->pairs, &n->capacity, n->n + 1, sizeof *n->pairs);
     *label_pair_at(s, id) = (struct label_pair){
         .value = copy_text(s, value),
         .value_n = (uint32_t)value.n,
         .name = name,
-        .at = (uint32_t)n->n,
+        .at = (uint32_t)n->pairs.n,
     };
-    n->pairs[n->n++] = id;
+    id_list_push(&n->pairs, id);
     id_table_insert(&s->pair_ids, pair_hash(s, name, value), id);
     return id;
 }
@@ -151,14 +144,14 @@ void label_store_trim_pair(struct label_store *s, uint32_t id)
     const struct str value = label_pair_value(pair);
     id_table_remove(&s->pair_ids, pair_hash(s, pair->name, value), id);
     struct label_name *name = &s->names[pair->name];
-    const uint32_t last = name->pairs[--name->n];
-    name->pairs[pair->at] = last;
+    const uint32_t last = id_list_pop(&name->pairs);
+    *id_list_at(&name->pairs, pair->at) = last;
     label_pair_at(s, last)->at = pair->at;
     s->bytes -= value.n;
     mem_free((char *)(uintptr_t)value.p);
     posting_deinit(&pair->in);
     *pair = (struct label_pair){0};
-    give_id(&s->free_pairs, &s->free_pairs_n, &s->free_pairs_capacity, id);
+    id_list_push(&s->free_pairs, id);
 }
 
 static uint64_t set_hash(const struct label_store *s, const uint32_t *pairs, size_t n)
@@ -183,7 +176,7 @@ uint32_t label_store_set(struct label_store *s, bool tuple, const uint32_t *pair
         s->sets[tuple][s->sets_chunks[tuple]++] =
             mem_alloc_array(LABEL_CHUNK, sizeof **s->sets[tuple]);
     }
-    at = take_id(s->free_sets[tuple], &s->free_sets_n[tuple], &s->sets_n[tuple]);
+    at = take_id(&s->free_sets[tuple], &s->sets_n[tuple]);
     const size_t size = sizeof(struct label_set) + n * sizeof *pairs;
     struct label_set *set = mem_alloc(size);
     *set = (struct label_set){.first = LABEL_NONE, .n = (uint32_t)n};
@@ -219,7 +212,7 @@ void label_store_drop_set(struct label_store *s, uint32_t id)
     s->bytes -= sizeof *set + set->n * sizeof *set->pairs;
     mem_free(set);
     *set_place(s, tuple, at) = NULL;
-    give_id(&s->free_sets[tuple], &s->free_sets_n[tuple], &s->free_sets_capacity[tuple], at);
+    id_list_push(&s->free_sets[tuple], at);
 }
 
 static void put_text(struct buf *out, struct str s)

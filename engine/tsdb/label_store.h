@@ -10,6 +10,7 @@
 
 #include "engine/base/buf.h"
 #include "engine/base/str.h"
+#include "engine/tsdb/id_list.h"
 #include "engine/tsdb/id_table.h"
 #include "engine/tsdb/posting.h"
 
@@ -26,8 +27,7 @@ struct label_pair {
 
 struct label_name {
     struct str text;
-    uint32_t *pairs; // in no order
-    size_t n, capacity;
+    struct id_list pairs; // in no order
 };
 
 struct label_set {
@@ -50,9 +50,8 @@ struct label_store {
     struct label_set ***sets[2];
     size_t sets_n[2], sets_chunks[2], sets_capacity[2];
     struct id_table set_ids[2];
-    uint32_t *free_pairs, *free_sets[2]; // ids to use again
-    size_t free_pairs_n, free_pairs_capacity, free_sets_n[2], free_sets_capacity[2];
-    size_t bytes; // of texts and sets
+    struct id_list free_pairs, free_sets[2]; // ids to use again
+    size_t bytes;                            // of texts and sets
 };
 
 void label_store_init(struct label_store *s, uint64_t seed);

@@ -283,7 +283,7 @@ static void part_destroy(struct part *p)
 static void describe_cohort(void *arg, uint32_t cohort, struct wal_cohort_info *out)
 {
     const struct part *p = arg;
-    const struct family *f = &p->head.families[p->head.cohorts[cohort]->family];
+    const struct family *f = head_family_at(&p->head, p->head.cohorts[cohort]->family);
     *out = (struct wal_cohort_info){.partition = f->partition, .source = f->source};
 }
 
