@@ -13,7 +13,8 @@
 // place of a long one is told by both ends: the function that asked before, and the calls that led
 // to the end; what took long lies between.
 
-enum { GROWN_BY_PERCENT = 50 }; // a record worse by that much is told anew
+// A record worse by that much is told anew, any other turn that long after the last one told.
+enum { GROWN_BY_PERCENT = 50, TELL_AGAIN_NS = 100 * 1000 * 1000 };
 
 enum turn_watch_mode turn_watch_default(void)
 {
@@ -181,6 +182,20 @@ static void sort_in(struct turn_watch *w, struct turn_offender *o)
     }
 }
 
+static void tell(struct loop *loop, struct turn_offender *o, int64_t took_ns)
+{
+    const struct turn_watch *w = &loop->watch;
+    if (!turn_watch_is_on(loop) || !w->lg.sink)
+        return;
+    struct turn_offender now = *o;
+    describe(&now, &w->longest);
+    log_warn(&w->lg, "a turn took too long", log_i64("us", took_ns / 1000),
+             log_i64("longest_us", w->longest.ns / 1000), log_cstr("flow", now.flow),
+             log_cstr("class", loop_class_text(w->longest.class)), log_cstr("at", now.place),
+             log_i64("count", (int64_t)now.count));
+    o->told_ns = loop->turn_ns;
+}
+
 static void record(struct loop *loop, int64_t took_ns)
 {
     struct turn_watch *w = &loop->watch;
@@ -190,11 +205,8 @@ static void record(struct loop *loop, int64_t took_ns)
     o->count++;
     if (is_worse)
         describe(o, piece);
-    if (turn_watch_is_on(loop) && is_worse && w->lg.sink)
-        log_warn(&w->lg, "a turn took too long", log_i64("us", took_ns / 1000),
-                 log_i64("longest_us", piece->ns / 1000), log_cstr("flow", o->flow),
-                 log_cstr("class", loop_class_text(piece->class)), log_cstr("at", o->place),
-                 log_i64("count", (int64_t)o->count));
+    if (is_worse || loop->turn_ns - o->told_ns >= TELL_AGAIN_NS)
+        tell(loop, o, took_ns);
     if (w->mode == TURN_WATCH_ABORT && o->count >= TURN_ABORTS_AT) {
         fprintf(stderr, "a turn took %lld us, %lld of them %s: %s\n", (long long)took_ns / 1000,
                 (long long)piece->ns / 1000, o->flow, o->place);

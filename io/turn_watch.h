@@ -45,7 +45,8 @@ struct turn_offender {
     const void *fn; // the fiber's function; NULL: no fiber, but what flow says
     uint8_t class;  // enum loop_class
     uint64_t count;
-    int64_t ns_max; // of its longest run without a pause, or of its longest piece
+    int64_t ns_max;  // of its longest run without a pause, or of its longest piece
+    int64_t told_ns; // loop time: when the log had it last
     char flow[TURN_FLOW_MAX];
     char place[TURN_PLACE_MAX]; // of that: where it began, where it ended; "" where not watched
 };

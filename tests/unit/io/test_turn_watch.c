@@ -41,7 +41,7 @@ static void hold_it_often(void *arg)
 {
     (void)arg;
     for (int i = 0; i < TURN_ABORTS_AT; i++) {
-        work_for_a_while(150 * MS); // beyond what the slowest build is allowed
+        work_for_a_while(60 * MS); // beyond what the slowest build is allowed
         fiber_yield();
     }
 }
