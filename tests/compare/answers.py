@@ -13,7 +13,7 @@ import urllib.parse
 from harness import PATIENCE_S
 
 TOLERANCE = 1e-12
-PEAK_APART = 8
+PEAK_APART = 16
 SHOWN_MAX = 10  # annotations of a kind that an answer shows
 
 

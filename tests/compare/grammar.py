@@ -9,6 +9,7 @@ is (comparisons, roundings, differences, labels made of values), only exact oper
 For the same reason topk has operands without equal values: which of equal ones is taken, nobody says.
 """
 import collections
+import re
 
 import series
 
@@ -79,6 +80,9 @@ TOKENS = ["(", ")", "{", "}", "[", "]", ",", "=", "==", "=~", "!", "!~", "+", "-
           "1.5h", "5m5m", "1y1", "\\", "é", "and on", "ignoring", "[5m]", "[5m:]", "offset 5m", "@ start()", "inf", "unless", "NaN", "~",
           "'\\q'", "\"\\xff\"", "''", "`", "sum by", "{}", "__name__", "00", "08", "1_", "0b1", "1..2", "9999999999999999999", "1e400", "[0s]",
           "[-5m]", "offset -0s", "start()", "@ -1", "@ NaN", "@ 1e400", "@ (1)", "count_values", "topk", "quantile", "histogram_quantile"]
+
+
+ODD = re.compile("odd|mix|__name__")  # names of series with denormal numbers
 
 
 class Node:
@@ -359,7 +363,7 @@ class Grammar:
         if name == "quantile_over_time":
             return self.call(name, self.scalar(0), window)
         if name == "predict_linear":
-            return self.call(name, window, self.scalar(depth))
+            return self.call(name, window, self.scalar(depth), exact=False)
         return self.call(name, window, exact=window.exact)
 
     def grouping(self):
@@ -406,7 +410,7 @@ class Grammar:
         if name in CALENDAR and self.often(.3):
             return self.call(name)
         inner = self.vector(depth, exact or name in STEPWISE or name in CALENDAR or name in INEXACT_MATH or name == "round")
-        if name in LOGARITHMS and "odd" in inner.text():
+        if name in LOGARITHMS and ODD.search(inner.text()):
             name = "sqrt"  # Go's logarithms are wrong for denormal numbers on x86
         if name == "round":
             return self.call(name, *[inner] + ([self.scalar(depth, True)] if self.often(.5) else []))
@@ -462,7 +466,7 @@ class Grammar:
         return self.binary(sides, op, self.bool_() if compares else "", result)
 
     def binary(self, sides, op, modifiers, exact):
-        if op == "^" and "odd" in sides[0].text() + sides[1].text():
+        if op == "^" and ODD.search(sides[0].text() + sides[1].text()):
             op = "*"  # Go's powers go by its logarithms
         texts = "".join([op, *(s.text().lower() for s in sides)])
         # The tree says what is exact: where that matters, parentheses make the text mean the tree.
@@ -543,7 +547,8 @@ class Grammar:
             return self.call(name, self.matrix(depth, True), *factors)
         if name == "info":
             about = self.r.choice(['{__name__="info"}', '{version=~".+", __name__="info"}', '{os="linux"}', '{__name__=~"inf.*", version!="v1"}', "{}", ""])
-            return self.call(name, self.vector(depth), *([Node("plain", about)] if about else []))
+            inner = self.vector(depth, exact)
+            return self.call(name, inner, *([Node("plain", about)] if about else []), exact=inner.exact)
         inner = self.vector(depth, exact)
         if name == "limitk":  # which of them, the order of storage decides: how many
             before, after = self.grouping()

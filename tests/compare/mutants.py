@@ -118,11 +118,12 @@ def cut(text):
 
 
 def is_chance(query, found):
-    """What nobody promises, and the grammar does not ask for: which of equal values topk takes, last digits of powers, what takes too long."""
+    """What nobody promises, and the grammar does not ask for: which of equal values topk takes, last digits of powers, logarithms of denormal numbers, what takes too long."""
     if query.shape != "mutant":
         return False
     by_order = BY_ORDER.search(query.text) is not None and found.kind in ("series", "values", "times", "stats")
     by_digits = found.kind == "values" and "^" in query.text and re.search("%|[=!]=|floor|ceil|round", query.text)
+    by_digits = by_digits or found.kind in ("values", "series") and re.search(r"\b(ln|log\w+)\b", query.text) and grammar.ODD.search(query.text)
     return by_order or by_digits or "query timed out" in found.theirs or "query timed out" in found.ours
 
 

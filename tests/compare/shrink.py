@@ -34,7 +34,10 @@ class Shrinker:
                     return tree, fewer
         if request.get("start") is None or request.get("start") == request.get("end"):
             return None
-        start, end, step = (seconds(request.get(k)) for k in ("start", "end", "step"))
+        try:
+            start, end, step = (seconds(request.get(k)) for k in ("start", "end", "step"))
+        except ValueError:  # an odd one
+            return None
         count = int((end - start) / step)
         for low, high in ((0, count // 2), (count // 2 + 1, count), (0, count - 1), (1, count)):
             if low <= high and (low, high) != (0, count):
