@@ -5,7 +5,6 @@
 // any other one refuses the sets and tuples that have a value it does not match. Bitmaps over sets
 // and over tuples hold what is left; only a matcher whose label is found on both sides needs a look
 // at each pair of them.
-#include <assert.h>
 #include <stdlib.h>
 
 #include "engine/base/mem.h"
