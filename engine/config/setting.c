@@ -249,12 +249,12 @@ static err walk(struct settings *s, int argc, const char *const *argv, bool with
                 struct errmsg *e)
 {
     struct words w = {.argv = argv + 1, .left = argc > 0 ? argc - 1 : 0};
-    while (w.left || w.rest) {
+    for (unsigned nth = 1; w.left || w.rest; nth++) {
         struct given g = {0};
         TRY(take(s, &w, &g, e));
         if (!g.row)
             continue;
-        bool *const seen = &s->given[g.row - s->rows];
+        unsigned *const seen = &s->given[g.row - s->rows];
         if (!with_values) {
             if (*seen && !g.row->list)
                 return err_set(e, ERR_INVALID, "flag '%s' cannot be repeated", g.row->name);
@@ -263,7 +263,7 @@ static err walk(struct settings *s, int argc, const char *const *argv, bool with
                 g.row->list->n = 0; // what is given replaces the default
             TRY(set(g.row, g.value, e));
         }
-        *seen = true;
+        *seen = *seen ? *seen : nth;
     }
     return ERR_OK;
 }
@@ -291,12 +291,23 @@ bool settings_is_given(const struct settings *s, struct str name)
     return row && s->given[row - s->rows];
 }
 
-const char *settings_given_with(const struct settings *s, unsigned trait)
+bool settings_given_with(const struct settings *s, unsigned trait, struct buf *out)
 {
-    for (size_t i = 0; i < s->n; i++)
-        if (s->given[i] && (s->rows[i].traits & trait))
-            return s->rows[i].name;
-    return NULL;
+    unsigned told = 0; // up to this place on the line
+    buf_put_char(out, '[');
+    for (;;) {
+        size_t next = s->n;
+        for (size_t i = 0; i < s->n; i++)
+            if ((s->rows[i].traits & trait) && s->given[i] > told &&
+                (next == s->n || s->given[i] < s->given[next]))
+                next = i;
+        if (next == s->n)
+            break;
+        buf_printf(out, "%s\"--%s\"", told ? " " : "", s->rows[next].name);
+        told = s->given[next];
+    }
+    buf_put_char(out, ']');
+    return told > 0;
 }
 
 void settings_warn(const struct settings *s, const struct logger *lg)

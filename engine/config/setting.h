@@ -52,7 +52,7 @@ struct setting {
 struct settings {
     const struct setting *rows;
     size_t n;
-    bool given[SETTINGS_MAX];
+    unsigned given[SETTINGS_MAX]; // the how-manieth flag of the line it was first; 0: not given
     bool
         is_malformed; // what failed is the line as such, not a value: Prometheus ends with 1, not 2
 };
@@ -62,8 +62,9 @@ err settings_parse(struct settings *s, const struct setting *rows, size_t n, int
                    const char *const *argv, struct errmsg *e);
 const struct setting *settings_find(const struct settings *s, struct str name); // NULL: none
 bool settings_is_given(const struct settings *s, struct str name);
-// The name of a given flag that has the trait; NULL: none. For SETTING_SERVER and SETTING_AGENT.
-const char *settings_given_with(const struct settings *s, unsigned trait);
+// Appends the given flags that have the trait as Prometheus lists them, in the order of the line:
+// ["--a" "--b"]. Whether there are any. For SETTING_SERVER and SETTING_AGENT.
+bool settings_given_with(const struct settings *s, unsigned trait, struct buf *out);
 // One warning for each given flag that means nothing here.
 void settings_warn(const struct settings *s, const struct logger *lg);
 

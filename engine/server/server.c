@@ -730,6 +730,20 @@ static int serve(struct server *s)
     return s->exit_code;
 }
 
+// Flags of the mode that was not asked for are refused.
+static int run_mode(struct server *s)
+{
+    struct buf flags = {0};
+    const bool is_agent = s->flags.prom.agent;
+    const bool is_bad =
+        settings_given_with(&s->settings, is_agent ? SETTING_SERVER : SETTING_AGENT, &flags);
+    if (is_bad)
+        fprintf(stderr, "The following flag(s) can %s be used in agent mode: %.*s\n",
+                is_agent ? "not" : "only", STR_ARG(buf_str(&flags)));
+    buf_deinit(&flags);
+    return is_bad ? 3 : serve(s);
+}
+
 int server_run(int argc, const char *const *argv)
 {
     struct server *s = mem_zalloc(sizeof *s);
@@ -756,7 +770,7 @@ int server_run(int argc, const char *const *argv)
                 e.text, e.text);
         code = s->settings.is_malformed ? 1 : 2;
     } else {
-        code = serve(s);
+        code = run_mode(s);
     }
     buf_deinit(&text);
     arena_deinit(&s->arena);

@@ -198,7 +198,7 @@ def every_flag_is_tried():
     for argument in OUT_OF_RANGE:
         run_scenario(f"flag --{argument}", refused, f"--{argument}", argument.partition("=")[0])
     run_scenario("flag --web.cors.origin=(", refused, "--web.cors.origin=(", "missing closing )")
-    run_scenario("flag --agent", refused, "--agent", "agent mode is not supported yet")
+    run_scenario("flags of another mode", flags_of_another_mode)
     args, shown = good_flags(defaults)
     config = "scrape_configs: [{job_name: a, scrape_interval: 100ms, static_configs: [{targets: ['127.0.0.1:1']}]}]\n"
     server = ferula(config, args=args, ready=False)
@@ -211,6 +211,18 @@ def every_flag_is_tried():
     check_equal({k: found[k] for k in shown}, shown)
     wait_for("scraped", lambda: '"0"]' in server.get("/p/api/v1/query?query=up").text())
     check_equal(server.stop(), 0)
+
+
+def flags_of_another_mode():
+    """Texts and exit code as of prometheus 3.5; the mode itself is not there."""
+    code, out, log = run("--agent", "--config.file=x")
+    check(code == 1 and "--agent: agent mode is not supported yet" in log, code, log)
+    code, out, log = run("--storage.agent.retention.max-time=1h", "--config.file=x", "--storage.agent.path=x")
+    check_equal((code, out, log.strip()), (3, "", 'The following flag(s) can only be used in agent mode: '
+                                           '["--storage.agent.retention.max-time" "--storage.agent.path"]'))
+    code, out, log = run("--agent", "--storage.tsdb.path=x", "--rules.alert.for-outage-tolerance=1h")
+    check_equal((code, out, log.strip()), (3, "", 'The following flag(s) can not be used in agent mode: '
+                                           '["--storage.tsdb.path" "--rules.alert.for-outage-tolerance"]'))
 
 
 def listening(pid):

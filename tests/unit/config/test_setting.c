@@ -150,8 +150,11 @@ Test(setting, what_was_given)
     cr_assert_eq(settings_parse(&s, all, n, 7, some, &e), ERR_OK);
     cr_assert(settings_is_given(&s, STR("compression")));
     cr_assert(!settings_is_given(&s, STR("pin")));
-    cr_assert_str_eq(settings_given_with(&s, SETTING_AGENT), "compression");
-    cr_assert_null(settings_given_with(&s, SETTING_SERVER));
+    struct buf list = {0};
+    cr_assert(settings_given_with(&s, SETTING_AGENT | SETTING_REQUIRED, &list));
+    cr_assert(!settings_given_with(&s, SETTING_SERVER, &list));
+    cr_assert(str_eq(buf_str(&list), STR("[\"--config.file\" \"--compression\"][]")));
+    buf_deinit(&list);
     cr_assert_eq(v.args.n, 2);
     cr_assert(str_eq(v.args.items[1], STR("-y")));
 }
