@@ -38,6 +38,8 @@ struct tls_options {   // of a client; strings may be empty
 enum { TLS_VERSION_10 = 10, TLS_VERSION_11 = 11, TLS_VERSION_12 = 12, TLS_VERSION_13 = 13 };
 
 struct tls; // a context, shared by the connections of one configuration on one loop
+// Reading the system's authorities takes milliseconds: a fiber has it done by a helper thread.
+// ERR_CANCELED, ERR_TIMEOUT: it was told to end. Suspends.
 err tls_client_create(const struct tls_options *options, struct tls **out, struct errmsg *e);
 struct tls_server_options {
     struct str cert_pem, key_pem;

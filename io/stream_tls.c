@@ -122,15 +122,41 @@ static err set_client(struct tls *t, const struct tls_options *o, struct errmsg 
     return ERR_OK;
 }
 
+struct making {
+    struct op op;
+    const struct tls_options *options;
+    struct tls *made;
+    err code;
+    struct errmsg e;
+};
+
+static void make_client(struct op *op) // on a thread of the helper pool
+{
+    struct making *m = container_of(op, struct making, op);
+    struct tls *t = tls_new(TLS_client_method());
+    m->code = set_client(t, m->options, &m->e);
+    if (m->code == ERR_OK)
+        m->made = t;
+    else
+        tls_unref(t);
+}
+
 err tls_client_create(const struct tls_options *options, struct tls **out, struct errmsg *e)
 {
-    struct tls *t = tls_new(TLS_client_method());
-    const err code = set_client(t, options, e);
-    if (code != ERR_OK)
-        tls_unref(t);
+    struct making m = {.op = {.kind = OP_WORK, .work = make_client},
+                       .options = options,
+                       .code = ERR_CANCELED}; // where it does not run
+    if (!fiber_self())
+        make_client(&m.op);
     else
-        *out = t;
-    return code;
+        fiber_await(&m.op);
+    if (m.code == ERR_CANCELED)
+        return fiber_status() == ERR_TIMEOUT ? err_set(e, ERR_TIMEOUT, "context deadline exceeded")
+                                             : err_set(e, ERR_CANCELED, "context canceled");
+    if (m.code != ERR_OK && e)
+        *e = m.e;
+    *out = m.made;
+    return m.code;
 }
 
 // HTTP/1.1 for those who offer it; who offers only others goes on without.

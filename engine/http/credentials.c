@@ -137,7 +137,10 @@ err credentials_tls(struct credentials *c, const struct tls_client_config *confi
     TRY(secret_of(c, config->key, config->key_file, &o.key_pem, e));
     uint64_t hash = hash64(o.ca_pem.p, o.ca_pem.n, 1);
     hash = hash64(o.cert_pem.p, o.cert_pem.n, hash);
-    hash = hash64(o.key_pem.p, o.key_pem.n, hash) | 1;
+    hash = hash64(o.key_pem.p, o.key_pem.n, hash);
+    hash = hash64(o.server_name.p, o.server_name.n, hash);
+    const int more[] = {o.insecure_skip_verify, o.version_min, o.version_max};
+    hash = hash64(more, sizeof more, hash) | 1;
     *out = o;
     *out_hash = hash;
     return ERR_OK;

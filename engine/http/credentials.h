@@ -29,8 +29,8 @@ err credentials_add_basic(struct credentials *c, struct str user, struct str pas
 // basic_auth, authorization and http_headers of a configuration. Suspends.
 err credentials_add_config(struct credentials *c, const struct http_client_config *config,
                            struct errmsg *e);
-// The certificates and the rest of tls_config; texts are in the arena. *out_hash tells one set of
-// PEM texts from another, and is not 0. Suspends.
+// The certificates and the rest of tls_config; texts are in the arena. *out_hash tells them from
+// others, and is not 0. Suspends.
 err credentials_tls(struct credentials *c, const struct tls_client_config *config,
                     struct tls_options *out, uint64_t *out_hash, struct errmsg *e);
 

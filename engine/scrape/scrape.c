@@ -15,6 +15,7 @@ struct scrape *scrape_create(const struct scrape_options *options)
     s->options = *options;
     s->lg = (struct logger){.component = "scrape manager", .sink = options->log};
     list_init(&s->targets);
+    tls_contexts_init(&s->tls);
     waiters_init(&s->gone);
     arena_init(&s->dropped_arena, 0);
     s->gzip = gzip_reader_create();

@@ -66,10 +66,10 @@ static err prepare_client(struct target *t, const struct scrape_config *job, str
         return ERR_OK;
     struct tls *tls = NULL;
     if (hash)
-        TRY(tls_client_create(&o, &tls, e));
+        TRY(tls_contexts_get(&t->scrape->tls, &o, hash, &tls, e));
     t->client_is_old = t->job != job; // configured anew while the secrets were read
     http_client_destroy(t->client);
-    tls_unref(t->tls);
+    tls_contexts_put(&t->scrape->tls, t->tls);
     t->tls = tls;
     t->tls_hash = hash;
     const struct http_client_options options = {.tls = tls,

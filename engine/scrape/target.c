@@ -30,7 +30,7 @@ static void target_destroy(struct target *t) // Suspends.
     assert(!t->is_busy);
     timer_cancel(&t->timer);
     http_client_destroy(t->client);
-    tls_unref(t->tls);
+    tls_contexts_put(&t->scrape->tls, t->tls);
     t->scrape->stats.cache_bytes -= t->memory_bytes;
     scrape_memory_deinit(&t->memory);
     target_forget_metadata(t);

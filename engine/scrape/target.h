@@ -9,6 +9,7 @@
 #include "engine/base/arena.h"
 #include "engine/base/list.h"
 #include "engine/http/client.h"
+#include "engine/http/tls_contexts.h"
 #include "engine/scrape/scrape.h"
 #include "engine/scrape/scrape_page.h"
 #include "io/fiber.h"
@@ -42,8 +43,8 @@ struct target {
     int64_t aligned_ms;  // the schedule's time of it; 0: none yet
     struct http_client *client;
     bool client_is_old; // made for an earlier configuration
-    struct tls *tls;
-    uint64_t tls_hash; // of the PEM texts it was made of
+    struct tls *tls;    // of the scrape's contexts
+    uint64_t tls_hash;  // of what it was made of
     struct scrape_memory memory;
     size_t memory_bytes; // of it, as counted
     struct scrape_entry reports[REPORT_SERIES];
@@ -121,6 +122,7 @@ struct scrape {
     struct waiters gone;
     bool is_stopping;
     size_t targets_n;
+    struct tls_contexts tls;
     struct gzip_reader *gzip;
     struct scrape_walk *walks;      // not in use
     struct labels_builder *builder; // scratch, within one turn
