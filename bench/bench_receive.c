@@ -1,17 +1,19 @@
 // What receiving a sample by remote_write costs, by parts: decompression, the walk with the
 // recognition of series, keeping them in memory, what the log adds, and the socket with HTTP.
 //
-// bench_receive [series] [rounds]: targets as node_exporter's with 2 labels more (job, instance) or
-// 14, requests of 2,000 series, packed by libsnappy; sent whole target after target, split by
-// series over eight senders, shuffled anew each round, as a few series with many samples, or whole
-// target after target by 2.0, with metadata and requests that begin elsewhere in each round. The
-// first round, in which every series is new, is printed by itself. CPU time of the process, ns a
-// sample; the socket's part is that of requests of the same size whose body is only read.
+// bench_receive [series] [rounds] [pattern]: targets as node_exporter's with 2 labels more (job,
+// instance) or 14, requests of 2,000 series, packed by libsnappy; sent whole target after target,
+// split by series over eight senders, shuffled anew each round, as a few series with many samples,
+// or whole target after target by 2.0, with metadata and requests that begin elsewhere in each
+// round. The first round, in which every series is new, is printed by itself. CPU time of the
+// process, ns a sample; the socket's part is that of requests of the same size whose body is only
+// read.
 //
-// Instructions, of any function here:
-//     valgrind --tool=callgrind --toggle-collect=request_walk_v1 build/bench/bench_receive 10000 4
-// (request_walk_v2, request_keep, head_rows_stage, head_rows_apply, wal_encode; divide by the
-// samples of its line).
+// Instructions, where io_uring is forbidden, which valgrind does not know:
+//     build/tests/lib/no_uring valgrind --tool=callgrind build/bench/bench_receive 2000 3 rows
+// and callgrind_annotate; functions by themselves, since fibers mislead it about their callees.
+// Those of known series are the difference of two runs with different rounds; each round is made
+// four times, with 2 and 14 labels, without and with a log, and unpacked twice.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +39,7 @@ static const char *const pattern_names[] = {"rows", "split by series", "shuffled
                                             "rows by 2.0"};
 
 struct bench {
+    const char *only; // pattern; NULL: all
     size_t series, rounds;
     unsigned labels;
     enum pattern pattern;
@@ -395,6 +398,8 @@ static void run(void *arg)
     const size_t series = b->series;
     for (b->labels = 2; b->labels <= 14; b->labels += 12)
         for (b->pattern = ROWS; b->pattern < PATTERNS; b->pattern++) {
+            if (b->only && strcmp(b->only, pattern_names[b->pattern]) != 0)
+                continue;
             b->series = b->pattern == LONG ? series / LONG_SAMPLES : series;
             run_pattern(b);
             b->series = series;
@@ -408,7 +413,8 @@ static void run(void *arg)
 int main(int argc, char **argv)
 {
     struct bench b = {.series = argc > 1 ? strtoul(argv[1], NULL, 10) : 2000,
-                      .rounds = argc > 2 ? strtoul(argv[2], NULL, 10) : 2};
+                      .rounds = argc > 2 ? strtoul(argv[2], NULL, 10) : 2,
+                      .only = argc > 3 ? argv[3] : NULL};
     const struct shards_options options = {.count = 1};
     struct shards *all = NULL;
     struct errmsg e = {""};
