@@ -334,6 +334,16 @@ def language():
 
 
 @scenario
+def every_rune_is_quoted_as_prometheus_does():
+    refused = [0xfeff, 0xfffd]  # each a query of its own: it is an error
+    runes = [r for r in range(0x80, 0x110000) if not 0xd800 <= r < 0xe000 and r not in refused]
+    for some in [runes[i:i + 16384] for i in range(0, len(runes), 16384)] + [[r] for r in refused]:
+        form = {"query": 'x{a="%s"}' % "".join(map(chr, some))}
+        ours, theirs = (server.post("/api/v1/format_query", form).json() for server in (pair().ours, pair().theirs))
+        check(ours == theirs, hex(some[0]), *[(a, b) for a, b in zip(str(ours), str(theirs)) if a != b][:3])
+
+
+@scenario
 def what_there_is_most_of():
     """Counted over all series, whichever shard has them; the order of equal counts is nobody's promise."""
     def counts(server):

@@ -243,6 +243,7 @@ Test(quote, as_strconv)
         {"\xc2\x85\xc2\xa0\xc2\xad", "\"\\u0085\\u00a0\\u00ad\""},
         {"\xf3\xa0\x80\x81", "\"\\U000e0001\""},
         {"\xef\xbf\xbd", "\"\xef\xbf\xbd\""},
+        {"\xea\x9f\x8b\xcd\xb8", "\"\xea\x9f\x8b\\u0378\""}, // new in Unicode 16; unassigned
         {"\xf4\x8f\xbf\xbf", "\"\\U0010ffff\""},
     };
     for (size_t i = 0; i < countof(rows); i++) {
