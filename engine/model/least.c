@@ -34,7 +34,7 @@ static int compare_labels(const void *a, const void *b, const void *arg)
     return labels_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
-static int compare(const struct least *l, struct str a, struct str b)
+int least_compare(const struct least *l, struct str a, struct str b)
 {
     return l->is_of_labels ? labels_cmp(a, b) : str_cmp(a, b);
 }
@@ -116,8 +116,8 @@ static err settle(struct least *l, struct errmsg *e)
 
 bool least_wants(const struct least *l, struct str text)
 {
-    return (!l->after.p || compare(l, text, l->after) > 0) &&
-           (!l->greatest.p || compare(l, text, l->greatest) < 0);
+    return (!l->after.p || least_compare(l, text, l->after) > 0) &&
+           (!l->greatest.p || least_compare(l, text, l->greatest) < 0);
 }
 
 err least_add(struct least *l, struct str text, struct errmsg *e)

@@ -25,6 +25,8 @@ struct least {
 // With the limits of beside, which is a query's.
 void least_init(struct least *l, const struct arena *beside, size_t max, bool is_of_labels);
 void least_deinit(struct least *l);
+// The order of its texts: below 0, 0, above 0.
+int least_compare(const struct least *l, struct str a, struct str b);
 // Takes a copy, if the text is wanted. ERR_LIMIT; or the fiber has ended. Suspends.
 err least_add(struct least *l, struct str text, struct errmsg *e);
 // Whether a text would be taken; those of an ascending list that follow one that is not, and comes

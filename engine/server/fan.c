@@ -1,9 +1,8 @@
 #include "engine/server/fan.h"
 
 #include "engine/base/mem.h"
-#include "engine/model/labels.h"
 #include "engine/shard/shard.h"
-#include "io/fiber_sort.h"
+#include "io/fiber.h"
 
 enum { BYTES_MAX = 1 << 30 };
 
@@ -16,18 +15,6 @@ struct fan_part { // of one shard; its memory is made and freed there
     err code;
     struct errmsg e;
 };
-
-static int compare_bytes(const void *a, const void *b, const void *arg)
-{
-    (void)arg;
-    return str_cmp(*(const struct str *)a, *(const struct str *)b);
-}
-
-static int compare_labels(const void *a, const void *b, const void *arg)
-{
-    (void)arg;
-    return labels_cmp(*(const struct str *)a, *(const struct str *)b);
-}
 
 static err ask_one(struct fan_part *p, const struct fan_selector *s) // Suspends.
 {
@@ -79,8 +66,7 @@ err fan_open(const struct fan_question *q, struct fan *out, struct errmsg *e)
     const unsigned count = shards_count(shard_all());
     struct fan f = {.budget = mem_zalloc(sizeof *f.budget),
                     .parts = mem_zalloc(count * sizeof *f.parts),
-                    .parts_count = count,
-                    .kind = q->kind};
+                    .parts_count = count};
     f.budget->limit_bytes = q->bytes_max ? q->bytes_max : BYTES_MAX;
     for (unsigned i = 0; i < count; i++) {
         f.parts[i].q = q;
@@ -104,13 +90,12 @@ err fan_open(const struct fan_question *q, struct fan *out, struct errmsg *e)
 
 bool fan_next(struct fan *f, struct str *out)
 {
-    fiber_compare_fn *const compare = f->kind == FAN_SERIES ? compare_labels : compare_bytes;
     for (;;) {
         struct fan_part *next = NULL;
         for (unsigned i = 0; i < f->parts_count; i++) {
             struct fan_part *p = &f->parts[i];
-            if (p->at < p->least.n &&
-                (!next || compare(&p->least.items[p->at], &next->least.items[next->at], NULL) < 0))
+            if (p->at < p->least.n && (!next || least_compare(&p->least, p->least.items[p->at],
+                                                              next->least.items[next->at]) < 0))
                 next = p;
         }
         if (!next)

@@ -28,7 +28,6 @@ struct fan {
     struct arena_budget *budget;
     struct fan_part *parts;
     unsigned parts_count;
-    enum fan_kind kind;
     struct str last;
 };
 

@@ -235,6 +235,21 @@ static err building_load(struct building *b, const struct block_hit *hits, size_
     return texts_load(b->f, &b->texts, e);
 }
 
+// Their labels and partitions, in the order of hits.
+static err build_each(struct building *b, const struct block_hit *hits, size_t n,
+                      struct arena *scratch, struct block_series *out, struct errmsg *e)
+{
+    TRY(building_load(b, hits, n, scratch, e));
+    for (size_t i = 0; i < n; i++) {
+        out[i].id = hits[i].id;
+        out[i].partition = b->f->tuple_partitions[hits[i].tuple];
+        TRY(build_whole(b, &hits[i], &out[i].labels, e));
+        if (i % 64 == 63)
+            fiber_yield_if_due();
+    }
+    return ERR_OK;
+}
+
 static err build_series(struct building *b, const struct block_hit *hits, size_t n,
                         struct arena *scratch, struct block_series *out, struct errmsg *e)
 {
@@ -242,14 +257,7 @@ static err build_series(struct building *b, const struct block_hit *hits, size_t
         arena_try(scratch, n, sizeof *series, _Alignof(struct block_series));
     if (!series)
         return err_set(e, ERR_LIMIT, too_much);
-    TRY(building_load(b, hits, n, scratch, e));
-    for (size_t i = 0; i < n; i++) {
-        series[i].id = hits[i].id;
-        series[i].partition = b->f->tuple_partitions[hits[i].tuple];
-        TRY(build_whole(b, &hits[i], &series[i].labels, e));
-        if (i % 64 == 63)
-            fiber_yield_if_due();
-    }
+    TRY(build_each(b, hits, n, scratch, series, e));
     return sort_series(series, n, scratch, out, e);
 }
 
@@ -290,14 +298,7 @@ static err list_hits(void *arg, const struct block_hit *hits, size_t n, struct e
     struct listing *l = arg;
     struct building b = {.f = l->f, .a = &l->scratch};
     arena_reset(&l->scratch);
-    TRY(building_load(&b, hits, n, &l->scratch, e));
-    for (size_t i = 0; i < n; i++) {
-        l->series[i].id = hits[i].id;
-        l->series[i].partition = l->f->tuple_partitions[hits[i].tuple];
-        TRY(build_whole(&b, &hits[i], &l->series[i].labels, e));
-        if (i % 64 == 63)
-            fiber_yield_if_due();
-    }
+    TRY(build_each(&b, hits, n, &l->scratch, l->series, e));
     return l->take(l->arg, l->series, n, e);
 }
 
