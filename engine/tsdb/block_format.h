@@ -2,11 +2,20 @@
 //
 //   header    24 bytes, the same in every version: "ferulabf", u32 version, tenant, tier, crc
 //   chunks    of all sections, in the order they were written
-//   tables    one a section: its chunks, ascending by their first item
-//   footer    BLOCK_FOOTER_BYTES, the last thing written: a file without it is not complete
+//   tables    one a section: its chunks, ascending by their first item; of each u64 offset, u32
+//   size
+//             in the file, u32 size when decompressed (0: it is not LZ4), u32 number of the first
+//             item, u32 crc
+//   footer    the last thing written, a file without it is not complete: "ferulabf", u32 version,
+//             tenant, tier, first and last partition, i64 first and last time, u64 series, samples,
+//             bytes of the file; of each section in the order below, with zeros for the rest of the
+//             16: u64 offset of its table, u32 chunks, u32 items, u32 crc of the table; crc
 //
-// A chunk is the unit of reading: some items of a section, checksummed together with its place in
-// the file. Those of text and numbers of the index are LZ4 where that saves a tenth.
+// A crc is CRC32C of the place in the file (u64; of the header 0) and the bytes from there on; the
+// header's and footer's leave out the crc itself.
+//
+// A chunk is the unit of reading: some items of a section. Those of text and numbers of the index
+// are LZ4 (a block, without a frame) where that saves a tenth.
 //
 // A label pair is a number: pairs are counted in order of (name, value). Sets (local labels) are
 // counted in order of (metric name, labels), tuples in order of (partition, labels), series in
@@ -29,13 +38,14 @@
 //   EXEMPLAR_TIMES   one item: zigzag of the first and of the last time of all exemplars
 //   COLUMNS   u32 size of the directory, u32 size of the facts; directory, facts, value columns.
 //             Directory: of each series: how many parts; of each part: 2 * zigzag (number of its
-//             time column - one more than that of the part before in the chunk) + whether flags
-//             (BLOCK_PART_*) follow, a byte; HISTOGRAMS: number of the layout, START: zigzag
-//             (start timestamp of all - that of the part before with one, at first 0); size of its
-//             column, with that of the start timestamps, which stands before it with its size, if
-//             STARTS.
-//             Facts: of the parts whose column is not COLUMN_CONST, in slices of COLUMN_MAX: of
-//             first, last, min, max, sum: size, column of values. Parts of histograms have none.
+//             time column - 1 - that of the part before in the chunk, at first 0) + whether flags
+//             (BLOCK_PART_*) follow, a byte; HISTOGRAMS: number of the layout, START:
+//             zigzag (start timestamp of all - that of the part before with one, at first 0); size
+//             of its column, with that of the start timestamps, which stands before it with its
+//             size, if STARTS. Facts: of the parts whose column is not COLUMN_CONST, in slices of
+//             COLUMN_MAX: of first, last, min, max, sum: size, column of values. Parts of
+//             histograms have none. Value columns: of each part its column (column.c,
+//             histogram_column.c), by directory.
 //
 // Version 1 had no flags in directories: zigzag (...), size. Its footer had room for 8 sections,
 // that of version 2 has it for 16: sections that a reader does not know are passed over, so adding

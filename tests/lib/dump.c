@@ -12,9 +12,15 @@
 
 struct part {
     struct tsdb *db;
-    bool with_times;
+    bool with_times, as_bits;
     struct buf text;
 };
+
+static void put_hex(struct buf *out, struct str bytes)
+{
+    for (size_t i = 0; i < bytes.n; i++)
+        buf_printf(out, "%02x", (unsigned char)bytes.p[i]);
+}
 
 static void put_number(struct buf *out, uint64_t n, bool is_bits)
 {
@@ -60,6 +66,19 @@ static void put_histogram(struct buf *out, struct str packed, struct arena *a)
     buf_put_char(out, ']');
 }
 
+static void put_bits(struct buf *out, const struct column *c, size_t i)
+{
+    const bool is_histogram = c->histograms && c->histograms[i].p;
+    buf_put_str(out, is_histogram ? STR(" [") : STR(" "));
+    if (is_histogram)
+        put_hex(out, c->histograms[i]);
+    else
+        put_number(out, bits_from_double(c->v[i]), true);
+    buf_printf(out, "%s@%lld", is_histogram ? "]" : "", (long long)c->t[i]);
+    if (c->starts && c->starts[i])
+        buf_printf(out, "<%lld", (long long)c->starts[i]);
+}
+
 static void put_sample(struct buf *out, const struct column *c, size_t i, bool with_times,
                        struct arena *a)
 {
@@ -92,8 +111,13 @@ static void dump_shard(void *arg)
         ERR_OK)
         abort();
     for (size_t i = 0; i < set.n; i++) {
-        labels_format_metric(set.series[i].labels, &p->text);
-        for (size_t k = 0; k < columns[i].n; k++)
+        if (p->as_bits)
+            put_hex(&p->text, set.series[i].labels);
+        else
+            labels_format_metric(set.series[i].labels, &p->text);
+        for (size_t k = 0; k < columns[i].n && p->as_bits; k++)
+            put_bits(&p->text, &columns[i], k);
+        for (size_t k = 0; k < columns[i].n && !p->as_bits; k++)
             put_sample(&p->text, &columns[i], k, p->with_times, &a);
         buf_put_char(&p->text, '\n');
     }
@@ -106,13 +130,13 @@ static int compare(const void *a, const void *b)
     return str_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
-void dump_samples(struct tsdb *db, bool with_times, struct buf *out)
+static void dump(const struct part *how, struct buf *out)
 {
     const unsigned shards = shards_count(shard_all());
     struct part parts[SHARD_MAX] = {0};
     struct buf all = {0};
     for (unsigned i = 0; i < shards; i++)
-        parts[i] = (struct part){.db = db, .with_times = with_times};
+        parts[i] = *how;
     shard_call_all(LOOP_QUERY, dump_shard, parts, sizeof *parts, NULL);
     size_t n = 0;
     for (unsigned i = 0; i < shards; i++) {
@@ -132,6 +156,16 @@ void dump_samples(struct tsdb *db, bool with_times, struct buf *out)
     }
     mem_free(lines);
     buf_deinit(&all);
+}
+
+void dump_samples(struct tsdb *db, bool with_times, struct buf *out)
+{
+    dump(&(struct part){.db = db, .with_times = with_times}, out);
+}
+
+void dump_bits(struct tsdb *db, struct buf *out)
+{
+    dump(&(struct part){.db = db, .as_bits = true}, out);
 }
 
 struct str dump_line(const struct buf *dump, const char *series)

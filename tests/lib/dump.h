@@ -11,6 +11,9 @@
 // positive buckets first, doubles as the hex digits of their bits, all counts of float histograms
 // too, which begin with f. On a fiber of a shard. Suspends.
 void dump_samples(struct tsdb *db, bool with_times, struct buf *out);
+// The same for programs that compare: labels as their bytes, samples as bits or [packed histogram],
+// all in hex, each with its time.
+void dump_bits(struct tsdb *db, struct buf *out);
 // The line of the series that begins with name, without it; empty: none such.
 struct str dump_line(const struct buf *dump, const char *series);
 
