@@ -426,6 +426,8 @@ static err take_series(struct run *r, const struct storage_series *s, const stru
     TRY(column_of(r, *c, column, &w));
     if (!w)
         return ERR_OK;
+    if (f->skips_first)
+        steps_clear(column->present, 0);
     const size_t made = steps_count(column->present, steps);
     const bool is_function = f->kind == FRAGMENT_FUNCTION;
     r->out->samples += is_function ? w->samples : made;

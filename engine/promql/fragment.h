@@ -25,6 +25,7 @@ struct fragment {
     struct window_times times; // the window of FRAGMENT_NEWEST is the lookback
     const struct range_function *function;
     const double *param; // of function, for each step; or NULL
+    bool skips_first;    // there is nothing at the first step
     bool drops_name;     // from the labels, or, delayed, by a mark on the series
     bool delayed_name_removal;
     bool asks_until; // absent(): whether there is any sample at all until until_ms

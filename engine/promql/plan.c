@@ -157,6 +157,19 @@ static err plan_selector(struct query *q, struct plan_node *node,
     return ERR_OK;
 }
 
+// The newest sample within the lookback. A lookback below a millisecond is of samples at a step's
+// very time; but Prometheus reads from behind the time where the query, or @, begins.
+static err plan_newest(struct query *q, struct plan_node *node)
+{
+    const struct promql_expr *e = node->expr;
+    TRY(plan_selector(q, node, e, FRAGMENT_NEWEST, q->options->lookback_ms));
+    if (q->options->lookback_ms == 0 && e->vector.shift.at == PROMQL_AT_NONE) {
+        node->fragment->times.range_ms = 1;
+        node->fragment->skips_first = !node->in_subquery;
+    }
+    return ERR_OK;
+}
+
 static err matrix_range(struct query *q, const struct promql_expr *matrix, int64_t *out_ms)
 {
     *out_ms = matrix->matrix.range_ms;
@@ -186,7 +199,7 @@ void plan_child(struct query *q, struct plan_node *node, size_t index, struct pl
 {
     const size_t place = expr_child_place(node->expr, node->place, index);
     plan_later(q, (struct plan_work){promql_child(node->expr, index), place, node->steps,
-                                     node->end_ms, node->weight, out});
+                                     node->end_ms, node->weight, node->in_subquery, out});
 }
 
 // ---- subqueries
@@ -219,8 +232,8 @@ static err plan_subquery(struct query *q, struct plan_node *node, const struct p
     if (node->is_empty) // what is never evaluated has no errors and no notes
         return ERR_OK;
     inner.n = (size_t)((end - inner.start_ms) / step_ms) + 1;
-    plan_later(q,
-               (struct plan_work){e->subquery.expr, place + 1, inner, end, weight, &node->args[0]});
+    plan_later(q, (struct plan_work){e->subquery.expr, place + 1, inner, end, weight, true,
+                                     &node->args[0]});
     return ERR_OK;
 }
 
@@ -282,7 +295,7 @@ static err plan_children(struct query *q, struct plan_node *node)
     for (size_t i = 0; i < n; i++) {
         const struct promql_expr *child = promql_child(node->expr, i);
         plan_later(q, (struct plan_work){child, place, node->steps, node->end_ms, node->weight,
-                                         &node->args[i]});
+                                         node->in_subquery, &node->args[i]});
         place += child->size;
     }
     return ERR_OK;
@@ -395,7 +408,7 @@ static err plan_node(struct query *q, struct plan_node *node)
     switch (kind) {
     case PROMQL_VECTOR:
         if (!node->expr->vector.smoothed)
-            return plan_selector(q, node, node->expr, FRAGMENT_NEWEST, q->options->lookback_ms);
+            return plan_newest(q, node);
         TRY(plan_selector(q, node, node->expr, FRAGMENT_FUNCTION, 0));
         node->fragment->function = &range_smoothed_value;
         return ERR_OK;
@@ -433,7 +446,7 @@ static err plan_node(struct query *q, struct plan_node *node)
 err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node **out)
 {
     TRY(find_constants(q, expr));
-    plan_later(q, (struct plan_work){expr, 0, q->steps, q->options->end_ms, 1, out});
+    plan_later(q, (struct plan_work){expr, 0, q->steps, q->options->end_ms, 1, false, out});
     while (q->work_count) {
         TRY(query_breathe_at(q->nodes_count, q->a, q->e));
         const struct plan_work work = q->work[--q->work_count];
@@ -443,6 +456,7 @@ err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node 
         node->steps = work.steps;
         node->end_ms = work.end_ms;
         node->weight = work.weight;
+        node->in_subquery = work.in_subquery;
         *work.out = node;
         plan_add_node(q, node);
         TRY(plan_node(q, node));

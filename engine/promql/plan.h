@@ -42,6 +42,7 @@ struct plan_node {
     struct window_times windows;     // of a subquery below a range function
     const struct plan_node *informs; // of info series: the call of info()
     bool is_empty;                   // a subquery without a single step
+    bool in_subquery;                // its steps are not the query's
     bool absorbed;                   // into the fragment of the aggregation above: has no value
     uint64_t weight;                 // how often what it reads counts: once for each repetition
     uint64_t held;                   // samples that its evaluation left behind (samples.h)
@@ -57,6 +58,7 @@ struct plan_work {
     struct steps steps;
     int64_t end_ms;
     uint64_t weight;
+    bool in_subquery;
     struct plan_node **out;
 };
 

@@ -16,7 +16,7 @@
 struct query_options {
     int64_t start_ms, end_ms; // equal for an instant query; an end before the start: no step
     int64_t step_ms;          // 0: an instant query
-    int64_t lookback_ms;      // Prometheus's default is 5 minutes; 0: of no sample
+    int64_t lookback_ms;      // Prometheus's default is 5 minutes; 0: below a millisecond
     bool has_zero_step;       // of a range query, whose step is below a millisecond: an error
     int64_t subquery_step_ms; // > 0; of subqueries without a step: global.evaluation_interval
     uint64_t samples_max;     // held at a time, as Prometheus counts; 0: no limit

@@ -22,8 +22,8 @@ static void put_key(struct buf *key, const struct plan_node *node)
     const struct fragment *f = node->fragment;
     const bool is_alone = f->function && f->function->param_arg >= 0;
     const uint64_t what[] = {
-        f->kind,   f->drops_name, f->wants_counters, f->aggregates, f->aggregates ? f->op : 0,
-        f->without};
+        f->kind,    f->drops_name, f->wants_counters, f->aggregates, f->aggregates ? f->op : 0,
+        f->without, f->skips_first};
     for (size_t i = 0; i < countof(what); i++)
         buf_put_varint(key, what[i]);
     buf_put_le64(key, (uintptr_t)f->function);

@@ -89,7 +89,7 @@ def make_request(r, query):
     else:
         params.append(("time", when(r, a_time(r))))
     if r.random() < .06:
-        params.append(("lookback_delta", r.choice(["15s", "1m", "14.999", "10m", "1ms", "299"])))
+        params.append(("lookback_delta", r.choice(["15s", "1m", "14.999", "10m", "1ms", "299", "0.0005"])))
     if r.random() < .06:
         params.append(("stats", r.choice(["true", "all"])))
     if ranged and r.random() < .05:
@@ -114,7 +114,7 @@ def odd_request(r, query):
     else:
         params.append(("time", when(r, a_time(r)) if r.random() < .9 else r.choice(["0", "-1.5", "-62135596800", "253402300799", "1e10", "9e15", "-9e15", "1700001000.0004999"])))
     if r.random() < .1:
-        params.append(("lookback_delta", r.choice(["15s", "1m", "14.999", "10m", "1ms", "1y", "299"])))
+        params.append(("lookback_delta", r.choice(["15s", "1m", "14.999", "10m", "1ms", "1y", "299", "0.0009999"])))
     if r.random() < .15:
         params.append(("stats", r.choice(["true", "all"])))
     if ranged and r.random() < .05:
