@@ -107,6 +107,7 @@ static void place(struct tsdb *db, const struct exposition *x, size_t target,
     labels_builder_set(&b, STR("instance"),
                        arena_printf(&a, "10.0.%zu.%zu", target / 250, target % 250));
     const struct str final = labels_builder_finish(&b, &a);
+    entry->flags |= SCRAPE_PLACED;
     entry->ref = tsdb_series(db, final, labels_hash(final, tsdb_hash_seed(db)), target + 1);
     labels_builder_deinit(&b);
     buf_deinit(&scratch);
@@ -121,10 +122,9 @@ static void walk(struct tsdb *db, struct scrape_walk *w, struct scrape_memory *m
     exposition_init(&x, EXPOSITION_TEXT, buf_str(body));
     scrape_walk_begin(w, m, EXPOSITION_TEXT);
     for (;;) {
-        size_t from;
         bool is_new;
         enum exposition_event event;
-        if (scrape_walk_run(w, &x, &from))
+        if (scrape_walk_run(w, &x))
             continue;
         must(exposition_next(&x, &event, NULL) == ERR_OK);
         if (event == EXPOSITION_END)
@@ -133,15 +133,23 @@ static void walk(struct tsdb *db, struct scrape_walk *w, struct scrape_memory *m
         if (event == EXPOSITION_SERIES && is_new)
             place(db, &x, target, &w->now.entries[w->now.lines.n - 1]);
     }
+    scrape_walk_end(w);
 }
 
-static size_t fill(const struct scrape_page *now, int64_t t_ms, struct tsdb_sample *samples)
+// As engine/scrape/scrape_commit.c does.
+static size_t fill(struct scrape_walk *w, struct scrape_memory *m, int64_t t_ms,
+                   struct tsdb_sample *samples)
 {
+    struct scrape_entry *const entries = w->follows ? m->page.entries : w->now.entries;
     size_t n = 0;
-    for (size_t i = 0; i < now->lines.n; i++) {
-        const struct scrape_entry *entry = &now->entries[i];
-        if ((entry->flags & (SCRAPE_SAMPLE | SCRAPE_REPEAT)) == SCRAPE_SAMPLE)
-            samples[n++] = (struct tsdb_sample){entry->ref, t_ms, entry->bits};
+    scrape_walk_settle(w, m);
+    for (size_t i = 0; i < w->now.lines.n; i++) {
+        struct scrape_entry *entry = &entries[i];
+        if ((entry->flags & (SCRAPE_SAMPLE | SCRAPE_REPEAT)) != SCRAPE_SAMPLE)
+            continue;
+        if (!w->follows)
+            entry->flags |= SCRAPE_TRACK;
+        samples[n++] = (struct tsdb_sample){entry->ref, t_ms, entry->bits};
     }
     return n;
 }
@@ -168,7 +176,8 @@ static struct times scrape_all(struct bench *b, const char *path, size_t targets
         const double begin = cpu_ns();
         walk(db, w, &memories[target], target, &body);
         struct tsdb_commit c = {.samples = samples, .max_t_ms = INT64_MAX};
-        c.n = fill(&w->now, 1700000000000 + (int64_t)(round * STEP_MS + target), samples);
+        c.n = fill(w, &memories[target], 1700000000000 + (int64_t)(round * STEP_MS + target),
+                   samples);
         scrape_walk_store(w, &memories[target], &body, true);
         const double walked = cpu_ns();
         must(tsdb_commit(db, &c, NULL) == ERR_OK && c.counts[TSDB_APPENDED] == c.n);

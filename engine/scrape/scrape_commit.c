@@ -41,12 +41,18 @@ void pass_deinit(struct pass *p)
     prom_config_unref(p->config);
 }
 
+// Those of the page stand for this body's as long as they are the same.
+static struct scrape_entry *pass_lines(const struct pass *p)
+{
+    return p->walk->follows ? p->t->memory.page.entries : p->walk->now.entries;
+}
+
 struct scrape_entry *pass_entry(struct pass *p, uint32_t origin)
 {
     const size_t index = origin & ((1u << ORIGIN_SHIFT) - 1);
     switch ((enum scrape_origin)(origin >> ORIGIN_SHIFT)) {
     case ORIGIN_NOW:
-        return &p->walk->now.entries[index];
+        return &pass_lines(p)[index];
     case ORIGIN_PAGE:
         return &p->t->memory.page.entries[index];
     case ORIGIN_AWAY:
@@ -82,14 +88,15 @@ void pass_push(struct pass *p, enum scrape_origin what, size_t index, int64_t ms
 void pass_push_lines(struct pass *p)
 {
     enum { TURN = 4096 };
-    struct scrape_page *now = &p->walk->now;
+    const struct scrape_page *now = &p->walk->now;
+    struct scrape_entry *const entries = pass_lines(p);
     const size_t lines = now->lines.n;
     const unsigned self = shard_index(shard_self());
     assert(lines < 1u << ORIGIN_SHIFT);
     p->samples = mem_grow(p->samples, &p->capacity, p->n + lines, sizeof *p->samples);
     p->origins = mem_grow(p->origins, &p->origins_capacity, p->n + lines, sizeof *p->origins);
     for (size_t i = 0; i < lines; i++) {
-        struct scrape_entry *entry = &now->entries[i];
+        struct scrape_entry *entry = &entries[i];
         if (i % TURN == TURN - 1)
             fiber_yield_if_due();
         if ((entry->flags & (SCRAPE_SAMPLE | SCRAPE_DROPPED)) != SCRAPE_SAMPLE)
@@ -97,7 +104,8 @@ void pass_push_lines(struct pass *p)
         const bool own_time = entry->flags & SCRAPE_TIMED && p->job->honor_timestamps;
         if (entry->flags & SCRAPE_REPEAT && !own_time)
             continue;
-        if (!(entry->flags & SCRAPE_REPEAT) && (!own_time || p->job->track_timestamps_staleness))
+        const bool is_tracked = !own_time || p->job->track_timestamps_staleness;
+        if (!p->walk->follows && is_tracked && !(entry->flags & SCRAPE_REPEAT))
             entry->flags |= SCRAPE_TRACK;
         const struct tsdb_sample sample = {entry->ref, own_time ? now->times[i] : p->ms,
                                            entry->bits};

@@ -82,6 +82,7 @@ struct str scrape_prefix_series(struct str prefix)
 void scrape_walk_deinit(struct scrape_walk *w)
 {
     page_deinit(&w->now);
+    mem_free(w->changes);
     mem_free(w->seen);
     mem_free(w->table);
 }
@@ -89,19 +90,20 @@ void scrape_walk_deinit(struct scrape_walk *w)
 void scrape_walk_begin(struct scrape_walk *w, const struct scrape_memory *m,
                        enum exposition_format format)
 {
-    const size_t old = m->page.lines.n + m->away_n;
     w->memory = m;
     w->diff = (struct exposition_diff){.body = buf_str(&m->page.body), .lines = &m->page.lines};
     w->now.format = format;
     if (format != m->page.format) // the same bytes could mean something else
         w->diff.at = m->page.lines.n;
     exposition_lines_reset(&w->now.lines);
-    w->seen = mem_grow(w->seen, &w->seen_capacity, old + 1, sizeof *w->seen);
-    memset(w->seen, 0, old * sizeof *w->seen);
+    w->changes_n = 0;
     w->unseen = 0;
     w->missing = m->page.lines.n;
     w->alone = 0;
     w->table_mask = w->table_n = 0;
+    w->follows = true;
+    if (!m->page.is_plain || format != m->page.format)
+        scrape_walk_leave(w);
 }
 
 // Room for entries beside all of now's lines.
@@ -220,14 +222,14 @@ static bool see(struct scrape_walk *w, size_t id)
 }
 
 // The entry of the page's line, which stands again in the body.
-static struct scrape_entry again(struct scrape_walk *w, const struct exposition *x, size_t line)
+static struct scrape_entry again(struct scrape_walk *w, struct str body, size_t line)
 {
     const struct scrape_page *page = &w->memory->page;
     struct scrape_entry entry = page->entries[line];
     size_t id = line;
     if (entry.flags & SCRAPE_REPEAT) { // of which line: that one may be missing now
         mark(w, line);
-        id = find(w, str_make(x->lex.p, x->lex.n), series_of(w, (struct str){0}, line), entry.hash);
+        id = find(w, body, series_of(w, (struct str){0}, line), entry.hash);
         assert(id != NOTHING && id < page->lines.n);
         entry = page->entries[id];
         entry.bits = page->entries[line].bits;
@@ -251,8 +253,7 @@ static void set_sample(struct scrape_walk *w, size_t line, const struct expositi
 }
 
 // Entries of the page's lines [first, first + n), which stand again, to now's index from.
-static void take_again(struct scrape_walk *w, const struct exposition *x, size_t first, size_t n,
-                       size_t from)
+static void take_again(struct scrape_walk *w, struct str body, size_t first, size_t n, size_t from)
 {
     const struct scrape_page *page = &w->memory->page;
     if (first >= w->unseen && !page->has_repeats) {
@@ -264,7 +265,7 @@ static void take_again(struct scrape_walk *w, const struct exposition *x, size_t
             const struct scrape_entry *old = &page->entries[first + i];
             struct scrape_entry *entry = &w->now.entries[from + i];
             if (old->flags & SCRAPE_REPEAT || (old->flags & SCRAPE_SAMPLE && w->seen[first + i])) {
-                *entry = again(w, x, first + i);
+                *entry = again(w, body, first + i);
             } else {
                 *entry = *old;
                 mark(w, first + i);
@@ -273,6 +274,40 @@ static void take_again(struct scrape_walk *w, const struct exposition *x, size_t
     }
     if (first + n > w->unseen)
         w->unseen = first + n;
+}
+
+// Lines of the page from first on that stand again, of them w->changes with other values, to now's
+// index from.
+static void take_lines(struct scrape_walk *w, struct str body, size_t first, size_t n, size_t from)
+{
+    const struct scrape_page *page = &w->memory->page;
+    reserve(w);
+    take_again(w, body, first, n, from);
+    if (page->times)
+        memcpy(w->now.times + from, page->times + first, n * sizeof *page->times);
+    for (size_t i = 0; i < w->changes_n; i++)
+        set_sample(w, from + (w->changes[i].line - first), &w->changes[i].sample);
+    w->changes_n = 0;
+}
+
+void scrape_walk_leave(struct scrape_walk *w)
+{
+    const size_t old = w->memory->page.lines.n + w->memory->away_n;
+    if (!w->follows)
+        return;
+    w->follows = false;
+    w->seen = mem_grow(w->seen, &w->seen_capacity, old + 1, sizeof *w->seen);
+    memset(w->seen, 0, old * sizeof *w->seen);
+    take_lines(w, (struct str){0}, 0, w->now.lines.n, 0); // of a plain page: no line repeats
+}
+
+void scrape_walk_end(struct scrape_walk *w)
+{
+    bool is_timed = false;
+    for (size_t i = 0; w->follows && i < w->changes_n; i++)
+        is_timed |= w->changes[i].sample.has_time;
+    if (w->now.lines.n != w->memory->page.lines.n || is_timed)
+        scrape_walk_leave(w);
 }
 
 // The last blank of p[0, n), or n where there is none in the last 24 bytes: values are shorter.
@@ -326,31 +361,29 @@ static bool seek(struct scrape_walk *w, const struct exposition *x)
 // Takes what goes on as before from w->diff.at on; how many lines.
 static size_t take_run(struct scrape_walk *w, struct exposition *x)
 {
-    const struct scrape_page *page = &w->memory->page;
     const size_t first = w->diff.at, from = w->now.lines.n;
-    const size_t n = exposition_diff_run(&w->diff, x, &w->now.lines, w->changes, SCRAPE_CHANGES);
+    if (w->follows && first != from)
+        scrape_walk_leave(w);
+    w->changes = mem_grow(w->changes, &w->changes_capacity, w->changes_n + SCRAPE_CHANGES,
+                          sizeof *w->changes);
+    w->changes_n +=
+        exposition_diff_run(&w->diff, x, &w->now.lines, w->changes + w->changes_n, SCRAPE_CHANGES);
     const size_t taken = w->diff.at - first;
-    if (!taken)
-        return 0;
-    reserve(w);
-    take_again(w, x, first, taken, from);
-    if (page->times)
-        memcpy(w->now.times + from, page->times + first, taken * sizeof *page->times);
-    for (size_t i = 0; i < n; i++)
-        set_sample(w, from + (w->changes[i].line - first), &w->changes[i].sample);
+    if (taken && !w->follows)
+        take_lines(w, str_make(x->lex.p, x->lex.n), first, taken, from);
     return taken;
 }
 
 // Where each line stands somewhere else, what stood behind it is not looked at.
-bool scrape_walk_run(struct scrape_walk *w, struct exposition *x, size_t *out_from)
+bool scrape_walk_run(struct scrape_walk *w, struct exposition *x)
 {
     enum {
         LINES_MAX = 4096, // what follows them is for the caller's turn to say
         ALONE = 4,
     };
-    *out_from = w->now.lines.n;
+    const size_t from = w->now.lines.n;
     take_run(w, x);
-    while (!w->diff.is_cut && w->now.lines.n - *out_from < LINES_MAX) {
+    while (!w->diff.is_cut && w->now.lines.n - from < LINES_MAX) {
         const size_t stood = w->diff.at;
         if (!seek(w, x))
             return false;
@@ -374,6 +407,7 @@ void scrape_walk_line(struct scrape_walk *w, const struct exposition *x, struct 
     const struct scrape_memory *m = w->memory;
     const size_t line = w->now.lines.n;
     *out_new = false;
+    scrape_walk_leave(w);
     exposition_lines_push(&w->now.lines, x);
     reserve(w);
     struct scrape_entry *entry = &w->now.entries[line];
@@ -420,24 +454,45 @@ static void *copy_exactly(void *to, size_t *capacity, const void *from, size_t n
     return to;
 }
 
-void scrape_walk_store(struct scrape_walk *w, struct scrape_memory *m, struct buf *body,
-                       bool is_kept)
+void scrape_walk_settle(struct scrape_walk *w, struct scrape_memory *m)
 {
-    struct scrape_page *page = &m->page;
-    const struct scrape_page *now = &w->now;
-    const size_t n = now->lines.n;
     assert(w->memory == m);
-    page->format = now->format;
+    for (size_t i = 0; w->follows && i < w->changes_n; i++)
+        m->page.entries[w->changes[i].line].bits = w->changes[i].sample.bits;
+}
+
+// The lines of a page that the walk followed are where they are now.
+static void store_lines(struct scrape_page *page, const struct exposition_lines *now)
+{
+    assert(page->lines.n == now->n);
+    if (now->n)
+        memcpy(page->lines.items, now->items, now->n * sizeof *now->items);
+    page->lines.end = now->end;
+}
+
+static void store_entries(struct scrape_page *page, const struct scrape_page *now, bool is_kept)
+{
+    const size_t n = now->lines.n;
     static_assert(SCRAPE_TRACKED == SCRAPE_TRACK >> 1, "a shift makes one of the other");
     const unsigned cleared = SCRAPE_NEW | SCRAPE_TRACK | (is_kept ? SCRAPE_TRACKED : 0);
     const unsigned moved = is_kept ? SCRAPE_TRACK : 0;
+    const unsigned plain = SCRAPE_SAMPLE | SCRAPE_TRACKED | SCRAPE_PLACED;
+    const unsigned special = SCRAPE_REPEAT | SCRAPE_TIMED;
     unsigned flags = 0;
+    page->is_plain = true;
+    page->samples = page->dropped = 0;
     for (size_t i = 0; i < n; i++) {
         const unsigned before = now->entries[i].flags;
+        const unsigned after = (before & ~cleared) | (before & moved) >> 1;
         flags |= before;
-        now->entries[i].flags = (uint16_t)((before & ~cleared) | (before & moved) >> 1);
+        now->entries[i].flags = (uint16_t)after;
+        if (!(after & SCRAPE_SAMPLE))
+            continue;
+        const bool is_dropped = after & SCRAPE_DROPPED;
+        page->samples++;
+        page->dropped += is_dropped;
+        page->is_plain &= !(after & special) && (is_dropped || (after & plain) == plain);
     }
-    const bool is_timed = flags & SCRAPE_TIMED;
     page->has_repeats = flags & SCRAPE_REPEAT;
     page->lines.items = copy_exactly(page->lines.items, &page->lines.capacity, now->lines.items, n,
                                      sizeof *now->lines.items);
@@ -445,10 +500,33 @@ void scrape_walk_store(struct scrape_walk *w, struct scrape_memory *m, struct bu
     page->lines.end = now->lines.end;
     page->entries =
         copy_exactly(page->entries, &page->capacity, now->entries, n, sizeof *now->entries);
-    page->times = copy_exactly(page->times, &page->times_capacity, now->times, is_timed ? n : 0,
-                               sizeof *now->times);
-    buf_deinit(&page->body);
-    page->body = *body;
+    page->times = copy_exactly(page->times, &page->times_capacity, now->times,
+                               flags & SCRAPE_TIMED ? n : 0, sizeof *now->times);
+}
+
+// Bytes that fit where the last ones are go there: no memory changes hands, and none is too large.
+static void store_body(struct buf *page, struct buf *body)
+{
+    if (body->n <= page->capacity && page->capacity - body->n <= page->capacity / 8) {
+        memcpy(page->p, body->p, body->n);
+        page->n = body->n;
+        return;
+    }
+    buf_deinit(page);
+    *page = *body;
     *body = (struct buf){0};
-    buf_trim(&page->body);
+    buf_trim(page);
+}
+
+void scrape_walk_store(struct scrape_walk *w, struct scrape_memory *m, struct buf *body,
+                       bool is_kept)
+{
+    struct scrape_page *page = &m->page;
+    assert(w->memory == m);
+    page->format = w->now.format;
+    if (w->follows)
+        store_lines(page, &w->now.lines);
+    else
+        store_entries(page, &w->now, is_kept);
+    store_body(&page->body, body);
 }

@@ -3,8 +3,10 @@
 //
 // A body mostly repeats the one before. So the page keeps that body's bytes, where its lines begin,
 // and an entry a line; the walk takes whatever goes on as before without looking at it
-// (protocol/exposition_diff.h) and copies the entries. A line that does not is found by the hash of
-// its series, in a table that lives only for the walk, and only when one is missed.
+// (protocol/exposition_diff.h). While all lines stand as they stood on a plain page, it only notes
+// which values are others, and the page is changed in place when the scrape is over. A line that
+// does not go on so is found by the hash of its series, in a table that lives only for the walk,
+// and from then on the walk has entries of its own.
 #ifndef ENGINE_SCRAPE_SCRAPE_PAGE_H
 #define ENGINE_SCRAPE_SCRAPE_PAGE_H
 
@@ -38,7 +40,9 @@ struct scrape_page {
     struct scrape_entry *entries; // beside lines
     int64_t *times;               // beside lines, when any is SCRAPE_TIMED; else NULL
     size_t capacity, times_capacity;
-    bool has_repeats; // some line is SCRAPE_REPEAT
+    size_t samples, dropped; // lines that are SCRAPE_SAMPLE; of these SCRAPE_DROPPED
+    bool has_repeats;        // some line is SCRAPE_REPEAT
+    bool is_plain;           // each line is a comment, dropped, or tracked and nothing else
 };
 
 // A line that is not on the page: its marker could not be kept, or only scrapes that failed since
@@ -77,9 +81,11 @@ struct scrape_walk {
     unsigned alone;         // so many lines were sought, and none stood behind the one before it
     size_t missing;         // lines of the page that are not seen
     size_t unseen;          // no line of the page from here on is seen
+    bool follows;    // now is the first lines of the page with changes, and has no entries yet
     uint64_t *table; // (hash << 32 | id + 1) by hash: page, away, now; empty until a line is missed
     size_t seen_capacity, table_capacity, table_mask, table_n;
-    struct exposition_change changes[SCRAPE_CHANGES];
+    struct exposition_change *changes; // while it follows all, else of the last run
+    size_t changes_n, changes_capacity;
 };
 
 void scrape_walk_deinit(struct scrape_walk *w);
@@ -87,28 +93,36 @@ void scrape_walk_deinit(struct scrape_walk *w);
 void scrape_walk_begin(struct scrape_walk *w, const struct scrape_memory *m,
                        enum exposition_format format);
 // Takes lines that stand on the page, as long as they go on as before or the bytes before their
-// values say where they stood, into now from its index *out_from on; their entries' flags say
-// what repeats. False: exposition_next() has to decide the next line.
-bool scrape_walk_run(struct scrape_walk *w, struct exposition *x, size_t *out_from);
+// values say where they stood, into now; their entries' flags say what repeats, unless the walk
+// follows. False: exposition_next() has to decide the next line.
+bool scrape_walk_run(struct scrape_walk *w, struct exposition *x);
 // Adds the line of the event that exposition_next() gave; x stands in body. Of a sample whose
 // series is not known *out_new is true, and the entry to fill in is now's last.
 void scrape_walk_line(struct scrape_walk *w, const struct exposition *x, struct str body,
                       bool *out_new);
+// The body is over, or what follows is not taken: afterwards the walk follows only when all lines
+// of the page are there.
+void scrape_walk_end(struct scrape_walk *w);
+// The walk does not follow any more: now has its entries.
+void scrape_walk_leave(struct scrape_walk *w);
 // Whether the body had a line of the page, or one that was away, by its index.
 static inline bool scrape_walk_saw(const struct scrape_walk *w, size_t line)
 {
-    return w->seen[line];
+    return w->follows ? line < w->now.lines.n : w->seen[line];
 }
 static inline bool scrape_walk_saw_all(const struct scrape_walk *w) // the page's lines
 {
-    return w->missing == 0;
+    return w->follows ? w->now.lines.n == w->memory->page.lines.n : w->missing == 0;
 }
 static inline bool scrape_walk_saw_away(const struct scrape_walk *w, size_t i)
 {
-    return w->seen[w->memory->page.lines.n + i];
+    return !w->follows && w->seen[w->memory->page.lines.n + i];
 }
-// The page becomes what the walk took from body, which it takes over. is_kept: so was the scrape;
-// from now on tracked is what was to be.
+// The scrape is a success. Of a walk that follows, the page's entries have the values of now from
+// here on.
+void scrape_walk_settle(struct scrape_walk *w, struct scrape_memory *m);
+// Behind scrape_walk_settle(): the page becomes what the walk took from body, which it may take
+// over. is_kept: so was the scrape; from now on tracked is what was to be.
 void scrape_walk_store(struct scrape_walk *w, struct scrape_memory *m, struct buf *body,
                        bool is_kept);
 

@@ -39,6 +39,7 @@ struct pass {
     } * exemplars;
     size_t exemplars_n, exemplars_capacity;
     int64_t ms;
+    size_t counted;                // lines of now that are in what follows
     uint64_t scraped, kept, added; // lines, samples behind relabelling, new series
     uint64_t added_timed;          // of the added, with times of their own
     uint64_t limited;              // samples that count for sample_limit: no repeated ones

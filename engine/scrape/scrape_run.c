@@ -40,25 +40,37 @@ static void count_sample(struct pass *p, size_t line)
     p->added_timed += is_added && own_time;
 }
 
-// Lines from now's index on that stood on the page, most of them samples with nothing special.
-static void count_run(struct pass *p, size_t from)
+// The lines below end that the walk took where they were expected, but those that are counted.
+static void count_lines(struct pass *p, size_t end)
 {
     const struct scrape_page *now = &p->walk->now;
     const unsigned special = SCRAPE_DROPPED | SCRAPE_REPEAT | SCRAPE_NEW | SCRAPE_TIMED;
     const uint64_t limit = p->job->limits.samples;
     uint64_t samples = 0, plain = 0;
-    for (size_t i = from; i < now->lines.n; i++) {
-        const unsigned flags = now->entries[i].flags;
+    for (; p->counted < end; p->counted++) {
+        const unsigned flags = now->entries[p->counted].flags;
         samples += (flags & SCRAPE_SAMPLE) != 0;
         plain += (flags & (SCRAPE_SAMPLE | special)) == SCRAPE_SAMPLE;
         if (flags & special)
-            count_sample(p, i);
+            count_sample(p, p->counted);
     }
     p->kept += plain;
     p->limited += plain;
     p->over_sample_limit |= limit && p->limited > limit;
     p->scraped += samples;
     p->t->scrape->stats.lines_expected += samples;
+}
+
+// A body that the walk followed to its end: the page knows.
+static void count_page(struct pass *p)
+{
+    const struct scrape_page *page = &p->t->memory.page;
+    const uint64_t limit = p->job->limits.samples;
+    p->counted = page->lines.n;
+    p->scraped = page->samples;
+    p->kept = p->limited = page->samples - page->dropped;
+    p->over_sample_limit = limit && p->limited > limit;
+    p->t->scrape->stats.lines_expected += page->samples;
 }
 
 // A series that is not remembered. Beyond the sample limit it takes no place in the database.
@@ -79,6 +91,8 @@ static err take_line(struct pass *p, const struct exposition *x, struct errmsg *
     struct scrape_page *now = &p->walk->now;
     bool is_new;
     scrape_walk_line(p->walk, x, buf_str(&p->body), &is_new);
+    count_lines(p, now->lines.n - 1);
+    p->counted = now->lines.n;
     if (x->event != EXPOSITION_SERIES)
         return ERR_OK;
     p->scraped++; // also one that fails the scrape
@@ -89,28 +103,41 @@ static err take_line(struct pass *p, const struct exposition *x, struct errmsg *
     return ERR_OK;
 }
 
-static err parse(struct pass *p, enum exposition_format format, struct errmsg *e)
+static err parse_lines(struct pass *p, struct exposition *x, struct errmsg *e)
 {
     enum { TURN = 64 };
-    struct target *t = p->t;
-    struct exposition x;
-    exposition_init(&x, format, buf_str(&p->body));
-    scrape_walk_begin(p->walk, &t->memory, format);
     for (size_t count = 0;; count++) {
-        size_t from;
-        const bool again = scrape_walk_run(p->walk, &x, &from);
-        count_run(p, from);
+        const bool again = scrape_walk_run(p->walk, x);
         if (again || count % TURN == TURN - 1)
             fiber_yield_if_due();
         if (again)
             continue;
         enum exposition_event event;
-        TRY(exposition_next(&x, &event, e));
+        TRY(exposition_next(x, &event, e));
         if (event == EXPOSITION_END)
-            break;
-        TRY(take_line(p, &x, e));
+            return ERR_OK;
+        TRY(take_line(p, x, e));
     }
+}
+
+static err parse(struct pass *p, enum exposition_format format, struct errmsg *e)
+{
+    struct target *t = p->t;
+    struct exposition x;
+    exposition_init(&x, format, buf_str(&p->body));
+    scrape_walk_begin(p->walk, &t->memory, format);
+    const err code = parse_lines(p, &x, e);
+    if (code)
+        scrape_walk_leave(p->walk);
+    else
+        scrape_walk_end(p->walk);
+    if (p->walk->follows)
+        count_page(p);
+    else
+        count_lines(p, p->walk->now.lines.n);
+    TRY(code);
     if (p->over_sample_limit) {
+        scrape_walk_leave(p->walk);
         t->scrape->stats.exceeded_sample_limit++;
         return err_set(e, ERR_LIMIT, "sample limit exceeded");
     }
@@ -245,6 +272,7 @@ static void settle_failure(struct pass *p, bool kept)
     size_t away_n = 0;
     for (size_t i = 0; kept && i < m->page.lines.n; i++)
         m->page.entries[i].flags &= (uint16_t)~SCRAPE_TRACKED;
+    m->page.is_plain &= !kept;
     for (size_t i = 0; i < m->away_n; i++) {
         struct scrape_away *a = &m->away[i];
         if (kept)
@@ -322,8 +350,10 @@ static void keep(struct pass *p, err code, int64_t start_ns) // Suspends.
     struct target *t = p->t;
     struct errmsg e;
     const bool succeeded = !code && p->walk;
-    if (succeeded)
+    if (succeeded) {
+        scrape_walk_settle(p->walk, &t->memory);
         pass_push_lines(p);
+    }
     if (succeeded && p->added_timed)
         pass_judge_added(p);
     push_reports(p, !code, start_ns);
