@@ -63,8 +63,6 @@ static err check_tsdb(struct yaml_decoder *d, const struct yaml_node *n, void *o
     if (floats.n && !str_eq(floats, STR("xor")) && !str_eq(floats, STR("xor2")))
         return yaml_fail(d, n, "'storage.tsdb.chunk_encoding.floats' must be xor or xor2, got %.*s",
                          STR_ARG(config_quote(d->arena, floats)));
-    if (t->out_of_order_ms > 0)
-        yaml_note_field(d, n, "out_of_order_time_window");
     return ERR_OK;
 }
 

@@ -78,7 +78,7 @@ static const char *text_of_bad(const struct request *q, int64_t t_ms, int64_t ma
     int64_t oldest;
     if (t_ms > max_t_ms)
         return "out of bounds: timestamp is too far in the future";
-    if (!q->r->options.late_ms && newest != INT64_MIN &&
+    if (!q->r->options.late_ms && !tsdb_out_of_order(q->r->options.db) && newest != INT64_MIN &&
         !__builtin_sub_overflow(newest, REFUSAL_WINDOW_MS, &oldest) && t_ms < oldest)
         return "out of bounds";
     return e->text;

@@ -138,7 +138,8 @@ void pass_judge_added(struct pass *p)
                                 .n = n - at,
                                 .kind = TSDB_COMMIT_CHECK,
                                 .max_t_ms = p->ms + SCRAPE_FUTURE_MS,
-                                .window_ms = WINDOW_MS};
+                                .window_ms = WINDOW_MS,
+                                .markers_in_order = true};
         if (tsdb_commit(p->t->scrape->options.db, &c, NULL) != ERR_OK)
             break;
         p->added -= c.refused_at < c.n;
@@ -203,7 +204,8 @@ static void keep_foreign(void *arg) // on the owner; Suspends.
                             .n = n,
                             .outcomes = outcomes,
                             .max_t_ms = p->max_t_ms,
-                            .window_ms = WINDOW_MS};
+                            .window_ms = WINDOW_MS,
+                            .markers_in_order = true};
     p->code = tsdb_commit(p->db, &c, &p->e);
     memcpy(p->counts, c.counts, sizeof p->counts);
     n = 0;
@@ -217,8 +219,8 @@ static void keep_foreign(void *arg) // on the owner; Suspends.
 static void count_outcomes(struct scrape *s, const uint64_t counts[TSDB_OUTCOME_COUNT])
 {
     s->stats.duplicate_timestamp += counts[TSDB_DUPLICATE];
-    s->stats.out_of_order += counts[TSDB_OUT_OF_ORDER] + counts[TSDB_TOO_OLD];
-    s->stats.out_of_bounds += counts[TSDB_OUT_OF_BOUNDS];
+    s->stats.out_of_order += counts[TSDB_OUT_OF_ORDER];
+    s->stats.out_of_bounds += counts[TSDB_OUT_OF_BOUNDS] + counts[TSDB_TOO_OLD];
 }
 
 // Sends what other shards own. Those whose reference is gone are tried once more by their labels.
@@ -292,7 +294,8 @@ static void commit_gone(struct pass *p, const uint8_t *outcomes) // Suspends.
     struct tsdb_commit c = {.samples = p->samples,
                             .n = n,
                             .max_t_ms = p->ms + SCRAPE_FUTURE_MS,
-                            .window_ms = WINDOW_MS};
+                            .window_ms = WINDOW_MS,
+                            .markers_in_order = true};
     if (n && tsdb_commit(p->t->scrape->options.db, &c, NULL) == ERR_OK)
         count_outcomes(p->t->scrape, c.counts);
 }
@@ -329,7 +332,8 @@ err pass_commit(struct pass *p, struct errmsg *e)
                             .n = p->n,
                             .outcomes = outcomes,
                             .max_t_ms = p->ms + SCRAPE_FUTURE_MS,
-                            .window_ms = WINDOW_MS};
+                            .window_ms = WINDOW_MS,
+                            .markers_in_order = true};
     // Series refused at their creation are looked up again: the limit may allow them now.
     for (size_t i = 0; i < p->n; i++) {
         if (!p->samples[i].ref)

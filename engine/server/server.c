@@ -44,6 +44,12 @@ static int64_t retention_of(const struct server *s, const struct prom_config *c)
     return tsdb && tsdb->retention ? tsdb->retention->time_ms : s->flags.prom.tsdb.retention_ms;
 }
 
+static int64_t out_of_order_of(const struct prom_config *c)
+{
+    const struct tsdb_config *const tsdb = c->storage.tsdb;
+    return tsdb && tsdb->out_of_order_ms > 0 ? tsdb->out_of_order_ms : 0;
+}
+
 // How many all shards together remember; 0: exemplars are not kept.
 static uint32_t exemplars_of(const struct server *s, const struct prom_config *c)
 {
@@ -110,6 +116,7 @@ static void apply_config(void *arg) // on every shard
     self->config = prom_config_ref(a->config);
     prom_config_unref(old);
     tsdb_set_retention(a->server->db, retention_of(a->server, a->config));
+    tsdb_set_out_of_order(a->server->db, out_of_order_of(a->config));
     tsdb_set_exemplars(a->server->db, exemplars_of(a->server, a->config));
     scrape_apply(self->scrape, a->config);
     log_files_open(a->server, a->config);

@@ -135,6 +135,8 @@ typedef err head_sink_fn(void *arg, const struct wal_row *rows, size_t n, struct
 err head_commit(struct head *h, struct tsdb_commit *c, head_sink_fn *sink, void *arg,
                 uint64_t *out_seq, struct errmsg *e);
 void head_publish(struct head *h, uint64_t seq);
+// Whether a sample that is older than its series' newest may be kept, as far as times go.
+bool head_takes_late(const struct tsdb_commit *c, int64_t newest_t, int64_t t_ms);
 
 struct head_snapshot {
     struct list link;

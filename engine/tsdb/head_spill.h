@@ -8,7 +8,7 @@
 
 #include "engine/tsdb/head.h"
 
-enum { SPILL_RANGES_MAX = 8 };
+enum { SPILL_RANGES_MAX = 16 };
 
 struct head_spill {
     struct head *head;

@@ -12,6 +12,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/model/histogram.h"
+#include "engine/model/value.h"
 #include "engine/tsdb/head.h"
 #include "engine/tsdb/head_cohorts.h"
 
@@ -297,6 +298,25 @@ static bool is_in_bounds(const struct tsdb_commit *c, int64_t t_ms)
            !(c->window_ms > 0 && t_ms < c->min_t_ms);
 }
 
+static enum tsdb_outcome out_of_bounds(const struct tsdb_commit *c, int64_t t_ms)
+{
+    return c->out_of_order_ms && t_ms <= c->max_t_ms ? TSDB_TOO_OLD : TSDB_OUT_OF_BOUNDS;
+}
+
+static bool takes_late(const struct tsdb_commit *c, const struct tsdb_sample *x)
+{
+    return (c->late_ms > 0 || c->out_of_order_ms) &&
+           !(c->markers_in_order && x->bits == VALUE_STALE_BITS && !histogram_of(c, x).p);
+}
+
+bool head_takes_late(const struct tsdb_commit *c, int64_t newest_t, int64_t t_ms)
+{
+    int64_t oldest;
+    if (c->late_ms > 0 && (__builtin_sub_overflow(newest_t, c->late_ms, &oldest) || t_ms >= oldest))
+        return true;
+    return c->out_of_order_ms && t_ms >= c->late_t_ms;
+}
+
 static bool has_expired(const struct head *h, const struct head_series *s, int64_t t_ms)
 {
     const int64_t newest = h->newest_t[s->partition];
@@ -315,10 +335,9 @@ static enum tsdb_outcome judge_older(struct head *h, const struct tsdb_commit *c
         return TSDB_SAME;
     if (x->t_ms == newest_t)
         return TSDB_DUPLICATE;
-    if (c->late_ms <= 0)
+    if (!takes_late(c, x))
         return TSDB_OUT_OF_ORDER;
-    int64_t oldest;
-    if (!__builtin_sub_overflow(newest_t, c->late_ms, &oldest) && x->t_ms < oldest)
+    if (!head_takes_late(c, newest_t, x->t_ms))
         return TSDB_TOO_OLD;
     return found ? TSDB_DUPLICATE : TSDB_LATE_KEPT;
 }
@@ -327,7 +346,7 @@ static enum tsdb_outcome judge(struct head *h, const struct tsdb_commit *c,
                                const struct head_series *s, const struct tsdb_sample *x)
 {
     if (!is_in_bounds(c, x->t_ms))
-        return TSDB_OUT_OF_BOUNDS;
+        return out_of_bounds(c, x->t_ms);
     const struct stage *st = h->stage;
     const uint32_t newest = s->staged ? st->entries[s->staged - 1].newest : 0;
     const int64_t newest_t = newest ? c->samples[st->entries[newest - 1].sample].t_ms : s->last_t;
@@ -343,9 +362,11 @@ static enum tsdb_outcome judge_strictly(struct head *h, struct tsdb_commit *c,
 {
     struct head_cell there;
     if (!is_in_bounds(c, x->t_ms))
-        return TSDB_OUT_OF_BOUNDS;
+        return out_of_bounds(c, x->t_ms);
     if (s->last_t == INT64_MIN || x->t_ms > s->last_t)
         return has_expired(h, s, x->t_ms) ? TSDB_OUT_OF_BOUNDS : TSDB_APPENDED;
+    if (x->t_ms < s->last_t && c->out_of_order_ms) // who repeats one with other bits is not told
+        return x->t_ms >= c->late_t_ms ? TSDB_LATE_KEPT : TSDB_TOO_OLD;
     if (x->t_ms < s->last_t || !head_find_sample(h, s, x->t_ms, &there))
         return TSDB_OUT_OF_ORDER; // not found: it was taken back, see head_undo
     if (is_same(h, c, x, &there))

@@ -149,12 +149,14 @@ int64_t tsdb_newest(const struct tsdb *db)
 // Where nothing is, the first sample is the newest.
 void tsdb_set_window(const struct tsdb *db, struct tsdb_commit *c)
 {
-    if (c->window_ms <= 0 || !c->n)
+    c->out_of_order_ms = tsdb_part(db)->out_of_order_ms;
+    if ((c->window_ms <= 0 && !c->out_of_order_ms) || !c->n)
         return;
     int64_t newest = tsdb_newest(db);
     newest = newest == INT64_MIN ? c->samples[0].t_ms : newest;
-    if (__builtin_sub_overflow(newest, c->window_ms, &c->min_t_ms))
-        c->min_t_ms = INT64_MIN;
+    const bool is_longer = c->window_ms > 0 && c->out_of_order_ms > c->window_ms;
+    c->min_t_ms = time_before(newest, is_longer ? c->out_of_order_ms : c->window_ms);
+    c->late_t_ms = time_before(newest, c->out_of_order_ms);
 }
 
 err part_wait_for_ready(struct part *p, struct errmsg *e)
@@ -249,6 +251,17 @@ void tsdb_set_retention(struct tsdb *db, int64_t retention_ms)
 {
     assert(retention_ms >= 0);
     tsdb_part(db)->head.retention_ms = retention_ms;
+}
+
+void tsdb_set_out_of_order(struct tsdb *db, int64_t window_ms)
+{
+    assert(window_ms >= 0);
+    tsdb_part(db)->out_of_order_ms = window_ms;
+}
+
+int64_t tsdb_out_of_order(const struct tsdb *db)
+{
+    return tsdb_part(db)->out_of_order_ms;
 }
 
 static struct part *part_create(struct tsdb *db, unsigned index)

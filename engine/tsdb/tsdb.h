@@ -28,8 +28,7 @@ struct tsdb_options {
     uint32_t commit_piece;       // samples of a commit that are kept in one step; 0: 1024
     uint32_t exemplars_max;      // that all shards together remember; 0: none are taken
     const struct log_sink *log;
-    // A sync of the log failed: see wal.h. NULL: the process aborts.
-    void (*fatal)(void *arg, const char *reason);
+    void (*fatal)(void *arg, const char *reason); // see wal.h; NULL: the process aborts
     void *fatal_arg;
 };
 
@@ -44,7 +43,7 @@ err tsdb_open(const struct tsdb_options *options, struct tsdb **out, struct errm
 err tsdb_close(struct tsdb *db, struct errmsg *e);
 bool tsdb_is_ready(const struct tsdb *db); // replay is done: queries see everything
 // Samples come faster than they are written to files, on some shard: three times spill_bytes wait.
-// Who sends without being asked should be told to come back later, or memory would go on growing.
+// Senders should be told to come back later, or memory would go on growing.
 bool tsdb_is_behind(const struct tsdb *db);
 // On the shard that opened: not ERR_OK once replay has failed, the database will then never be
 // ready; e says which file, why, and what to do. Nothing is lost, all is as before tsdb_open().
@@ -54,6 +53,10 @@ void tsdb_replay_progress(const struct tsdb *db, struct tsdb_progress *out);
 uint64_t tsdb_hash_seed(const struct tsdb *db);
 // How long this shard keeps samples from now on; 0: for ever.
 void tsdb_set_retention(struct tsdb *db, int64_t retention_ms);
+// Prometheus's out_of_order_time_window, of this shard's commits from now on: a sample older than
+// its series' newest is taken if it is no older than this against the whole database's newest.
+void tsdb_set_out_of_order(struct tsdb *db, int64_t window_ms);
+int64_t tsdb_out_of_order(const struct tsdb *db); // 0: none
 
 enum { TSDB_PARTITIONS = 256 };
 uint32_t tsdb_partition(const struct tsdb *db, struct str labels);
@@ -61,16 +64,15 @@ unsigned tsdb_owner(const struct tsdb *db, uint32_t partition); // index of the 
 
 // ---- on the owner
 
-// A reference to a series of this shard; 0 is none. Good until the series leaves the head: then
-// commits answer TSDB_GONE and the caller looks it up again. (References are plain uint64_t.)
+// References to series of this shard are uint64_t, 0 is none. Good until the series leaves the
+// head: then commits answer TSDB_GONE and the caller looks it up again.
 
 enum { TSDB_LABELS_BYTES_MAX = 1 << 20 }; // of one series
 
 // Finds or makes the series of these labels, whose hash is labels_hash(labels, seed). source groups
-// series that are written together (a scrape's target, a sender): a hint for cohorts. 0: refused,
-// series_max is reached or the labels are too long.
+// series that are written together (a scrape's target, a sender): a hint for cohorts. 0: refused.
 uint64_t tsdb_series(struct tsdb *db, struct str labels, struct hash128 hash, uint64_t source);
-// The labels of a reference, in the database's memory until the next suspension; empty: gone.
+// In the database's memory until the next suspension; empty: gone.
 struct str tsdb_series_labels(struct tsdb *db, uint64_t ref);
 
 struct tsdb_sample {
@@ -82,10 +84,10 @@ struct tsdb_sample {
 enum tsdb_outcome {
     TSDB_APPENDED,
     TSDB_SAME,          // already there with the same bits: success
-    TSDB_LATE_KEPT,     // older than the newest, within late_ms: kept
+    TSDB_LATE_KEPT,     // older than the newest, but taken
     TSDB_DUPLICATE,     // the same time with other bits
-    TSDB_OUT_OF_ORDER,  // older than the series' newest, late_ms is 0
-    TSDB_TOO_OLD,       // older than late_ms allows
+    TSDB_OUT_OF_ORDER,  // older than the series' newest, and no late ones are taken
+    TSDB_TOO_OLD,       // than late ones may be
     TSDB_OUT_OF_BOUNDS, // older than what the head takes, or newer than max_t_ms
     TSDB_GONE,          // the reference is no longer good: look the series up again
     TSDB_OUTCOME_COUNT
@@ -93,16 +95,14 @@ enum tsdb_outcome {
 
 enum tsdb_commit_kind {
     TSDB_COMMIT, // each sample that can be kept is
-    // Prometheus's way: each sample is judged against what was there before the commit. Is one
-    // refused, or is a reference gone, nothing is kept; what passes, but does not follow its own
-    // series' samples of this commit, is dropped in silence.
+    // Prometheus's way: each is judged against what was there before the commit. Is one refused or
+    // a reference gone, nothing is kept; what does not follow its own series is dropped in silence.
     TSDB_COMMIT_STRICT,
     TSDB_COMMIT_CHECK,   // the judging of STRICT alone
     TSDB_COMMIT_CHECKED, // the keeping of STRICT alone, what came between is dropped in silence
 };
 
-// One commit: all its samples become visible to queries together, once they are kept as
-// tsdb_options.wal_sync says.
+// All its samples become visible to queries together, once they are kept as wal_sync says.
 struct tsdb_commit {
     const struct tsdb_sample *samples;
     size_t n;
@@ -111,18 +111,21 @@ struct tsdb_commit {
     const struct str *histograms;
     const int64_t *starts; // by sample, or NULL: start timestamp in ms, 0: none; not judged
     enum tsdb_commit_kind kind;
-    uint8_t *outcomes;   // n of enum tsdb_outcome, or NULL
-    int64_t late_ms;     // how old a sample may be, against its series' newest; 0: not older
-    int64_t max_t_ms;    // the newest time to accept
-    int64_t window_ms;   // how old against the newest of the whole database; 0: any age
-    int64_t min_t_ms;    // that as a time; set by tsdb_commit
-    uint32_t slow_max;   // likewise: samples taken in one step that are no rows; 0: any number
-    bool is_slow;        // more than that: nothing was done
+    bool markers_in_order; // a stale marker is never taken late
+    uint8_t *outcomes;     // n of enum tsdb_outcome, or NULL
+    int64_t late_ms;       // how old a sample may be, against its series' newest; 0: not older
+    int64_t max_t_ms;      // the newest time to accept
+    int64_t window_ms;     // how old against the newest of the whole database; 0: any age
+    int64_t min_t_ms; // that as a time, set by tsdb_commit; so are, if the database has a window:
+    int64_t out_of_order_ms, late_t_ms; // of late ones, and that as a time
+    uint32_t
+        slow_max; // set by tsdb_commit: samples taken in one step that are no rows; 0: any number
+    bool is_slow; // more than that: nothing was done
     size_t refused_at;   // STRICT, CHECK: the first that is refused, judging ends there; n: none
     uint64_t kept_bits;  // if that is a duplicate: what is there
     bool kept_histogram; // or that it is a histogram
-    int64_t newest_t_ms; // set by tsdb_commit: the newest time it kept; INT64_MIN: none
-    uint64_t counts[TSDB_OUTCOME_COUNT]; // likewise
+    int64_t newest_t_ms; // the newest time it kept; INT64_MIN: none
+    uint64_t counts[TSDB_OUTCOME_COUNT];
 };
 // ERR_LIMIT: the disk is full or the WAL's queue is; nothing was kept. Suspends.
 err tsdb_commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e);
@@ -133,7 +136,7 @@ struct storage tsdb_storage(struct tsdb *db);
 
 struct tsdb_stats { // of this shard
     uint64_t series, series_created, series_removed, cohorts;
-    uint64_t blocks; // pieces that the values in memory stand in, each series' run counted
+    uint64_t blocks; // pieces of values in memory, each series' run counted
     uint64_t samples_appended, samples_late, out_of_order, too_old, out_of_bounds, duplicates;
     uint64_t histograms_appended; // of the samples
     uint64_t wal_bytes, wal_records, wal_syncs, wal_segment, wal_corruptions;
@@ -144,5 +147,4 @@ struct tsdb_stats { // of this shard
     int64_t lowest_time_ms;           // of anything; INT64_MAX: nothing
 };
 void tsdb_stats(struct tsdb *db, struct tsdb_stats *out); // Suspends.
-
 #endif

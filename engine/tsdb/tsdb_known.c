@@ -155,11 +155,9 @@ static err ask_at(struct part *p, uint64_t ref, int64_t t_ms, struct answers *ou
 static bool may_be_late(const struct head *h, const struct head_series *s,
                         const struct tsdb_commit *c, int64_t t_ms)
 {
-    int64_t oldest;
     struct head_cell there;
-    return c->late_ms > 0 && t_ms < s->last_t && t_ms > INT64_MIN && t_ms <= c->max_t_ms &&
-           (__builtin_sub_overflow(s->last_t, c->late_ms, &oldest) || t_ms >= oldest) &&
-           !head_find_sample(h, s, t_ms, &there);
+    return t_ms < s->last_t && t_ms > INT64_MIN && t_ms <= c->max_t_ms &&
+           head_takes_late(c, s->last_t, t_ms) && !head_find_sample(h, s, t_ms, &there);
 }
 
 static err ask_for_all(struct part *p, const struct tsdb_commit *c, struct answers *out,

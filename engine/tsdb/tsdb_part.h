@@ -31,6 +31,7 @@ struct part {
     bool in_pieces;   // a large commit is being applied, or a spill begins: no other may
     bool spill_waits; // for its end, before other large ones
     uint32_t commit_piece;
+    int64_t out_of_order_ms;
     bool closing;
     bool maintained; // the maintaining fiber is alive
     bool sleeping;   // and can be cancelled
