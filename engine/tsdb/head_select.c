@@ -5,7 +5,7 @@
 // passes when one of them is wanted, none is forbidden. The cheapest wanted set is walked, the
 // others are asked. A matcher that would have to try many values of its name, where the others
 // leave few series, is asked of those.
-#include <assert.h>
+#include <stdlib.h>
 
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
@@ -31,6 +31,8 @@ struct probe {
 struct later {
     const struct matcher *m;
     uint32_t name;
+    uint32_t last_pair; // that it was asked of; LABEL_NONE: none yet
+    bool last;
 };
 
 struct plan {
@@ -64,11 +66,11 @@ static void add_value(const struct head *h, uint32_t name, struct str value, roa
         posting_union(&label_pair_at(&h->labels, pair)->in, out);
 }
 
-static bool pair_matches(const struct matcher *m, struct str prefix, struct str value)
+// What all values begin with that match (want) or do not.
+static struct str values_prefix(const struct matcher *m, bool want)
 {
-    if (prefix.n && !str_has_prefix(value, prefix))
-        return m->kind == MATCHER_NRE;
-    return matcher_matches(m, value);
+    const bool is_named = (m->kind == MATCHER_RE && want) || (m->kind == MATCHER_NRE && !want);
+    return is_named ? regex_prefix(m->regex) : STR("");
 }
 
 // The sets that have a pair of the matcher's name whose value matches (want) or does not.
@@ -91,13 +93,13 @@ static void collect(const struct head *h, const struct matcher *m, bool want, ro
         if (n)
             return;
     }
-    const struct str prefix = is_regex ? regex_prefix(m->regex) : (struct str){0};
+    struct pair_walk walk;
     size_t breaths = 0;
-    for (size_t i = 0; i < h->labels.names[name].pairs.n; i++) {
+    pair_walk_begin(&walk, &h->labels, name, values_prefix(m, want), STR(""));
+    for (uint32_t id; (id = pair_walk_next(&walk)) != LABEL_NONE;) {
         breathe(h, &breaths);
-        const struct label_pair *pair =
-            label_pair_at(&h->labels, *id_list_at(&h->labels.names[name].pairs, i));
-        if (pair_matches(m, prefix, label_pair_value(pair)) == want)
+        const struct label_pair *pair = label_pair_at(&h->labels, id);
+        if (matcher_matches(m, label_pair_value(pair)) == want)
             posting_union(&pair->in, out);
     }
 }
@@ -161,23 +163,25 @@ static uint64_t cost_of(const struct head *h, const struct probe *p, uint64_t li
     return cost;
 }
 
-// The name, if collecting means trying many values of it; else LABEL_NONE.
-static uint32_t name_of_many(const struct head *h, const struct matcher *m)
+// How many values collecting means to try, roughly; 0: few, or those that it names.
+static size_t values_to_try(const struct head *h, const struct matcher *m)
 {
     const bool is_regex = m->kind == MATCHER_RE || m->kind == MATCHER_NRE;
     const bool is_positive = m->kind == MATCHER_EQ || m->kind == MATCHER_RE;
-    const bool is_listed = is_positive != matcher_matches_empty(m); // collected is what it names
+    const bool want = !matcher_matches_empty(m); // what is collected matches, or does not
     const uint32_t name = label_store_find_name(&h->labels, m->name);
     struct str literals[LITERALS_MAX];
-    if (name == LABEL_NONE || h->labels.names[name].pairs.n < MANY_VALUES ||
-        (is_listed && !is_regex))
-        return LABEL_NONE;
-    return is_listed && regex_literals(m->regex, literals, LITERALS_MAX) ? LABEL_NONE : name;
+    if (name == LABEL_NONE || (is_positive == want && !is_regex) ||
+        (is_positive == want && regex_literals(m->regex, literals, LITERALS_MAX)))
+        return 0;
+    const size_t n = pair_order_count(&h->labels, name, values_prefix(m, want));
+    return n < MANY_VALUES ? 0 : n;
 }
 
-static bool leaves_few(const struct head *h, const struct plan *p, uint32_t name)
+// Whether the others leave so few series that they are asked instead of n values.
+static bool leaves_few(const struct head *h, const struct plan *p, size_t n)
 {
-    const uint64_t few = h->labels.names[name].pairs.n / 4;
+    const uint64_t few = n / 4;
     for (size_t i = 0; i < p->n; i++)
         if (p->probes[i].wanted && cost_of(h, &p->probes[i], few) < few)
             return true;
@@ -196,31 +200,54 @@ static void plan_matcher(struct plan *p, const struct head *h, const struct matc
     plan_want(p, sets);
 }
 
+struct trial { // a matcher that has many values to try
+    const struct matcher *m;
+    size_t values;
+};
+
+static int by_values(const void *a, const void *b)
+{
+    const struct trial *x = a, *y = b;
+    return (x->values > y->values) - (x->values < y->values);
+}
+
+static void plan_trial(struct plan *p, const struct head *h, const struct trial *t,
+                       roaring_bitmap_t *forbidden)
+{
+    if (!leaves_few(h, p, t->values)) {
+        plan_matcher(p, h, t->m, forbidden);
+        return;
+    }
+    p->later = mem_grow(p->later, &p->later_capacity, p->later_n + 1, sizeof *p->later);
+    p->later[p->later_n++] =
+        (struct later){t->m, label_store_find_name(&h->labels, t->m->name), LABEL_NONE, false};
+}
+
+// What names its values comes first, then what has few to try.
 static err plan_init(struct plan *p, const struct head *h, const struct matcher *ms, size_t n,
                      size_t bytes_max, struct errmsg *e)
 {
-    size_t breaths = 0, many = 0;
+    size_t breaths = 0, trials_n = 0, capacity = 0;
+    struct trial *trials = NULL;
     roaring_bitmap_t *forbidden = roaring_bitmap_create();
     *p = (struct plan){0};
     for (size_t i = 0; i < n && !p->nothing && p->bytes <= bytes_max; i++) {
         breathe(h, &breaths);
-        if (name_of_many(h, &ms[i]) != LABEL_NONE)
-            many++;
-        else
+        const size_t values = values_to_try(h, &ms[i]);
+        if (!values) {
             plan_matcher(p, h, &ms[i], forbidden);
-    }
-    for (size_t i = 0; many && i < n && !p->nothing && p->bytes <= bytes_max; i++) {
-        breathe(h, &breaths);
-        const uint32_t name = name_of_many(h, &ms[i]);
-        if (name == LABEL_NONE)
             continue;
-        if (leaves_few(h, p, name)) {
-            p->later = mem_grow(p->later, &p->later_capacity, p->later_n + 1, sizeof *p->later);
-            p->later[p->later_n++] = (struct later){&ms[i], name};
-        } else {
-            plan_matcher(p, h, &ms[i], forbidden);
         }
+        trials = mem_grow(trials, &capacity, trials_n + 1, sizeof *trials);
+        trials[trials_n++] = (struct trial){&ms[i], values};
     }
+    if (trials_n)
+        qsort(trials, trials_n, sizeof *trials, by_values);
+    for (size_t i = 0; i < trials_n && !p->nothing && p->bytes <= bytes_max; i++) {
+        breathe(h, &breaths);
+        plan_trial(p, h, &trials[i], forbidden);
+    }
+    mem_free(trials);
     plan_add(p, forbidden, false);
     if (p->bytes <= bytes_max)
         return ERR_OK;
@@ -296,10 +323,18 @@ struct walk {
 
 static bool passes_later(const struct head *h, const struct plan *p, const struct head_series *s)
 {
-    for (size_t i = 0; i < p->later_n; i++)
-        if (!matcher_matches(p->later[i].m,
-                             label_store_value(&h->labels, s->tuple, s->local, p->later[i].name)))
+    for (size_t i = 0; i < p->later_n; i++) {
+        struct later *l = &p->later[i];
+        const uint32_t pair = label_store_pair_of(&h->labels, s->tuple, s->local, l->name);
+        if (pair == LABEL_NONE || pair != l->last_pair) { // neighbours often have the same
+            const struct str value =
+                pair == LABEL_NONE ? STR("") : label_pair_value(label_pair_at(&h->labels, pair));
+            l->last_pair = pair;
+            l->last = matcher_matches(l->m, value);
+        }
+        if (!l->last)
             return false;
+    }
     return true;
 }
 
@@ -368,19 +403,6 @@ struct finding {
     bool is_full, lacks_room;
 };
 
-// The pair of the metric name.
-static uint32_t metric_of(const struct head *h, const struct head_series *s, uint32_t name)
-{
-    const uint32_t ids[2] = {s->local, s->tuple};
-    for (size_t k = 0; k < 2; k++) {
-        const struct label_set *set = label_store_set_at(&h->labels, ids[k]);
-        for (uint32_t i = 0; i < set->n; i++)
-            if (label_pair_at(&h->labels, set->pairs[i])->name == name)
-                return set->pairs[i];
-    }
-    return LABEL_NONE;
-}
-
 static bool add_found(struct head *h, const struct head_series *s, uint32_t id, void *arg)
 {
     struct finding *f = arg;
@@ -399,8 +421,10 @@ static bool add_found(struct head *h, const struct head_series *s, uint32_t id, 
         }
         list->items = items;
     }
-    list->items[list->n++] = (struct head_found){
-        .ref = head_ref(s, id), .partition = s->partition, .metric = metric_of(h, s, f->name)};
+    list->items[list->n++] =
+        (struct head_found){.ref = head_ref(s, id),
+                            .partition = s->partition,
+                            .metric = label_store_pair_of(&h->labels, s->tuple, s->local, f->name)};
     return true;
 }
 

@@ -192,35 +192,19 @@ void head_spill_end(struct head_spill *s, bool written)
     *s = (struct head_spill){0};
 }
 
-struct metric {
-    struct str name;
-    uint32_t pair;
-};
-
-static bool metric_before(const void *arg, uint32_t a, uint32_t b)
-{
-    const struct metric *metrics = arg;
-    return str_cmp(metrics[a].name, metrics[b].name) < 0;
-}
-
 void head_metrics(const struct head *h, uint32_t **out, size_t *out_n)
 {
     const uint32_t name = label_store_find_name(&h->labels, LABEL_NAME);
     const size_t n = name == LABEL_NONE ? 0 : h->labels.names[name].pairs.n;
-    struct metric *metrics = mem_alloc_array(n, sizeof *metrics);
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t pair = *id_list_at(&h->labels.names[name].pairs, i);
-        metrics[i] = (struct metric){label_pair_value(label_pair_at(&h->labels, pair)), pair};
-    }
     uint32_t *order = *out = mem_alloc_array(n + 1, sizeof **out);
     *order++ = LABEL_NONE;
-    for (size_t i = 0; i < n; i++)
-        order[i] = (uint32_t)i;
-    block_sort(order, n, metrics, metric_before);
-    for (size_t i = 0; i < n; i++)
-        order[i] = metrics[order[i]].pair;
     *out_n = n + 1;
-    mem_free(metrics);
+    if (!n)
+        return;
+    struct pair_walk walk;
+    pair_walk_begin(&walk, &h->labels, name, STR(""), STR(""));
+    for (size_t i = 0; i < n; i++)
+        order[i] = pair_walk_next(&walk);
 }
 
 static size_t add_set_series(const struct head *h, uint32_t set, size_t n, uint32_t **ids,

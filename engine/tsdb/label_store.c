@@ -27,7 +27,7 @@ void label_store_deinit(struct label_store *s)
 {
     for (size_t i = 0; i < s->names_n; i++) {
         mem_free((char *)(uintptr_t)s->names[i].text.p);
-        id_list_deinit(&s->names[i].pairs);
+        pair_order_deinit(&s->names[i].pairs);
     }
     for (uint32_t i = 0; i < s->pairs_n; i++) {
         breathe(i);
@@ -123,14 +123,12 @@ uint32_t label_store_pair(struct label_store *s, uint32_t name, struct str value
         s->pairs[s->pairs_chunks++] = mem_alloc_array(LABEL_CHUNK, sizeof **s->pairs);
     }
     const uint32_t id = take_id(&s->free_pairs, &s->pairs_n);
-    struct label_name *n = &s->names[name];
     *label_pair_at(s, id) = (struct label_pair){
         .value = copy_text(s, value),
         .value_n = (uint32_t)value.n,
         .name = name,
-        .at = (uint32_t)n->pairs.n,
     };
-    id_list_push(&n->pairs, id);
+    pair_order_add(&s->names[name].pairs, s, id);
     id_table_insert(&s->pair_ids, pair_hash(s, name, value), id);
     return id;
 }
@@ -143,10 +141,7 @@ void label_store_trim_pair(struct label_store *s, uint32_t id)
     s->pairs_removed++;
     const struct str value = label_pair_value(pair);
     id_table_remove(&s->pair_ids, pair_hash(s, pair->name, value), id);
-    struct label_name *name = &s->names[pair->name];
-    const uint32_t last = id_list_pop(&name->pairs);
-    *id_list_at(&name->pairs, pair->at) = last;
-    label_pair_at(s, last)->at = pair->at;
+    pair_order_remove(&s->names[pair->name].pairs, s, id);
     s->bytes -= value.n;
     mem_free((char *)(uintptr_t)value.p);
     posting_deinit(&pair->in);
@@ -247,7 +242,7 @@ void label_store_encode_set(const struct label_store *s, uint32_t id, struct buf
     }
 }
 
-struct str label_store_value(const struct label_store *s, uint32_t tuple, uint32_t local,
+uint32_t label_store_pair_of(const struct label_store *s, uint32_t tuple, uint32_t local,
                              uint32_t name)
 {
     const uint32_t ids[2] = {local, tuple};
@@ -255,8 +250,8 @@ struct str label_store_value(const struct label_store *s, uint32_t tuple, uint32
         const struct label_set *set = label_store_set_at(s, ids[k]);
         for (uint32_t i = 0; i < set->n; i++) {
             if (label_pair_at(s, set->pairs[i])->name == name)
-                return label_pair_value(label_pair_at(s, set->pairs[i]));
+                return set->pairs[i];
         }
     }
-    return (struct str){0};
+    return LABEL_NONE;
 }

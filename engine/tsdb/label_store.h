@@ -12,6 +12,7 @@
 #include "engine/base/str.h"
 #include "engine/tsdb/id_list.h"
 #include "engine/tsdb/id_table.h"
+#include "engine/tsdb/pair_order.h"
 #include "engine/tsdb/posting.h"
 
 enum { LABEL_NONE = ID_TABLE_NONE, LABEL_SET_TUPLE = 0x40000000, LABEL_CHUNK = 1024 };
@@ -20,14 +21,13 @@ struct label_pair {
     const char *value;
     uint32_t value_n;
     uint32_t name; // index of the name
-    uint32_t at;   // its place among the name's pairs
     uint32_t sets; // how many sets have it
     struct posting in;
 };
 
 struct label_name {
     struct str text;
-    struct id_list pairs; // in no order
+    struct pair_order pairs;
 };
 
 struct label_set {
@@ -73,8 +73,8 @@ void label_store_encode(const struct label_store *s, uint32_t tuple, uint32_t lo
                         struct buf *out);
 // The labels of one set alone.
 void label_store_encode_set(const struct label_store *s, uint32_t set, struct buf *out);
-// The value of a name in a series' sets; empty: absent.
-struct str label_store_value(const struct label_store *s, uint32_t tuple, uint32_t local,
+// The pair of a name in a series' sets, or LABEL_NONE.
+uint32_t label_store_pair_of(const struct label_store *s, uint32_t tuple, uint32_t local,
                              uint32_t name);
 
 static inline struct label_pair *label_pair_at(const struct label_store *s, uint32_t id)
