@@ -42,9 +42,11 @@
 //             (BLOCK_PART_*) follow, a byte; HISTOGRAMS: number of the layout, START:
 //             zigzag (start timestamp of all - that of the part before with one, at first 0); size
 //             of its column, with that of the start timestamps, which stands before it with its
-//             size, if STARTS. Facts: of the parts whose column is not COLUMN_CONST, in slices of
+//             size, if STARTS.
+//             Facts: of the parts whose column is not COLUMN_CONST, in slices of
 //             COLUMN_MAX: of first, last, min, max, sum: size, column of values. Parts of
-//             histograms have none. Value columns: of each part its column (column.c,
+//             histograms have none.
+//             Value columns: of each part its column (column.c,
 //             histogram_column.c), by directory.
 //
 // Version 1 had no flags in directories: zigzag (...), size. Its footer had room for 8 sections,

@@ -274,6 +274,9 @@ static err read_log(struct catalogue *c, const struct catalogue_options *options
     err code = path_read(path, LOG_BYTES_MAX, &bytes, e);
     if (code == ERR_NOTFOUND) {
         TRY(check_new_folder(c, e));
+        if (options->read_only)
+            return err_set(e, ERR_NOTFOUND, "%s is no data folder: it has no file \"catalogue\"",
+                           c->dir);
         c->info.is_new = true;
         *s = (struct catalogue_state){
             .partitions = options->partitions, .spread = 1, .next_id = 1, .seq = 1};
@@ -287,7 +290,7 @@ static err read_log(struct catalogue *c, const struct catalogue_options *options
         code = catalogue_load(buf_str(&bytes), s, &end, e);
     if (code != ERR_OK)
         code = err_wrap(e, code, "%s", c->dir);
-    else if (end < bytes.n)
+    else if (end < bytes.n && !options->read_only)
         log_warn(&c->log, "the catalogue's last change was cut when the process or machine ended",
                  log_i64("bytes", (int64_t)(bytes.n - end)));
     buf_deinit(&bytes);
@@ -374,11 +377,8 @@ static err check_placement(const struct catalogue *c, const struct catalogue_opt
         STR_ARG(options->placement_labels), c->dir, STR_ARG(is));
 }
 
-static err open_locked(struct catalogue *c, const struct catalogue_options *options,
-                       struct errmsg *e)
+static err begin_run(struct catalogue *c, struct errmsg *e)
 {
-    TRY(read_log(c, options, e)); // nothing is made in a folder that is refused
-    TRY(check_placement(c, options, e));
     TRY(make_folders(c, e));
     if (c->info.is_new)
         TRY(sync_parent(c, e));
@@ -388,7 +388,14 @@ static err open_locked(struct catalogue *c, const struct catalogue_options *opti
     c->state.done_count = 0;
     c->state.epoch++;
     c->state.seq++;
-    TRY(write_checkpoint(c, e));
+    return write_checkpoint(c, e);
+}
+
+static err load(struct catalogue *c, const struct catalogue_options *options, struct errmsg *e)
+{
+    TRY(read_log(c, options, e)); // nothing is made in a folder that is refused
+    TRY(check_placement(c, options, e));
+    TRY(options->read_only ? check_live_files(c, e) : begin_run(c, e));
     c->info.format = CATALOGUE_FORMAT;
     c->info.partitions = c->state.partitions;
     c->info.spread = c->state.spread;
@@ -415,22 +422,34 @@ err catalogue_open(const char *dir, const struct catalogue_options *options, str
     if (options->placement_labels.n > CATALOGUE_LABELS_BYTES_MAX)
         return err_set(e, ERR_INVALID, "placement labels of more than %d bytes",
                        CATALOGUE_LABELS_BYTES_MAX);
-    TRY(path_mkdir(dir, e));
+    if (!options->read_only)
+        TRY(path_mkdir(dir, e));
     struct catalogue *c = mem_zalloc(sizeof *c);
     c->log = (struct logger){"catalogue", options->log};
     c->file.fd = c->lock.fd = -1;
     waiters_init(&c->idle);
     memcpy(c->dir, dir, strlen(dir) + 1);
     path_of(c, "wal", c->wal_dir);
-    err code = folder_lock(&c->lock, dir, e);
+    err code = options->read_only ? ERR_OK : folder_lock(&c->lock, dir, e);
     if (code == ERR_OK)
-        code = open_locked(c, options, e);
+        code = load(c, options, e);
     if (code != ERR_OK) {
         destroy(c);
         return code;
     }
     *out = c;
     return ERR_OK;
+}
+
+err catalogue_is_current(const struct catalogue *c, bool *out, struct errmsg *e)
+{
+    const struct catalogue_options options = {.partitions = 1, .read_only = true};
+    struct catalogue now = {.log = c->log};
+    memcpy(now.dir, c->dir, sizeof now.dir);
+    const err code = read_log(&now, &options, e);
+    *out = now.state.seq == c->state.seq;
+    catalogue_state_deinit(&now.state);
+    return code;
 }
 
 void catalogue_close(struct catalogue *c)

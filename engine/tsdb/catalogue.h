@@ -47,13 +47,14 @@ struct catalogue_options {
     uint32_t partitions; // when the folder is new; afterwards what it was made with holds
     struct str
         placement_labels; // empty: the folder's, or the default; else they must be the folder's
+    bool read_only; // nothing is made, locked, removed or written; somebody else may have it open
     const struct log_sink *log;
 };
 
 struct catalogue_info {
     uint32_t format, partitions, spread;
     uint64_t hash_seed;
-    uint64_t epoch; // of this run: one more than that of any before
+    uint64_t epoch; // of this run: one more than that of any before; read_only: of the last one
     struct str placement_labels;
     bool is_new; // the folder was made by this open
 };
@@ -65,6 +66,8 @@ struct catalogue_info {
 err catalogue_open(const char *dir, const struct catalogue_options *options, struct catalogue **out,
                    struct errmsg *e);
 void catalogue_close(struct catalogue *c); // Suspends.
+// Of one that is read_only: whether it says what the folder's says now. Suspends.
+err catalogue_is_current(const struct catalogue *c, bool *out, struct errmsg *e);
 const struct catalogue_info *catalogue_info(const struct catalogue *c);
 
 // The live files, ascending by id, and the marks; valid until the next change.

@@ -47,6 +47,21 @@ err folder_lock(struct file *lock, const char *dir, struct errmsg *e)
     return code;
 }
 
+bool folder_is_held(const char *dir, char out[static FOLDER_HOLDER_MAX])
+{
+    struct file lock;
+    char path[sizeof lock.path], text[PID_TEXT_MAX];
+    out[0] = '\0';
+    if ((size_t)snprintf(path, sizeof path, "%s/lock", dir) >= sizeof path ||
+        file_open(&lock, path, FILE_READ, NULL) != ERR_OK)
+        return false;
+    const bool is_held = file_lock(&lock, NULL) == ERR_EXISTS;
+    if (is_held)
+        snprintf(out, FOLDER_HOLDER_MAX, "%.*s", STR_ARG(holder(&lock, text)));
+    file_close(&lock);
+    return is_held;
+}
+
 void folder_unlock(struct file *lock)
 {
     file_close(lock);

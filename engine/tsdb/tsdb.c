@@ -336,7 +336,6 @@ static err part_open_log(struct part *p, struct errmsg *e)
         .fatal_arg = db->options.fatal_arg,
     };
     TRY(wal_open(&options, &p->wal, e));
-    p->head.may_yield = true;
     p->head.forget = forget_cohort;
     p->head.forget_arg = p;
     return ERR_OK;
@@ -366,6 +365,9 @@ static err part_open(struct tsdb *db, unsigned index, struct errmsg *e)
         part_tell_newest(p, files[i].max_t_ms);
     }
     TRY(part_load_metadata(p, e));
+    p->head.may_yield = true;
+    if (db->options.read_only)
+        return ERR_OK;
     TRY(part_open_log(p, e));
     p->maintained = true;
     return fiber_start(LOOP_MERGE, part_maintain, p, &p->maintainer);
@@ -472,6 +474,7 @@ static err open_folder(struct tsdb *db, struct errmsg *e)
     const struct catalogue_options options = {
         .partitions = TSDB_PARTITIONS,
         .placement_labels = db->options.placement_labels,
+        .read_only = db->options.read_only,
         .log = db->options.log,
     };
     TRY(catalogue_open(db->options.path, &options, &db->catalogue, e));
@@ -534,7 +537,7 @@ err tsdb_close(struct tsdb *db, struct errmsg *e)
     err result = call_parts(db, part_close_call, e);
     if (db->start != ERR_OK)
         result = ERR_OK; // there was nothing to seal, and the logs stay
-    else if (result == ERR_OK)
+    else if (result == ERR_OK && !db->options.read_only)
         tsdb_streams_done(db, true);
     (void)!call_parts(db, part_destroy_call, NULL);
     catalogue_close(db->catalogue);

@@ -27,6 +27,7 @@ struct tsdb_options {
     uint64_t series_max;         // active series in all; 0: none
     uint32_t commit_piece;       // samples of a commit that are kept in one step; 0: 1024
     uint32_t exemplars_max;      // that all shards together remember; 0: none are taken
+    bool read_only;              // see tsdb_reading.h
     const struct log_sink *log;
     void (*fatal)(void *arg, const char *reason); // see wal.h; NULL: the process aborts
     void *fatal_arg;
@@ -42,8 +43,7 @@ err tsdb_open(const struct tsdb_options *options, struct tsdb **out, struct errm
 // Seals the head, flushes, frees. No caller may be inside. Suspends.
 err tsdb_close(struct tsdb *db, struct errmsg *e);
 bool tsdb_is_ready(const struct tsdb *db); // replay is done: queries see everything
-// Samples come faster than they are written to files, on some shard: three times spill_bytes wait.
-// Senders should be told to come back later, or memory would go on growing.
+// Files are written too slowly: spill_bytes wait three times on some shard. Senders should wait.
 bool tsdb_is_behind(const struct tsdb *db);
 // On the shard that opened: not ERR_OK once replay has failed, the database will then never be
 // ready; e says which file, why, and what to do. Nothing is lost, all is as before tsdb_open().

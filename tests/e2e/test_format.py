@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 
-from harness import (BUILD, PATIENCE_S, TOP, WRITE2_HEADERS, check, check_equal, ferula, histogram_message, main, field,
+from harness import (BUILD, PATIENCE_S, TOP, WRITE2_HEADERS, check, check_equal, ferula, histogram_message, main, field, peer,
                      remote_write, scenario, snappy_literal, temp_folder, wait_for, write2_request, write2_series,
                      write_sample)
 from naive_reader import lines, read_folder
@@ -88,6 +88,62 @@ def send_forms(server, first, rounds, base_ms, rng):
 
 def files_of(server):
     return sorted(os.listdir(os.path.join(server.data, "blocks")))
+
+
+PROMTOOL = os.path.join(BUILD, "tools", "ferula-promtool")
+
+
+def tool(*words, code=0, program=PROMTOOL):
+    """What a command prints; on standard error, too."""
+    done = subprocess.run([program, *words], capture_output=True, text=True, timeout=PATIENCE_S)
+    check_equal(done.returncode, code, f"exit code of {' '.join(words)}: {done.stderr}")
+    return done.stdout, done.stderr
+
+
+def text_of(labels, value, ms):
+    pairs = ",".join(f'{k}="{v}"' for k, v in labels.items() if k != "__name__")
+    return f"{labels['__name__']}{{{pairs}}} {value!r} {ms / 1000:.3f}\n"
+
+
+@scenario
+def dumps_beside_promtool():
+    """The same samples in a block of Prometheus and in our folder: the same lines, also while the server runs."""
+    base = int(time.time() * 1000) - 3600_000
+    values = [0.0, -0.0, 1.0, 1e6, 123456789.5, 1e-7, 1e21, -2.5e300, 5e-324, 0.1, 1 / 3, float("nan"), float("inf"), float("-inf")]
+    series = [({"__name__": name, "Zone": "b", "instance": f"{i}", "path": "/é x", **({"job": "a"} if i % 2 else {})},
+               [(base + i * 7 + k * 15000, values[(i + k) % len(values)]) for k in range(20)])
+              for name in ("up", "requests_total") for i in range(5)]
+    home = temp_folder()
+    with open(os.path.join(home, "in.om"), "w") as f:
+        for name in ("requests_total", "up"):
+            f.write(f"# TYPE {name} unknown\n")
+            f.writelines(text_of(labels, v, ms) for labels, samples in series if labels["__name__"] == name for ms, v in samples)
+        f.write("# EOF\n")
+    theirs, blocks = peer("promtool-3.5"), os.path.join(home, "blocks")
+    tool("tsdb", "create-blocks-from", "openmetrics", os.path.join(home, "in.om"), blocks, program=theirs)
+    os.mkdir(os.path.join(blocks, "wal"))
+    server = ferula(args=["--web.enable-remote-write-receiver", "--storage.wal-sync=always"])
+    check_equal(remote_write(server, series).status, 204, "written")
+    cases = [("dump", ), ("dump-openmetrics", ), ("dump", "--match=up"), ("dump", "--match={job=\"a\"}", "--match=up{instance=\"0\"}"),
+             ("dump", f"--min-time={base + 15000}", f"--max-time={base + 45000}"), ("dump", "--match={job=\"x\"}"),
+             ("dump-openmetrics", "--match={instance=~\"1|3\"}", f"--max-time={base + 30007}")]
+    wanted = [tool("tsdb", *words, blocks, program=theirs)[0] for words in cases]
+    wait_for("the dump has all", lambda: tool("tsdb", "dump", server.data)[0] == wanted[0], interval=0.2)
+    _, said = tool("tsdb", "dump", server.data)
+    check(f"{server.data} is open in process {server.popen.pid}: " in said, said)
+    server.kill()
+    before = {name: os.stat(name).st_mtime_ns for name in files_below(server.data)}
+    for words, want in zip(cases, wanted):
+        check_equal(tool("tsdb", *words, server.data), (want, ""), words)
+    check_equal({name: os.stat(name).st_mtime_ns for name in files_below(server.data)}, before, "nothing was written")
+    server.restart()
+    server.stop()
+    for words, want in zip(cases, wanted):
+        check_equal(tool("tsdb", *words, server.data), (want, ""), words)
+
+
+def files_below(folder):
+    return sorted(os.path.join(at, name) for at, _, names in os.walk(folder) for name in names)
 
 
 @scenario

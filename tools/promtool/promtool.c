@@ -20,6 +20,11 @@
         .name = "query", .help = "PromQL query." \
     }
 
+#define FOLDER_ARG                                                                          \
+    {                                                                                       \
+        .name = "db path", .help = "Database path (default is data/).", .is_optional = true \
+    }
+
 const struct command promtool_commands[] = {
     {{"check", "config"},
      "Check if the config files are valid or not.",
@@ -128,6 +133,27 @@ const struct command promtool_commands[] = {
      {QUERY_ARG, {.name = "name", .help = "Name of the label to delete."}},
      NULL,
      label_matchers_delete},
+    {{"tsdb", "dump"},
+     "Dump samples from a TSDB.",
+     "Prints of each sample a line: labels, value, time in ms; a series' lines stand together, "
+     "the\n"
+     "series in the order of their labels. Files and log are read as they stand: a server may "
+     "have\n"
+     "the folder open, what it has not yet written is then not shown. Nothing is written.\n\n"
+     "Examples:\n"
+     "  tsdb dump /var/lib/ferula\n"
+     "  tsdb dump --match='{job=\"node\"}' --min-time=1782900000000 data/\n"
+     "  tsdb dump --format=json --match=up data/\n",
+     {FOLDER_ARG},
+     tsdb_dump_flags,
+     tsdb_dump},
+    {{"tsdb", "dump-openmetrics"},
+     "[Experimental] Dump samples from a TSDB into OpenMetrics text format, excluding native "
+     "histograms and staleness markers, which are not representable in OpenMetrics.",
+     "Example:\n  tsdb dump-openmetrics data/ > data.om\n",
+     {FOLDER_ARG},
+     tsdb_dump_openmetrics_flags,
+     tsdb_dump_openmetrics},
     {{"test", "promql"},
      "Run scripts in Prometheus's PromQL test language.",
      "The scripts run over Ferula's own database, in memory. The last line counts what passed\n"

@@ -22,6 +22,10 @@ struct promtool {
     struct str lookback_delta, lint, url; // check
     bool extended, syntax_only, lint_fatal, ignore_unknown_fields, agent;
 
+    struct str sandbox, min_time, max_time; // tsdb
+    int64_t limit;
+    bool human_readable, dry_run;
+
     struct str matcher_type; // promql label-matchers set
 };
 
@@ -76,6 +80,11 @@ size_t label_matchers_set_flags(struct promtool *p, struct setting *rows);
 int promql_format(const struct promtool *p);
 int label_matchers_set(const struct promtool *p);
 int label_matchers_delete(const struct promtool *p);
+// tsdb_dump.c
+size_t tsdb_dump_flags(struct promtool *p, struct setting *rows);
+size_t tsdb_dump_openmetrics_flags(struct promtool *p, struct setting *rows);
+int tsdb_dump(const struct promtool *p);
+int tsdb_dump_openmetrics(const struct promtool *p);
 // test_command.c
 int test_promql(const struct promtool *p);
 
