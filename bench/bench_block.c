@@ -318,7 +318,8 @@ struct kind {
     double encode_ns, decode_ns;
 };
 
-static const char *const forms[] = {"const", "ramp", "for", "line", "delta", "delta2"};
+static const char *const forms[] = {"const", "ramp",   "for",   "line",
+                                    "delta", "delta2", "slope", "xor"};
 static const char *const scales[] = {"integer", "divide", "multiply", "two_steps", "raw"};
 
 static void measure_column(const struct bench *b, const struct metric *m,

@@ -275,7 +275,8 @@ struct kind {
     size_t columns, bytes, values;
 };
 
-static const char *const forms[] = {"const", "ramp", "for", "line", "delta", "delta2"};
+static const char *const forms[] = {"const", "ramp",   "for",   "line",
+                                    "delta", "delta2", "slope", "xor"};
 static const char *const scales[] = {"integer", "divide", "multiply", "two_steps", "raw"};
 
 static void measure_forms(const struct load *l)
@@ -314,17 +315,16 @@ static void measure_forms(const struct load *l)
 static void report_columns(struct block_file *f)
 {
     struct errmsg e;
-    uint64_t directory = 0, facts = 0, columns = 0;
+    uint64_t directory = 0, columns = 0;
     for (uint32_t i = 0; i < f->footer.sections[BLOCK_COLUMNS].chunks; i++) {
         const struct block_chunk *c = &f->tables[BLOCK_COLUMNS].chunks[i];
-        uint8_t head[8];
+        uint8_t head[4];
         must(file_read(&f->file, (int64_t)c->offset, head, sizeof head, &e), &e);
-        directory += 8 + load_le32(head);
-        facts += load_le32(head + 4);
-        columns += c->size - 8 - load_le32(head) - load_le32(head + 4);
+        directory += sizeof head + load_le32(head);
+        columns += c->size - sizeof head - load_le32(head);
     }
-    printf(", \"directory\": %llu, \"facts\": %llu, \"values\": %llu",
-           (unsigned long long)directory, (unsigned long long)facts, (unsigned long long)columns);
+    printf(", \"directory\": %llu, \"values\": %llu", (unsigned long long)directory,
+           (unsigned long long)columns);
 }
 
 static void report_file(const struct load *l, const struct block_summary *s)

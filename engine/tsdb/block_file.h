@@ -81,16 +81,6 @@ err block_file_select(struct block_file *f, const struct matcher *ms, size_t ms_
 // times may share t. Everything is in the arena (ERR_LIMIT: its limit). Suspends.
 err block_file_read(struct block_file *f, const uint32_t *ids, size_t n, int64_t mint, int64_t maxt,
                     struct arena *a, struct column *out, struct errmsg *e);
-// What is kept of a series beside its columns: of each of its parts (up to COLUMN_MAX samples), in
-// order. In the arena. Suspends.
-struct block_facts {
-    int64_t min_t, max_t; // both included
-    size_t n;
-    bool has_histograms; // then the facts are 0
-    struct column_facts facts;
-};
-err block_file_facts(struct block_file *f, uint32_t id, struct arena *a, struct block_facts **out,
-                     size_t *out_n, struct errmsg *e);
 // Names, or values of a name, of the series of the range that match. Suspends.
 err block_file_label_names(struct block_file *f, const struct matcher *ms, size_t ms_count,
                            struct block_range range, struct least *out, struct errmsg *e);

@@ -8,7 +8,6 @@
 #include "engine/tsdb/block_reader.h"
 #include "engine/tsdb/block_symbols.h"
 #include "engine/tsdb/column.h"
-#include "engine/tsdb/column_fit.h"
 #include "engine/tsdb/histogram_column.h"
 #include "engine/tsdb/samples.h"
 #include "io/fiber.h"
@@ -130,22 +129,24 @@ static void reading_deinit(struct reading *r)
 
 struct group {
     uint64_t offset; // in the file
-    struct block_cursor directory, facts;
+    struct block_cursor directory;
     const uint8_t *columns, *end;
     uint32_t time; // of the part before
     int64_t start; // of the part before that has one
 };
 
-static bool group_open(struct group *g, uint64_t offset, const uint8_t *p, size_t n)
+// Facts of earlier versions are passed over.
+static bool group_open(struct group *g, uint32_t version, uint64_t offset, const uint8_t *p,
+                       size_t n)
 {
-    if (n < 8)
+    const size_t head = version < 3 ? 8 : 4;
+    if (n < head)
         return false;
-    const uint64_t directory = load_le32(p), facts = load_le32(p + 4);
-    if (directory + facts > n - 8)
+    const uint64_t directory = load_le32(p), facts = version < 3 ? load_le32(p + 4) : 0;
+    if (directory + facts > n - head)
         return false;
-    *g = (struct group){.offset = offset, .columns = p + 8 + directory + facts, .end = p + n};
-    g->directory = (struct block_cursor){p + 8, p + 8 + directory, false};
-    g->facts = (struct block_cursor){p + 8 + directory, g->columns, false};
+    *g = (struct group){.offset = offset, .columns = p + head + directory + facts, .end = p + n};
+    g->directory = (struct block_cursor){p + head, p + head + directory, false};
     return true;
 }
 
@@ -374,7 +375,7 @@ static err read_group(struct reading *r, uint32_t index, const uint8_t *p, struc
     struct group g;
     if (block_chunk_crc(c->offset, p, c->size) != c->crc)
         return block_corrupt(r->f, c->offset, e, "wrong checksum");
-    if (!group_open(&g, c->offset, p, c->size))
+    if (!group_open(&g, r->f->footer.version, c->offset, p, c->size))
         return block_corrupt(r->f, c->offset, e, "a malformed group");
     for (uint32_t i = 0; i < items && r->done < r->n; i++) {
         const uint32_t id = c->first + i, place = r->order[r->done];
@@ -447,153 +448,6 @@ err block_file_read(struct block_file *f, const uint32_t *ids, size_t n, int64_t
     block_sort(r.order, n, ids, id_before);
     err code = read_all(&r, e);
     mem_free(r.order);
-    reading_deinit(&r);
-    return code;
-}
-
-// ---- facts
-
-// The column without start timestamps before it.
-static struct str values_of(const struct part *part)
-{
-    const uint8_t *p = (const uint8_t *)part->column.p;
-    struct block_cursor at = {p, p + part->column.n, false};
-    if (part->flags & BLOCK_PART_STARTS)
-        (void)block_bytes(&at, block_number(&at));
-    return at.failed ? (struct str){0} : str_make((const char *)at.at, (size_t)(at.end - at.at));
-}
-
-static bool part_has_facts(const struct part *part)
-{
-    if (part->flags & BLOCK_PART_HISTOGRAMS)
-        return false;
-    const struct str column = values_of(part);
-    return column.n && ((uint8_t)column.p[0] & COLUMN_HEAD_FORM) != COLUMN_CONST;
-}
-
-// Walks a group's directory: the parts of the series number `wanted` into parts, and how many parts
-// with facts stand before them and in all.
-struct facts_place {
-    struct part *parts;
-    size_t parts_n, capacity, before, all;
-};
-
-static bool find_parts(const struct reading *r, struct group *g, uint32_t series, uint32_t wanted,
-                       struct facts_place *out)
-{
-    for (uint32_t i = 0; i < series; i++) {
-        const uint64_t parts = block_number(&g->directory);
-        if (i == wanted)
-            out->before = out->all;
-        for (uint64_t k = 0; k < parts; k++) {
-            struct part part;
-            if (!group_part(r, g, &part))
-                return false;
-            out->all += part_has_facts(&part);
-            if (i != wanted)
-                continue;
-            out->parts = mem_grow(out->parts, &out->capacity, out->parts_n + 1, sizeof *out->parts);
-            out->parts[out->parts_n++] = part;
-        }
-    }
-    return !g->directory.failed;
-}
-
-// The facts of parts number from <= i < end of those that have facts.
-static bool load_facts(struct group *g, size_t all, size_t from, size_t end,
-                       struct column_facts *out)
-{
-    enum { FACTS = 5 };
-    double values[COLUMN_MAX + COLUMN_PAD];
-    for (size_t slice = 0; slice < end; slice += COLUMN_MAX) {
-        const size_t n = all - slice < COLUMN_MAX ? all - slice : COLUMN_MAX;
-        for (unsigned kind = 0; kind < FACTS; kind++) {
-            const struct str column = block_bytes(&g->facts, block_number(&g->facts));
-            if (g->facts.failed ||
-                !column_decode_values((const uint8_t *)column.p, column.n, n, values))
-                return false;
-            for (size_t i = from > slice ? from : slice; i < end && i < slice + n; i++) {
-                struct column_facts *f = &out[i - from];
-                double *const fields[FACTS] = {&f->first, &f->last, &f->min, &f->max, &f->sum};
-                memcpy(fields[kind], &values[i - slice], sizeof values[0]);
-            }
-        }
-    }
-    return true;
-}
-
-static err facts_of(struct reading *r, struct group *g, const struct facts_place *place,
-                    struct block_facts *out, struct errmsg *e)
-{
-    double values[COLUMN_MAX + COLUMN_PAD];
-    struct column_facts *stored = arena_array(r->a, place->parts_n, struct column_facts);
-    size_t n = 0;
-    if (!stored)
-        return err_set(e, ERR_LIMIT, too_much);
-    for (size_t i = 0; i < place->parts_n; i++)
-        n += part_has_facts(&place->parts[i]);
-    if (!load_facts(g, place->all, place->before, place->before + n, stored))
-        return block_corrupt(r->f, g->offset, e, "malformed facts");
-    for (size_t i = 0; i < place->parts_n; i++) {
-        const struct part *part = &place->parts[i];
-        struct times times;
-        TRY(get_times(r, part->time, &times, e));
-        out[i] =
-            (struct block_facts){.min_t = times.t[0], .max_t = times.t[times.n - 1], .n = times.n};
-        out[i].has_histograms = part->flags & BLOCK_PART_HISTOGRAMS;
-        if (out[i].has_histograms)
-            continue;
-        if (part_has_facts(part)) {
-            out[i].facts = *stored++;
-            continue;
-        }
-        const struct str column = values_of(part);
-        if (!column_decode_values((const uint8_t *)column.p, column.n, times.n, values))
-            return block_corrupt(r->f, g->offset, e, "a malformed column");
-        column_facts(values, times.n, &out[i].facts);
-    }
-    return ERR_OK;
-}
-
-static err read_facts(struct reading *r, uint32_t id, const uint8_t *p, uint32_t index,
-                      struct block_facts **out, size_t *out_n, struct errmsg *e)
-{
-    const struct block_chunk *c = &r->f->tables[BLOCK_COLUMNS].chunks[index];
-    struct facts_place place = {0};
-    struct group g;
-    if (block_chunk_crc(c->offset, p, c->size) != c->crc)
-        return block_corrupt(r->f, c->offset, e, "wrong checksum");
-    if (!group_open(&g, c->offset, p, c->size))
-        return block_corrupt(r->f, c->offset, e, "a malformed group");
-    err code = ERR_OK;
-    struct block_facts *facts = NULL;
-    if (!find_parts(r, &g, block_chunk_items(r->f, BLOCK_COLUMNS, index), id - c->first, &place))
-        code = block_corrupt(r->f, c->offset, e, "a malformed directory");
-    if (code == ERR_OK) {
-        facts = arena_array(r->a, place.parts_n, struct block_facts);
-        code = facts ? facts_of(r, &g, &place, facts, e) : err_set(e, ERR_LIMIT, too_much);
-    }
-    mem_free(place.parts);
-    if (code == ERR_OK) {
-        *out = facts;
-        *out_n = place.parts_n;
-    }
-    return code;
-}
-
-err block_file_facts(struct block_file *f, uint32_t id, struct arena *a, struct block_facts **out,
-                     size_t *out_n, struct errmsg *e)
-{
-    struct reading r = {.f = f, .a = a};
-    assert(id < f->footer.summary.series);
-    TRY(block_table_load(f, BLOCK_COLUMNS, e));
-    const uint32_t index = block_chunk_of(f, BLOCK_COLUMNS, id);
-    const struct block_chunk *c = &f->tables[BLOCK_COLUMNS].chunks[index];
-    uint8_t *bytes = mem_alloc(c->size);
-    err code = file_read(&f->file, (int64_t)c->offset, bytes, c->size, e);
-    if (code == ERR_OK)
-        code = read_facts(&r, id, bytes, index, out, out_n, e);
-    mem_free(bytes);
     reading_deinit(&r);
     return code;
 }

@@ -20,8 +20,7 @@ enum {
     GROUP_PARTS = 256,
     TIMES_BYTES = 16 * 1024,
     LAYOUTS_BYTES = 16 * 1024,
-    NOTES_BYTES = 64 * 1024,
-    FACTS = 5
+    NOTES_BYTES = 64 * 1024
 };
 
 struct part {
@@ -29,8 +28,6 @@ struct part {
     size_t at; // in waiting.columns
     int64_t start;
     uint8_t flags;
-    bool has_facts;
-    struct column_facts facts;
 };
 
 struct pending { // a series of the present metric
@@ -76,9 +73,7 @@ struct block_writer {
         size_t series, parts;
         uint32_t time; // of the part before
         int64_t start; // of the part before that has one
-        struct buf directory, facts, columns, all;
-        uint64_t values[FACTS][COLUMN_MAX];
-        size_t values_n;
+        struct buf directory, columns, all;
     } group;
 
     struct times *times;
@@ -133,7 +128,6 @@ void block_writer_destroy(struct block_writer *w)
     mem_free(w->waiting.parts);
     buf_deinit(&w->waiting.columns);
     buf_deinit(&w->group.directory);
-    buf_deinit(&w->group.facts);
     buf_deinit(&w->group.columns);
     buf_deinit(&w->group.all);
     buf_deinit(&w->notes.raw);
@@ -189,16 +183,12 @@ static uint32_t layout_number(struct block_writer *w, struct str layout)
     return (uint32_t)w->layouts_n++;
 }
 
-static void add_values(struct block_writer *w, const double *v, size_t n, struct part *part)
+static void add_values(struct block_writer *w, const double *v, size_t n)
 {
     uint64_t bits[COLUMN_MAX];
     memcpy(bits, v, n * sizeof *bits);
     uint8_t *room = (uint8_t *)fiber_buf_reserve(&w->waiting.columns, COLUMN_BYTES_MAX);
-    const size_t size = column_encode_values(bits, n, room);
-    part->has_facts = (room[0] & COLUMN_HEAD_FORM) != COLUMN_CONST;
-    w->waiting.columns.n += size;
-    if (part->has_facts)
-        column_facts(v, n, &part->facts);
+    w->waiting.columns.n += column_encode_values(bits, n, room);
 }
 
 static void add_starts(struct block_writer *w, const int64_t *starts, size_t n, struct part *part)
@@ -248,7 +238,7 @@ static void add_part(struct block_writer *w, const struct column *c, size_t from
         part.layout = layout_number(w, histogram_layout(c->histograms[from]));
         histogram_column_encode(c->histograms + from, n, &w->waiting.columns);
     } else {
-        add_values(w, c->v + from, n, &part);
+        add_values(w, c->v + from, n);
     }
     part.size = (uint32_t)(w->waiting.columns.n - part.at);
     w->waiting.parts = fiber_grow(w->waiting.parts, &w->waiting.parts_capacity,
@@ -331,36 +321,20 @@ err block_writer_add(struct block_writer *w, const struct block_key *key,
 
 // ---- a group
 
-static void put_facts(struct block_writer *w)
-{
-    struct buf *facts = &w->group.facts;
-    uint8_t column[COLUMN_BYTES_MAX];
-    for (unsigned i = 0; w->group.values_n && i < FACTS; i++) {
-        const size_t size = column_encode_values(w->group.values[i], w->group.values_n, column);
-        buf_put_varint(facts, size);
-        buf_put(facts, column, size);
-    }
-    w->group.values_n = 0;
-}
-
 static err group_flush(struct block_writer *w, struct errmsg *e)
 {
     struct buf *all = &w->group.all;
-    put_facts(w);
-    if (w->group.directory.n > UINT32_MAX || w->group.facts.n > UINT32_MAX)
+    if (w->group.directory.n > UINT32_MAX)
         return err_set(e, ERR_LIMIT, "%s: too many samples in one series", w->path);
     buf_reset(all);
     buf_put_le32(all, (uint32_t)w->group.directory.n);
-    buf_put_le32(all, (uint32_t)w->group.facts.n);
     buf_put_str(all, buf_str(&w->group.directory));
-    buf_put_str(all, buf_str(&w->group.facts));
     buf_put_str(all, buf_str(&w->group.columns));
     const size_t series = w->group.series;
     w->group.series = w->group.parts = 0;
     w->group.time = 0;
     w->group.start = 0;
     buf_reset(&w->group.directory);
-    buf_reset(&w->group.facts);
     buf_reset(&w->group.columns);
     return block_sink_put(&w->sink, BLOCK_COLUMNS, series, buf_str(all), false, e);
 }
@@ -383,14 +357,6 @@ static void group_add_part(struct block_writer *w, const struct part *part)
     w->group.time = part->time;
     buf_put(&w->group.columns, w->waiting.columns.p + part->at, part->size);
     w->group.parts++;
-    if (!part->has_facts)
-        return;
-    const double facts[FACTS] = {part->facts.first, part->facts.last, part->facts.min,
-                                 part->facts.max, part->facts.sum};
-    for (unsigned i = 0; i < FACTS; i++)
-        memcpy(&w->group.values[i][w->group.values_n], &facts[i], sizeof facts[i]);
-    if (++w->group.values_n == COLUMN_MAX)
-        put_facts(w);
 }
 
 static err group_add(struct block_writer *w, const struct pending *p, struct errmsg *e)

@@ -11,21 +11,35 @@
 //               DELTA  base, low, width     q[0] = base, q[i] = q[i-1] + low + field i-1
 //               DELTA2 base, delta, low, w  d[0] = delta, d[i] = d[i-1] + low + field i-1,
 //                                           q[i] = q[i-1] + d[i-1]
+//               SLOPE  base, slope, width   q[i] = base + floor(i * slope / 2^16) + field i;
+//                                           slope between -2^52 and 2^52, both excluded
+//               XOR    bits                 no integers, as said below
 //               (numbers are zigzag varints, the width one byte, 0 to 64)
-//   fields      bit-packed as in simd/packed.h: n of FOR and LINE, n-1 of DELTA, n-2 of DELTA2
+//   fields      bit-packed as in simd/packed.h: n of FOR, LINE and SLOPE, n-1 of DELTA, n-2 of
+//               DELTA2
 //   [OUTLIERS]  varint count; each: varint places skipped since the last, zigzag varint added to
-//   the
-//               field, which is 0 there
+//               the field, which is 0 there
 //   [SPECIALS]  varint runs; each: varint values skipped since the last run, varint
 //               (length - 1) * 8 + kind; a SPECIAL_RAW is followed by its bits. These values stand
 //               in for what the integers say.
 //
 // Arithmetic is modulo 2^64. Bytes left over are an error.
 //
+// XOR has no flag but SPECIALS. u64 bits of the first value; then a stream of bits, the first in
+// bit 0 of its first byte, numbers with their lowest bit first; of each further value, x being its
+// bits XOR those of the value before: 0: x is 0; 1 0: x is a number of `width` bits shifted left by
+// `trailing`, as in the last window; 1 1: a new window, 6 bits trailing, 6 bits width - 1, then x
+// as before. The last byte is filled up with zeros. trailing + width is at most 64; before the
+// first window both are 0.
+//
+// A column of times has no scale and no specials, and is not XOR.
+//
 // Decimals are kept as integers to be divided by 10^e: text that a client printed is exactly that
 // quotient, while multiplying by 10^-e misses every seventh value. Products (ticks * 0.001) and
-// two-step divisions (us / 1000 / 1000), which exporters compute, have scales of their own. XOR was
-// tried and left out: it wins by little on erratic doubles and costs ten times as much to decode.
+// two-step divisions (us / 1000 / 1000), which exporters compute, have scales of their own. SLOPE
+// is for counters whose pace is even and whose noise is that of the moment of the scrape:
+// differences have the noise of two, a bit a value more. XOR is the last resort, for erratic
+// doubles: it saves little and takes ten times as long to decode, so it has to save an eighth.
 #include "engine/tsdb/column.h"
 
 #include <assert.h>
@@ -36,6 +50,7 @@
 #include "engine/base/util.h"
 #include "engine/model/value.h"
 #include "engine/tsdb/column_fit.h"
+#include "engine/tsdb/column_xor.h"
 #include "simd/simd.h"
 
 enum {
@@ -290,6 +305,31 @@ static size_t encode_raw(const uint64_t *bits, size_t n, uint8_t *out)
     return 4 + 8 * n;
 }
 
+// The XOR of consecutive values, if that takes less than bytes by far.
+static bool is_xor_better(const struct work *w, size_t specials, size_t bytes)
+{
+    enum { SLOW_BYTES = 4, SAVES = 8 }; // only where a value takes so many; an eighth of them
+    return bytes >= SLOW_BYTES * w->n &&
+           1 + specials + column_xor_size((const uint64_t *)(const void *)w->v, w->n) <=
+               bytes - bytes / SAVES;
+}
+
+static uint8_t *put_integers(const struct work *w, uint8_t *out)
+{
+    uint8_t *at = out + 1;
+    out[0] = w->best_scale ? COLUMN_HEAD_SCALED : 0;
+    if (w->best_scale)
+        *at++ = w->best_scale;
+    return column_fit_store(&w->best, w->best_m, w->n, out, at);
+}
+
+static uint8_t *put_xor(struct work *w, uint8_t *out)
+{
+    memset(w->best_is_odd, 0, sizeof w->best_is_odd);
+    out[0] = COLUMN_XOR;
+    return column_xor_store((const uint64_t *)(const void *)w->v, w->n, out + 1);
+}
+
 size_t column_encode_values(const uint64_t *bits, size_t n, uint8_t *out)
 {
     assert(n >= 1 && n <= COLUMN_MAX);
@@ -301,20 +341,25 @@ size_t column_encode_values(const uint64_t *bits, size_t n, uint8_t *out)
     struct work w;
     work_load(&w, bits, n);
     choose_scale(&w);
-    const size_t runs = put_specials(&w, bits, NULL), specials_max = runs ? 3 + 12 * runs : 0;
-    if (w.best.bytes_max + specials_max + 1 > 8 * n + 4)
+    size_t runs = put_specials(&w, bits, NULL);
+    const size_t specials = runs ? 3 + 12 * runs : 0, integers = w.best.bytes_max + 1 + specials;
+    const size_t raw = 8 * n + 4;
+    const bool is_raw = integers > raw;
+    uint8_t *at;
+    if (is_xor_better(&w, specials, is_raw ? raw : integers)) {
+        at = put_xor(&w, out);
+        runs = w.specials ? put_specials(&w, bits, NULL) : 0;
+    } else if (is_raw) {
         return encode_raw(bits, n, out);
-    uint8_t *at = out;
-    *at++ = (uint8_t)(w.best_scale ? COLUMN_HEAD_SCALED : 0) |
-            (uint8_t)(runs ? COLUMN_HEAD_SPECIALS : 0);
-    if (w.best_scale)
-        *at++ = w.best_scale;
-    at = column_fit_store(&w.best, w.best_m, n, out, at);
+    } else {
+        at = put_integers(&w, out);
+    }
     if (runs) {
+        out[0] |= COLUMN_HEAD_SPECIALS;
         at += varint_store(at, runs);
         put_specials(&w, bits, &at);
     }
-    assert((size_t)(at - out) <= 8 * n + 4);
+    assert((size_t)(at - out) <= raw);
     return (size_t)(at - out);
 }
 
@@ -416,8 +461,13 @@ bool column_decode_values(const uint8_t *p, size_t size, size_t n, double *out)
     if (!(head &
           (COLUMN_HEAD_FORM | COLUMN_HEAD_FACTOR | COLUMN_HEAD_OUTLIERS | COLUMN_HEAD_SPECIALS)))
         return decode_const(p, end, scale, n, out);
-    p = column_fit_load(head, p, end, n, m);
-    if (!p || !apply_scale(scale, m, n, out))
+    if ((head & ~COLUMN_HEAD_SPECIALS) == COLUMN_XOR) {
+        p = column_xor_load(p, end, n, (uint64_t *)(void *)m);
+    } else {
+        p = column_fit_load(head, p, end, n, m);
+        p = p && apply_scale(scale, m, n, out) ? p : NULL;
+    }
+    if (!p)
         return false;
     if (head & COLUMN_HEAD_SPECIALS)
         p = load_specials(p, end, n, m);
@@ -430,27 +480,4 @@ bool column_decode_times(const uint8_t *p, size_t size, size_t n, int64_t *out)
     if (size < 2 || p[0] & (COLUMN_HEAD_UNUSED | COLUMN_HEAD_SCALED | COLUMN_HEAD_SPECIALS))
         return false;
     return column_fit_load(p[0], p + 1, p + size, n, out) == p + size;
-}
-
-void column_facts(const double *v, size_t n, struct column_facts *out)
-{
-    double sum = 0, lost = 0, min = 0, max = 0;
-    bool any = false;
-    for (size_t i = 0; i < n; i++) {
-        const double x = v[i];
-        if (value_is_stale(x))
-            continue;
-        min = !any || x < min || isnan(min) ? x : min;
-        max = !any || x > max || isnan(max) ? x : max;
-        any = true;
-        const double t = sum + x;
-        if (isinf(t))
-            lost = 0;
-        else if (fabs(sum) >= fabs(x))
-            lost += (sum - t) + x;
-        else
-            lost += (x - t) + sum;
-        sum = t;
-    }
-    *out = (struct column_facts){v[0], v[n - 1], min, max, isinf(sum) ? sum : sum + lost};
 }

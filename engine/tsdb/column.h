@@ -25,11 +25,4 @@ size_t column_encode_times(const int64_t *t, size_t n, uint8_t *out);
 bool column_decode_values(const uint8_t *p, size_t size, size_t n, double *out);
 bool column_decode_times(const uint8_t *p, size_t size, size_t n, int64_t *out);
 
-// What is kept beside a column. Sum, min and max leave stale markers out; sum is compensated as
-// PromQL's sum_over_time, min and max as its min_over_time and max_over_time.
-struct column_facts {
-    double first, last, min, max, sum;
-};
-void column_facts(const double *v, size_t n, struct column_facts *out);
-
 #endif

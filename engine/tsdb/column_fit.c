@@ -1,11 +1,16 @@
 #include "engine/tsdb/column_fit.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "engine/base/bits.h"
 #include "engine/tsdb/column.h"
 #include "simd/simd.h"
+
+enum { SLOPE_BITS = 16 };
+static const int64_t SLOPE_MAX = (int64_t)1 << 52;
+static_assert(COLUMN_MAX <= 1 << 10, "a slope times a place stays below 2^62");
 
 static size_t varint_size(uint64_t v)
 {
@@ -180,6 +185,41 @@ static void offer_line(const int64_t *m, size_t n, struct column_fit *best)
     offer(best, &fit, &w, zigzag_size(fit.base) + zigzag_size(fit.step));
 }
 
+// What a line of slope rises up to place i; slope * i is below 2^62.
+static int64_t rise(int64_t slope, size_t i)
+{
+    return (slope * (int64_t)i) >> SLOPE_BITS;
+}
+
+// The slope between the middles of the first and the last quarter: noise in single values does not
+// tilt it.
+static int64_t slope_of(const int64_t *m, size_t n)
+{
+    const size_t quarter = n / 4;
+    double sum = 0;
+    for (size_t i = 0; i < quarter; i++)
+        sum += (double)subtract(m[n - quarter + i], m[i]);
+    const double slope = sum / (double)quarter / (double)(n - quarter) * (1 << SLOPE_BITS);
+    return fabs(slope) < (double)(SLOPE_MAX - 1) ? (int64_t)slope : 0;
+}
+
+static void offer_slope(const int64_t *m, size_t n, struct column_fit *best)
+{
+    int64_t residuals[COLUMN_MAX];
+    struct window w;
+    struct column_fit fit = {.form = COLUMN_SLOPE};
+    if (n < 16 || !(fit.step = slope_of(m, n)))
+        return;
+    for (size_t i = 0; i < n; i++)
+        residuals[i] = subtract(m[i], rise(fit.step, i));
+    window_rough(residuals, n, &w);
+    if (w.bytes > best->bytes_max + n / 8 + 8)
+        return;
+    window_improve(residuals, n, &w);
+    fit.base = w.low;
+    offer(best, &fit, &w, zigzag_size(fit.base) + zigzag_size(fit.step));
+}
+
 static bool is_const_or_ramp(const int64_t *m, size_t n, struct column_fit *out)
 {
     const int64_t step = n > 1 ? subtract(m[1], m[0]) : 0;
@@ -226,6 +266,8 @@ static void fit_forms(const int64_t *m, size_t n, bool is_time, struct column_fi
     }
     if (is_time)
         offer_line(m, n, out);
+    else if (out->form != COLUMN_FOR)
+        offer_slope(m, n, out);
 }
 
 // The greatest common divisor of all differences from m[0]; 0: it is no use.
@@ -300,6 +342,11 @@ static size_t residuals_of(const struct column_fit *fit, const int64_t *m, size_
             out[i] = (int64_t)((uint64_t)m[i] - (uint64_t)fit->step * i);
         return n;
     }
+    if (fit->form == COLUMN_SLOPE) {
+        for (size_t i = 0; i < n; i++)
+            out[i] = subtract(m[i], rise(fit->step, i));
+        return n;
+    }
     differences(m, n, out);
     if (fit->form == COLUMN_DELTA)
         return n - 1;
@@ -335,7 +382,7 @@ uint8_t *column_fit_store(const struct column_fit *fit, const int64_t *m, size_t
         m = q;
     }
     at = put_number(at, fit->base);
-    if (fit->form == COLUMN_RAMP || fit->form == COLUMN_LINE || fit->form == COLUMN_DELTA2)
+    if (fit->form != COLUMN_CONST && fit->form != COLUMN_FOR && fit->form != COLUMN_DELTA)
         at = put_number(at, fit->step);
     if (fit->form == COLUMN_CONST || fit->form == COLUMN_RAMP)
         return at;
@@ -445,16 +492,21 @@ static void load_sums(struct reader *r, uint8_t head, size_t n, int64_t base, in
     }
 }
 
+// FOR, LINE and SLOPE.
 static void load_line(struct reader *r, uint8_t head, size_t n, int64_t base, int64_t *out)
 {
-    const int64_t step = (head & COLUMN_HEAD_FORM) == COLUMN_LINE ? get_number(r) : 0;
+    const unsigned form = head & COLUMN_HEAD_FORM;
+    const int64_t step = form != COLUMN_FOR ? get_number(r) : 0;
     const unsigned width = r->at < r->end ? *r->at++ : 255;
     const size_t size = width <= 64 ? packed_size(n, width) : SIZE_MAX;
-    if (r->failed || size > (size_t)(r->end - r->at)) {
+    if (r->failed || size > (size_t)(r->end - r->at) ||
+        (form == COLUMN_SLOPE && (step >= SLOPE_MAX || step <= -SLOPE_MAX))) {
         r->failed = true;
         return;
     }
-    simd.packed_line(r->at, n, width, base, step, out);
+    simd.packed_line(r->at, n, width, base, form == COLUMN_LINE ? step : 0, out);
+    for (size_t i = 0; form == COLUMN_SLOPE && i < n; i++)
+        out[i] = add(out[i], rise(step, i));
     r->at += size;
     if (head & COLUMN_HEAD_OUTLIERS)
         add_outliers(r, out, n);
@@ -469,11 +521,11 @@ const uint8_t *column_fit_load(uint8_t head, const uint8_t *at, const uint8_t *e
     const int64_t offset = has_factor ? get_number(&r) : 0;
     const uint64_t factor = has_factor ? get_varint(&r) : 1;
     const int64_t base = get_number(&r);
-    if (form >= COLUMN_FORM_COUNT || r.failed)
+    if (form == COLUMN_XOR || r.failed)
         return NULL;
     if (form == COLUMN_DELTA || form == COLUMN_DELTA2)
         load_sums(&r, head, n, base, out);
-    else if (form == COLUMN_FOR || form == COLUMN_LINE)
+    else if (form == COLUMN_FOR || form == COLUMN_LINE || form == COLUMN_SLOPE)
         load_line(&r, head, n, base, out);
     else
         simd.packed_line(NULL, n, 0, base, form == COLUMN_RAMP ? get_number(&r) : 0, out);

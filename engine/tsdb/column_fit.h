@@ -14,6 +14,8 @@ enum column_form {
     COLUMN_LINE,
     COLUMN_DELTA,
     COLUMN_DELTA2,
+    COLUMN_SLOPE,
+    COLUMN_XOR, // no form of integers: column_xor.h
     COLUMN_FORM_COUNT
 };
 
@@ -28,7 +30,7 @@ enum { // of a column's first byte
 
 struct column_fit {
     enum column_form form;
-    int64_t base, step; // step: of RAMP and LINE; the first delta of DELTA2
+    int64_t base, step; // step: of RAMP and LINE, in 2^-16 of SLOPE; the first delta of DELTA2
     int64_t low;        // of the fields of DELTA and DELTA2
     unsigned width;
     bool has_factor;
@@ -37,7 +39,7 @@ struct column_fit {
     size_t bytes_max; // an upper bound of what column_fit_store() writes, with the head
 };
 
-// Times are also tried as a straight line with jitter.
+// Times are also tried as a straight line with jitter, values as one with a slope.
 void column_fit(const int64_t *m, size_t n, bool is_time, struct column_fit *out);
 // Writes what fit says of m at `at`, and form and flags into *head. Where it ended.
 uint8_t *column_fit_store(const struct column_fit *fit, const int64_t *m, size_t n, uint8_t *head,

@@ -28,7 +28,9 @@ static void put_right_section(uint8_t *p, size_t end, uint8_t *section)
 
 static void put_right(uint8_t *p, size_t n)
 {
-    const uint32_t version = load_le32(p + 8) == 1 ? 1 : BLOCK_VERSION;
+    const uint32_t stored = load_le32(p + 8);
+    const uint32_t version =
+        stored < BLOCK_VERSION_MIN || stored > BLOCK_VERSION ? BLOCK_VERSION : stored;
     const size_t size = block_footer_size(version), end = n - size;
     uint8_t *footer = p + end, *sections = footer + 8 + 4 * 5 + 8 * 5;
     block_header_store(load_le32(p + 12), load_le32(p + 16), p);

@@ -77,56 +77,6 @@ Test(block_file, answers_as_the_oracle)
         run(flows[i]);
 }
 
-// The facts of every part are those of its samples.
-static void facts_agree(struct block_world *w, struct block_file *f, struct arena *a,
-                        struct errmsg *e)
-{
-    for (uint32_t id = 0; id < block_file_summary(f)->series && !w->why[0]; id++) {
-        struct block_facts *facts;
-        struct column c;
-        size_t n, at = 0;
-        arena_reset(a);
-        expect(w, block_file_facts(f, id, a, &facts, &n, e), ERR_OK, e);
-        expect(w, block_file_read(f, &id, 1, INT64_MIN, INT64_MAX, a, &c, e), ERR_OK, e);
-        for (size_t i = 0; i < n && !w->why[0]; i++) {
-            struct column_facts want;
-            column_facts(c.v + at, facts[i].n, &want);
-            if (facts[i].has_histograms)
-                want = (struct column_facts){0};
-            if (memcmp(&want, &facts[i].facts, sizeof want) != 0 || facts[i].min_t != c.t[at] ||
-                facts[i].max_t != c.t[at + facts[i].n - 1])
-                snprintf(w->why, sizeof w->why, "facts of part %zu of series %u", i, id);
-            at += facts[i].n;
-        }
-        if (at != c.n && !w->why[0])
-            snprintf(w->why, sizeof w->why, "facts of %zu samples, of %zu", at, c.n);
-    }
-}
-
-static void ask_facts(void *arg)
-{
-    struct block_world *w = arg;
-    struct block_summary summary;
-    struct block_file *f = NULL;
-    struct errmsg e = {""};
-    struct arena a;
-    char path[128];
-    arena_init(&a, 0);
-    block_world_path(w, "one", path);
-    block_world_fill(w, 0, 1100 * STEP, STEP);
-    expect(w, block_world_write(w, "one", &summary, &e), ERR_OK, &e);
-    expect(w, block_file_open(path, BLOCK_CACHE_DEFAULT_BYTES, &f, &e), ERR_OK, &e);
-    if (f)
-        facts_agree(w, f, &a, &e);
-    block_file_unref(f);
-    arena_deinit(&a);
-}
-
-Test(block_file, facts)
-{
-    run(ask_facts);
-}
-
 // Three flows with one file and no cache to speak of: a chunk that one of them looks at stays.
 struct sharing {
     struct block_world *w;

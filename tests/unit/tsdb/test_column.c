@@ -9,6 +9,7 @@
 #include "engine/base/rng.h"
 #include "engine/base/util.h"
 #include "engine/model/value.h"
+#include "engine/tsdb/column_fit.h"
 #include "simd/simd.h"
 
 static uint8_t *encoded; // of its exact size, for the sanitizer
@@ -168,14 +169,35 @@ static void shape_near_limit(struct rng *r, uint64_t *bits, size_t n)
     }
 }
 
+// An even pace with the noise of the moment.
+static void shape_noisy_line(struct rng *r, uint64_t *bits, size_t n)
+{
+    const double pace = rng_double(r) * 1e9, base = rng_double(r) * 1e15;
+    const uint64_t noise = 1 + rng_below(r, 1u << 30);
+    for (size_t i = 0; i < n; i++)
+        bits[i] = bits_from_double(floor(base + pace * (double)i) + (double)rng_below(r, noise));
+}
+
+// Doubles of any size with few digits in binary.
+static void shape_erratic(struct rng *r, uint64_t *bits, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        bits[i] = (0x3ff0000000000000 + (rng_below(r, 100) << 52)) | (rng_u64(r) >> 40) << 28;
+        if (rng_below(r, 4) == 0 && i)
+            bits[i] = bits[i - 1];
+        if (rng_below(r, 200) == 0)
+            bits[i] = VALUE_STALE_BITS;
+    }
+}
+
 static const struct {
     const char *name;
     shape_fn *fill;
 } shapes[] = {
-    {"constant", shape_constant}, {"any bits", shape_any_bits}, {"double", shape_double},
-    {"counter", shape_counter},   {"decimal", shape_decimal},   {"product", shape_product},
-    {"steps", shape_steps},       {"specials", shape_specials}, {"outliers", shape_outliers},
-    {"limit", shape_near_limit},
+    {"constant", shape_constant}, {"any bits", shape_any_bits},     {"double", shape_double},
+    {"counter", shape_counter},   {"decimal", shape_decimal},       {"product", shape_product},
+    {"steps", shape_steps},       {"specials", shape_specials},     {"outliers", shape_outliers},
+    {"limit", shape_near_limit},  {"noisy line", shape_noisy_line}, {"erratic", shape_erratic},
 };
 
 Test(column, values_come_back)
@@ -185,7 +207,7 @@ Test(column, values_come_back)
     struct rng r;
     rng_init(&r, seed);
     uint64_t bits[COLUMN_MAX];
-    size_t values = 0;
+    size_t values = 0, forms[COLUMN_FORM_COUNT] = {0};
     for (unsigned round = 0; round < 300; round++)
         for (size_t s = 0; s < countof(shapes); s++) {
             const size_t n = round < 20   ? round + 1
@@ -193,9 +215,12 @@ Test(column, values_come_back)
                                           : 1 + rng_below(&r, COLUMN_MAX);
             shapes[s].fill(&r, bits, n);
             back_values(bits, n, shapes[s].name, seed);
+            forms[encoded[0] & COLUMN_HEAD_FORM]++;
             values += n;
         }
     cr_assert(values > 500000);
+    for (size_t i = 0; i < COLUMN_FORM_COUNT; i++)
+        cr_assert(forms[i] || i == COLUMN_LINE, "form %zu was never the best", i);
 }
 
 Test(column, times_come_back)
@@ -238,6 +263,7 @@ Test(column, sizes)
     for (size_t i = 0; i < 480; i++)
         bits[i] = bits_from_double(i < 200 ? 1 : 0);
     cr_assert_leq(column_encode_values(bits, 480, out), 10, "one change");
+    uint64_t noise = 1;
     bits[479] = VALUE_STALE_BITS;
     cr_assert_leq(column_encode_values(bits, 480, out), 16, "one change, stale at the end");
     uint64_t m = 123456789;
@@ -250,6 +276,9 @@ Test(column, sizes)
     for (size_t i = 0; i < 480; i++, m += 4096 * (1 + i * 7 % 16))
         bits[i] = bits_from_double((double)(m / 4096 * 4096));
     cr_assert_leq(column_encode_values(bits, 480, out), 480 * 4 / 8 + 12, "pages");
+    for (size_t i = 0; i < 480; i++, noise = noise * 0x9e3779b97f4a7c15 + 1)
+        bits[i] = bits_from_double((double)(1000 * m + i * 123456789 / 4 + (noise >> 44)));
+    cr_assert_leq(column_encode_values(bits, 480, out), 480 * 21 / 8 + 20, "20 bits of noise");
 }
 
 Test(column, hostile_bytes)
@@ -300,21 +329,4 @@ Test(column, truncation_is_noticed)
             cr_assert(!column_decode_values(encoded, size, countof(bits), v),
                       "%s cut to %zu of %zu", shapes[s].name, size, encoded_size);
     }
-}
-
-Test(column, facts)
-{
-    const double stale = double_from_bits(VALUE_STALE_BITS);
-    struct column_facts f;
-    const double v[] = {1, 1e100, 1, -1e100, stale};
-    column_facts(v, countof(v), &f);
-    cr_assert_eq(f.sum, 2); // Neumaier's sum, as sum_over_time's
-    cr_assert_eq(f.min, -1e100);
-    cr_assert_eq(f.max, 1e100);
-    cr_assert_eq(f.first, 1);
-    cr_assert(value_is_stale(f.last));
-    const double w[] = {NAN, 2, 1};
-    column_facts(w, countof(w), &f);
-    cr_assert_eq(f.min, 1); // a NaN gives way to a number
-    cr_assert_eq(f.max, 2);
 }
