@@ -40,18 +40,20 @@
 //             Directory: of each series: how many parts; of each part: 2 * zigzag (number of its
 //             time column - 1 - that of the part before in the chunk, at first 0) + whether flags
 //             (BLOCK_PART_*) follow, a byte; HISTOGRAMS: number of the layout, START:
-//             zigzag (start timestamp of all - that of the part before with one, at first 0); size
-//             of its column, with that of the start timestamps, which stands before it with its
-//             size, if STARTS. Value columns: of each part its column (column.c,
-//             histogram_column.c), by directory.
+//             zigzag (start timestamp of all - that of the part before with one, at first 0);
+//             BESIDE: how many chunks before this one the other column is (0: in this one), where
+//             in the value columns of that chunk it begins, its size: those bytes are a column that
+//             is told by itself, of as many values; size of its column, with that of the start
+//             timestamps, which stands before it with its size, if STARTS. Value columns: of each
+//             part its column (column.c, histogram_column.c), by directory.
 //
 // Version 1 had no flags in directories: zigzag (...), size. Its footer had room for 8 sections,
 // that of later ones has it for 16: sections that a reader does not know are passed over, so adding
 // one needs no new version. Until version 2 a chunk of COLUMNS began with u32 size of the directory
 // and u32 size of the facts, which stood between directory and columns: first, last, min, max and
 // sum of the parts that are not constant. They took 2 % of a file and the time to make them, and
-// nothing asked for them: columns are decoded faster than they were. Version 3 brought SLOPE and
-// XOR to columns.
+// nothing asked for them: columns are decoded faster than they were. Version 3 brought SLOPE,
+// XOR and BESIDE.
 #ifndef ENGINE_TSDB_BLOCK_FORMAT_H
 #define ENGINE_TSDB_BLOCK_FORMAT_H
 
@@ -80,6 +82,7 @@ enum block_part_flag {
     BLOCK_PART_HISTOGRAMS = 1,
     BLOCK_PART_START = 2,  // all have one start timestamp
     BLOCK_PART_STARTS = 4, // or each its own
+    BLOCK_PART_BESIDE = 8, // floats told beside another column
 };
 
 struct block_chunk {

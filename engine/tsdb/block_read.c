@@ -42,6 +42,11 @@ struct reading {
     // the last layout of histograms that was asked for; p NULL: none
     struct str layout;
     uint32_t layout_number;
+    // the last chunk of columns that another one referred to; bytes NULL: none
+    struct {
+        uint8_t *bytes;
+        uint32_t index;
+    } other;
 };
 
 // ---- time columns
@@ -122,6 +127,7 @@ static void reading_deinit(struct reading *r)
         block_chunk_put(r->f, r->held);
     mem_free(r->times);
     mem_free(r->time_numbers);
+    mem_free(r->other.bytes);
     block_table_deinit(&r->by_time);
 }
 
@@ -129,23 +135,30 @@ static void reading_deinit(struct reading *r)
 
 struct group {
     uint64_t offset; // in the file
+    uint32_t index;  // of the chunk
     struct block_cursor directory;
-    const uint8_t *columns, *end;
-    uint32_t time; // of the part before
-    int64_t start; // of the part before that has one
+    const uint8_t *first, *end; // of its columns
+    const uint8_t *columns;     // of the next part
+    uint32_t time;              // of the part before
+    int64_t start;              // of the part before that has one
 };
 
 // Facts of earlier versions are passed over.
-static bool group_open(struct group *g, uint32_t version, uint64_t offset, const uint8_t *p,
-                       size_t n)
+static bool group_open(struct group *g, const struct block_file *f, uint32_t index,
+                       const uint8_t *p)
 {
+    const uint32_t version = f->footer.version;
+    const struct block_chunk *c = &f->tables[BLOCK_COLUMNS].chunks[index];
+    const size_t n = c->size;
     const size_t head = version < 3 ? 8 : 4;
     if (n < head)
         return false;
     const uint64_t directory = load_le32(p), facts = version < 3 ? load_le32(p + 4) : 0;
     if (directory + facts > n - head)
         return false;
-    *g = (struct group){.offset = offset, .columns = p + head + directory + facts, .end = p + n};
+    const uint8_t *first = p + head + directory + facts;
+    *g = (struct group){
+        .offset = c->offset, .index = index, .first = first, .columns = first, .end = p + n};
     g->directory = (struct block_cursor){p + head, p + head + directory, false};
     return true;
 }
@@ -154,6 +167,9 @@ struct part {
     uint32_t time, layout;
     uint8_t flags; // BLOCK_PART_*
     int64_t start;
+    struct { // of BLOCK_PART_BESIDE
+        uint64_t back, at, size;
+    } other;
     struct str column;
 };
 
@@ -167,7 +183,16 @@ static void part_flags(const struct reading *r, struct group *g, struct part *ou
         const int64_t more = unzigzag(block_number(&g->directory));
         out->start = g->start = (int64_t)((uint64_t)g->start + (uint64_t)more);
     }
-    if (out->flags & ~(BLOCK_PART_HISTOGRAMS | BLOCK_PART_START | BLOCK_PART_STARTS))
+    if (out->flags & BLOCK_PART_BESIDE) {
+        out->other.back = block_number(&g->directory);
+        out->other.at = block_number(&g->directory);
+        out->other.size = block_number(&g->directory);
+    }
+    const unsigned known =
+        BLOCK_PART_HISTOGRAMS | BLOCK_PART_START | BLOCK_PART_STARTS |
+        (r->f->footer.version >= 3 && !(out->flags & BLOCK_PART_HISTOGRAMS) ? BLOCK_PART_BESIDE
+                                                                            : 0);
+    if (out->flags & ~known)
         g->directory.failed = true;
 }
 
@@ -225,17 +250,68 @@ struct window { // of its times
     size_t n, from, end;
 };
 
-static err read_values(struct reading *r, const struct group *g, struct str column,
-                       const struct window *w, double **out, struct errmsg *e)
+// Holds the bytes of chunk index of COLUMNS. Suspends.
+static err hold_other(struct reading *r, uint32_t index, struct errmsg *e)
+{
+    const struct block_chunk *c = &r->f->tables[BLOCK_COLUMNS].chunks[index];
+    if (r->other.bytes && r->other.index == index)
+        return ERR_OK;
+    mem_free(r->other.bytes);
+    r->other.bytes = mem_alloc(c->size);
+    r->other.index = index;
+    err code = file_read(&r->f->file, (int64_t)c->offset, r->other.bytes, c->size, e);
+    if (code == ERR_OK && block_chunk_crc(c->offset, r->other.bytes, c->size) != c->crc)
+        code = block_corrupt(r->f, c->offset, e, "wrong checksum");
+    if (code != ERR_OK) {
+        mem_free(r->other.bytes);
+        r->other.bytes = NULL;
+    }
+    return code;
+}
+
+// The column that the part's is told beside. Suspends.
+static err other_column(struct reading *r, const struct group *g, const struct part *part,
+                        struct str *out, struct errmsg *e)
+{
+    struct group there = *g;
+    if (part->other.back > g->index)
+        return block_corrupt(r->f, g->offset, e, "a column beside one before the first");
+    const uint32_t index = g->index - (uint32_t)part->other.back;
+    if (part->other.back) {
+        TRY(hold_other(r, index, e));
+        if (!group_open(&there, r->f, index, r->other.bytes))
+            return block_corrupt(r->f, r->f->tables[BLOCK_COLUMNS].chunks[index].offset, e,
+                                 "a malformed group");
+    }
+    const uint64_t room = (uint64_t)(there.end - there.first);
+    if (part->other.at > room || part->other.size > room - part->other.at)
+        return block_corrupt(r->f, g->offset, e, "a column beside one that is not there");
+    *out = str_make((const char *)there.first + part->other.at, part->other.size);
+    return ERR_OK;
+}
+
+static err read_values(struct reading *r, const struct group *g, const struct part *part,
+                       struct str column, const struct window *w, const double **out,
+                       struct errmsg *e)
 {
     double values[COLUMN_MAX + COLUMN_PAD];
     const size_t n = w->end - w->from;
-    double *v = *out = arena_try(r->a, n, sizeof *v, _Alignof(double));
+    const bool is_whole = n > w->n / 2; // then it is decoded where it is wanted
+    const uint8_t *p = (const uint8_t *)column.p;
+    struct str other = {0};
+    if (part->flags & BLOCK_PART_BESIDE)
+        TRY(other_column(r, g, part, &other, e));
+    double *v = arena_try(r->a, is_whole ? w->n + COLUMN_PAD : n, sizeof *v, _Alignof(double));
     if (!v)
         return err_set(e, ERR_LIMIT, too_much);
-    if (!column_decode_values((const uint8_t *)column.p, column.n, w->n, values))
+    double *decoded = is_whole ? v : values;
+    if (part->flags & BLOCK_PART_BESIDE
+            ? !column_decode_beside(p, column.n, w->n, (const uint8_t *)other.p, other.n, decoded)
+            : !column_decode_values(p, column.n, w->n, decoded))
         return block_corrupt(r->f, g->offset, e, "a malformed column");
-    memcpy(v, values + w->from, n * sizeof *v);
+    if (!is_whole)
+        memcpy(v, values + w->from, n * sizeof *v);
+    *out = is_whole ? v + w->from : v;
     return ERR_OK;
 }
 
@@ -306,8 +382,8 @@ static err read_part(struct reading *r, const struct group *g, const struct part
     if (part->flags & BLOCK_PART_HISTOGRAMS) {
         TRY(read_histograms(r, g, part, column, &w, out, e));
     } else {
-        double *v;
-        TRY(read_values(r, g, column, &w, &v, e));
+        const double *v = NULL;
+        TRY(read_values(r, g, part, column, &w, &v, e));
         out->v = v;
     }
     out->t = times.t + w.from;
@@ -375,7 +451,7 @@ static err read_group(struct reading *r, uint32_t index, const uint8_t *p, struc
     struct group g;
     if (block_chunk_crc(c->offset, p, c->size) != c->crc)
         return block_corrupt(r->f, c->offset, e, "wrong checksum");
-    if (!group_open(&g, r->f->footer.version, c->offset, p, c->size))
+    if (!group_open(&g, r->f, index, p))
         return block_corrupt(r->f, c->offset, e, "a malformed group");
     for (uint32_t i = 0; i < items && r->done < r->n; i++) {
         const uint32_t id = c->first + i, place = r->order[r->done];

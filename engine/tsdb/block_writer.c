@@ -9,6 +9,7 @@
 #include "engine/model/histogram.h"
 #include "engine/model/labels.h"
 #include "engine/tsdb/block_index.h"
+#include "engine/tsdb/block_recent.h"
 #include "engine/tsdb/column.h"
 #include "engine/tsdb/column_fit.h"
 #include "engine/tsdb/histogram_column.h"
@@ -20,7 +21,8 @@ enum {
     GROUP_PARTS = 256,
     TIMES_BYTES = 16 * 1024,
     LAYOUTS_BYTES = 16 * 1024,
-    NOTES_BYTES = 64 * 1024
+    NOTES_BYTES = 64 * 1024,
+    BESIDE_BYTES = 64 // columns that take less are told by themselves
 };
 
 struct part {
@@ -28,6 +30,7 @@ struct part {
     size_t at; // in waiting.columns
     int64_t start;
     uint8_t flags;
+    struct block_place other; // of BLOCK_PART_BESIDE
 };
 
 struct pending { // a series of the present metric
@@ -75,6 +78,8 @@ struct block_writer {
         int64_t start; // of the part before that has one
         struct buf directory, columns, all;
     } group;
+
+    struct block_recent recent; // columns
 
     struct times *times;
     size_t times_n, times_capacity;
@@ -131,6 +136,7 @@ void block_writer_destroy(struct block_writer *w)
     buf_deinit(&w->group.columns);
     buf_deinit(&w->group.all);
     buf_deinit(&w->notes.raw);
+    block_recent_deinit(&w->recent);
     mem_free(w->times);
     buf_deinit(&w->time_bytes);
     block_table_deinit(&w->by_time);
@@ -339,6 +345,75 @@ static err group_flush(struct block_writer *w, struct errmsg *e)
     return block_sink_put(&w->sink, BLOCK_COLUMNS, series, buf_str(all), false, e);
 }
 
+// The labels of a bucket of a classic histogram without its bound; 0: it is none.
+static uint64_t family_of(const struct block_writer *w, const struct pending *p)
+{
+    uint64_t hash = 1 + p->tuple;
+    struct label label;
+    struct str bound;
+    if (!labels_get(w->waiting.sets[p->set], STR("le"), &bound))
+        return 0;
+    for (struct labels_iter i = labels_iter(w->waiting.sets[p->set]); labels_next(&i, &label);)
+        if (!str_eq(label.name, STR("le")))
+            hash = hash64(label.value.p, label.value.n, hash64(label.name.p, label.name.n, hash));
+    return hash;
+}
+
+// Tells the part's column beside the other, if that saves an eighth.
+static bool tell_beside(struct block_writer *w, struct part *part, const struct block_place *place,
+                        struct str other)
+{
+    double values[COLUMN_MAX + COLUMN_PAD];
+    uint64_t bits[COLUMN_MAX];
+    uint8_t *column = (uint8_t *)w->waiting.columns.p + part->at;
+    const size_t n = w->times[part->time].n;
+    const bool good = column_decode_values(column, part->size, n, values);
+    assert(good);
+    memcpy(bits, values, n * sizeof *bits);
+    const size_t size = column_encode_beside(bits, n, (const uint8_t *)other.p, other.n,
+                                             part->size - part->size / 8 - 8, column);
+    if (!size)
+        return false;
+    part->size = (uint32_t)size;
+    part->flags |= BLOCK_PART_BESIDE;
+    part->other = *place;
+    return true;
+}
+
+// Looks for a column that moves as the part's does, then for that of the bucket before; the part's
+// may serve others when it is told by itself.
+static void look_beside(struct block_writer *w, uint64_t family, struct part *part)
+{
+    const uint8_t *column = (const uint8_t *)w->waiting.columns.p + part->at;
+    struct block_place place;
+    struct str other;
+    if (part->flags & (BLOCK_PART_HISTOGRAMS | BLOCK_PART_STARTS) || part->size < BESIDE_BYTES)
+        return;
+    const size_t stream = column_stream(column, part->size);
+    if (!stream)
+        return;
+    const uint32_t n = w->times[part->time].n;
+    const uint64_t hashes[] = {
+        hash64(column + stream, part->size - stream, n << 3 | (column[0] & COLUMN_HEAD_FORM)),
+        hash64(&family, sizeof family, part->time)};
+    const size_t hashes_n = family ? 2 : 1;
+    for (size_t i = 0; i < hashes_n; i++)
+        if (block_recent_find(&w->recent, hashes[i], &place, &other) &&
+            tell_beside(w, part, &place, other))
+            return;
+    place = (struct block_place){(uint32_t)w->sink.sections[BLOCK_COLUMNS].n,
+                                 (uint32_t)w->group.columns.n, part->size};
+    block_recent_add(&w->recent, hashes, hashes_n, &place,
+                     str_make((const char *)column, part->size));
+}
+
+static void put_place(struct block_writer *w, const struct block_place *other)
+{
+    buf_put_varint(&w->group.directory, w->sink.sections[BLOCK_COLUMNS].n - other->chunk);
+    buf_put_varint(&w->group.directory, other->at);
+    buf_put_varint(&w->group.directory, other->size);
+}
+
 static void group_add_part(struct block_writer *w, const struct part *part)
 {
     const int64_t jump = (int64_t)part->time - (int64_t)w->group.time - 1;
@@ -353,6 +428,8 @@ static void group_add_part(struct block_writer *w, const struct part *part)
                        zigzag((int64_t)((uint64_t)part->start - (uint64_t)w->group.start)));
         w->group.start = part->start;
     }
+    if (part->flags & BLOCK_PART_BESIDE)
+        put_place(w, &part->other);
     buf_put_varint(directory, part->size);
     w->group.time = part->time;
     buf_put(&w->group.columns, w->waiting.columns.p + part->at, part->size);
@@ -361,9 +438,13 @@ static void group_add_part(struct block_writer *w, const struct part *part)
 
 static err group_add(struct block_writer *w, const struct pending *p, struct errmsg *e)
 {
+    const uint64_t family = family_of(w, p);
     buf_put_varint(&w->group.directory, p->parts_n);
-    for (size_t i = 0; i < p->parts_n; i++)
+    for (size_t i = 0; i < p->parts_n; i++) {
+        look_beside(w, family, &w->waiting.parts[p->parts_at + i]);
         group_add_part(w, &w->waiting.parts[p->parts_at + i]);
+        fiber_yield_if_due();
+    }
     w->group.series++;
     if (w->group.columns.n < GROUP_BYTES && w->group.parts < GROUP_PARTS)
         return ERR_OK;

@@ -12,7 +12,7 @@
 
 struct catalogue;
 
-enum { CATALOGUE_FORMAT = 2 }; // of the data folder; a newer one is refused by name
+enum { CATALOGUE_FORMAT = 3 }; // of the data folder; a newer one is refused by name
 
 enum catalogue_file_kind {
     CATALOGUE_SPILLED = 1, // packed blocks of a range that is still open

@@ -34,6 +34,10 @@
 //
 // A column of times has no scale and no specials, and is not XOR.
 //
+// A column of values may be told beside another one of as many values, neither of them XOR: then
+// what the form of the other says (without its factor, scale and specials) is added to what its own
+// form says, before its own factor.
+//
 // Decimals are kept as integers to be divided by 10^e: text that a client printed is exactly that
 // quotient, while multiplying by 10^-e misses every seventh value. Products (ticks * 0.001) and
 // two-step divisions (us / 1000 / 1000), which exporters compute, have scales of their own. SLOPE
@@ -276,6 +280,22 @@ static size_t put_specials(const struct work *w, const uint64_t *bits, uint8_t *
     return runs;
 }
 
+static size_t specials_max(size_t runs)
+{
+    return runs ? 3 + 12 * runs : 0;
+}
+
+static uint8_t *put_all_specials(const struct work *w, const uint64_t *bits, size_t runs,
+                                 uint8_t *head, uint8_t *at)
+{
+    if (runs) {
+        *head |= COLUMN_HEAD_SPECIALS;
+        at += varint_store(at, runs);
+        put_specials(w, bits, &at);
+    }
+    return at;
+}
+
 static size_t encode_equal(uint64_t bits, uint8_t *out)
 {
     const double v = double_from_bits(bits);
@@ -314,13 +334,14 @@ static bool is_xor_better(const struct work *w, size_t specials, size_t bytes)
                bytes - bytes / SAVES;
 }
 
-static uint8_t *put_integers(const struct work *w, uint8_t *out)
+static uint8_t *put_integers(const struct work *w, const struct column_fit *fit,
+                             const int64_t *other, uint8_t *out)
 {
     uint8_t *at = out + 1;
     out[0] = w->best_scale ? COLUMN_HEAD_SCALED : 0;
     if (w->best_scale)
         *at++ = w->best_scale;
-    return column_fit_store(&w->best, w->best_m, w->n, out, at);
+    return column_fit_store(fit, w->best_m, other, w->n, out, at);
 }
 
 static uint8_t *put_xor(struct work *w, uint8_t *out)
@@ -342,25 +363,65 @@ size_t column_encode_values(const uint64_t *bits, size_t n, uint8_t *out)
     work_load(&w, bits, n);
     choose_scale(&w);
     size_t runs = put_specials(&w, bits, NULL);
-    const size_t specials = runs ? 3 + 12 * runs : 0, integers = w.best.bytes_max + 1 + specials;
+    const size_t specials = specials_max(runs), integers = w.best.bytes_max + 1 + specials;
     const size_t raw = 8 * n + 4;
     const bool is_raw = integers > raw;
     uint8_t *at;
     if (is_xor_better(&w, specials, is_raw ? raw : integers)) {
         at = put_xor(&w, out);
-        runs = w.specials ? put_specials(&w, bits, NULL) : 0;
+        runs = put_specials(&w, bits, NULL);
     } else if (is_raw) {
         return encode_raw(bits, n, out);
     } else {
-        at = put_integers(&w, out);
+        at = put_integers(&w, &w.best, NULL, out);
     }
-    if (runs) {
-        out[0] |= COLUMN_HEAD_SPECIALS;
-        at += varint_store(at, runs);
-        put_specials(&w, bits, &at);
-    }
+    at = put_all_specials(&w, bits, runs, out, at);
     assert((size_t)(at - out) <= raw);
     return (size_t)(at - out);
+}
+
+// What the form of a column says. False: it is none of integers.
+static bool load_form(const uint8_t *p, size_t size, size_t n, int64_t *out)
+{
+    struct column_factor factor;
+    if (size < 3 || p[0] & COLUMN_HEAD_UNUSED)
+        return false;
+    const size_t head = p[0] & COLUMN_HEAD_SCALED ? 2 : 1;
+    return column_fit_load(p[0], p + head, p + size, n, out, &factor) != NULL;
+}
+
+size_t column_encode_beside(const uint64_t *bits, size_t n, const uint8_t *other, size_t other_size,
+                            size_t size_max, uint8_t *out)
+{
+    int64_t theirs[COLUMN_MAX + COLUMN_PAD];
+    struct work w;
+    struct column_fit fit;
+    assert(n >= 1 && n <= COLUMN_MAX && size_max <= COLUMN_BYTES_MAX);
+    if (!load_form(other, other_size, n, theirs))
+        return 0;
+    work_load(&w, bits, n);
+    choose_scale(&w);
+    column_fit_beside(&w.best, w.best_m, theirs, n, &fit);
+    const size_t runs = put_specials(&w, bits, NULL);
+    if (fit.bytes_max + 1 + specials_max(runs) > size_max)
+        return 0;
+    uint8_t *at = put_all_specials(&w, bits, runs, out, put_integers(&w, &fit, theirs, out));
+    return (size_t)(at - out);
+}
+
+size_t column_stream(const uint8_t *p, size_t size)
+{
+    const uint8_t *at = p + 1 + (p[0] & COLUMN_HEAD_SCALED ? 1 : 0), *end = p + size;
+    uint64_t number;
+    if ((p[0] & COLUMN_HEAD_FORM) == COLUMN_XOR)
+        return 0;
+    for (unsigned numbers = p[0] & COLUMN_HEAD_FACTOR ? 3 : 1; numbers; numbers--) {
+        const size_t bytes = varint_load(at, end, &number);
+        if (!bytes)
+            return 0;
+        at += bytes;
+    }
+    return (size_t)(at - p);
 }
 
 size_t column_encode_times(const int64_t *t, size_t n, uint8_t *out)
@@ -369,7 +430,7 @@ size_t column_encode_times(const int64_t *t, size_t n, uint8_t *out)
     struct column_fit fit;
     column_fit(t, n, true, &fit);
     out[0] = 0;
-    const size_t size = (size_t)(column_fit_store(&fit, t, n, out, out + 1) - out);
+    const size_t size = (size_t)(column_fit_store(&fit, t, NULL, n, out, out + 1) - out);
     assert(size <= 8 * n + 32);
     return size;
 }
@@ -445,7 +506,21 @@ static bool decode_const(const uint8_t *p, const uint8_t *end, uint8_t scale, si
     return true;
 }
 
-bool column_decode_values(const uint8_t *p, size_t size, size_t n, double *out)
+static const uint8_t *load_integers(uint8_t head, const uint8_t *at, const uint8_t *end, size_t n,
+                                    const int64_t *other, int64_t *out)
+{
+    struct column_factor f;
+    at = column_fit_load(head, at, end, n, out, &f);
+    for (size_t i = 0; at && other && i < n; i++)
+        out[i] = (int64_t)((uint64_t)out[i] + (uint64_t)other[i]);
+    for (size_t i = 0; at && head & COLUMN_HEAD_FACTOR && i < n; i++)
+        out[i] = (int64_t)((uint64_t)f.offset + f.factor * (uint64_t)out[i]);
+    return at;
+}
+
+// other: what the form of the other column says, or NULL.
+static bool decode_values(const uint8_t *p, size_t size, size_t n, const int64_t *other,
+                          double *out)
 {
     int64_t *m = (int64_t *)(void *)out;
     const uint8_t *end = p + size;
@@ -458,13 +533,13 @@ bool column_decode_values(const uint8_t *p, size_t size, size_t n, double *out)
         return false;
     if (head & COLUMN_HEAD_SCALED)
         scale = *p++;
-    if (!(head &
-          (COLUMN_HEAD_FORM | COLUMN_HEAD_FACTOR | COLUMN_HEAD_OUTLIERS | COLUMN_HEAD_SPECIALS)))
+    if (!other && !(head & (COLUMN_HEAD_FORM | COLUMN_HEAD_FACTOR | COLUMN_HEAD_OUTLIERS |
+                            COLUMN_HEAD_SPECIALS)))
         return decode_const(p, end, scale, n, out);
-    if ((head & ~COLUMN_HEAD_SPECIALS) == COLUMN_XOR) {
+    if (!other && (head & ~COLUMN_HEAD_SPECIALS) == COLUMN_XOR) {
         p = column_xor_load(p, end, n, (uint64_t *)(void *)m);
     } else {
-        p = column_fit_load(head, p, end, n, m);
+        p = load_integers(head, p, end, n, other, m);
         p = p && apply_scale(scale, m, n, out) ? p : NULL;
     }
     if (!p)
@@ -474,10 +549,23 @@ bool column_decode_values(const uint8_t *p, size_t size, size_t n, double *out)
     return p == end;
 }
 
+bool column_decode_values(const uint8_t *p, size_t size, size_t n, double *out)
+{
+    return decode_values(p, size, n, NULL, out);
+}
+
+bool column_decode_beside(const uint8_t *p, size_t size, size_t n, const uint8_t *other,
+                          size_t other_size, double *out)
+{
+    int64_t theirs[COLUMN_MAX + COLUMN_PAD];
+    assert(n >= 1 && n <= COLUMN_MAX);
+    return load_form(other, other_size, n, theirs) && decode_values(p, size, n, theirs, out);
+}
+
 bool column_decode_times(const uint8_t *p, size_t size, size_t n, int64_t *out)
 {
     assert(n >= 1 && n <= COLUMN_MAX);
     if (size < 2 || p[0] & (COLUMN_HEAD_UNUSED | COLUMN_HEAD_SCALED | COLUMN_HEAD_SPECIALS))
         return false;
-    return column_fit_load(p[0], p + 1, p + size, n, out) == p + size;
+    return load_integers(p[0], p + 1, p + size, n, NULL, out) == p + size;
 }

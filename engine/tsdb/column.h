@@ -25,4 +25,14 @@ size_t column_encode_times(const int64_t *t, size_t n, uint8_t *out);
 bool column_decode_values(const uint8_t *p, size_t size, size_t n, double *out);
 bool column_decode_times(const uint8_t *p, size_t size, size_t n, int64_t *out);
 
+// Columns that move as another one does, up to a multiple (_count as the bucket of +Inf), or nearly
+// so (a bucket as its neighbour), are told beside it. other is a column of n values that is told by
+// itself. The size written; 0: it would be over size_max.
+size_t column_encode_beside(const uint64_t *bits, size_t n, const uint8_t *other, size_t other_size,
+                            size_t size_max, uint8_t *out);
+bool column_decode_beside(const uint8_t *p, size_t size, size_t n, const uint8_t *other,
+                          size_t other_size, double *out);
+// Where in an encoded column that begins what columns have in common that move alike; 0: nowhere.
+size_t column_stream(const uint8_t *p, size_t size);
+
 #endif

@@ -290,10 +290,15 @@ static uint64_t factor_of(const int64_t *m, size_t n)
     return factor <= INT64_MAX ? factor : 0;
 }
 
-static void quotients(const struct column_fit *fit, const int64_t *m, size_t n, int64_t *out)
+static void quotients(const struct column_factor *f, const int64_t *m, size_t n, int64_t *out)
 {
     for (size_t i = 0; i < n; i++)
-        out[i] = subtract(m[i], fit->offset) / (int64_t)fit->factor;
+        out[i] = subtract(m[i], f->offset) / (int64_t)f->factor;
+}
+
+static size_t factor_bytes(const struct column_factor *f)
+{
+    return zigzag_size(f->offset) + varint_size(f->factor);
 }
 
 void column_fit(const int64_t *m, size_t n, bool is_time, struct column_fit *out)
@@ -306,16 +311,40 @@ void column_fit(const int64_t *m, size_t n, bool is_time, struct column_fit *out
     if (!factor)
         return;
     int64_t q[COLUMN_MAX];
-    struct column_fit divided, with = {.offset = m[0], .factor = factor};
+    struct column_fit divided;
+    const struct column_factor with = {.offset = m[0], .factor = factor};
     quotients(&with, m, n, q);
     fit_forms(q, n, is_time, &divided);
-    divided.bytes_max += zigzag_size(m[0]) + varint_size(factor);
+    divided.bytes_max += factor_bytes(&with);
     if (divided.bytes_max >= out->bytes_max)
         return;
     *out = divided;
     out->has_factor = true;
-    out->offset = m[0];
-    out->factor = factor;
+    out->factor = with;
+}
+
+// What the form is to say.
+static void form_integers(const struct column_fit *fit, const int64_t *m, const int64_t *other,
+                          size_t n, int64_t *out)
+{
+    if (fit->has_factor)
+        quotients(&fit->factor, m, n, out);
+    else
+        memcpy(out, m, n * sizeof *out);
+    for (size_t i = 0; other && i < n; i++)
+        out[i] = subtract(out[i], other[i]);
+}
+
+void column_fit_beside(const struct column_fit *alone, const int64_t *m, const int64_t *other,
+                       size_t n, struct column_fit *out)
+{
+    int64_t q[COLUMN_MAX];
+    form_integers(alone, m, other, n, q);
+    fit_forms(q, n, false, out);
+    out->has_factor = alone->has_factor;
+    out->factor = alone->factor;
+    if (out->has_factor)
+        out->bytes_max += factor_bytes(&out->factor);
 }
 
 // ---- bytes
@@ -369,17 +398,16 @@ static uint8_t *put_outliers(uint8_t *at, const int64_t *r, size_t n, int64_t lo
     return at;
 }
 
-uint8_t *column_fit_store(const struct column_fit *fit, const int64_t *m, size_t n, uint8_t *head,
-                          uint8_t *at)
+uint8_t *column_fit_store(const struct column_fit *fit, const int64_t *m, const int64_t *other,
+                          size_t n, uint8_t *head, uint8_t *at)
 {
     int64_t q[COLUMN_MAX], r[COLUMN_MAX];
     *head |= (uint8_t)fit->form;
+    form_integers(fit, m, other, n, q);
     if (fit->has_factor) {
         *head |= COLUMN_HEAD_FACTOR;
-        at = put_number(at, fit->offset);
-        at += varint_store(at, fit->factor);
-        quotients(fit, m, n, q);
-        m = q;
+        at = put_number(at, fit->factor.offset);
+        at += varint_store(at, fit->factor.factor);
     }
     at = put_number(at, fit->base);
     if (fit->form != COLUMN_CONST && fit->form != COLUMN_FOR && fit->form != COLUMN_DELTA)
@@ -391,7 +419,7 @@ uint8_t *column_fit_store(const struct column_fit *fit, const int64_t *m, size_t
     if (sums)
         at = put_number(at, low);
     *at++ = (uint8_t)fit->width;
-    const size_t count = residuals_of(fit, m, n, r);
+    const size_t count = residuals_of(fit, q, n, r);
     size_t outliers = 0;
     for (size_t i = 0; i < count; i++)
         outliers += !is_inside(r[i], low, fit->width);
@@ -513,13 +541,15 @@ static void load_line(struct reader *r, uint8_t head, size_t n, int64_t base, in
 }
 
 const uint8_t *column_fit_load(uint8_t head, const uint8_t *at, const uint8_t *end, size_t n,
-                               int64_t *out)
+                               int64_t *out, struct column_factor *factor)
 {
     struct reader r = {at, end, false};
     const unsigned form = head & COLUMN_HEAD_FORM;
-    const bool has_factor = head & COLUMN_HEAD_FACTOR;
-    const int64_t offset = has_factor ? get_number(&r) : 0;
-    const uint64_t factor = has_factor ? get_varint(&r) : 1;
+    *factor = (struct column_factor){0, 1};
+    if (head & COLUMN_HEAD_FACTOR) {
+        factor->offset = get_number(&r);
+        factor->factor = get_varint(&r);
+    }
     const int64_t base = get_number(&r);
     if (form == COLUMN_XOR || r.failed)
         return NULL;
@@ -529,10 +559,5 @@ const uint8_t *column_fit_load(uint8_t head, const uint8_t *at, const uint8_t *e
         load_line(&r, head, n, base, out);
     else
         simd.packed_line(NULL, n, 0, base, form == COLUMN_RAMP ? get_number(&r) : 0, out);
-    if (r.failed)
-        return NULL;
-    if (has_factor)
-        for (size_t i = 0; i < n; i++)
-            out[i] = (int64_t)((uint64_t)offset + factor * (uint64_t)out[i]);
-    return r.at;
+    return r.failed ? NULL : r.at;
 }

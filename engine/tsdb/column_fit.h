@@ -28,24 +28,34 @@ enum { // of a column's first byte
     COLUMN_HEAD_UNUSED = 128,
 };
 
+struct column_factor { // integers are offset + factor * what the form says
+    int64_t offset;
+    uint64_t factor;
+};
+
 struct column_fit {
     enum column_form form;
     int64_t base, step; // step: of RAMP and LINE, in 2^-16 of SLOPE; the first delta of DELTA2
     int64_t low;        // of the fields of DELTA and DELTA2
     unsigned width;
     bool has_factor;
-    int64_t offset;
-    uint64_t factor;
+    struct column_factor factor;
     size_t bytes_max; // an upper bound of what column_fit_store() writes, with the head
 };
 
 // Times are also tried as a straight line with jitter, values as one with a slope.
 void column_fit(const int64_t *m, size_t n, bool is_time, struct column_fit *out);
-// Writes what fit says of m at `at`, and form and flags into *head. Where it ended.
-uint8_t *column_fit_store(const struct column_fit *fit, const int64_t *m, size_t n, uint8_t *head,
-                          uint8_t *at);
-// Reads them back: n integers into out. Where it ended; NULL: corrupt.
+// The differences from other[0, n), which is what the form of another column says, with the factor
+// of what column_fit() found for m alone.
+void column_fit_beside(const struct column_fit *alone, const int64_t *m, const int64_t *other,
+                       size_t n, struct column_fit *out);
+// Writes what fit says of m, beside other unless it is NULL, at `at`, and form and flags into
+// *head. Where it ended.
+uint8_t *column_fit_store(const struct column_fit *fit, const int64_t *m, const int64_t *other,
+                          size_t n, uint8_t *head, uint8_t *at);
+// Reads back what the form says, n integers into out, and the factor (1 and 0 without). Where it
+// ended; NULL: corrupt.
 const uint8_t *column_fit_load(uint8_t head, const uint8_t *at, const uint8_t *end, size_t n,
-                               int64_t *out);
+                               int64_t *out, struct column_factor *factor);
 
 #endif

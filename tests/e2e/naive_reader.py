@@ -169,8 +169,16 @@ def fields(data, n, width):
     return [bits >> i * width & (1 << width) - 1 for i in range(n)]
 
 
-def integers(head, source, n):
-    """n integers, modulo 2^64."""
+def integers(head, source, n, other=None):
+    """n integers, modulo 2^64; other: what the form of the column says that these are told beside."""
+    offset, factor, q = form_integers(head, source, n)
+    if other:
+        q = [mine + theirs for mine, theirs in zip(q, other)]
+    return [offset + factor * value & MASK for value in q]
+
+
+def form_integers(head, source, n):
+    """Offset, factor and what the form says."""
     form, has_factor, has_outliers = head & 7, head & 16, head & 32
     offset, factor = (source.zigzag(), source.varint()) if has_factor else (0, 1)
     base = source.zigzag()
@@ -205,9 +213,37 @@ def integers(head, source, n):
         for field in residuals(n - 2):
             delta += low + field
             q.append(q[-1] + delta)
+    elif form == 6:
+        slope = source.zigzag()
+        if not -(1 << 52) < slope < 1 << 52:
+            raise Damage(f"{source.where}: slope {slope}")
+        q = [base + (i * slope >> 16) + field for i, field in enumerate(residuals(n))]
     else:
         raise Damage(f"{source.where}: form {form}")
-    return [offset + factor * value & MASK for value in q]
+    return offset, factor, q
+
+
+def xor_values(source, n):
+    """The bits of n doubles."""
+    out = [source.unpack("Q")]
+    bits = [(byte >> i) & 1 for byte in source.data[source.at:] for i in range(8)]
+    at = trailing = width = 0
+
+    def number(size):
+        nonlocal at
+        at += size
+        if at > len(bits):
+            raise Damage(f"{source.where}: XOR ends early")
+        return sum(bit << i for i, bit in enumerate(bits[at - size:at]))
+    for _ in range(n - 1):
+        x = 0
+        if number(1):
+            if number(1):
+                trailing, width = number(6), number(6) + 1
+            x = number(width) << trailing
+        out.append(out[-1] ^ x)
+    source.take((at + 7) // 8)
+    return out
 
 
 def times_column(data, n, where):
@@ -238,17 +274,29 @@ def scaled(scale, number):
     raise Damage(f"scale {scale}")
 
 
+def form_of(data, n, where):
+    """What the form of a column of values says."""
+    source = Bytes(data, where)
+    head = source.byte()
+    if head & 8:
+        source.byte()
+    return form_integers(head, source, n)[2]
+
+
 SPECIALS = [0x7FF0000000000002, 0x7FF8000000000001, 0x7FF0000000000000, 0xFFF0000000000000, 0x8000000000000000]
 
 
-def values_column(data, n, where):
-    """The bits of n doubles."""
+def values_column(data, n, where, beside=None):
+    """The bits of n doubles; beside: the column that this one is told beside."""
     source = Bytes(data, where)
     head = source.byte()
     if head & 128:
         raise Damage(f"{where}: head {head:#x}")
     scale = source.byte() if head & 8 else 0
-    out = [scaled(scale, number) for number in integers(head, source, n)]
+    if head & 7 == 7 and not beside:
+        out = xor_values(source, n)
+    else:
+        out = [scaled(scale, number) for number in integers(head, source, n, form_of(beside, n, where) if beside else None)]
     if head & 64:
         place = 0
         for _ in range(source.varint()):
@@ -329,7 +377,7 @@ def histogram_column(data, layout, n, where):
 
 NAMES, PAIRS, SETS, TUPLES, SERIES, POSTINGS, TIMES, COLUMNS, LAYOUTS, EXEMPLARS, METADATA, EXEMPLAR_TIMES = range(12)
 MAGIC = b"ferulabf"
-HISTOGRAMS, START, STARTS = 1, 2, 4
+HISTOGRAMS, START, STARTS, BESIDE = 1, 2, 4, 8
 
 
 class Section:
@@ -478,9 +526,10 @@ class BlockFile:
 
     def read_group(self, items, chunk):
         """Of each series of the group its samples: (time, bits or packed histogram, start)."""
-        directory_size, facts_size = chunk.unpack("II")
+        directory_size, facts_size = chunk.unpack("II") if self.version < 3 else (chunk.unpack("I"), 0)
         directory = Bytes(chunk.take(directory_size), chunk.where + ": directory")
         facts = Bytes(chunk.take(facts_size), chunk.where + ": facts")
+        self.columns.append(chunk.data[chunk.at:])
         time = start = 0
         out, with_facts = [], []
         for _ in range(items):
@@ -494,6 +543,10 @@ class BlockFile:
                 layout = self.layouts[directory.varint()] if flags & HISTOGRAMS else None
                 if flags & START:
                     start = signed(start + directory.zigzag())
+                beside = None
+                if flags & BESIDE:
+                    columns, place = self.columns[-1 - directory.varint()], directory.varint()
+                    beside = Bytes(columns[place:], chunk.where).take(directory.varint())
                 column = Bytes(chunk.take(directory.varint()), chunk.where)
                 t = self.times[time]
                 n, starts = len(t), [start if flags & START else 0] * len(t)
@@ -503,14 +556,15 @@ class BlockFile:
                 if layout:
                     values = histogram_column(data, layout, n, chunk.where)
                 else:
-                    values = values_column(data, n, chunk.where)
+                    values = values_column(data, n, chunk.where, beside)
                     if data[0] & 7:
                         with_facts.append(values)
                 samples += zip(t, values, starts)
             out.append(samples)
         directory.must_end()
         chunk.must_end()
-        self.check_facts(facts, with_facts)
+        if self.version < 3:
+            self.check_facts(facts, with_facts)
         return out
 
     def check_facts(self, facts, columns):
@@ -538,7 +592,7 @@ class BlockFile:
         self.pairs = self.read_names()
         series = self.read_series()
         self.check_postings()
-        self.times, self.layouts = self.read_times(), self.read_layouts()
+        self.times, self.layouts, self.columns = self.read_times(), self.read_layouts(), []
         out, count = {}, 0
         for first, items, chunk in self.sections[COLUMNS].chunks:
             for number, samples in enumerate(self.read_group(items, chunk), first):

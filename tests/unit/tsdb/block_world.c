@@ -1,5 +1,6 @@
 #include "tests/unit/tsdb/block_world.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,6 +79,22 @@ static void add_states(struct block_world *w)
     }
 }
 
+// Classic histograms, whose columns are told beside each other.
+static void add_buckets(struct block_world *w)
+{
+    static const char *const bounds[] = {"+Inf", "0.1", "0.5", "1", "10"};
+    for (unsigned target = 0; target < 12; target++)
+        for (unsigned i = 0; i <= countof(bounds); i++) {
+            const struct pairs tuple[] = {{STR("job"), STR("api")},
+                                          {STR("instance"), arena_printf(&w->a, "api-%u", target)}};
+            const struct pairs local[] = {
+                {LABEL_NAME,
+                 i < countof(bounds) ? STR("http_seconds_bucket") : STR("http_seconds_count")},
+                {STR("le"), i < countof(bounds) ? str_from_c(bounds[i]) : STR("")}};
+            add(w, tuple, 2, local, i < countof(bounds) ? 2 : 1);
+        }
+}
+
 static void add_odd_ones(struct block_world *w)
 {
     char *long_value = arena_alloc(&w->a, 70000, 1);
@@ -110,6 +127,7 @@ void block_world_init(struct block_world *w, uint64_t seed)
     w->series = calloc(2000, sizeof *w->series);
     add_targets(w);
     add_states(w);
+    add_buckets(w);
     add_odd_ones(w);
     qsort(w->series, w->n, sizeof *w->series, by_name);
     if (!mkdtemp(w->dir))
@@ -128,6 +146,33 @@ void block_world_deinit(struct block_world *w)
 }
 
 // ---- samples
+
+// The share of observations that a series of add_buckets() has counted; 0: it is another.
+static double share_of(const struct block_sample_series *s)
+{
+    const struct str name = labels_value(s->labels, LABEL_NAME),
+                     le = labels_value(s->labels, STR("le"));
+    if (str_eq(name, STR("http_seconds_count")))
+        return 1;
+    if (!str_eq(name, STR("http_seconds_bucket")))
+        return 0;
+    return str_eq(le, STR("0.1"))   ? 0.7
+           : str_eq(le, STR("0.5")) ? 0.93
+           : str_eq(le, STR("1"))   ? 0.96
+                                    : 1;
+}
+
+static void count_observations(struct block_sample_series *s, double share)
+{
+    const struct str at = labels_value(s->labels, STR("instance"));
+    struct rng r;
+    double all = 0;
+    rng_init(&r, hash64(at.p, at.n, (uint64_t)s->t[0]));
+    for (size_t i = 0; i < s->n; i++) {
+        all += (double)rng_below(&r, 5000);
+        s->bits[i] = bits_from_double(floor(all * share));
+    }
+}
 
 void block_world_fill(struct block_world *w, int64_t from, int64_t span, int64_t step)
 {
@@ -153,6 +198,8 @@ void block_world_fill(struct block_world *w, int64_t from, int64_t span, int64_t
                 one->t[one->n] += (int64_t)rng_below(&w->r, (uint64_t)step);
             one->bits[one->n++] = rng_below(&w->r, 50) ? bits_from_double(v) : VALUE_STALE_BITS;
         }
+        if (share_of(one) > 0)
+            count_observations(one, share_of(one));
     }
 }
 

@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/base/bits.h"
 #include "engine/base/util.h"
+#include "engine/model/labels.h"
 #include "engine/tsdb/block_file.h"
 #include "io/file.h"
 #include "simd/simd.h"
@@ -75,6 +77,58 @@ Test(block_file, answers_as_the_oracle)
     static fiber_fn *const flows[] = {two_hours, no_cache, many_parts};
     for (size_t i = 0; i < countof(flows); i++)
         run(flows[i]);
+}
+
+// A file of the buckets of a histogram and their count, which is as large as that of +Inf.
+static void write_counts(void *arg)
+{
+    enum { N = 480, TARGETS = 20 };
+    struct block_world *w = arg;
+    struct block_summary summary = {0};
+    struct errmsg e = {""};
+    struct block_writer *writer = NULL;
+    char path[128];
+    uint64_t alone = 0;
+    block_world_path(w, "counts", path);
+    expect(w, block_writer_create(path, 0, 0, &writer, &e), ERR_OK, &e);
+    for (unsigned metric = 0; metric < 3 && !w->why[0]; metric++)
+        for (uint32_t target = 0; target < TARGETS; target++) {
+            static const char *const names[] = {"h_bucket", "h_count", "h_created"};
+            struct labels_builder tuple = {0}, local = {0};
+            int64_t t[N];
+            uint64_t bits[N];
+            uint8_t column[COLUMN_BYTES_MAX];
+            struct rng r;
+            double v = 0;
+            rng_init(&r, target);
+            for (size_t i = 0; i < N; i++, v += (double)rng_below(&r, 4000)) {
+                t[i] = (int64_t)i * STEP;
+                bits[i] = bits_from_double(metric == 1 ? v : metric == 0 ? v + 3 : v * 512);
+            }
+            if (metric == 0)
+                alone += column_encode_values(bits, N, column);
+            labels_builder_set(&local, LABEL_NAME, str_from_c(names[metric]));
+            labels_builder_set(&tuple, STR("instance"), arena_printf(&w->a, "%u", target));
+            const struct block_key key = {target, labels_builder_finish(&tuple, &w->a),
+                                          labels_builder_finish(&local, &w->a)};
+            labels_builder_deinit(&tuple);
+            labels_builder_deinit(&local);
+            expect(w,
+                   block_writer_add(writer, &key,
+                                    &(struct column){.t = t, .v = (const double *)bits, .n = N},
+                                    &e),
+                   ERR_OK, &e);
+        }
+    expect(w, block_writer_finish(writer, &summary, &e), ERR_OK, &e);
+    block_writer_destroy(writer);
+    if (summary.bytes > alone + 3 * TARGETS * 20 + 2000 && !w->why[0])
+        snprintf(w->why, sizeof w->why, "%llu bytes, a third of the columns has %llu",
+                 (unsigned long long)summary.bytes, (unsigned long long)alone);
+}
+
+Test(block_file, what_moves_alike_is_kept_once)
+{
+    run(write_counts);
 }
 
 // Three flows with one file and no cache to speak of: a chunk that one of them looks at stays.

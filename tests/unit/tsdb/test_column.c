@@ -246,6 +246,78 @@ Test(column, times_come_back)
     }
 }
 
+// Columns told beside others of every shape, related or not.
+Test(column, values_come_back_beside_others)
+{
+    simd_init(SIMD_ALL);
+    const uint64_t seed = pick_seed();
+    struct rng r;
+    rng_init(&r, seed);
+    uint64_t bits[COLUMN_MAX], others[COLUMN_MAX];
+    uint8_t alone[COLUMN_BYTES_MAX], beside[COLUMN_BYTES_MAX], other[COLUMN_BYTES_MAX];
+    double out[COLUMN_MAX + COLUMN_PAD];
+    size_t told = 0;
+    for (unsigned round = 0; round < 4000; round++) {
+        const size_t n = 1 + rng_below(&r, COLUMN_MAX), shape = rng_below(&r, countof(shapes));
+        shapes[shape].fill(&r, others, n);
+        memcpy(bits, others, n * sizeof *bits);
+        if (round % 4 == 0)
+            shapes[rng_below(&r, countof(shapes))].fill(&r, bits, n);
+        for (size_t i = 0; i < n; i++)
+            if (round % 4 == 1)
+                bits[i] = bits_from_double(double_from_bits(others[i]) * 512 + 99);
+            else if (round % 4 == 2 && rng_below(&r, 100) == 0)
+                bits[i] = rng_below(&r, 2) ? VALUE_STALE_BITS : rng_u64(&r);
+        const size_t size = column_encode_values(bits, n, alone);
+        const size_t other_size = column_encode_values(others, n, other);
+        const size_t limit = round % 8 < 4 ? COLUMN_BYTES_MAX : size;
+        const size_t got = column_encode_beside(bits, n, other, other_size, limit, beside);
+        cr_assert(got <= limit);
+        if (!got)
+            continue;
+        told++;
+        uint8_t *exact = malloc(got);
+        memcpy(exact, beside, got);
+        cr_assert(column_decode_beside(exact, got, n, other, other_size, out));
+        for (size_t i = 0; i < n; i++) {
+            uint64_t back;
+            memcpy(&back, &out[i], sizeof back);
+            cr_assert_eq(back, bits[i], "%s: n %zu, at %zu, seed %" PRIu64, shapes[shape].name, n,
+                         i, seed);
+        }
+        for (size_t cut = 0; cut < got; cut++)
+            (void)column_decode_beside(exact, cut, n, other, other_size, out);
+        for (size_t cut = 0; cut < other_size; cut++)
+            (void)column_decode_beside(exact, got, n, other, cut, out);
+        free(exact);
+    }
+    cr_assert(told > 1500, "%zu", told);
+}
+
+// What moves alike has one stream, and is told in a few bytes beside the other.
+Test(column, beside_what_moves_alike)
+{
+    uint64_t bits[480], others[480];
+    uint8_t alone[COLUMN_BYTES_MAX], beside[COLUMN_BYTES_MAX], other[COLUMN_BYTES_MAX];
+    struct rng r;
+    rng_init(&r, 5);
+    double v = 100;
+    for (size_t i = 0; i < countof(bits); i++, v += (double)rng_below(&r, 3000)) {
+        others[i] = bits_from_double(v);
+        bits[i] = bits_from_double(v * 4096 + 7);
+    }
+    const size_t size = column_encode_values(bits, countof(bits), alone);
+    const size_t other_size = column_encode_values(others, countof(bits), other);
+    const size_t from = column_stream(alone, size), other_from = column_stream(other, other_size);
+    cr_assert(from > 0 && other_from > 0 && size - from == other_size - other_from);
+    cr_assert_eq(memcmp(alone + from, other + other_from, size - from), 0);
+    cr_assert_leq(column_encode_beside(bits, countof(bits), other, other_size, size, beside), 12);
+    for (size_t i = 0; i < countof(bits); i++)
+        bits[i] = bits_from_double(double_from_bits(others[i]) + (double)rng_below(&r, 4));
+    cr_assert_leq(column_encode_beside(bits, countof(bits), other, other_size, size, beside),
+                  480 * 2 / 8 + 12);
+}
+
 // Sizes that the shapes must not exceed: what makes the codec worth having.
 Test(column, sizes)
 {
