@@ -2,8 +2,8 @@
 //
 //     offset  size  header of the log
 //     0       8     "FERULACT"
-//     8       4     format of the data folder: 3; in 2 block files were of version 2 at most, in 1 no
-//                   file and no log had histograms
+//     8       4     format of the data folder: 3; in 2 block files were of version 2 at most,
+//                   in 1 no file and no log had histograms
 //     12      4     bytes of the header: 32
 //     16      12    zero
 //     28      4     CRC32C of bytes 0..27
