@@ -88,7 +88,7 @@ uint64_t catalogue_next_id(struct catalogue *c)
 // ---- removal of what is not named
 
 // <id, 16 hex digits>.block, with .tmp behind it or not.
-static bool parse_block_name(struct str name, uint64_t *out_id, bool *out_temporary)
+bool catalogue_parse_block_name(struct str name, uint64_t *out_id, bool *out_temporary)
 {
     *out_temporary = str_has_suffix(name, STR(".tmp"));
     if (*out_temporary)
@@ -121,7 +121,7 @@ static bool is_unused_block(const struct catalogue *c, struct str name)
 {
     uint64_t id;
     bool temporary;
-    return parse_block_name(name, &id, &temporary) &&
+    return catalogue_parse_block_name(name, &id, &temporary) &&
            (temporary || !catalogue_state_has(&c->state, id));
 }
 
@@ -195,7 +195,7 @@ static bool is_block(struct str name)
 {
     uint64_t id;
     bool temporary;
-    return parse_block_name(name, &id, &temporary);
+    return catalogue_parse_block_name(name, &id, &temporary);
 }
 
 static bool is_segment(struct str name)

@@ -83,6 +83,7 @@ err catalogue_apply(struct catalogue *c, const struct catalogue_change *change, 
 // Names: blocks/<id>.block below the folder (a writer uses the path with .tmp first, or directly:
 // what no entry names is removed at the next open), wal/ for the streams.
 enum { CATALOGUE_PATH_MAX = 512 };
+bool catalogue_parse_block_name(struct str name, uint64_t *out_id, bool *out_temporary);
 err catalogue_block_path(const struct catalogue *c, uint64_t id, char *out, size_t n,
                          struct errmsg *e);
 const char *catalogue_wal_dir(const struct catalogue *c);

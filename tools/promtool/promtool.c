@@ -154,6 +154,21 @@ const struct command promtool_commands[] = {
      {FOLDER_ARG},
      tsdb_dump_openmetrics_flags,
      tsdb_dump_openmetrics},
+    {{"tsdb", "fsck"},
+     "Check that a data folder is whole.",
+     "Reads all of it: the catalogue, every file (header, footer, tables, the checksum of each\n"
+     "chunk, each column, whether the index agrees with itself and with the samples), every "
+     "record\n"
+     "of the log, and whether these agree. Each finding names file and offset, what it means and\n"
+     "what is lost. \"damage\": data is lost or wrong; \"note\": what a crash left, or what the "
+     "next\n"
+     "start removes. Nothing is written; a server may have the folder open. What it has done so\n"
+     "far is told on standard error every two seconds.\n\n"
+     "Exit code: 0 the folder is whole, 3 there is damage, 1 it cannot be looked at.\n\n"
+     "Examples:\n  tsdb fsck /var/lib/ferula\n  tsdb fsck -o json data/ | jq .findings\n",
+     {FOLDER_ARG},
+     tsdb_fsck_flags,
+     tsdb_fsck},
     {{"test", "promql"},
      "Run scripts in Prometheus's PromQL test language.",
      "The scripts run over Ferula's own database, in memory. The last line counts what passed\n"

@@ -8,7 +8,12 @@
 #include "engine/config/setting.h"
 #include "engine/promql/parser.h"
 
-enum { PROMTOOL_OK = 0, PROMTOOL_FAILED = 1, PROMTOOL_LINT = 3 }; // exit codes
+enum {
+    PROMTOOL_OK = 0,
+    PROMTOOL_FAILED = 1,
+    PROMTOOL_LINT = 3,
+    PROMTOOL_DAMAGED = 3
+}; // exit codes
 
 struct promtool {
     const char *name; // of the program, for errors
@@ -80,6 +85,9 @@ size_t label_matchers_set_flags(struct promtool *p, struct setting *rows);
 int promql_format(const struct promtool *p);
 int label_matchers_set(const struct promtool *p);
 int label_matchers_delete(const struct promtool *p);
+// tsdb_check.c
+size_t tsdb_fsck_flags(struct promtool *p, struct setting *rows);
+int tsdb_fsck(const struct promtool *p);
 // tsdb_dump.c
 size_t tsdb_dump_flags(struct promtool *p, struct setting *rows);
 size_t tsdb_dump_openmetrics_flags(struct promtool *p, struct setting *rows);
