@@ -17,11 +17,6 @@ static err check_retention(struct yaml_decoder *d, const struct yaml_node *n, vo
         return yaml_fail(d, n, "'storage.tsdb.retention.size' must be greater than or equal to 0");
     if (!(r->percentage >= 0 && r->percentage <= 100))
         return yaml_fail(d, n, "'storage.tsdb.retention.percentage' must be in the range [0, 100]");
-    if (r->size_bytes)
-        yaml_note_unsupported(d, yaml_get(n, STR("size")), "storage.tsdb.retention.size");
-    if (r->percentage > 0)
-        yaml_note_unsupported(d, yaml_get(n, STR("percentage")),
-                              "storage.tsdb.retention.percentage");
     return ERR_OK;
 }
 

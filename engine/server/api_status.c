@@ -84,13 +84,29 @@ static struct str gogc_text(int64_t percent, char room[static 24])
     return str_make(room, (size_t)snprintf(room, 24, "%lld", (long long)percent));
 }
 
+// "15d or 512MiB or 80%": what there is of it.
+static void put_retention(struct tsdb_retention r, struct buf *out)
+{
+    if (r.time_ms)
+        duration_format(r.time_ms, out);
+    if (r.bytes) {
+        buf_put_str(out, out->n ? STR(" or ") : STR(""));
+        size_format((int64_t)r.bytes, out);
+    }
+    if (r.percentage > 0) {
+        buf_put_str(out, out->n ? STR(" or ") : STR(""));
+        buf_put_double_g(out, r.percentage);
+        buf_put_str(out, STR("%"));
+    }
+}
+
 void api_status_runtimeinfo(struct api *api)
 {
     struct server *s = api->server;
     struct json *j = &api->json;
     struct buf retention = {0};
     char gogc[24];
-    duration_format(server_retention_ms(s), &retention);
+    put_retention(server_retention(s), &retention);
     api_begin(api);
     json_object_begin(j);
     json_key(j, "startTime");

@@ -184,6 +184,10 @@ static void put_tsdb(const struct tsdb_stats *t, struct buf *b)
             "The number of times that blocks were deleted because the maximum time limit was "
             "exceeded.",
             t->retention_deletions);
+    put_u64(b, "prometheus_tsdb_size_retentions_total", "counter",
+            "The number of times that blocks were deleted because the maximum number of bytes was "
+            "exceeded.",
+            t->size_deletions);
     put_u64(b, "prometheus_tsdb_wal_corruptions_total", "counter",
             "Total number of WAL corruptions.", t->wal_corruptions);
     put_u64(b, "prometheus_tsdb_wal_segment_current", "gauge",
@@ -193,6 +197,19 @@ static void put_tsdb(const struct tsdb_stats *t, struct buf *b)
             t->wal_records);
     put_u64(b, "ferula_tsdb_wal_syncs_total", "counter", "Syncs of the WAL.", t->wal_syncs);
     put_u64(b, "ferula_tsdb_cohorts", "gauge", "Cohorts of the head.", t->cohorts);
+}
+
+static void put_retention(const struct tsdb_retention *r, struct buf *b)
+{
+    put_u64(b, "prometheus_tsdb_retention_limit_bytes", "gauge",
+            "Max number of bytes to be retained in the tsdb blocks, configured 0 means disabled",
+            r->bytes);
+    put(b, "prometheus_tsdb_retention_limit_seconds", "gauge",
+        "How long to retain samples in storage.", (double)r->time_ms / 1000);
+    put(b, "prometheus_tsdb_retention_limit_percentage", "gauge",
+        "Max percentage of total storage space to be retained in the tsdb blocks, configured 0 "
+        "means disabled",
+        r->percentage);
 }
 
 static void put_receiver(const struct receiver_stats *r, struct buf *b)
@@ -297,7 +314,7 @@ static void add_counters(void *to, const void *from, size_t size)
 static_assert(sizeof(struct scrape_stats) == 18 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct receiver_stats) == 20 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct http_server_stats) == 5 * sizeof(uint64_t), "counters only");
-static_assert(sizeof(struct tsdb_stats) == 26 * sizeof(uint64_t), "counters only");
+static_assert(sizeof(struct tsdb_stats) == 27 * sizeof(uint64_t), "counters only");
 
 static int64_t min_i64(int64_t a, int64_t b)
 {
@@ -370,6 +387,8 @@ void page_metrics(struct server *s, struct http_exchange *x)
         put_scrape(&sum->scrape, &out);
         put_receiver(&sum->receiver, &out);
         put_tsdb(&sum->tsdb, &out);
+        const struct tsdb_retention retention = server_retention(s);
+        put_retention(&retention, &out);
         mem_free(sum);
         metrics_put_runtime(s, &out);
     }

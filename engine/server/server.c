@@ -38,10 +38,13 @@ int64_t server_evaluation_interval_ms(struct server *s)
 }
 
 // A retention block of the file replaces the flags, as a whole.
-static int64_t retention_of(const struct server *s, const struct prom_config *c)
+static struct tsdb_retention retention_of(const struct server *s, const struct prom_config *c)
 {
-    const struct tsdb_config *const tsdb = c->storage.tsdb;
-    return tsdb && tsdb->retention ? tsdb->retention->time_ms : s->flags.prom.tsdb.retention_ms;
+    const struct prom_tsdb_flags *const flags = &s->flags.prom.tsdb;
+    const struct retention_config *const r = c->storage.tsdb ? c->storage.tsdb->retention : NULL;
+    if (!r)
+        return (struct tsdb_retention){flags->retention_ms, (uint64_t)flags->retention_bytes, 0};
+    return (struct tsdb_retention){r->time_ms, (uint64_t)r->size_bytes, r->percentage};
 }
 
 static int64_t out_of_order_of(const struct prom_config *c)
@@ -60,7 +63,7 @@ static uint32_t exemplars_of(const struct server *s, const struct prom_config *c
     return max < INT32_MAX ? (uint32_t)max : INT32_MAX;
 }
 
-int64_t server_retention_ms(struct server *s)
+struct tsdb_retention server_retention(struct server *s)
 {
     return retention_of(s, server_self(s)->config);
 }
@@ -115,7 +118,8 @@ static void apply_config(void *arg) // on every shard
     struct prom_config *old = self->config;
     self->config = prom_config_ref(a->config);
     prom_config_unref(old);
-    tsdb_set_retention(a->server->db, retention_of(a->server, a->config));
+    const struct tsdb_retention retention = retention_of(a->server, a->config);
+    tsdb_set_retention(a->server->db, &retention);
     tsdb_set_out_of_order(a->server->db, out_of_order_of(a->config));
     tsdb_set_exemplars(a->server->db, exemplars_of(a->server, a->config));
     scrape_apply(self->scrape, a->config);
@@ -415,7 +419,7 @@ static err open_db(struct server *s, const struct prom_config *config,
 {
     struct tsdb_options options = {
         .path = s->data_path,
-        .retention_ms = retention_of(s, config),
+        .retention = retention_of(s, config),
         .wal_sync = wal_sync_of(s->flags.wal_sync),
         .wal_sync_interval_ms = s->flags.wal_sync_interval_ms,
         .spill_ms = s->flags.spill_ms,
@@ -613,11 +617,9 @@ static void pass_over_flag(struct server *s, const char *name)
     s->unsupported_flags++;
 }
 
-// What protects the disk or chooses what to accept is not passed over, unless it is to be.
-static err check_unsupported_flags(struct server *s, struct errmsg *e)
+static err set_write_messages(struct server *s, struct errmsg *e)
 {
-    const struct prom_flags *f = &s->flags.prom;
-    const struct setting_list *messages = &f->web.accepted_protobuf_messages;
+    const struct setting_list *messages = &s->flags.prom.web.accepted_protobuf_messages;
     for (size_t i = 0; i < messages->n; i++) {
         struct str rest = messages->items[i], name;
         while (str_split(&rest, ',', &name)) {
@@ -630,17 +632,6 @@ static err check_unsupported_flags(struct server *s, struct errmsg *e)
             s->write_messages |= message;
         }
     }
-    const char *name = NULL;
-    if (f->tsdb.retention_bytes)
-        name = "storage.tsdb.retention.size";
-    if (!name)
-        return ERR_OK;
-    if (!f->ignore_unsupported)
-        return err_set(e, ERR_INVALID,
-                       "--%s is not supported by this version; --config.ignore-unsupported starts "
-                       "without it",
-                       name);
-    pass_over_flag(s, name);
     return ERR_OK;
 }
 
@@ -659,7 +650,7 @@ static err check_flags(struct server *s, struct errmsg *e)
     for (size_t i = 0; i < countof(unbuilt); i++)
         if (unbuilt[i].given)
             pass_over_flag(s, unbuilt[i].name);
-    return check_unsupported_flags(s, e);
+    return set_write_messages(s, e);
 }
 
 static void set_features(struct server *s)

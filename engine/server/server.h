@@ -106,7 +106,7 @@ err server_reload(struct server *s, struct buf *out_why);
 void server_ask_to_stop(struct server *s); // from any shard
 enum server_state server_state(const struct server *s);
 int64_t server_evaluation_interval_ms(struct server *s);
-int64_t server_retention_ms(struct server *s); // the file's, or the flags'; 0: for ever
+struct tsdb_retention server_retention(struct server *s); // the file's, or the flags'
 
 // Corrupt parts of the WAL that were found, over all shards. Suspends.
 uint64_t server_corruptions(struct server *s);

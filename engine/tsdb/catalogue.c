@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "engine/base/mem.h"
 #include "engine/tsdb/catalogue_log.h"
@@ -539,16 +540,34 @@ err catalogue_apply(struct catalogue *c, const struct catalogue_change *change, 
 
 // ---- retention
 
-size_t catalogue_expired(const struct catalogue_file *files, size_t n, int64_t now_ms,
-                         int64_t retention_ms, uint64_t *out)
+int64_t catalogue_cut_by_age(int64_t now_ms, int64_t retention_ms)
 {
     int64_t oldest_ms;
-    size_t count = 0;
-    if (retention_ms <= 0 || __builtin_sub_overflow(now_ms, retention_ms, &oldest_ms))
-        return 0;
-    for (size_t i = 0; i < n; i++) {
-        if (files[i].max_t_ms < oldest_ms)
-            out[count++] = files[i].id;
-    }
-    return count;
+    if (retention_ms <= 0 || __builtin_sub_overflow(now_ms, retention_ms, &oldest_ms) ||
+        oldest_ms == INT64_MIN)
+        return INT64_MIN;
+    return oldest_ms - 1;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct catalogue_file *x = a, *y = b;
+    return (x->max_t_ms < y->max_t_ms) - (x->max_t_ms > y->max_t_ms);
+}
+
+int64_t catalogue_cut_by_size(const struct catalogue_file *files, size_t n, uint64_t beside,
+                              uint64_t max)
+{
+    struct catalogue_file *sorted = mem_alloc_array(n, sizeof *sorted);
+    uint64_t sum = beside;
+    size_t at = 0;
+    if (n)
+        memcpy(sorted, files, n * sizeof *sorted);
+    if (n)
+        qsort(sorted, n, sizeof *sorted, newest_first);
+    while (at < n && !__builtin_add_overflow(sum, sorted[at].size_bytes, &sum) && sum <= max)
+        at++;
+    const int64_t cut = at < n ? sorted[at].max_t_ms : INT64_MIN;
+    mem_free(sorted);
+    return cut;
 }

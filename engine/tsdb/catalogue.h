@@ -88,9 +88,10 @@ err catalogue_block_path(const struct catalogue *c, uint64_t id, char *out, size
                          struct errmsg *e);
 const char *catalogue_wal_dir(const struct catalogue *c);
 
-// Which files hold only samples older than now - retention: their ids, appended to out, how many.
-// retention_ms 0: none.
-size_t catalogue_expired(const struct catalogue_file *files, size_t n, int64_t now_ms,
-                         int64_t retention_ms, uint64_t *out);
+// Retention: files whose newest sample is no newer than this go. INT64_MIN: none do.
+int64_t catalogue_cut_by_age(int64_t now_ms, int64_t retention_ms); // retention_ms 0: any age
+// So that no more than max bytes stay, beside those of files counted too; the newest stay.
+int64_t catalogue_cut_by_size(const struct catalogue_file *files, size_t n, uint64_t beside,
+                              uint64_t max);
 
 #endif

@@ -205,6 +205,7 @@ struct storage tsdb_storage(struct tsdb *db)
 static void file_stats(const struct part *p, struct tsdb_stats *out)
 {
     out->retention_deletions = p->retention_deletions;
+    out->size_deletions = p->size_deletions;
     out->wal_corruptions = p->corruptions;
     out->merges = p->merges;
     out->divisions = p->divisions;
@@ -247,10 +248,12 @@ void tsdb_stats(struct tsdb *db, struct tsdb_stats *out)
     out->wal_segment = log.segment;
 }
 
-void tsdb_set_retention(struct tsdb *db, int64_t retention_ms)
+void tsdb_set_retention(struct tsdb *db, const struct tsdb_retention *r)
 {
-    assert(retention_ms >= 0);
-    tsdb_part(db)->head.retention_ms = retention_ms;
+    assert(r->time_ms >= 0);
+    tsdb_part(db)->retention = *r;
+    tsdb_part(db)->next_expiry = 0; // at once
+    tsdb_part(db)->head.retention_ms = r->time_ms;
 }
 
 void tsdb_set_out_of_order(struct tsdb *db, int64_t window_ms)
@@ -272,10 +275,11 @@ static struct part *part_create(struct tsdb *db, unsigned index)
     p->partition_begin = (index * TSDB_PARTITIONS + db->parts_n - 1) / db->parts_n;
     p->partition_end = ((index + 1) * TSDB_PARTITIONS + db->parts_n - 1) / db->parts_n;
     p->newest_t = p->mark_newest = INT64_MIN;
+    p->retention = db->options.retention;
     p->commit_piece = db->options.commit_piece ? db->options.commit_piece : COMMIT_PIECE;
     const uint64_t max = db->options.series_max;
     head_init(&p->head, &db->placement, max ? (max + db->parts_n - 1) / db->parts_n : 0,
-              db->options.retention_ms);
+              db->options.retention.time_ms);
     part_notes_init(p);
     waiters_init(&p->changed);
     return p;

@@ -9,14 +9,22 @@
 #include "engine/base/hash.h"
 #include "engine/base/log.h"
 #include "engine/model/storage.h"
+#include "engine/tsdb/tsdb_stats.h"
 
 struct tsdb;
 
 enum tsdb_wal_sync { TSDB_WAL_SYNC_ALWAYS, TSDB_WAL_SYNC_INTERVAL, TSDB_WAL_SYNC_NONE };
 
+// How much is kept: what goes beyond any of these goes, the oldest files first. 0: no limit.
+struct tsdb_retention {
+    int64_t time_ms;   // against the newest sample of the whole database
+    uint64_t bytes;    // of all files, and of what the logs have that is in none
+    double percentage; // 0..100 of the file system's size; overrides bytes
+};
+
 struct tsdb_options {
     const char *path; // the data folder; NULL: in memory only, nothing suspends, no loop is needed
-    int64_t retention_ms;
+    struct tsdb_retention retention;
     enum tsdb_wal_sync wal_sync;
     int64_t wal_sync_interval_ms;
     uint64_t wal_segment_bytes;  // 0: 64 MiB
@@ -51,8 +59,7 @@ bool tsdb_is_behind(const struct tsdb *db);
 err tsdb_start_result(const struct tsdb *db, struct errmsg *e);
 void tsdb_replay_progress(const struct tsdb *db, struct tsdb_progress *out);
 uint64_t tsdb_hash_seed(const struct tsdb *db);
-// How long this shard keeps samples from now on; 0: for ever.
-void tsdb_set_retention(struct tsdb *db, int64_t retention_ms);
+void tsdb_set_retention(struct tsdb *db, const struct tsdb_retention *r); // of this shard
 // Prometheus's out_of_order_time_window, of this shard's commits from now on: a sample older than
 // its series' newest is taken if it is no older than this against the whole database's newest.
 void tsdb_set_out_of_order(struct tsdb *db, int64_t window_ms);
@@ -134,17 +141,6 @@ int64_t tsdb_newest(const struct tsdb *db); // the newest time of all shards; IN
 // Of this shard's partitions; queries reach every shard through engine/promql.
 struct storage tsdb_storage(struct tsdb *db);
 
-struct tsdb_stats { // of this shard
-    uint64_t series, series_created, series_removed, cohorts;
-    uint64_t blocks; // pieces of values in memory, each series' run counted
-    uint64_t samples_appended, samples_late, out_of_order, too_old, out_of_bounds, duplicates;
-    uint64_t histograms_appended; // of the samples
-    uint64_t wal_bytes, wal_records, wal_syncs, wal_segment, wal_corruptions;
-    uint64_t files, file_bytes, file_samples;
-    uint64_t retention_deletions;
-    uint64_t merges, divisions;       // of files; divided is what several shards own
-    int64_t min_time_ms, max_time_ms; // of the head; INT64_MAX / INT64_MIN: empty
-    int64_t lowest_time_ms;           // of anything; INT64_MAX: nothing
-};
 void tsdb_stats(struct tsdb *db, struct tsdb_stats *out); // Suspends.
+
 #endif

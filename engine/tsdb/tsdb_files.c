@@ -1,9 +1,9 @@
 // The files of a part: those of a range that has passed are merged, those of several parts are
-// divided, those that are too old go.
+// divided.
 //
 // A file belongs to the part that has its first partition: that part alone divides it, merges it or
-// lets it go, in the catalogue first. Others that look at it are told afterwards, so that nothing
-// is missing before it is gone for good.
+// lets it go (tsdb_retention.c), in the catalogue first. Others that look at it are told
+// afterwards, so that nothing is missing before it is gone for good.
 #include <assert.h>
 #include <stdlib.h>
 
@@ -84,7 +84,7 @@ static bool is_own(const struct part *p, const struct catalogue_file *f)
     return f->partition_min >= p->partition_begin && f->partition_max < p->partition_end;
 }
 
-static bool is_first(const struct part *p, const struct catalogue_file *f)
+bool part_is_first(const struct part *p, const struct catalogue_file *f)
 {
     return tsdb_owner(p->db, f->partition_min) == p->index;
 }
@@ -324,7 +324,7 @@ static const struct part_file *find_straddling(const struct part *p)
     const int64_t passed = range_of(time_before(p->head.newest, GRACE_MS), range_ms);
     for (size_t i = 0; i < p->files_n; i++) {
         const struct catalogue_file *f = &p->files[i].info;
-        if (!is_own(p, f) && is_first(p, f) && range_of(f->max_t_ms, range_ms) < passed &&
+        if (!is_own(p, f) && part_is_first(p, f) && range_of(f->max_t_ms, range_ms) < passed &&
             is_in_the_way(p, f))
             return &p->files[i];
     }
@@ -339,65 +339,4 @@ err part_divide_files(struct part *p, struct errmsg *e)
         TRY(divide(p, &whole, e));
     }
     return ERR_OK;
-}
-
-// ---- retention
-
-struct drop {
-    struct tsdb *db;
-    uint64_t id;
-};
-
-static void stop_looking(void *arg)
-{
-    const struct drop *d = arg;
-    part_drop_file(tsdb_part(d->db), d->id, false);
-}
-
-static err remove_file(struct part *p, const struct catalogue_file *f, struct errmsg *e)
-{
-    const struct catalogue_change change = {.remove = &f->id, .remove_count = 1};
-    TRY(tsdb_change(p->db, &change, e));
-    struct drop drops[SHARD_MAX];
-    uint64_t where[(SHARD_MAX + 63) / 64] = {0};
-    bool any = false;
-    for (unsigned i = 0; i < p->db->parts_n; i++) {
-        const struct part *other = p->db->parts[i];
-        drops[i] = (struct drop){p->db, f->id};
-        if (other == p || f->partition_max < other->partition_begin ||
-            f->partition_min >= other->partition_end)
-            continue;
-        where[i / 64] |= 1ull << i % 64;
-        any = true;
-    }
-    if (any)
-        shard_call_all(LOOP_MERGE, stop_looking, drops, sizeof *drops, where);
-    part_drop_file(p, f->id, true);
-    p->retention_deletions++;
-    return ERR_OK;
-}
-
-// What is too old is so against the newest sample of the whole database: all parts agree on it.
-err part_expire(struct part *p, struct errmsg *e)
-{
-    if (p->head.retention_ms <= 0 || !p->files_n)
-        return ERR_OK;
-    struct catalogue_file *own = mem_alloc_array(p->files_n, sizeof *own);
-    uint64_t *ids = mem_alloc_array(p->files_n, sizeof *ids);
-    size_t own_n = 0;
-    for (size_t i = 0; i < p->files_n; i++) {
-        if (is_first(p, &p->files[i].info))
-            own[own_n++] = p->files[i].info;
-    }
-    const size_t n = catalogue_expired(own, own_n, tsdb_newest(p->db), p->head.retention_ms, ids);
-    err result = ERR_OK;
-    for (size_t i = 0; i < n && result == ERR_OK; i++) {
-        size_t at = 0;
-        while (own[at].id != ids[i])
-            at++;
-        result = remove_file(p, &own[at], e);
-    }
-    mem_free(own);
-    mem_free(ids);
-    return result;
 }

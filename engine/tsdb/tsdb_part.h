@@ -45,7 +45,10 @@ struct part {
     int64_t mark_newest;      // sample then; INT64_MIN: there was none
     _Atomic bool is_behind;   // with spilling. Written here, read by all
     _Atomic int64_t newest_t; // of any sample; INT64_MIN: none. Written here, read by all
-    uint64_t retention_deletions, corruptions, merges, divisions;
+    uint64_t retention_deletions, size_deletions, corruptions, merges, divisions;
+    struct tsdb_retention retention;
+    int64_t next_expiry; // on the monotonic clock, ms
+    _Atomic uint64_t waiting_bytes; // of the log that are in no file. Written here, read by all
     struct exemplars exemplars;
     struct families families;
     uint64_t exemplars_written, metadata_written; // up to these sequences they are in files
@@ -111,15 +114,18 @@ void part_maintain(void *part);
 void part_note_log(struct part *p); // whether spilling falls behind what the log grows by
 err part_spill(struct part *p, struct errmsg *e);
 
-// tsdb_files.c. All but the last two suspend.
+// tsdb_files.c. All but the last three suspend.
 err part_open_file(struct part *p, const struct catalogue_file *info, struct part_file *out,
                    struct errmsg *e);
 void part_drop_file(struct part *p, uint64_t id, bool remove);
 err part_divide_files(struct part *p, struct errmsg *e);
 err part_merge_files(struct part *p, struct errmsg *e);
-err part_expire(struct part *p, struct errmsg *e);
 void part_put_file(struct part *p, struct part_file file);
 void tsdb_set_summary(struct catalogue_file *info, const struct block_summary *sum);
+bool part_is_first(const struct part *p, const struct catalogue_file *f); // it is this part's
+
+// tsdb_retention.c: removes the files that are too old or too much. Suspends.
+err part_expire(struct part *p, struct errmsg *e);
 
 static inline int64_t time_before(int64_t t_ms, int64_t by_ms)
 {

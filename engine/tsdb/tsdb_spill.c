@@ -17,6 +17,7 @@ enum {
     LEAVE_MS = 3600000, // a series without samples for so long leaves the head
     RETRY_MS = 30000,   // after an error
     TICK_MS = 1000,     // between looks at what there is to do
+    EXPIRE_MS = 30000,  // between looks for files beyond retention
     BEHIND_SPILLS = 3,  // of spill_bytes: then senders are told to wait
     COLLECT_SERIES = 512,
 };
@@ -198,6 +199,7 @@ void part_note_log(struct part *p)
     const uint64_t waiting = log_bytes(p) - p->mark_bytes;
     const bool is_behind = waiting / BEHIND_SPILLS > p->db->options.spill_bytes;
     p->is_behind = is_behind;
+    p->waiting_bytes = waiting;
 }
 
 err part_spill(struct part *p, struct errmsg *e)
@@ -283,13 +285,16 @@ static void work(struct part *p, bool *out_failed)
         what = "files not merged";
         result = part_merge_files(p, &e);
     }
-    if (result == ERR_OK) {
-        what = "old files not removed";
-        result = part_expire(p, &e);
-    }
     *out_failed = result != ERR_OK;
     if (result != ERR_OK)
         log_error(logger_of(p), what, log_cstr("err", e.text));
+}
+
+static void expire(struct part *p)
+{
+    struct errmsg e;
+    if (part_expire(p, &e) != ERR_OK)
+        log_error(logger_of(p), "files beyond retention not removed", log_cstr("err", e.text));
 }
 
 void part_maintain(void *arg)
@@ -304,6 +309,11 @@ void part_maintain(void *arg)
         if (p->ready && (now >= next || is_much)) {
             work(p, &failed);
             next = now + (failed ? RETRY_MS : p->db->options.spill_ms);
+            p->next_expiry = now;
+        }
+        if (p->ready && now >= p->next_expiry) {
+            p->next_expiry = now + EXPIRE_MS;
+            expire(p);
         }
         release(p);
         const int64_t wait = next > now && next - now < TICK_MS ? next - now : TICK_MS;

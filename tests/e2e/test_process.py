@@ -395,20 +395,56 @@ def what_is_not_built_is_refused_at_reload():
 
 
 @scenario
+def retention_by_size():
+    """Files go, the oldest first, until what is left is no more than the limit; the configuration's block overrides the flag."""
+    hour, r = 3600_000, random.Random(7)
+    now = int(time.time()) * 1000
+    server = ferula(args=[LIFECYCLE, "--web.enable-remote-write-receiver", "--storage.tsdb.retention.size=1GB", "--storage.spill-interval=1s"])
+
+    def held():
+        return metric(server, "prometheus_tsdb_storage_blocks_bytes")
+
+    def limit(text):
+        server.configure(f"storage: {{tsdb: {{retention: {{{text}}}}}}}\n")
+        check_equal(server.reload().status, 200)
+    check_equal(server.api("status/runtimeinfo")["storageRetention"], "1GiB")
+    for back in range(5, -1, -1):
+        series = [({"__name__": "noise", "n": str(n)}, [(now - 2 * back * hour + k, r.random()) for k in range(100)]) for n in range(50)]
+        check_equal(remote_write(server, series).status, 204)
+        wait_for("a file", lambda: metric(server, "prometheus_tsdb_blocks_loaded") >= 6 - back)
+    before = held()
+    check(before > 200_000, before)
+    limit("size: 150KB")
+    check_equal(server.api("status/runtimeinfo")["storageRetention"], "150KiB")
+    wait_for("files to go", lambda: held() <= 150 * 1024)
+    check(held() > 50_000, "no more than need be", held())
+    deleted = metric(server, "prometheus_tsdb_size_retentions_total")
+    check(deleted >= 2 and metric(server, "prometheus_tsdb_time_retentions_total") == 0, deleted)
+    check_equal(len(server.samples("noise", now / 1000 + 1, "30m")), 50, "the newest stay")
+    check_equal(server.samples("noise", (now - 10 * hour) / 1000 + 1, "30m"), {}, "the oldest are gone")
+    limit("time: 3h, percentage: 99.5")
+    check_equal(server.api("status/runtimeinfo")["storageRetention"], "3h or 99.5%")
+    wait_for("files to go", lambda: metric(server, "prometheus_tsdb_time_retentions_total") >= 1)
+    check_equal(len(server.samples("noise", now / 1000 + 1, "30m")), 50)
+    limit("percentage: 0.0000001")
+    wait_for("all files to go", lambda: held() == 0)
+    alive(server)
+
+
+@scenario
 def ignore_unsupported_warns_and_counts():
     web = write_file(os.path.join(temp_folder(), "web.yml"), WEB_CONFIG)
     server = ferula(UNSUPPORTED, args=["--config.ignore-unsupported", LIFECYCLE, f"--web.config.file={web}",
-                                       "--web.enable-admin-api", "--storage.tsdb.retention.size=1GB"])
+                                       "--web.enable-admin-api"])
     log = server.log()
     for line, what in UNSUPPORTED_LINES:
         check(re.search(rf"level=warn .*prometheus\.yml: line {line}: {what} is not supported", log), what, log)
     check(re.search(r"level=warn .*web\.yml: line 1: TLS and authentication", log), log)
     check(re.search(r"level=warn .*flag=web.enable-admin-api", log), log)
-    check(re.search(r"level=warn .*flag=storage.tsdb.retention.size", log), log)
-    check_equal(metric(server, "ferula_config_unsupported"), len(UNSUPPORTED_LINES) + 1 + 2)
+    check_equal(metric(server, "ferula_config_unsupported"), len(UNSUPPORTED_LINES) + 1 + 1)
     server.configure("")
     check_equal(server.reload().status, 200)
-    check_equal(metric(server, "ferula_config_unsupported"), 3)
+    check_equal(metric(server, "ferula_config_unsupported"), 2)
     alive(server)
 
 

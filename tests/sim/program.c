@@ -241,7 +241,7 @@ static bool open_database(struct program *p)
 {
     const struct tsdb_options options = {
         .path = "data",
-        .retention_ms = p->options.retention_ms,
+        .retention = {.time_ms = p->options.retention_ms},
         .wal_sync = p->options.wal_sync,
         .wal_sync_interval_ms = p->options.sync_interval_ms,
         .wal_segment_bytes = p->options.segment_bytes,

@@ -434,10 +434,6 @@ static const struct bad_config unbuilt[] = {
      "line 3: proxy_url (with a user)"},
     {"scrape_configs:\n- job_name: a\n  basic_auth: {username: u, password_ref: r}\n",
      "line 3: password_ref (a secret manager)"},
-    {"storage:\n  tsdb:\n    retention:\n      time: 1d\n      size: 1GB\n",
-     "line 5: storage.tsdb.retention.size"},
-    {"storage:\n  tsdb:\n    retention:\n      percentage: 80\n",
-     "line 4: storage.tsdb.retention.percentage"},
     {"otlp: {promote_resource_attributes: [a]}\n", "line 1: otlp"},
     {"otlp: {translation_strategy: NoTranslation}\n", "line 1: otlp"},
 };

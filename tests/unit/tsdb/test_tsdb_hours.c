@@ -77,7 +77,7 @@ static void run(void *arg)
         .path = h->folder,
         .wal_sync = TSDB_WAL_SYNC_NONE,
         .spill_ms = 1,
-        .retention_ms = 5 * HOUR_MS,
+        .retention = {.time_ms = 5 * HOUR_MS},
     };
     struct tsdb *db;
     struct errmsg e = {""};

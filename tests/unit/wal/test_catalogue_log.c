@@ -186,6 +186,15 @@ Test(catalogue_log, changes_that_do_not_fit)
     catalogue_state_deinit(&s);
 }
 
+// How many of files that end at 1000, 2000, ... go.
+static size_t count_cut(const struct catalogue_file *files, size_t n, int64_t cut)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += files[i].max_t_ms <= cut;
+    return count;
+}
+
 Test(catalogue_log, retention_by_time)
 {
     struct catalogue_file files[4] = {file_of(1), file_of(2), file_of(3), file_of(4)};
@@ -195,11 +204,30 @@ Test(catalogue_log, retention_by_time)
     } rows[] = {{10000, 0, 0},       {10000, 9001, 0}, {10000, 9000, 0},          {10000, 8999, 1},
                 {10000, 7999, 2},    {10000, 1, 4},    {INT64_MIN, INT64_MAX, 0}, {0, INT64_MAX, 0},
                 {INT64_MAX, 1000, 4}};
-    for (size_t i = 0; i < countof(rows); i++) {
-        uint64_t ids[4];
-        const size_t n = catalogue_expired(files, 4, rows[i].now_ms, rows[i].retention_ms, ids);
-        cr_assert_eq(n, rows[i].expired, "row %zu: %zu", i, n);
-        for (size_t k = 0; k < n; k++)
-            cr_assert_eq(ids[k], k + 1);
-    }
+    for (size_t i = 0; i < countof(rows); i++)
+        cr_assert_eq(
+            count_cut(files, 4, catalogue_cut_by_age(rows[i].now_ms, rows[i].retention_ms)),
+            rows[i].expired, "row %zu", i);
+}
+
+// Prometheus's BeyondSizeRetention: the log counts, the newest stay, what goes beyond goes with all
+// that is older.
+Test(catalogue_log, retention_by_size)
+{
+    struct catalogue_file files[4] = {file_of(3), file_of(1), file_of(4), file_of(2)};
+    static const uint64_t sizes[] = {30, 10, 40, 20}; // of them
+    static const struct {
+        uint64_t beside, max;
+        size_t gone;
+    } rows[] = {{0, 100, 0}, {0, 99, 1},   {0, 90, 1},          {0, 89, 2},
+                {0, 70, 2},  {0, 69, 3},   {0, 40, 3},          {0, 39, 4},
+                {1, 100, 1}, {60, 100, 3}, {61, 100, 4},        {100, 99, 4},
+                {7, 107, 0}, {0, 0, 4},    {UINT64_MAX, 50, 4}, {0, UINT64_MAX, 0}};
+    for (size_t i = 0; i < 4; i++)
+        files[i].size_bytes = sizes[i];
+    for (size_t i = 0; i < countof(rows); i++)
+        cr_assert_eq(
+            count_cut(files, 4, catalogue_cut_by_size(files, 4, rows[i].beside, rows[i].max)),
+            rows[i].gone, "row %zu", i);
+    cr_assert_eq(catalogue_cut_by_size(NULL, 0, 100, 1), INT64_MIN);
 }
