@@ -42,14 +42,14 @@ enum op_kind {
     OP_RECV,     // fd, buf, n -> bytes, 0: the peer is done
     OP_SEND,     // fd, buf, n, flags: OP_SEND_MORE or 0 -> bytes, may be fewer than n
     OP_READABLE, // fd -> 0 when a receive would not wait: an idle connection needs no buffer
-    OP_SHUTDOWN, // fd: both directions; what is in flight there ends
+    OP_SHUTDOWN, // fd, flags: OP_SHUTDOWN_WRITE, or 0: both ways; what is in flight there ends
     // The rest.
     OP_RESOLVE, // path = host name, n = addresses' capacity -> how many were written to buf
     OP_WORK,    // work(op) on a thread of the helper pool, which may set result; then done(op) here
     OP_KIND_COUNT
 };
 
-enum { OP_SYNC_DATA = 1, OP_SEND_MORE = 1 };
+enum { OP_SYNC_DATA = 1, OP_SEND_MORE = 1, OP_SHUTDOWN_WRITE = 1 };
 
 // An IP address and port, or a path. Ports are in host order.
 struct address {

@@ -127,6 +127,28 @@ err stream_write(struct stream *s, const void *p, size_t n, struct errmsg *e)
     return s->ops->write(s, p, n, e);
 }
 
+// Tells the peer, unless it has been told or could not understand it.
+static void say_goodbye(struct stream *s)
+{
+    // Behind a shield nothing would bound the goodbye, and the deadline cannot be put back.
+    if (s->aborted || s->is_cut || fiber_is_shielded() || fiber_status() != ERR_OK)
+        return;
+    const int64_t deadline = fiber_deadline(), soon = clock_mono_ns() + GOODBYE_NS;
+    if (soon < deadline)
+        fiber_set_deadline(soon);
+    s->ops->say_goodbye(s);
+    if (soon < deadline)
+        fiber_set_deadline(deadline);
+}
+
+void stream_end_writes(struct stream *s)
+{
+    struct op op = {.kind = OP_SHUTDOWN, .fd = s->fd, .flags = OP_SHUTDOWN_WRITE};
+    say_goodbye(s);
+    s->is_cut = true;
+    (void)fiber_await(&op); // a peer that is gone needs to be told nothing
+}
+
 static void close_fd(int fd)
 {
     struct op op = {.kind = OP_CLOSE, .fd = fd};
@@ -139,15 +161,7 @@ void stream_close(struct stream *s)
         return;
     assert(!s->reading && !s->writing);
     stream_when_readable_cancel(s);
-    // Behind a shield nothing would bound the goodbye, and the deadline cannot be put back.
-    if (!s->aborted && !s->is_cut && !fiber_is_shielded() && fiber_status() == ERR_OK) {
-        const int64_t deadline = fiber_deadline(), soon = clock_mono_ns() + GOODBYE_NS;
-        if (soon < deadline)
-            fiber_set_deadline(soon);
-        s->ops->say_goodbye(s);
-        if (soon < deadline)
-            fiber_set_deadline(deadline);
-    }
+    say_goodbye(s);
     fiber_shield_begin();
     while (s->idle.in_flight)
         (void)waiters_wait(&s->idle_ended); // behind a shield: cannot be told to end

@@ -15,6 +15,8 @@ struct stream;
 err stream_read(struct stream *s, void *p, size_t n, size_t *out_n, struct errmsg *e);
 // All of it. Suspends.
 err stream_write(struct stream *s, const void *p, size_t n, struct errmsg *e);
+// Tells the peer that nothing more comes, who may send on and be read. Suspends.
+void stream_end_writes(struct stream *s);
 // Tells the peer (TLS close_notify), closes, frees. NULL is accepted. Suspends.
 void stream_close(struct stream *s);
 const struct address *stream_peer(const struct stream *s);

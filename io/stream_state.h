@@ -18,7 +18,7 @@ struct stream {
     const struct stream_ops *ops;
     int fd;
     bool aborted;
-    bool is_cut; // a write ended in the middle: nothing may follow it
+    bool is_cut; // a write ended in the middle, or was the last: nothing may follow it
     struct address peer;
     struct op *reading, *writing; // in flight
     struct op idle;               // OP_READABLE

@@ -317,7 +317,7 @@ static int32_t run_listen(struct op *op)
 
 static int32_t run_shutdown(struct op *op)
 {
-    return or_errno(shutdown(op->fd, SHUT_RDWR));
+    return or_errno(shutdown(op->fd, op->flags & OP_SHUTDOWN_WRITE ? SHUT_WR : SHUT_RDWR));
 }
 
 // ENOENT: no such host. ENODATA: the host has no address. EAGAIN: no server answered.

@@ -47,6 +47,7 @@ struct conn {
     struct buf in;         // what was read; [at, n) is not used yet
     size_t at;
     struct http_head *head; // of the request that is handled, in the arena
+    struct str path, query; // of its target, path decoded; p NULL: it asks for none
     struct arena arena;
     struct http_chunks chunks;
     uint64_t body_left; // of a body with a length
@@ -595,12 +596,13 @@ static bool skip_body(struct conn *c)
 }
 
 // Reads on for a moment when the peer still sends: closing at once would reset the connection, and
-// the answer would be lost on its way. Suspends.
+// the answer would be lost on its way. Its end is said before, as a peer may wait for it. Suspends.
 static void linger(struct conn *c)
 {
     if (c->broken || c->body_ended)
         return;
     set_deadline(LINGER_NS);
+    stream_end_writes(c->stream);
     do
         c->at = c->in.n;
     while (read_more(c));
@@ -631,26 +633,18 @@ static void handle(struct conn *c) // Suspends.
 {
     struct http_server *s = c->server;
     struct http_exchange x = {.method = c->head->method,
+                              .path = c->path,
+                              .query = c->query,
                               .head = c->head,
                               .arena = &c->arena,
                               .peer = stream_peer(c->stream),
                               .conn = c,
                               .compress = true};
     const int64_t start = clock_mono_ns();
-    struct str target = c->head->target;
-    const ptrdiff_t question = str_find(target, '?', 0);
-    if (question != STR_NONE) {
-        x.query = str_from(target, (size_t)question + 1);
-        target = str_until(target, (size_t)question);
-    }
     s->stats.requests++;
     fiber_set_deadline(INT64_MAX); // the head's was for the peer; a handler has its own
     if (!answer_for_all(c, &x)) {
-        struct url url; // absolute form, as a proxy gets it
-        if (target.p[0] != '/' && url_parse(target, &url, NULL) == ERR_OK)
-            target = url.path.n ? url.path : STR("/");
-        const err code = url_decode(target, false, x.arena, &x.path);
-        assert(code == ERR_OK && x.path.p[0] == '/'); // is_target()
+        assert(x.path.n && x.path.p[0] == '/'); // take_target()
         s->options.handler(s->options.arg, &x);
     }
     c->class = fiber_class();
@@ -744,26 +738,32 @@ static bool is_host(struct str s)
     return true;
 }
 
-// Whether a request asks for something: a path, a URL, or, to CONNECT, a host.
-static bool is_target(const struct http_head *head, struct arena *a)
+// What a request asks for: a path, a URL, or, to CONNECT, a host; false: nothing.
+static bool take_target(struct conn *c)
 {
-    struct str target = head->target, decoded;
-    struct url url;
+    struct str target = c->head->target;
     const ptrdiff_t question = str_find(target, '?', 0);
+    struct url url; // absolute form, as a proxy gets it
+    c->path = c->query = (struct str){0};
     if (str_eq(target, STR("*")))
         return true;
-    if (target.p[0] == '/')
-        return url_decode(question == STR_NONE ? target : str_until(target, (size_t)question),
-                          false, a, &decoded) == ERR_OK;
-    if (str_eq(head->method, STR("CONNECT"))) {
+    if (str_eq(c->head->method, STR("CONNECT")) && target.p[0] != '/') {
         struct buf text = {0};
         buf_printf(&text, "http://%.*s", STR_ARG(target));
         const err code = url_parse(buf_str(&text), &url, NULL);
         buf_deinit(&text);
         return code == ERR_OK;
     }
-    return url_parse(target, &url, NULL) == ERR_OK &&
-           url_decode(url.path, false, a, &decoded) == ERR_OK;
+    if (question != STR_NONE) {
+        c->query = str_from(target, (size_t)question + 1);
+        target = str_until(target, (size_t)question);
+    }
+    if (target.p[0] != '/') {
+        if (url_parse(c->head->target, &url, NULL) != ERR_OK)
+            return false;
+        target = url.path.n ? url.path : STR("/");
+    }
+    return url_decode(target, false, &c->arena, &c->path) == ERR_OK;
 }
 
 // What Go's server asks of a whole head; false: it has been refused. Suspends.
@@ -772,7 +772,7 @@ static bool is_acceptable(struct conn *c)
     const struct http_head *const head = c->head;
     struct http_header h;
     size_t hosts = 0;
-    const char *why = is_target(head, &c->arena) ? NULL : "400 Bad Request";
+    const char *why = take_target(c) ? NULL : "400 Bad Request";
     for (struct str rest = head->lines; http_next_header(&rest, &h);) {
         if (!str_eq_nocase(h.name, STR("host")))
             continue;

@@ -95,6 +95,12 @@ int labels_cmp(struct str a, struct str b)
     }
 }
 
+int labels_compare(const void *a, const void *b, const void *arg)
+{
+    (void)arg;
+    return labels_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
 struct hash128 labels_hash(struct str labels, uint64_t seed)
 {
     return hash128(labels.p, labels.n, seed);

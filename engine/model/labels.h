@@ -49,6 +49,8 @@ bool labels_get(struct str labels, struct str name, struct str *out_value); // f
 struct str labels_value(struct str labels, struct str name);                // empty: absent
 // As Prometheus sorts: name, then value of the first pair, and so on; a prefix comes first.
 int labels_cmp(struct str a, struct str b);
+// The same for sorts of what begins with them, as a struct str.
+int labels_compare(const void *a, const void *b, const void *arg);
 // The identity within a data folder: keyed with its seed.
 struct hash128 labels_hash(struct str labels, uint64_t seed);
 // labels.Labels.Hash() of Prometheus (stringlabels off): XXH64 over name 0xff value 0xff ...

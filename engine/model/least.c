@@ -28,12 +28,6 @@ static int compare_bytes(const void *a, const void *b, const void *arg)
     return str_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
-static int compare_labels(const void *a, const void *b, const void *arg)
-{
-    (void)arg;
-    return labels_cmp(*(const struct str *)a, *(const struct str *)b);
-}
-
 int least_compare(const struct least *l, struct str a, struct str b)
 {
     return l->is_of_labels ? labels_cmp(a, b) : str_cmp(a, b);
@@ -95,7 +89,7 @@ static err settle(struct least *l, struct errmsg *e)
     size_t n = 0;
     arena_init_beside(&scratch, &l->list);
     const err sorted = fiber_sort_within(&scratch, l->items, l->n, sizeof *l->items, NULL,
-                                         l->is_of_labels ? compare_labels : compare_bytes);
+                                         l->is_of_labels ? labels_compare : compare_bytes);
     arena_deinit(&scratch);
     if (sorted != ERR_OK)
         return sorted == ERR_LIMIT ? no_memory(e)

@@ -132,14 +132,7 @@ bool label_map_find(const struct label_map *m, struct str key, size_t *out_index
     return true;
 }
 
-static int compare_labels(const void *a, const void *b, const void *arg)
-{
-    const struct label_index *x = a, *y = b;
-    (void)arg;
-    return labels_cmp(x->labels, y->labels);
-}
-
 err label_index_sort(struct label_index *items, size_t n, const struct arena *a, struct errmsg *e)
 {
-    return gently_sort(items, n, sizeof *items, NULL, a, e, compare_labels);
+    return gently_sort(items, n, sizeof *items, NULL, a, e, labels_compare);
 }

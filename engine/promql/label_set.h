@@ -23,7 +23,7 @@ struct label_names label_names_with(struct label_names names, struct str plus, s
 
 // Sorts by labels; equal ones stay in their order; room for a copy is taken beside a. Suspends.
 struct label_index {
-    struct str labels;
+    struct str labels; // first, for labels_compare()
     size_t index;
 };
 err label_index_sort(struct label_index *items, size_t n, const struct arena *a, struct errmsg *e);

@@ -1009,6 +1009,21 @@ def a_request_that_never_ends():
 
 
 @scenario
+def refused_heads_end_at_once():
+    """Who waits for the end of the connection gets it with the answer, though what may still come is read for 0.5 s."""
+    server = ferula()
+    for head, more in ((b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 0), (b"garbage\r\n\r\n", 0),
+                       (b"POST / HTTP/1.1\r\nHost: a\r\nHost: b\r\nContent-Length: 8000000\r\n\r\n", 4000000)):
+        def in_time():
+            raw, begin = Raw(server), time.monotonic()
+            raw.send(head + b"x" * more)
+            check_equal(raw.answer().status, 400)
+            check_equal(raw.file.read(), b"")
+            return time.monotonic() - begin < 0.4
+        wait_for(f"{head[:20]} ends in less time than is lingered for", in_time)
+
+
+@scenario
 def pipelined_requests():
     server = ferula()
     raw = Raw(server)

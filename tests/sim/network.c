@@ -257,11 +257,14 @@ int32_t network_recv(struct network *n, struct sock *s, void *p, size_t size, in
     return (int32_t)take;
 }
 
-void network_shutdown(struct network *n, struct sock *s, int64_t now_ns)
+void network_shutdown(struct network *n, struct sock *s, bool writes_only, int64_t now_ns)
 {
-    if (s->is_listener || s->has_sent_end)
+    if (s->is_listener)
         return;
-    s->has_sent_end = s->has_seen_end = true;
+    s->has_seen_end |= !writes_only;
+    if (s->has_sent_end)
+        return;
+    s->has_sent_end = true;
     if (s->peer && !s->peer->has_seen_end)
         push_packet(n, s->peer, NULL, 0, now_ns);
 }
@@ -277,6 +280,6 @@ void network_close(struct network *n, struct sock *s, int64_t now_ns)
     if (!s->is_listener && s->packets && s->packets->n > 0)
         reset(s);
     else
-        network_shutdown(n, s, now_ns);
+        network_shutdown(n, s, false, now_ns);
     sock_free(s);
 }

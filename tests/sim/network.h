@@ -50,7 +50,7 @@ int32_t network_send(struct network *n, struct sock *s, const void *p, size_t si
 int32_t network_recv(struct network *n, struct sock *s, void *p, size_t size, int64_t now_ns,
                      int64_t *out_again_ns);
 int32_t network_readable(struct network *n, struct sock *s, int64_t now_ns, int64_t *out_again_ns);
-void network_shutdown(struct network *n, struct sock *s, int64_t now_ns);
+void network_shutdown(struct network *n, struct sock *s, bool writes_only, int64_t now_ns);
 void network_close(struct network *n, struct sock *s, int64_t now_ns);
 int32_t network_resolve(struct network *n, const char *name, struct address *out, size_t max);
 

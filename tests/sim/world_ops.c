@@ -338,7 +338,7 @@ static int32_t run_transfer(struct world *w, struct flight *f, int64_t *again)
         return network_send(&w->network, s, op->buf, op->n, w->now_ns);
     if (op->kind == OP_READABLE)
         return network_readable(&w->network, s, w->now_ns, again);
-    network_shutdown(&w->network, s, w->now_ns);
+    network_shutdown(&w->network, s, op->flags & OP_SHUTDOWN_WRITE, w->now_ns);
     return 0;
 }
 
