@@ -5,9 +5,9 @@
 // instance) or 14, requests of 2,000 series, packed by libsnappy; sent whole target after target,
 // split by series over eight senders, shuffled anew each round, as a few series with many samples,
 // or whole target after target by 2.0, with metadata and requests that begin elsewhere in each
-// round. The first round, in which every series is new, is printed by itself. CPU time of the
-// process, ns a sample; the socket's part is that of requests of the same size whose body is only
-// read.
+// round, or with the same series in all rounds. The first round, in which every series is new, is
+// printed by itself. CPU time of the process, ns a sample; the socket's part is that of requests of
+// the same size whose body is only read.
 //
 // Instructions, where io_uring is forbidden, which valgrind does not know:
 //     build/tests/lib/no_uring valgrind --tool=callgrind build/bench/bench_receive 2000 3 rows
@@ -34,9 +34,10 @@
 
 enum { TARGET_SERIES = 500, METRICS = 125, BATCH = 2000, SENDERS = 8, LONG_SAMPLES = 50 };
 
-enum pattern { ROWS, SPLIT, SHUFFLED, LONG, ROWS2, PATTERNS };
-static const char *const pattern_names[] = {"rows", "split by series", "shuffled", "long series",
-                                            "rows by 2.0"};
+enum pattern { ROWS, SPLIT, SHUFFLED, LONG, ROWS2, SAME2, PATTERNS };
+static const char *const pattern_names[] = {"rows",        "split by series",
+                                            "shuffled",    "long series",
+                                            "rows by 2.0", "rows by 2.0, cut the same"};
 
 struct bench {
     const char *only; // pattern; NULL: all
@@ -58,6 +59,11 @@ struct bench {
 struct times { // ns
     double snappy, walk, keep;
 };
+
+static bool is_v2(const struct bench *b)
+{
+    return b->pattern >= ROWS2;
+}
 
 static void must(bool ok)
 {
@@ -154,7 +160,7 @@ static void put_series(struct bench *b, struct buf *request, size_t number, size
 {
     struct buf series = {0}, sample = {0};
     const size_t samples = b->pattern == LONG ? LONG_SAMPLES : 1;
-    struct table *const symbols = b->pattern == ROWS2 ? &b->symbols : NULL;
+    struct table *const symbols = is_v2(b) ? &b->symbols : NULL;
     put_labels(&series, number, b->labels, symbols, a);
     if (symbols) { // so far it is the content of a field
         struct buf refs = series;
@@ -242,7 +248,7 @@ static void make_round(struct bench *b, size_t round, int64_t start_ms)
         put_series(b, &request, order[(i + first) % b->series], round, start_ms, &a);
         if ((i + 1) % batch && i + 1 < b->series)
             continue;
-        if (b->pattern == ROWS2)
+        if (is_v2(b))
             put_symbols(b, &request);
         reset_symbols(b, &a);
         struct buf *to = &b->packed[b->requests++];
@@ -285,7 +291,7 @@ static void receive(struct bench *b, struct receiver *r, struct times *t)
         const double begin = cpu_ns();
         must(intake_begin(&r->intake, buf_str(&b->packed[i]), REMOTE_SNAPPY, &body, &e) == ERR_OK);
         struct request *q = request_take(r, &a, &body);
-        must((b->pattern == ROWS2 ? request_walk_v2 : request_walk_v1)(q, &e) == ERR_OK);
+        must((is_v2(b) ? request_walk_v2 : request_walk_v1)(q, &e) == ERR_OK);
         const double walked = cpu_ns();
         request_keep(q, b->pattern == SPLIT ? i * SENDERS / b->requests : 0);
         t->keep += cpu_ns() - walked;

@@ -180,6 +180,16 @@ bool remote_write2_next_symbol(struct pb *m, struct str *out)
     return false;
 }
 
+size_t remote_write2_leading_symbols(struct str request, uint32_t *out_count)
+{
+    struct pb m = pb_of(request);
+    const uint8_t *const begin = m.at, *end = m.at;
+    struct str ignored;
+    for (*out_count = 0; take_usual_field(&m, &ignored) == REQUEST_SYMBOL; ++*out_count)
+        end = m.at;
+    return (size_t)(end - begin);
+}
+
 static err parse_refs(struct pb *m, const struct pb_field *field, uint32_t *count, struct errmsg *e)
 {
     struct pb_numbers numbers;

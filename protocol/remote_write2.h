@@ -30,6 +30,9 @@ struct remote_write2_series {
 // no more, up to where it is malformed.
 bool remote_write2_next_symbol(struct pb *request, struct str *out);
 
+// How many bytes of a request the symbols take that lead it, each in its usual form.
+size_t remote_write2_leading_symbols(struct str request, uint32_t *out_count);
+
 void remote_write2_init(struct remote_write2 *w, struct str request); // at most REMOTE_WRITE_MAX
 // The next series; *out_more is false, and *out not set, when there is none.
 err remote_write2_next(struct remote_write2 *w, struct remote_write2_series *out, bool *out_more,

@@ -9,6 +9,7 @@ struct receiver *receiver_create(const struct receiver_options *options)
     r->options = *options;
     r->lg = (struct logger){.component = "remote write", .sink = options->log};
     series_cache_init(&r->cache, options->series_max);
+    shapes_init(&r->shapes, options->series_max);
     intake_init(&r->intake, options->decoded_bytes_max);
     arena_init(&r->scratch, 0);
     fingerprint_key_init(&r->key, tsdb_hash_seed(options->db));
@@ -25,6 +26,7 @@ void receiver_destroy(struct receiver *r)
         request_destroy(q);
     }
     series_cache_deinit(&r->cache);
+    shapes_deinit(&r->shapes);
     intake_deinit(&r->intake);
     labels_builder_deinit(&r->builder);
     arena_deinit(&r->scratch);

@@ -9,9 +9,8 @@
 
 #include "engine/model/labels.h"
 #include "engine/remote/faults.h"
-#include "engine/remote/intake.h"
 #include "engine/remote/receive.h"
-#include "engine/remote/series_cache.h"
+#include "engine/remote/shapes.h"
 #include "engine/remote/symbols.h"
 #include "engine/tsdb/tsdb_notes.h"
 #include "protocol/remote_write.h"
@@ -21,6 +20,7 @@ struct receiver {
     struct receiver_options options;
     struct logger lg;
     struct series_cache cache;
+    struct shapes shapes;
     struct intake intake;
     struct labels_builder builder;
     struct fingerprint_key key;

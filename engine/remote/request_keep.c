@@ -421,6 +421,8 @@ static bool renew_all(struct request *q, bool only_them) // Suspends.
     bool any = false;
     for (unsigned i = 0; i < q->parts_count; i++)
         any |= renew(q, &q->parts[i], only_them);
+    if (any)
+        shapes_forget(&q->r->shapes);
     return any;
 }
 

@@ -53,7 +53,9 @@ void request_keep_metadata(struct request *q)
         tsdb_keep_metadata(q->r->options.db, LOOP_RECEIVE, q->metadata, q->metadata_n, &taken, &e);
     q->r->stats.metadata += taken;
     q->r->stats.metadata_dropped += q->metadata_n - taken;
-    if (code) // it will be said again
+    if (code) { // it will be said again
         memset(q->r->told, 0, sizeof q->r->told);
+        shapes_forget(&q->r->shapes);
+    }
     q->metadata_n = 0;
 }

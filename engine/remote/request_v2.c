@@ -15,7 +15,10 @@
 enum { AHEAD = 8 }; // entries of the cache
 
 struct request_v2 {
-    uint64_t expected;  // number in the cache
+    uint64_t expected; // number in the cache
+    struct shapes_table table;
+    uint64_t dropped;   // receiver_stats.metadata_dropped before it
+    bool is_indexed;    // its symbols are
     uint32_t series;    // so far
     uint32_t told_name; // a metric, of which what follows was said last
     struct remote_write2_metadata told;
@@ -37,6 +40,18 @@ static void series_at(struct request *q, uint32_t series, struct remote_write2_s
         assert(code == ERR_OK && more);
         found = k->again_series == series;
     }
+}
+
+// The symbols, where none were needed so far; they are those of a table that was indexed before,
+// and few (shapes.h). Suspends.
+static void index_late(struct request *q)
+{
+    struct errmsg e;
+    if (q->v2->is_indexed)
+        return;
+    q->v2->is_indexed = true;
+    const err code = symbols_index(&q->symbols, NULL, q->body, &q->r->key, &e);
+    assert(code == ERR_OK);
 }
 
 // References of a region: that they are pairs and within the table. *out_text is empty when all is
@@ -89,6 +104,7 @@ static void labels_of(struct request *q, uint32_t series, struct newcomer *out)
 {
     struct remote_write2_series s;
     struct hash128 raw;
+    index_late(q);
     series_at(q, series, &s);
     load_labels(q, &s);
     const bool is_good = fingerprint_series(q, &s, &raw);
@@ -313,11 +329,49 @@ static void take_series(struct request *q, const struct remote_write2_series *s,
     }
 }
 
+// Samples of a series that is known.
+static inline void put_usual(struct request *q, const struct remote_write2_usual *s,
+                             const struct series_place *place)
+{
+    const uint32_t number = q->v2->series++;
+    q->samples += s->samples_count;
+    q->written.samples += s->samples_count;
+    q->r->stats.samples += s->samples_count;
+    if (s->samples_count == 1) {
+        *request_put_one(q, place->owner, number) =
+            (struct tsdb_sample){place->ref, s->first.time_ms, s->first.bits};
+        return;
+    }
+    struct tsdb_sample *to = request_put(q, place->owner, number, s->samples_count);
+    struct pb i = pb_of(s->samples);
+    for (struct remote_write2_sample x; remote_write2_samples_next(&i, &x); to++)
+        *to = (struct tsdb_sample){place->ref, x.time_ms, x.bits};
+}
+
+// A series that came before in the same bytes, of a request whose table did. False: nothing was
+// done.
+static inline bool take_same(struct request *q, const struct remote_write2_usual *s)
+{
+    struct series_place place;
+    if (q->samples + s->samples_count > REQUEST_SAMPLES_MAX ||
+        !shapes_find(&q->r->shapes, &q->v2->table, s, &q->r->key, &place))
+        return false;
+    q->r->stats.cache_hits++;
+    put_usual(q, s, &place);
+    return true;
+}
+
+// What was told of it is kept, or will be: else it is to be told again.
+static bool is_to_be_learned(const struct request *q)
+{
+    return q->v2->table.learns && q->symbols.n == q->v2->table.symbols &&
+           q->r->stats.metadata_dropped == q->v2->dropped;
+}
+
 // A series that is known, in the form of nearly all. False: it is not, and nothing was done.
 static bool take_usual(struct request *q, const struct remote_write2_usual *s)
 {
     struct symbols *const symbols = &q->symbols;
-    struct receiver_stats *const stats = &q->r->stats;
     struct hash128 raw;
     struct series_place place;
     const bool tells = has_metadata(&s->metadata);
@@ -334,20 +388,18 @@ static bool take_usual(struct request *q, const struct remote_write2_usual *s)
         return false;
     if (tells)
         put_metadata_of(q, (uint32_t)name, &s->metadata);
-    q->samples += s->samples_count;
-    q->written.samples += s->samples_count;
-    stats->samples += s->samples_count;
-    const uint32_t number = q->v2->series++;
-    if (s->samples_count == 1) {
-        *request_put_one(q, place.owner, number) =
-            (struct tsdb_sample){place.ref, s->first.time_ms, s->first.bits};
-    } else {
-        struct tsdb_sample *to = request_put(q, place.owner, number, s->samples_count);
-        struct pb i = pb_of(s->samples);
-        for (struct remote_write2_sample x; remote_write2_samples_next(&i, &x); to++)
-            *to = (struct tsdb_sample){place.ref, x.time_ms, x.bits};
-    }
+    if (is_to_be_learned(q))
+        shapes_learn(&q->r->shapes, &q->v2->table, s, &q->r->key, &place);
+    put_usual(q, s, &place);
     return true;
+}
+
+static err index_symbols(struct request *q, struct errmsg *e) // Suspends.
+{
+    if (q->v2->is_indexed)
+        return ERR_OK;
+    q->v2->is_indexed = true;
+    return symbols_index(&q->symbols, &q->r->intake, q->body, &q->r->key, e);
 }
 
 static err walk(struct request *q, struct errmsg *e) // Suspends.
@@ -359,7 +411,13 @@ static err walk(struct request *q, struct errmsg *e) // Suspends.
     for (bool more = true; more;) {
         if (q->v2->series % 32 == 31)
             fiber_yield_if_due();
-        if (remote_write2_peek(&w, &usual) && take_usual(q, &usual)) {
+        const bool is_usual = remote_write2_peek(&w, &usual);
+        if (is_usual && q->v2->table.is_known && take_same(q, &usual)) {
+            w.in.at = usual.end;
+            continue;
+        }
+        TRY(index_symbols(q, e));
+        if (is_usual && take_usual(q, &usual)) {
             w.in.at = usual.end;
             continue;
         }
@@ -386,7 +444,8 @@ err request_walk_v2(struct request *q, struct errmsg *e)
     q->is_partial = true;
     faults_begin(&q->faults);
     symbols_reset(&q->symbols);
-    TRY(symbols_index(&q->symbols, &q->r->intake, q->body, &q->r->key, e));
+    q->v2->dropped = q->r->stats.metadata_dropped;
+    shapes_begin(&q->r->shapes, buf_str(&body->bytes), &q->r->key, &q->v2->table);
     TRY(walk(q, e));
     q->r->stats.series += q->v2->series;
     return ERR_OK;
@@ -462,6 +521,8 @@ static void format_fault(struct request *q, const struct fault *f, struct buf *o
 void request_format_faults(struct request *q, struct buf *out)
 {
     size_t i = 0;
+    if (q->faults.n)
+        index_late(q);
     faults_sort(&q->faults);
     for (; i < q->faults.n && out->n < FAULTS_TEXT_MAX; i++) {
         if (i)

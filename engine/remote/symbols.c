@@ -34,7 +34,7 @@ static err make_room(struct symbols *s, struct intake *in, struct intake_body *b
     const size_t want = s->held ? 2 * s->held : STEP;
     if (s->n == SYMBOLS_MAX)
         return err_set(e, ERR_INVALID, "too many symbols: at most %d", (int)SYMBOLS_MAX);
-    if (!intake_hold(in, body, (want - s->held) * (sizeof *s->texts + sizeof *s->prints)))
+    if (in && !intake_hold(in, body, (want - s->held) * (sizeof *s->texts + sizeof *s->prints)))
         return err_set(e, ERR_LIMIT, "too many decoded bytes are held; try again later");
     s->held = want;
     if (s->capacity < want) {

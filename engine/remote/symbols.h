@@ -41,7 +41,8 @@ struct symbols {
 void symbols_deinit(struct symbols *s);
 // Empty, keeps memory unless it is much.
 void symbols_reset(struct symbols *s);
-// All symbols of the body, counted in its budget: ERR_LIMIT is that this is used up. Suspends.
+// All symbols of the body, counted in its budget unless in is NULL: ERR_LIMIT is that this is used
+// up. Suspends.
 err symbols_index(struct symbols *s, struct intake *in, struct intake_body *body,
                   const struct fingerprint_key *key, struct errmsg *e);
 

@@ -136,8 +136,15 @@ static bool rewrite(struct str request, struct buf *out)
     struct remote_write2_series s;
     struct errmsg e;
     struct pb in = pb_of(request);
-    for (struct str symbol; remote_write2_next_symbol(&in, &symbol);)
+    const uint8_t *const begin = in.at;
+    uint32_t leading, n = 0;
+    const size_t leading_bytes = remote_write2_leading_symbols(request, &leading);
+    fuzz_must(leading > 0 || leading_bytes == 0);
+    for (struct str symbol; remote_write2_next_symbol(&in, &symbol);) {
         put_field(out, 4, symbol);
+        fuzz_must(++n != leading || in.at == begin + leading_bytes);
+    }
+    fuzz_must(n >= leading);
     remote_write2_init(&w, request);
     for (bool more = true;;) {
         struct remote_write2_usual usual;

@@ -84,9 +84,9 @@ static void put_refs(struct buf *series, struct buf *symbols, uint32_t *symbols_
     buf_put_varint(series, (*symbols_n)++);
 }
 
-// The same as a request of 2.0, whose symbols are not shared and stand at its end. 5.4 kB at most
-// a series.
-static void translate(struct str request, struct buf *out)
+// The same as a request of 2.0, whose symbols are not shared and stand at its end unless they lead.
+// 5.4 kB at most a series.
+static void translate(struct str request, bool symbols_lead, struct buf *out)
 {
     struct remote_write in;
     struct remote_write_series s;
@@ -122,6 +122,10 @@ static void translate(struct str request, struct buf *out)
         }
         put_bytes(out, 5, buf_str(&series));
     }
+    if (symbols_lead) {
+        buf_put_str(&symbols, buf_str(out));
+        buf_reset(out);
+    }
     buf_put_str(out, buf_str(&symbols));
     buf_deinit(&symbols);
     buf_deinit(&refs);
@@ -132,7 +136,7 @@ void send_request(struct world *w, struct buf *request, int status, const char *
 {
     struct buf packed = {0}, other = {0};
     if (w->v2) {
-        translate(buf_str(request), &other);
+        translate(buf_str(request), w->flow->symbols_lead, &other);
         snappy_block_compress(buf_str(&other), &packed);
     } else {
         snappy_block_compress(buf_str(request), &packed);

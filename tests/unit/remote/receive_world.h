@@ -16,6 +16,7 @@ struct flow {
     int64_t late_ms;
     size_t cached_max; // series of the cache; 0: plenty
     bool v2;           // requests are of 2.0
+    bool symbols_lead; // in them
     int64_t spill_ms;  // of the database's options, 0: theirs
     uint32_t exemplars_max, head_series_max;
 };

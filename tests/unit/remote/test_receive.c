@@ -243,6 +243,64 @@ static void gone(struct world *w)
     buf_deinit(&request);
 }
 
+// The same requests again, which are known by their bytes: also when their series have left the
+// head, and when a sample is refused.
+static void repeated(struct world *w)
+{
+    struct buf request = {0};
+    const int64_t old_ms = w->now_ms - 3 * 3600 * 1000;
+    for (int i = 1; i <= 4; i++) {
+        put_spread(&request, "a", old_ms + i, i);
+        send_request(w, &request, 204, "");
+        want_written(w, "24");
+    }
+    want_spread(w, "a", "1 2 3 4");
+    for (int i = 0; i < 30000 && series_removed(w) < SPREAD; i++) {
+        put_spread(&request, "b", w->now_ms + i, i);
+        send_request(w, &request, 204, "");
+        (void)!fiber_sleep_ns(20000000);
+    }
+    for (int i = 5; i <= 9; i++) {
+        put_spread(&request, "a", w->now_ms + i, i);
+        send_request(w, &request, 204, "");
+        want_written(w, "24");
+    }
+    want_spread(w, "a", "1 2 3 4 5 6 7 8 9");
+    put_spread(&request, "a", w->now_ms + 9, 1);
+    send_request(w, &request, 400, NULL);
+    want_written(w, "0");
+    const struct str text = buf_str(&w->result.body);
+    want(&w->found, memmem(text.p, text.n, "__name__=\"a\"", 12), "'%.*s'", STR_ARG(text));
+    want_spread(w, "a", "1 2 3 4 5 6 7 8 9");
+    buf_deinit(&request);
+}
+
+// The same references of the same leading symbols, which mean others: by one that comes behind.
+static void late_symbols(struct world *w)
+{
+    static const char *const names[] = {"x", "x", "x", "y", "x", "y", "y", "y"};
+    for (size_t i = 0; i < countof(names); i++) {
+        struct buf request = {0}, series = {0}, sample = {0}, packed = {0};
+        put_bytes(&request, 4, STR(""));
+        put_bytes(&request, 4, STR("__name__"));
+        put_bytes(&series, 1, STR("\1\2"));
+        put_double_field(&sample, 1, (double)i);
+        buf_put_char(&sample, 2 << 3);
+        buf_put_varint(&sample, (uint64_t)w->now_ms + i);
+        put_bytes(&series, 2, buf_str(&sample));
+        put_bytes(&request, 5, buf_str(&series));
+        put_bytes(&request, 4, str_from_c(names[i]));
+        snappy_block_compress(buf_str(&request), &packed);
+        send_body(w, buf_str(&packed), V2_TYPE, "snappy", 204, "");
+        buf_deinit(&request);
+        buf_deinit(&series);
+        buf_deinit(&sample);
+        buf_deinit(&packed);
+    }
+    want_samples(w, "x", "0 1 2 4");
+    want_samples(w, "y", "3 5 6 7");
+}
+
 static void strict(struct world *w)
 {
     char text[128];
@@ -488,6 +546,12 @@ static const struct flow flows[] = {
     {"limit", limit, 1, .late_ms = 300000, .v2 = true, .head_series_max = SPREAD},
     {"gone", gone, 1, .late_ms = 300000, .v2 = true, .spill_ms = 1},
     {"gone", gone, 3, .late_ms = 0, .v2 = true, .spill_ms = 1},
+    {"repeated", repeated, 1, .late_ms = 300000, .v2 = true, .symbols_lead = true, .spill_ms = 1},
+    {"repeated", repeated, 3, .late_ms = 0, .v2 = true, .symbols_lead = true, .spill_ms = 1},
+    {"eviction", eviction, 2, .late_ms = 300000, .cached_max = 30, .v2 = true,
+     .symbols_lead = true},
+    {"refused", refused_v2, 3, .late_ms = 300000, .v2 = true, .symbols_lead = true},
+    {"late symbols", late_symbols, 1, .late_ms = 300000, .v2 = true},
 };
 
 ParameterizedTestParameters(receive, flow)
