@@ -137,21 +137,30 @@ static void walk(struct tsdb *db, struct scrape_walk *w, struct scrape_memory *m
 }
 
 // As engine/scrape/scrape_commit.c does.
-static size_t fill(struct scrape_walk *w, struct scrape_memory *m, int64_t t_ms,
-                   struct tsdb_sample *samples)
+static void fill(struct scrape_walk *w, struct scrape_memory *m, int64_t t_ms,
+                 struct tsdb_sample *samples, uint32_t *changed, struct tsdb_commit *c)
 {
     struct scrape_entry *const entries = w->follows ? m->page.entries : w->now.entries;
-    size_t n = 0;
+    size_t n = 0, changed_n = 0;
     scrape_walk_settle(w, m);
-    for (size_t i = 0; i < w->now.lines.n; i++) {
+    for (size_t i = 0, k = 0; i < w->now.lines.n; i++) {
         struct scrape_entry *entry = &entries[i];
         if ((entry->flags & (SCRAPE_SAMPLE | SCRAPE_REPEAT)) != SCRAPE_SAMPLE)
             continue;
-        if (!w->follows)
+        if (!w->follows) {
             entry->flags |= SCRAPE_TRACK;
+        } else if (k < w->changes_n && w->changes[k].line == i) {
+            changed[changed_n++] = (uint32_t)n;
+            k++;
+        }
         samples[n++] = (struct tsdb_sample){entry->ref, t_ms, entry->bits};
     }
-    return n;
+    if (!w->follows)
+        *c->row = 0;
+    c->samples = samples;
+    c->n = n;
+    c->changed = changed;
+    c->changed_n = changed_n;
 }
 
 static struct times scrape_all(struct bench *b, const char *path, size_t targets, bool shuffled)
@@ -164,6 +173,8 @@ static struct times scrape_all(struct bench *b, const char *path, size_t targets
     struct scrape_walk *w = mem_zalloc(sizeof *w);
     struct scrape_memory *memories = mem_zalloc(targets * sizeof *memories);
     struct tsdb_sample *samples = mem_alloc_array(1 << 16, sizeof *samples);
+    uint32_t *changed = mem_alloc_array(1 << 16, sizeof *changed);
+    uint64_t *rows = mem_zalloc(targets * sizeof *rows);
     must(tsdb_open(&options, &db, NULL) == ERR_OK);
     for (size_t i = 0; i < b->scrapes * targets; i++) {
         const size_t target = i % targets, round = i / targets;
@@ -175,9 +186,9 @@ static struct times scrape_all(struct bench *b, const char *path, size_t targets
             buf_put_str(&body, from);
         const double begin = cpu_ns();
         walk(db, w, &memories[target], target, &body);
-        struct tsdb_commit c = {.samples = samples, .max_t_ms = INT64_MAX};
-        c.n = fill(w, &memories[target], 1700000000000 + (int64_t)(round * STEP_MS + target),
-                   samples);
+        struct tsdb_commit c = {.max_t_ms = INT64_MAX, .row = &rows[target]};
+        fill(w, &memories[target], 1700000000000 + (int64_t)(round * STEP_MS + target), samples,
+             changed, &c);
         scrape_walk_store(w, &memories[target], &body, true);
         const double walked = cpu_ns();
         must(tsdb_commit(db, &c, NULL) == ERR_OK && c.counts[TSDB_APPENDED] == c.n);
@@ -194,6 +205,8 @@ static struct times scrape_all(struct bench *b, const char *path, size_t targets
     mem_free(w);
     mem_free(memories);
     mem_free(samples);
+    mem_free(changed);
+    mem_free(rows);
     buf_deinit(&body);
     return t;
 }

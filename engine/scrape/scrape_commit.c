@@ -34,6 +34,7 @@ void pass_deinit(struct pass *p)
 {
     mem_free(p->samples);
     mem_free(p->origins);
+    mem_free(p->changed);
     mem_free(p->foreign);
     mem_free(p->exemplars);
     buf_deinit(&p->body);
@@ -93,10 +94,16 @@ void pass_push_lines(struct pass *p)
     const size_t lines = now->lines.n;
     const unsigned self = shard_index(shard_self());
     assert(lines < 1u << ORIGIN_SHIFT);
+    const size_t changes = p->walk->follows ? p->walk->changes_n : 0;
+    p->is_same = p->walk->follows;
+    p->changed =
+        mem_grow(p->changed, &p->changed_capacity, changes + REPORT_SERIES, sizeof *p->changed);
     p->samples = mem_grow(p->samples, &p->capacity, p->n + lines, sizeof *p->samples);
     p->origins = mem_grow(p->origins, &p->origins_capacity, p->n + lines, sizeof *p->origins);
-    for (size_t i = 0; i < lines; i++) {
+    for (size_t i = 0, change = 0; i < lines; i++) {
         struct scrape_entry *entry = &entries[i];
+        const bool is_changed = change < changes && p->walk->changes[change].line == i;
+        change += is_changed;
         if (i % TURN == TURN - 1)
             fiber_yield_if_due();
         if ((entry->flags & (SCRAPE_SAMPLE | SCRAPE_DROPPED)) != SCRAPE_SAMPLE)
@@ -113,6 +120,8 @@ void pass_push_lines(struct pass *p)
             push_foreign(p, (uint32_t)i, sample);
             continue;
         }
+        if (is_changed)
+            p->changed[p->changed_n++] = (uint32_t)p->n;
         p->samples[p->n] = sample;
         p->origins[p->n++] = (uint32_t)i;
     }
@@ -152,6 +161,7 @@ void pass_push_missing(struct pass *p, bool all)
 {
     const struct scrape_memory *m = &p->t->memory;
     const unsigned wanted = SCRAPE_TRACKED | SCRAPE_SAMPLE;
+    const size_t n = p->n;
     const size_t lines = all || !scrape_walk_saw_all(p->walk) ? m->page.lines.n : 0;
     for (size_t i = 0; i < lines; i++) {
         const unsigned flags = m->page.entries[i].flags;
@@ -161,14 +171,19 @@ void pass_push_missing(struct pass *p, bool all)
     for (size_t i = 0; i < m->away_n; i++)
         if (m->away[i].entry.flags & SCRAPE_TRACKED && (all || !scrape_walk_saw_away(p->walk, i)))
             pass_push(p, ORIGIN_AWAY, i, p->ms, VALUE_STALE_BITS);
+    p->is_same &= p->n == n;
 }
 
 void pass_push_report(struct pass *p, size_t which, uint64_t bits)
 {
     struct scrape_entry *entry = &p->t->reports[which];
-    if (!entry->ref)
+    if (!entry->ref) {
+        p->is_same = false;
         pass_place(p, entry,
                    pass_labels_again(p, (uint32_t)ORIGIN_REPORT << ORIGIN_SHIFT | (uint32_t)which));
+    }
+    if (p->is_same)
+        p->changed[p->changed_n++] = (uint32_t)p->n;
     pass_push(p, ORIGIN_REPORT, which, p->ms, bits);
 }
 
@@ -328,19 +343,27 @@ err pass_commit(struct pass *p, struct errmsg *e)
 {
     struct scrape *s = p->t->scrape;
     uint8_t *outcomes = mem_alloc(p->n);
+    // Series refused at their creation are looked up again: the limit may allow them now.
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->samples[i].ref)
+            continue;
+        find_again(p, i);
+        p->is_same = false;
+    }
+    uint64_t row = p->is_same && !p->foreign_n ? p->t->row : 0;
     struct tsdb_commit c = {.samples = p->samples,
                             .n = p->n,
+                            .row = p->is_same && !p->foreign_n ? &row : NULL,
+                            .changed = p->changed,
+                            .changed_n = p->changed_n,
                             .outcomes = outcomes,
                             .max_t_ms = p->ms + SCRAPE_FUTURE_MS,
                             .window_ms = WINDOW_MS,
                             .markers_in_order = true};
-    // Series refused at their creation are looked up again: the limit may allow them now.
-    for (size_t i = 0; i < p->n; i++) {
-        if (!p->samples[i].ref)
-            find_again(p, i);
-    }
+    p->t->row = 0;
     const err code = tsdb_commit(s->options.db, &c, e);
     if (!code) {
+        p->t->row = row;
         count_outcomes(p->t->scrape, c.counts);
         s->stats.samples += p->n + p->foreign_n;
         const bool any_gone = c.counts[TSDB_GONE] > 0;

@@ -26,6 +26,9 @@ struct pass {
     struct tsdb_sample *samples; // of series of this shard
     uint32_t *origins;           // beside them
     size_t n, capacity, origins_capacity;
+    uint32_t *changed; // of the samples, where all are of the series of the last commit
+    size_t changed_n, changed_capacity;
+    bool is_same;    // they are
     struct foreign { // of series of other shards
         uint32_t origin;
         uint8_t outcome;

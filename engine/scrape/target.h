@@ -46,6 +46,7 @@ struct target {
     struct tls *tls;    // of the scrape's contexts
     uint64_t tls_hash;  // of what it was made of
     struct scrape_memory memory;
+    uint64_t row; // names the last commit, when the next may be its row again (tsdb.h); 0: not
     size_t memory_bytes; // of it, as counted
     struct scrape_entry reports[REPORT_SERIES];
     uint32_t scrapes; // how many there were

@@ -6,8 +6,19 @@
 #include "engine/base/mem.h"
 #include "engine/base/util.h"
 
+void cohort_drop_steady(struct cohort *c)
+{
+    if (!c->steady)
+        return;
+    mem_free(c->steady->ranks);
+    mem_free(c->steady->members);
+    mem_free(c->steady);
+    c->steady = NULL;
+}
+
 void cohort_deinit(struct cohort *c)
 {
+    cohort_drop_steady(c);
     mem_free(c->times);
     mem_free(c->seqs);
     mem_free(c->members);

@@ -17,6 +17,13 @@ struct cohort_fill {
     uint32_t slot, member;
 };
 
+struct steady { // head_steady.h: a row that comes again and again
+    uint64_t name;
+    uint32_t n;
+    uint32_t *ranks;   // by sample of its commits: the place in the row; NULL: the sample's own
+    uint32_t *members; // by place, ascending; NULL: 0..n-1
+};
+
 struct cohort {
     uint32_t id, family, next_sibling;
     uint32_t base;    // number of the first slot still known
@@ -31,6 +38,7 @@ struct cohort {
     uint64_t *seqs;
     uint32_t *members; // series, MEMBER_GONE where one has left
     size_t members_n, members_capacity, live;
+    struct steady *steady;     // NULL: none
     struct cohort_fill *fills; // by seq
     size_t fills_n, fills_capacity;
 };
@@ -46,6 +54,7 @@ static inline int64_t cohort_time(const struct cohort *c, uint32_t slot)
 }
 
 void cohort_deinit(struct cohort *c);
+void cohort_drop_steady(struct cohort *c);
 uint32_t cohort_join(struct cohort *c, uint32_t series); // the member's index
 void cohort_leave(struct cohort *c, uint32_t member);
 // The slot of a time, SLOT_NONE: there is none (also when it has been released).

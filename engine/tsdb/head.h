@@ -78,6 +78,7 @@ struct head {
     struct list snapshots;             // of struct head_snapshot, oldest first
     unsigned selects;                  // running: no series may leave
     bool may_yield;                    // there are fibers to give way to
+    uint64_t steady_rows;              // ever
     bool has_starts;                   // some series had a start timestamp once
     int64_t newest;                    // of all partitions
     int64_t newest_t[TSDB_PARTITIONS]; // INT64_MIN: nothing

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "engine/tsdb/head_steady.h"
 
 enum { SIBLINGS_SEARCHED = 64, MEMBERS_SPARSE = 1024 };
 
@@ -81,7 +82,7 @@ static struct cohort *make_cohort(struct head *h, uint32_t family)
 
 void head_free_cohort(struct head *h, struct cohort *c)
 {
-    assert(c->live == 0);
+    assert(c->live == 0 && !c->steady);
     struct family *f = head_family_at(h, c->family);
     uint32_t *link = &f->first;
     while (*link != c->id)
@@ -130,6 +131,7 @@ void head_join(struct head *h, uint32_t id, struct cohort *c)
 {
     struct head_series *s = head_series_at(h, id);
     assert(s->cohort == COHORT_NONE);
+    head_settle(h, c->id);
     head_family_unref(h, s->member); // the cohort is a user too: the family stays
     s->cohort = c->id;
     s->member = cohort_join(c, id);
@@ -140,6 +142,7 @@ void head_detach(struct head *h, uint32_t id)
 {
     struct head_series *s = head_series_at(h, id);
     struct cohort *c = h->cohorts[s->cohort];
+    head_settle(h, c->id);
     const size_t n = cohort_end(c) - c->base;
     uint32_t *slots = mem_alloc_array(n, sizeof *slots);
     uint64_t *bits = mem_alloc_array(n, sizeof *bits);

@@ -4,6 +4,7 @@
 #include "engine/base/mem.h"
 #include "engine/tsdb/head_cohorts.h"
 #include "engine/tsdb/head_spill.h"
+#include "engine/tsdb/head_steady.h"
 #include "io/fiber.h"
 
 enum {
@@ -41,6 +42,7 @@ static void release_cohort(struct head *h, struct cohort *c, int64_t keep_t)
         }
         if (c->members[i] == MEMBER_GONE)
             continue;
+        head_settle(h, c->id); // again, where a commit came meanwhile
         struct head_series *s = head_series_at(h, c->members[i]);
         if (slot > c->base)
             h->blocks -= series_values_release(&s->values, slot);
@@ -77,7 +79,7 @@ static bool may_leave(const struct head *h, struct head_series *s, int64_t befor
         s->misses = UINT8_MAX;
         return false;
     }
-    if (s->last_t >= before_t || !series_values_is_empty(&s->values))
+    if (head_last_t(h, s) >= before_t || !series_values_is_empty(&s->values))
         return false;
     return !s->late || !s->late->n || (s->late->n == 1 && s->late->items[0].seq <= h->spilled_seq);
 }
@@ -214,6 +216,8 @@ void head_undo(struct head *h, const struct tsdb_sample *samples, const uint8_t 
 {
     for (size_t i = n; i-- > 0;) {
         struct head_series *s = head_resolve(h, samples[i].ref);
+        if (s)
+            head_settle(h, s->cohort);
         if (s && (outcomes[i] == TSDB_APPENDED || outcomes[i] == TSDB_LATE_KEPT))
             remove_sample(h, s, samples[i].t_ms);
         if (i % UNDO_BREATH == 0)

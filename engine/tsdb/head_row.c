@@ -13,6 +13,7 @@
 #include "engine/base/mem.h"
 #include "engine/tsdb/head.h"
 #include "engine/tsdb/head_stage.h"
+#include "engine/tsdb/head_steady.h"
 
 enum {
     AHEAD = 12,
@@ -98,8 +99,8 @@ static bool is_open(const struct cohort *c)
     return c->n > 0 && c->closed < cohort_end(c);
 }
 
-static bool has_slot(const struct head *h, const struct tsdb_commit *c, const struct cohort *to,
-                     unsigned partition, int64_t t_ms)
+bool head_has_slot(const struct head *h, const struct tsdb_commit *c, const struct cohort *to,
+                   unsigned partition, int64_t t_ms)
 {
     const int64_t newest = h->newest_t[partition];
     int64_t oldest;
@@ -116,7 +117,7 @@ static bool add_row(struct head *h, const struct tsdb_commit *c, struct cohort *
 {
     struct head_rows *r = h->rows;
     struct row_plan *last = cohort->last_row ? &r->plans[cohort->last_row - 1] : NULL;
-    if (last ? t_ms <= last->t_ms : !has_slot(h, c, cohort, partition, t_ms))
+    if (last ? t_ms <= last->t_ms : !head_has_slot(h, c, cohort, partition, t_ms))
         return false;
     if (t_ms > c->max_t_ms)
         return false;
@@ -258,6 +259,7 @@ static bool plan_whole_row(struct head *h, const struct tsdb_commit *c, size_t a
     const struct head_series *s = head_resolve(h, samples->ref);
     if (!s || s->cohort == COHORT_NONE)
         return false;
+    head_settle(h, s->cohort);
     struct cohort *cohort = h->cohorts[s->cohort];
     if (cohort->last_row || !add_row(h, c, cohort, s->partition, samples->t_ms))
         return false;
@@ -311,6 +313,8 @@ static bool plan_rows(struct head *h, const struct tsdb_commit *c)
         struct head_series *s = head_resolve(h, x->ref);
         if (!s || s->cohort == COHORT_NONE)
             return false;
+        if (series_values_is_open(&s->values))
+            head_settle(h, s->cohort);
         if (x->t_ms <= (s->staged ? c->samples[s->staged - 1].t_ms : s->last_t))
             return false;
         if (!is_row(r, row, s->cohort, x->t_ms) && !find_row(h, c, s, x->t_ms, &row))
@@ -466,6 +470,7 @@ void head_rows_drop(struct head *h, const struct tsdb_commit *c)
 static void apply_row(struct head *h, const struct wal_row *row, struct head_series *const *series,
                       bool is_marked, uint64_t seq, uint64_t floor)
 {
+    head_settle(h, row->cohort);
     struct cohort *c = h->cohorts[row->cohort];
     const bool is_new = c->newest_t != row->t_ms;
     const uint32_t slot = is_new ? cohort_open(c, row->t_ms, seq, floor) : cohort_end(c) - 1;

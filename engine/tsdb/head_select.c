@@ -11,6 +11,7 @@
 #include "engine/model/labels.h"
 #include "engine/tsdb/head_cohorts.h"
 #include "engine/tsdb/head_query.h"
+#include "engine/tsdb/head_steady.h"
 #include "io/fiber.h"
 
 enum {
@@ -301,7 +302,8 @@ static bool local_may_pass(const struct plan *p, const struct probe *but, uint32
 static bool has_samples(const struct head *h, const struct head_series *s, int64_t mint,
                         int64_t maxt)
 {
-    if (s->last_t == INT64_MIN || s->last_t <= mint)
+    const int64_t last_t = head_last_t(h, s);
+    if (last_t == INT64_MIN || last_t <= mint)
         return false;
     if (s->late && s->late->n && s->late->items[0].t_ms <= maxt)
         return true;

@@ -15,6 +15,7 @@
 #include "engine/model/value.h"
 #include "engine/tsdb/head.h"
 #include "engine/tsdb/head_cohorts.h"
+#include "engine/tsdb/head_steady.h"
 
 struct staged {
     uint32_t series, sample, bucket;
@@ -246,7 +247,8 @@ bool head_find_sample(const struct head *h, const struct head_series *s, int64_t
         return true;
     }
     *out = (struct head_cell){.bits = s->values.last_bits};
-    if (s->last_t == t_ms && s->values.run_end > 0) // its slot may be gone, the value is not
+    if (head_last_t(h, s) == t_ms &&
+        s->values.run_end > 0) // its slot may be gone, the value is not
         return true;
     if (s->cohort == COHORT_NONE)
         return false;
@@ -383,6 +385,8 @@ static bool check(struct head *h, struct tsdb_commit *c)
         memset(c->outcomes, TSDB_SAME, c->n);
     for (size_t i = 0; i < c->n && c->refused_at == c->n; i++) {
         const struct head_series *s = head_resolve(h, c->samples[i].ref);
+        if (s)
+            head_settle(h, s->cohort);
         const enum tsdb_outcome outcome = s ? judge_strictly(h, c, s, &c->samples[i]) : TSDB_GONE;
         if (outcome >= TSDB_DUPLICATE && outcome != TSDB_GONE)
             c->refused_at = i;
@@ -398,6 +402,7 @@ static void stage_sample(struct head *h, const struct tsdb_commit *c, uint32_t a
 {
     struct stage *st = h->stage;
     const struct tsdb_sample *x = &c->samples[at];
+    head_settle(h, s->cohort);
     enum tsdb_outcome outcome = judge(h, c, s, x);
     if (outcome >= TSDB_DUPLICATE && c->kind != TSDB_COMMIT)
         outcome = TSDB_SAME; // it was judged before: dropped in silence
@@ -564,6 +569,7 @@ static void apply_miss(struct head *h, uint32_t id, const struct late_sample *sa
 // The slot that a bucket's values go to; SLOT_NONE: they go beside.
 static uint32_t slot_of(struct head *h, const struct bucket *b, uint64_t seq, bool *out_fills)
 {
+    head_settle(h, b->cohort);
     struct cohort *c = h->cohorts[b->cohort];
     *out_fills = false;
     if (b->kind & BUCKET_LATE)
@@ -643,7 +649,8 @@ static void count(struct head *h, struct tsdb_commit *c)
 }
 
 static err commit_rows(struct head *h, struct tsdb_commit *c, const struct wal_row *rows, size_t n,
-                       head_sink_fn *sink, void *arg, uint64_t *out_seq, struct errmsg *e)
+                       bool is_steady, head_sink_fn *sink, void *arg, uint64_t *out_seq,
+                       struct errmsg *e)
 {
     static_assert(TSDB_APPENDED == 0, "what memset writes");
     const err code = sink ? sink(arg, rows, n, e) : ERR_OK;
@@ -652,7 +659,12 @@ static err commit_rows(struct head *h, struct tsdb_commit *c, const struct wal_r
         return code;
     }
     *out_seq = ++h->seq;
-    head_rows_apply(h, *out_seq);
+    if (is_steady)
+        head_steady_apply(h, c, rows, *out_seq);
+    else
+        head_rows_apply(h, *out_seq);
+    if (c->row && !is_steady && n == 1)
+        head_steady_begin(h, c, rows);
     for (size_t i = 0; i < n; i++)
         c->newest_t_ms = rows[i].t_ms > c->newest_t_ms ? rows[i].t_ms : c->newest_t_ms;
     c->counts[TSDB_APPENDED] = c->n;
@@ -660,6 +672,17 @@ static err commit_rows(struct head *h, struct tsdb_commit *c, const struct wal_r
         memset(c->outcomes, TSDB_APPENDED, c->n);
     h->stats.samples_appended += c->n;
     return ERR_OK;
+}
+
+static bool stage_steady(struct head *h, const struct tsdb_commit *c, struct wal_row *row)
+{
+    struct stage *st = h->stage;
+    if (!c->row || !*c->row)
+        return false;
+    st->bits = mem_grow(st->bits, &st->bits_capacity, c->n, sizeof *st->bits);
+    st->members =
+        mem_grow(st->members, &st->members_capacity, c->changed_n + 1, sizeof *st->members);
+    return head_steady_stage(h, c, row, st->bits, st->members);
 }
 
 err head_commit(struct head *h, struct tsdb_commit *c, head_sink_fn *sink, void *arg,
@@ -679,9 +702,14 @@ err head_commit(struct head *h, struct tsdb_commit *c, head_sink_fn *sink, void 
         memset(c->counts, 0, sizeof c->counts);
     }
     size_t rows_n;
+    struct wal_row steady;
+    if (stage_steady(h, c, &steady))
+        return commit_rows(h, c, &steady, 1, true, sink, arg, out_seq, e);
+    if (c->row)
+        *c->row = 0;
     const struct wal_row *rows = head_rows_stage(h, c, &rows_n);
     if (rows)
-        return commit_rows(h, c, rows, rows_n, sink, arg, out_seq, e);
+        return commit_rows(h, c, rows, rows_n, false, sink, arg, out_seq, e);
     c->is_slow = c->slow_max && c->n > c->slow_max;
     if (c->is_slow)
         return ERR_OK;

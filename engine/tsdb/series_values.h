@@ -22,6 +22,23 @@ struct series_values {
     struct value_block *blocks; // newest first
 };
 
+// An open run ends with the cohort: with each slot it grows. Appending and releasing are for
+// series whose run is closed.
+enum { SERIES_RUN_OPEN = UINT32_MAX };
+static inline bool series_values_is_open(const struct series_values *v)
+{
+    return v->run_end == SERIES_RUN_OPEN;
+}
+static inline void series_values_open(struct series_values *v)
+{
+    v->run_end = SERIES_RUN_OPEN;
+}
+static inline void series_values_close(struct series_values *v,
+                                       uint32_t end) // one behind the newest
+{
+    v->run_end = end;
+}
+
 static inline bool series_values_is_empty(const struct series_values *v)
 {
     return v->run_first == v->run_end && !v->blocks;

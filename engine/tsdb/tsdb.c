@@ -171,7 +171,7 @@ err part_wait_for_ready(struct part *p, struct errmsg *e)
     return ERR_OK;
 }
 
-err tsdb_commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e)
+static err commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e)
 {
     struct part *p = tsdb_part(db);
     if (!p->wal) {
@@ -194,6 +194,14 @@ err tsdb_commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e)
         c->outcomes = NULL;
         mem_free(own);
     }
+    return result;
+}
+
+err tsdb_commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e)
+{
+    const err result = commit(db, c, e);
+    if (result != ERR_OK && c->row)
+        *c->row = 0;
     return result;
 }
 

@@ -117,6 +117,13 @@ struct tsdb_commit {
     // NULL: it is its bits. Of two samples with one time the hint of a histogram makes no other.
     const struct str *histograms;
     const int64_t *starts; // by sample, or NULL: start timestamp in ms, 0: none; not judged
+    // Of a source that sends the same series again and again: *row names what is known of its last
+    // commit, 0: nothing, and is set anew. While it is not 0, samples are of the same series in the
+    // same order as there, of one time, and all have the same bits but those at the indices
+    // changed, ascending, which may have others. Set it to 0 when that does not hold. NULL: not so.
+    uint64_t *row;
+    const uint32_t *changed;
+    size_t changed_n;
     enum tsdb_commit_kind kind;
     bool markers_in_order; // a stale marker is never taken late
     uint8_t *outcomes;     // n of enum tsdb_outcome, or NULL

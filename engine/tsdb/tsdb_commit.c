@@ -87,6 +87,7 @@ struct tsdb_commit part_piece(const struct tsdb_commit *c, size_t at, size_t n)
 {
     struct tsdb_commit piece = *c;
     piece.n = c->n - at < n ? c->n - at : n;
+    piece.row = NULL;
     piece.samples += at;
     if (c->outcomes)
         piece.outcomes += at;
@@ -154,6 +155,8 @@ static void take_back(struct part *p, const struct tsdb_commit *c, size_t n)
 
 static err keep_large(struct part *p, struct tsdb_commit *c, struct kept *k, struct errmsg *e)
 {
+    if (c->row)
+        *c->row = 0;
     TRY(wal_hold(p->wal, e));
     p->in_pieces = true;
     p->head.pieces_from = p->head.seq;

@@ -18,6 +18,7 @@
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
 #include "engine/tsdb/head_cohorts.h"
+#include "engine/tsdb/head_steady.h"
 #include "engine/tsdb/samples.h"
 #include "engine/tsdb/tsdb_part.h"
 
@@ -121,6 +122,7 @@ static err ask_newest(struct part *p, uint64_t ref, struct arena *a, struct errm
     s = head_resolve(h, ref);
     if (!s)
         return ERR_OK;
+    head_settle(h, s->cohort);
     s->in_doubt = false;
     if (known.newest.n && newest_t(&known) > s->last_t) {
         s->last_t = newest_t(&known);
@@ -156,8 +158,9 @@ static bool may_be_late(const struct head *h, const struct head_series *s,
                         const struct tsdb_commit *c, int64_t t_ms)
 {
     struct head_cell there;
-    return t_ms < s->last_t && t_ms > INT64_MIN && t_ms <= c->max_t_ms &&
-           head_takes_late(c, s->last_t, t_ms) && !head_find_sample(h, s, t_ms, &there);
+    const int64_t last_t = head_last_t(h, s);
+    return t_ms < last_t && t_ms > INT64_MIN && t_ms <= c->max_t_ms &&
+           head_takes_late(c, last_t, t_ms) && !head_find_sample(h, s, t_ms, &there);
 }
 
 static err ask_for_all(struct part *p, const struct tsdb_commit *c, struct answers *out,

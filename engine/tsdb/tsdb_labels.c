@@ -5,6 +5,7 @@
 #include "engine/base/mem.h"
 #include "engine/tsdb/block_file.h"
 #include "engine/tsdb/head_query.h"
+#include "engine/tsdb/head_steady.h"
 #include "engine/tsdb/tsdb_pin.h"
 #include "io/fiber.h"
 
@@ -148,9 +149,9 @@ static err read_refs(struct listing *l)
 static bool list_from_memory(struct head *h, const struct head_series *s, uint32_t id, void *arg)
 {
     struct listing *l = arg;
-    (void)h, (void)id;
     const uint64_t ref = head_ref(s, id);
-    if (s->last_t > l->mint && s->last_t <= l->maxt) {
+    const int64_t last_t = head_last_t(h, s);
+    if (last_t > l->mint && last_t <= l->maxt) {
         l->code = add_from_memory(l, ref);
     } else {
         l->refs[l->refs_n++] = ref;

@@ -471,6 +471,22 @@ static uint8_t *put_changes(uint8_t *p, const uint64_t *now, const uint32_t *mem
     return p;
 }
 
+// Of a row where all but those that it names are as in the cohort's row before.
+static uint8_t *put_changes_named(uint8_t *p, const struct wal_row *row, uint64_t *last,
+                                  uint8_t *modes)
+{
+    uint32_t after = 0;
+    for (uint32_t k = 0; k < row->changed_n; k++) {
+        const uint32_t i = row->changed[k], m = row->members ? row->members[i] : i;
+        if (row->bits[i] == last[m])
+            continue;
+        p = put_change(p, i - after, row->bits[i], last[m], &modes[m]);
+        last[m] = row->bits[i];
+        after = i + 1;
+    }
+    return p;
+}
+
 // Of a late row: nothing of it becomes a base.
 static uint8_t *put_changes_late(uint8_t *p, const struct wal_row *row, const uint64_t *last,
                                  const uint8_t *modes)
@@ -669,6 +685,8 @@ static void encode_row(struct wal_encoder *enc, struct cohort *c, const struct w
     }
     if (late)
         p = put_changes_late(p, row, c->bits, c->modes);
+    else if (row->changed && !absolute)
+        p = put_changes_named(p, row, c->bits, c->modes);
     else if ((flags & WAL_FLAG_PRESENCE) == WAL_PRESENCE_FULL)
         p = put_changes_full(p, row->bits, row->n, c->bits, c->modes);
     else
@@ -764,6 +782,7 @@ void wal_encode(struct wal_encoder *enc, const struct wal_row *rows, size_t n)
         struct cohort *c = cohort_of(enc, &row);
         if (!row.members && (row.histograms || !is_full(c, &row) || row.n > WAL_ROW_MEMBERS_MAX))
             row.members = identity(enc, row.n);
+        assert(!row.changed || row.n <= WAL_ROW_MEMBERS_MAX);
         for (uint32_t done; row.n > 0; row_skip(&row, done)) {
             struct wal_row some = row;
             some.n = row.n < WAL_ROW_MEMBERS_MAX ? row.n : WAL_ROW_MEMBERS_MAX;

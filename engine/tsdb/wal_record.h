@@ -33,6 +33,10 @@ struct wal_row {
     // place.
     const struct str *histograms;
     const int64_t *starts; // start timestamps, 0: none. NULL: none at all
+    // Of a row with the members that the cohort's row before had: the indices, ascending, of those
+    // whose bits may be others. NULL: any.
+    const uint32_t *changed;
+    uint32_t changed_n;
     uint32_t n;            // 0: nothing is written
 };
 

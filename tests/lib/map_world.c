@@ -49,6 +49,7 @@ void map_world_init(struct map_world *w, struct tsdb *db, const char *name, uint
 void map_world_deinit(struct map_world *w)
 {
     sample_map_deinit(&w->map);
+    sent_rows_deinit(&w->rows);
 }
 
 static unsigned parts_of(const struct map_world *w)
@@ -85,7 +86,11 @@ static void commit_part(void *arg)
     arena_init(&forms, 0);
     if (p->w->forms)
         form_commit(&c, &forms);
+    if (!p->w->shards)
+        sent_rows_say(&p->w->rows, p->batch->source, &c);
     p->result = tsdb_commit(db, &c, &p->e);
+    if (!p->w->shards)
+        sent_rows_note(&p->w->rows);
     arena_deinit(&forms);
     for (size_t i = 0; i < p->n; i++)
         p->outcomes[p->places[i]] = outcomes[i];

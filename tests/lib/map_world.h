@@ -8,12 +8,14 @@
 #include "engine/shard/shard.h"
 #include "tests/lib/findings.h"
 #include "tests/lib/sample_map.h"
+#include "tests/lib/sent_rows.h"
 #include "tests/lib/traffic.h"
 
 struct map_world {
     struct tsdb *db;
     struct shards *shards; // NULL: none
     struct sample_map map;
+    struct sent_rows rows; // used where there are no shards
     struct rng rng;
     int64_t start_ms; // of the traffic: random queries lie around it
     bool forms;       // samples get the forms that their bits say (tests/lib/forms.h)

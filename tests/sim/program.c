@@ -135,9 +135,11 @@ static void commit_part(void *arg)
         arena_init(&forms, 0);
         if (p->options.forms)
             form_commit(&c, &forms);
+        sent_rows_say(&part->sender->rows[part->shard], part->batch->source, &c);
         world_judging_end(p->world, begin);
         part->result = tsdb_commit(p->db, &c, &part->e);
         const int64_t freeing = world_judging_begin();
+        sent_rows_note(&part->sender->rows[part->shard]);
         arena_deinit(&forms);
         world_judging_end(p->world, freeing);
         p->commits++;
@@ -236,9 +238,17 @@ static void fatal(void *arg, const char *reason)
         fprintf(stderr, "%12.6f fatal: %s\n", (double)p->world->now_ns / 1e9, reason);
 }
 
+static void forget_rows(struct program *p)
+{
+    for (size_t i = 0; i < SENDERS_MAX; i++)
+        for (size_t k = 0; k < WORLD_SHARDS_MAX; k++)
+            sent_rows_deinit(&p->senders[i].rows[k]);
+}
+
 // A start that fails is tried again, as who runs the program would; in the end without faults.
 static bool open_database(struct program *p)
 {
+    forget_rows(p);
     const struct tsdb_options options = {
         .path = "data",
         .retention = {.time_ms = p->options.retention_ms},
@@ -413,6 +423,7 @@ void program_init(struct program *p, struct world *w, const struct program_optio
 
 void program_deinit(struct program *p)
 {
+    forget_rows(p);
     for (unsigned i = 0; i < p->options.senders; i++)
         traffic_deinit(&p->senders[i].traffic);
     truth_deinit(&p->truth);

@@ -4,6 +4,7 @@
 #define TESTS_SIM_PROGRAM_H
 
 #include "engine/shard/shard.h"
+#include "tests/lib/sent_rows.h"
 #include "tests/lib/traffic.h"
 #include "tests/sim/truth.h"
 #include "tests/sim/world.h"
@@ -25,6 +26,7 @@ struct program_options { // drawn from the seed
 
 struct sender {
     struct program *program;
+    struct sent_rows rows[WORLD_SHARDS_MAX]; // by owner
     struct traffic traffic;
     size_t next; // batch to be sent
     enum traffic_shape shape;

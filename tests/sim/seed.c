@@ -236,6 +236,9 @@ static void report(const struct seed *s)
     r->samples_gone = p->truth.samples_gone;
     r->batches = p->batches;
     r->commits = p->commits;
+    for (size_t i = 0; i < SENDERS_MAX; i++)
+        for (size_t k = 0; k < WORLD_SHARDS_MAX; k++)
+            r->steady_commits += p->senders[i].rows[k].steady;
     r->commit_errors = p->commit_errors;
     r->queries = p->queries;
     r->query_errors = p->query_errors;

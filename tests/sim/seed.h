@@ -30,6 +30,7 @@ struct seed_result {
     uint64_t faults[FAULT_COUNT];
     uint64_t kills, power_losses, fatal_syncs;
     uint64_t samples_judged, samples_gone, batches, commits, commit_errors, queries, query_errors;
+    uint64_t steady_commits; // of rows that came again
     uint64_t opens, open_errors, files, deletions, merges, divisions, segments, turns;
     int64_t simulated_ns, turn_cpu_ns_max;
     struct pieces pieces;

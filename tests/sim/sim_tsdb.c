@@ -117,6 +117,7 @@ static void add(struct seed_result *sum, const struct seed_result *r)
     sum->samples_gone += r->samples_gone;
     sum->batches += r->batches;
     sum->commits += r->commits;
+    sum->steady_commits += r->steady_commits;
     sum->commit_errors += r->commit_errors;
     sum->queries += r->queries;
     sum->query_errors += r->query_errors;
@@ -144,10 +145,11 @@ static void print_sum(const struct seed_result *s)
            ull(s->fatal_syncs));
     printf("longest work without a question whether a yield is due: %.2f ms of CPU, %s\n",
            (double)pieces_ns_max(&s->pieces) / 1e6, s->pieces.longest[0].text);
-    printf("%llu batches in %llu commits (%llu failed), %llu queries (%llu failed), %llu samples "
+    printf("%llu batches in %llu commits (%llu failed, %llu of rows that came again), %llu queries "
+           "(%llu failed), %llu samples "
            "judged, %llu gone with crashes or retention\n",
-           ull(s->batches), ull(s->commits), ull(s->commit_errors), ull(s->queries),
-           ull(s->query_errors), ull(s->samples_judged), ull(s->samples_gone));
+           ull(s->batches), ull(s->commits), ull(s->commit_errors), ull(s->steady_commits),
+           ull(s->queries), ull(s->query_errors), ull(s->samples_judged), ull(s->samples_gone));
     printf(
         "%llu opens (%llu failed), %llu files, %llu expired, %llu merges, %llu divided for other "
         "shards, %llu segments\n",
