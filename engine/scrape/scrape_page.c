@@ -281,6 +281,8 @@ static void take_again(struct scrape_walk *w, struct str body, size_t first, siz
 static void take_lines(struct scrape_walk *w, struct str body, size_t first, size_t n, size_t from)
 {
     const struct scrape_page *page = &w->memory->page;
+    if (!n)
+        return;
     reserve(w);
     take_again(w, body, first, n, from);
     if (page->times)
