@@ -12,7 +12,6 @@
 #include "engine/tsdb/tsdb_stats.h"
 
 struct tsdb;
-
 enum tsdb_wal_sync { TSDB_WAL_SYNC_ALWAYS, TSDB_WAL_SYNC_INTERVAL, TSDB_WAL_SYNC_NONE };
 
 // How much is kept: what goes beyond any of these goes, the oldest files first. 0: no limit.
@@ -75,7 +74,6 @@ unsigned tsdb_owner(const struct tsdb *db, uint32_t partition); // index of the 
 // head: then commits answer TSDB_GONE and the caller looks it up again.
 
 enum { TSDB_LABELS_BYTES_MAX = 1 << 20 }; // of one series
-
 // Finds or makes the series of these labels, whose hash is labels_hash(labels, seed). source groups
 // series that are written together (a scrape's target, a sender): a hint for cohorts. 0: refused.
 uint64_t tsdb_series(struct tsdb *db, struct str labels, struct hash128 hash, uint64_t source);
@@ -116,13 +114,9 @@ struct tsdb_commit {
     // By sample, or NULL: the packed histogram (engine/model/histogram.h) that the sample is; p
     // NULL: it is its bits. Of two samples with one time the hint of a histogram makes no other.
     const struct str *histograms;
-    const int64_t *starts; // by sample, or NULL: start timestamp in ms, 0: none; not judged
-    // Of a source that sends the same series again and again: *row names what is known of its last
-    // commit, 0: nothing, and is set anew. While it is not 0, samples are of the same series in the
-    // same order as there, of one time, and all have the same bits but those at the indices
-    // changed, ascending, which may have others. Set it to 0 when that does not hold. NULL: not so.
-    uint64_t *row;
-    const uint32_t *changed;
+    const int64_t *starts;   // by sample, or NULL: start timestamp in ms, 0: none; not judged
+    uint64_t *row;           // or NULL: of the source's last commit, see README.md; 0: nothing
+    const uint32_t *changed; // with *row: indices of the samples whose bits may be others
     size_t changed_n;
     enum tsdb_commit_kind kind;
     bool markers_in_order; // a stale marker is never taken late
