@@ -162,3 +162,23 @@ void packed_sum_avx2(const uint8_t *p, size_t n, unsigned width, int64_t base, i
         memcpy(out + done * LANES, values, (count < LANES ? count : LANES) * sizeof *values);
     }
 }
+
+void packed_range_avx2(const int64_t *v, size_t n, int64_t *low, int64_t *high)
+{
+    enum { AT_ONCE = 4 };
+    if (n < AT_ONCE) {
+        packed_range_c(v, n, low, high);
+        return;
+    }
+    simde__m256i least = simde_mm256_loadu_si256(v), most = least;
+    for (size_t i = AT_ONCE; i < n; i += AT_ONCE) { // the last ones overlap
+        const simde__m256i one = simde_mm256_loadu_si256(v + (i + AT_ONCE <= n ? i : n - AT_ONCE));
+        least = simde_mm256_blendv_epi8(least, one, simde_mm256_cmpgt_epi64(least, one));
+        most = simde_mm256_blendv_epi8(most, one, simde_mm256_cmpgt_epi64(one, most));
+    }
+    int64_t ends[2 * AT_ONCE], unused;
+    simde_mm256_storeu_si256(ends, least);
+    simde_mm256_storeu_si256(ends + AT_ONCE, most);
+    packed_range_c(ends, AT_ONCE, low, &unused);
+    packed_range_c(ends + AT_ONCE, AT_ONCE, &unused, high);
+}

@@ -45,12 +45,23 @@ void packed_sum_c(const uint8_t *p, size_t n, unsigned width, int64_t base, int6
     }
 }
 
-void packed_store(const uint64_t *fields, size_t n, unsigned width, uint8_t *p)
+void packed_range_c(const int64_t *v, size_t n, int64_t *low, int64_t *high)
+{
+    int64_t least = v[0], most = v[0];
+    for (size_t i = 1; i < n; i++) {
+        least = v[i] < least ? v[i] : least;
+        most = v[i] > most ? v[i] : most;
+    }
+    *low = least;
+    *high = most;
+}
+
+// Fields of one width, one behind the other in words.
+static uint8_t *store_words(const uint64_t *fields, size_t n, unsigned width, uint8_t *p)
 {
     uint64_t held = 0; // bits that no byte was written of yet
     unsigned held_count = 0;
     for (size_t i = 0; i < n; i++) {
-        assert(!(fields[i] & ~field_mask(width)));
         held |= fields[i] << held_count; // held_count < 64
         if (held_count + width < 64) {
             held_count += width;
@@ -64,4 +75,34 @@ void packed_store(const uint64_t *fields, size_t n, unsigned width, uint8_t *p)
     }
     for (; held_count; held_count -= held_count < 8 ? held_count : 8, held >>= 8)
         *p++ = (uint8_t)held;
+    return p;
+}
+
+// Narrow fields are joined to wide ones first, some at a time.
+static uint8_t *store_joined(const uint64_t *fields, size_t n, unsigned width, uint8_t *p)
+{
+    enum { JOINED = 64 };
+    uint64_t wide[JOINED];
+    for (size_t i = 0; i < n; i += 4 * JOINED) { // all but the last take whole words
+        const size_t count = (n - i < 4 * JOINED ? n - i : 4 * JOINED) / 4;
+        for (size_t k = 0; k < count; k++) {
+            const uint64_t *f = fields + i + 4 * k;
+            wide[k] = (f[0] | f[1] << width) | (f[2] | f[3] << width) << 2 * width;
+        }
+        p = store_words(wide, count, 4 * width, p);
+    }
+    return p;
+}
+
+void packed_store(const uint64_t *fields, size_t n, unsigned width, uint8_t *p)
+{
+    uint64_t all = 0;
+    for (size_t i = 0; i < n; i++)
+        all |= fields[i];
+    assert(!(all & ~field_mask(width)));
+    if (width == 0)
+        return;
+    const size_t joined = width <= 16 ? n & ~(size_t)7 : 0; // of which the last ends with a byte
+    p = store_joined(fields, joined, width, p);
+    store_words(fields + joined, n - joined, width, p);
 }

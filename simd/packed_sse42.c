@@ -128,3 +128,23 @@ void packed_sum_sse42(const uint8_t *p, size_t n, unsigned width, int64_t base, 
         before = add(before, (struct pairs){grow, grow});
     }
 }
+
+void packed_range_sse42(const int64_t *v, size_t n, int64_t *low, int64_t *high)
+{
+    enum { AT_ONCE = 2 };
+    if (n < AT_ONCE) {
+        packed_range_c(v, n, low, high);
+        return;
+    }
+    simde__m128i least = simde_mm_loadu_si128(v), most = least;
+    for (size_t i = AT_ONCE; i < n; i += AT_ONCE) { // the last ones overlap
+        const simde__m128i one = simde_mm_loadu_si128(v + (i + AT_ONCE <= n ? i : n - AT_ONCE));
+        least = simde_mm_blendv_epi8(least, one, simde_mm_cmpgt_epi64(least, one));
+        most = simde_mm_blendv_epi8(most, one, simde_mm_cmpgt_epi64(one, most));
+    }
+    int64_t ends[2 * AT_ONCE], unused;
+    simde_mm_storeu_si128(ends, least);
+    simde_mm_storeu_si128(ends + AT_ONCE, most);
+    packed_range_c(ends, AT_ONCE, low, &unused);
+    packed_range_c(ends + AT_ONCE, AT_ONCE, &unused, high);
+}

@@ -11,6 +11,7 @@ struct simd_ops simd = {
     .decimal_split = decimal_split_c,
     .fingerprint = fingerprint_c,
     .packed_line = packed_line_c,
+    .packed_range = packed_range_c,
     .packed_sum = packed_sum_c,
     .scan_line = scan_line_c,
     .scan_mismatch = scan_mismatch_c,
@@ -53,6 +54,7 @@ void simd_init(uint32_t mask)
         .decimal_split = decimal_split_c,
         .fingerprint = fingerprint_c,
         .packed_line = packed_line_c,
+        .packed_range = packed_range_c,
         .packed_sum = packed_sum_c,
         .scan_line = scan_line_c,
         .scan_mismatch = scan_mismatch_c,
@@ -67,6 +69,7 @@ void simd_init(uint32_t mask)
     simd.decimal_mul = decimal_mul_sse42;
     simd.decimal_split = decimal_split_sse42;
     simd.packed_line = packed_line_sse42;
+    simd.packed_range = packed_range_sse42;
     simd.packed_sum = packed_sum_sse42;
     simd.scan_line = scan_line_sse42;
     simd.scan_mismatch = scan_mismatch_sse42;
@@ -81,6 +84,7 @@ void simd_init(uint32_t mask)
     simd.decimal_split = decimal_split_avx2;
     simd.fingerprint = fingerprint_avx2;
     simd.packed_line = packed_line_avx2;
+    simd.packed_range = packed_range_avx2;
     simd.packed_sum = packed_sum_avx2;
     simd.scan_line = scan_line_avx2;
     simd.scan_mismatch = scan_mismatch_avx2;

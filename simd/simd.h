@@ -26,6 +26,7 @@ struct simd_ops {
     decimal_split_fn *decimal_split;
     fingerprint_fn *fingerprint;
     packed_line_fn *packed_line;
+    packed_range_fn *packed_range;
     packed_sum_fn *packed_sum;
     scan_line_fn *scan_line;
     scan_mismatch_fn *scan_mismatch;

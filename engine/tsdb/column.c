@@ -67,6 +67,7 @@ enum {
     DIVIDE_TRIED_MAX = 17, // what has more digits is no decimal that somebody wrote
     MULTIPLY_MAX = 9,
     TWO_STEPS_MAX = 6,
+    GOOD_BYTES = 3, // a value: below, no other scale would do better
 };
 
 static const double powers[] = {1,    1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
@@ -234,7 +235,6 @@ static void consider_raw(struct work *w)
 
 static void choose_scale(struct work *w)
 {
-    enum { GOOD_BYTES = 3 }; // a value: below, no other scale would do better
     uint8_t scale;
     if (find_scale(w, SCALE_NONE, SCALE_DIVIDE + DIVIDE_TRIED_MAX, &scale)) {
         consider(w, scale);
@@ -351,33 +351,63 @@ static uint8_t *put_xor(struct work *w, uint8_t *out)
     return column_xor_store((const uint64_t *)(const void *)w->v, w->n, out + 1);
 }
 
+// Tries for integers and decimals without specials, the commonest columns by far. False: there may
+// be something better.
+static bool quick_scale(struct work *w, const double *v, size_t n)
+{
+    uint8_t scale = SCALE_NONE;
+    for (size_t i = 0; i < n;) {
+        i += split_some(v + i, n - i, scale, w->best_m + i);
+        if (i == n)
+            break;
+        while (scale <= DIVIDE_TRIED_MAX && !split_one(v[i], scale, w->best_m))
+            scale++;
+        if (scale > DIVIDE_TRIED_MAX)
+            return false;
+        i = 0;
+    }
+    w->n = n;
+    w->best_scale = scale;
+    column_fit(w->best_m, n, false, &w->best);
+    return w->best.bytes_max <= GOOD_BYTES * n;
+}
+
+static size_t encode_with_care(struct work *w, const uint64_t *bits, size_t n, uint8_t *out)
+{
+    work_load(w, bits, n);
+    choose_scale(w);
+    size_t runs = put_specials(w, bits, NULL);
+    const size_t specials = specials_max(runs), integers = w->best.bytes_max + 1 + specials;
+    const size_t raw = 8 * n + 4;
+    const bool is_raw = integers > raw;
+    uint8_t *at;
+    if (is_xor_better(w, specials, is_raw ? raw : integers)) {
+        at = put_xor(w, out);
+        runs = put_specials(w, bits, NULL);
+    } else if (is_raw) {
+        return encode_raw(bits, n, out);
+    } else {
+        at = put_integers(w, &w->best, NULL, out);
+    }
+    at = put_all_specials(w, bits, runs, out, at);
+    assert((size_t)(at - out) <= raw);
+    return (size_t)(at - out);
+}
+
 size_t column_encode_values(const uint64_t *bits, size_t n, uint8_t *out)
 {
-    assert(n >= 1 && n <= COLUMN_MAX);
+    struct work w;
     size_t equal = 1;
+    assert(n >= 1 && n <= COLUMN_MAX);
     while (equal < n && bits[equal] == bits[0])
         equal++;
     if (equal == n)
         return encode_equal(bits[0], out);
-    struct work w;
-    work_load(&w, bits, n);
-    choose_scale(&w);
-    size_t runs = put_specials(&w, bits, NULL);
-    const size_t specials = specials_max(runs), integers = w.best.bytes_max + 1 + specials;
-    const size_t raw = 8 * n + 4;
-    const bool is_raw = integers > raw;
-    uint8_t *at;
-    if (is_xor_better(&w, specials, is_raw ? raw : integers)) {
-        at = put_xor(&w, out);
-        runs = put_specials(&w, bits, NULL);
-    } else if (is_raw) {
-        return encode_raw(bits, n, out);
-    } else {
-        at = put_integers(&w, &w.best, NULL, out);
-    }
-    at = put_all_specials(&w, bits, runs, out, at);
-    assert((size_t)(at - out) <= raw);
-    return (size_t)(at - out);
+    if (!quick_scale(&w, (const double *)(const void *)bits, n))
+        return encode_with_care(&w, bits, n, out);
+    const size_t size = (size_t)(put_integers(&w, &w.best, NULL, out) - out);
+    assert(size <= 8 * n + 4);
+    return size;
 }
 
 // What the form of a column says. False: it is none of integers.

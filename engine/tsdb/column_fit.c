@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/base/bits.h"
+#include "engine/base/util.h"
 #include "engine/tsdb/column.h"
 #include "simd/simd.h"
 
@@ -37,6 +38,7 @@ static int64_t subtract(int64_t a, int64_t b)
 struct window {
     int64_t low;
     unsigned width;
+    bool has_all; // there are no outliers
     size_t bytes; // an upper bound
 };
 
@@ -45,10 +47,19 @@ static bool is_inside(int64_t r, int64_t low, unsigned width)
     return bit_width((uint64_t)subtract(r, low)) <= width;
 }
 
-// How many residuals have each width, from 0 to 64.
+// How many residuals have each width, from 0 to 64, in two halves: equal widths in a row need not
+// wait for each other.
 struct widths {
-    uint16_t count[65];
+    uint16_t count[2][65];
+    unsigned most;
 };
+
+static void count_width(struct widths *w, size_t i, uint64_t v)
+{
+    const unsigned width = bit_width(v);
+    w->count[i % 2][width]++;
+    w->most = width > w->most ? width : w->most;
+}
 
 // What a width costs: fields, then for each wider residual a gap and a number of at most its width
 // and two bits. Takes the cheapest width.
@@ -56,29 +67,28 @@ static void choose_width(const struct widths *w, size_t n, struct window *out)
 {
     size_t outliers = 0, outlier_bytes = 0;
     out->bytes = SIZE_MAX;
-    for (unsigned width = 64;; width--) {
+    for (unsigned width = w->most;; width--) {
         const size_t extra = outliers ? 2 + n / 128 + outliers + outlier_bytes : 0;
         const size_t bytes = packed_size(n, width) + extra;
         if (bytes < out->bytes) {
             out->bytes = bytes;
             out->width = width;
+            out->has_all = outliers == 0;
         }
-        if (width == 0)
+        if (width == 0 || extra > out->bytes) // it can only grow
             return;
-        outliers += w->count[width];
-        outlier_bytes += w->count[width] * (size_t)((width + 8) / 7 < 10 ? (width + 8) / 7 : 10);
+        const size_t count = (size_t)w->count[0][width] + w->count[1][width];
+        outliers += count;
+        outlier_bytes += count * (size_t)((width + 8) / 7 < 10 ? (width + 8) / 7 : 10);
     }
 }
 
 // Windows that begin at the smallest residual.
-static void window_from_low(const int64_t *r, size_t n, struct window *out)
+static void window_from_low(const int64_t *r, size_t n, int64_t low, struct window *out)
 {
-    struct widths w = {{0}};
-    int64_t low = r[0];
-    for (size_t i = 1; i < n; i++)
-        low = r[i] < low ? r[i] : low;
+    struct widths w = {0};
     for (size_t i = 0; i < n; i++)
-        w.count[bit_width((uint64_t)subtract(r[i], low))]++;
+        count_width(&w, i, (uint64_t)subtract(r[i], low));
     choose_width(&w, n, out);
     out->low = low;
 }
@@ -87,7 +97,7 @@ static void window_from_low(const int64_t *r, size_t n, struct window *out)
 // few.
 static int64_t centre_of(const int64_t *r, size_t n)
 {
-    enum { SAMPLE = 15 };
+    enum { SAMPLE = 9 };
     int64_t sample[SAMPLE] = {0};
     const size_t count = n < SAMPLE ? n : SAMPLE;
     for (size_t i = 0; i < count; i++) { // sorted as they come
@@ -98,16 +108,6 @@ static int64_t centre_of(const int64_t *r, size_t n)
         sample[at] = value;
     }
     return sample[count / 2];
-}
-
-// Windows around a centre.
-static void window_around(const int64_t *r, size_t n, int64_t centre, struct window *out)
-{
-    struct widths w = {{0}};
-    for (size_t i = 0; i < n; i++)
-        w.count[bit_width(zigzag(subtract(r[i], centre)))]++;
-    choose_width(&w, n, out);
-    out->low = out->width ? subtract(centre, (int64_t)((uint64_t)1 << (out->width - 1))) : centre;
 }
 
 // Draws the window tight about what it holds.
@@ -131,24 +131,53 @@ static void window_tighten(const int64_t *r, size_t n, struct window *w)
     w->width = width;
 }
 
-// The first look at residuals, within a bit a value of the best window.
-static void window_rough(const int64_t *r, size_t n, struct window *out)
+// Windows around a centre, not yet drawn tight.
+static void window_around(const int64_t *r, size_t n, struct window *out)
 {
-    *out = (struct window){.low = 0};
-    if (n)
-        window_around(r, n, centre_of(r, n), out);
+    struct widths w = {0};
+    const int64_t centre = centre_of(r, n);
+    for (size_t i = 0; i < n; i++)
+        count_width(&w, i, zigzag(subtract(r[i], centre)));
+    choose_width(&w, n, out);
+    out->low = out->width ? subtract(centre, (int64_t)((uint64_t)1 << (out->width - 1))) : centre;
 }
 
-// The best window, after a first look.
-static void window_improve(const int64_t *r, size_t n, struct window *w)
+static void window_best(const int64_t *r, size_t n, int64_t low, struct window *out)
 {
-    struct window from_low;
+    struct window around;
+    window_from_low(r, n, low, out);
+    window_around(r, n, &around);
+    window_tighten(r, n, &around);
+    if (around.bytes < out->bytes)
+        *out = around;
+}
+
+// The window of residuals that take about rough bytes: one that has them all is good enough near
+// that, unless it is narrow.
+static void window_of(const int64_t *r, size_t n, size_t rough, struct window *out)
+{
+    enum { NARROW = 5 };
+    int64_t high;
+    *out = (struct window){.has_all = true};
     if (n == 0)
         return;
-    window_tighten(r, n, w);
-    window_from_low(r, n, &from_low);
-    if (from_low.bytes < w->bytes)
-        *w = from_low;
+    simd.packed_range(r, n, &out->low, &high);
+    out->width = bit_width((uint64_t)subtract(high, out->low));
+    out->bytes = packed_size(n, out->width);
+    if (out->width < NARROW || out->bytes > rough + n / 32)
+        window_best(r, n, out->low, out);
+}
+
+// What n residuals will take, by a sample of them.
+static size_t rough_bytes(const int64_t *sample, size_t count, size_t n)
+{
+    struct window from_low, around;
+    int64_t low = sample[0];
+    for (size_t i = 1; i < count; i++)
+        low = sample[i] < low ? sample[i] : low;
+    window_from_low(sample, count, low, &from_low);
+    window_around(sample, count, &around);
+    return (from_low.bytes < around.bytes ? from_low.bytes : around.bytes) * n / count;
 }
 
 // ---- forms
@@ -157,32 +186,6 @@ static void differences(const int64_t *v, size_t n, int64_t *out) // n - 1 of th
 {
     for (size_t i = 0; i + 1 < n; i++)
         out[i] = subtract(v[i + 1], v[i]);
-}
-
-static void offer(struct column_fit *best, const struct column_fit *one, const struct window *w,
-                  size_t numbers_bytes)
-{
-    const size_t bytes = 2 + numbers_bytes + w->bytes; // head, width
-    if (bytes >= best->bytes_max)
-        return;
-    *best = *one;
-    best->width = w->width;
-    best->bytes_max = bytes;
-}
-
-static void offer_line(const int64_t *m, size_t n, struct column_fit *best)
-{
-    int64_t residuals[COLUMN_MAX];
-    struct window w;
-    const int64_t span = subtract(m[n - 1], m[0]), steps = (int64_t)n - 1;
-    struct column_fit fit = {.form = COLUMN_LINE};
-    fit.step = span / steps + (span % steps * 2 >= steps) - (span % steps * 2 <= -steps);
-    for (size_t i = 0; i < n; i++)
-        residuals[i] = (int64_t)((uint64_t)m[i] - (uint64_t)fit.step * i);
-    window_rough(residuals, n, &w);
-    window_improve(residuals, n, &w);
-    fit.base = w.low;
-    offer(best, &fit, &w, zigzag_size(fit.base) + zigzag_size(fit.step));
 }
 
 // What a line of slope rises up to place i; slope * i is below 2^62.
@@ -196,28 +199,57 @@ static int64_t rise(int64_t slope, size_t i)
 static int64_t slope_of(const int64_t *m, size_t n)
 {
     const size_t quarter = n / 4;
-    double sum = 0;
+    uint64_t sum = 0;
+    if (n < 16)
+        return 0;
     for (size_t i = 0; i < quarter; i++)
-        sum += (double)subtract(m[n - quarter + i], m[i]);
-    const double slope = sum / (double)quarter / (double)(n - quarter) * (1 << SLOPE_BITS);
+        sum += (uint64_t)subtract(m[n - quarter + i], m[i]);
+    const double slope =
+        (double)(int64_t)sum / (double)(quarter * (n - quarter)) * (1 << SLOPE_BITS);
     return fabs(slope) < (double)(SLOPE_MAX - 1) ? (int64_t)slope : 0;
 }
 
-static void offer_slope(const int64_t *m, size_t n, struct column_fit *best)
+// What fields hold, with the window's low; how many.
+static size_t residuals_of(const struct column_fit *fit, const int64_t *m, size_t n, int64_t *out)
+{
+    if (fit->form == COLUMN_SLOPE) {
+        for (size_t i = 0; i < n; i++)
+            out[i] = subtract(m[i], rise(fit->step, i));
+        return n;
+    }
+    if (fit->form == COLUMN_FOR || fit->form == COLUMN_LINE) {
+        for (size_t i = 0; i < n; i++)
+            out[i] = (int64_t)((uint64_t)m[i] - (uint64_t)fit->step * i);
+        return n;
+    }
+    differences(m, n, out);
+    if (fit->form == COLUMN_DELTA)
+        return n - 1;
+    differences(out, n - 1, out);
+    return n - 2;
+}
+
+// Puts the window of the form's residuals into fit, and takes it if it is the best so far.
+static void offer(const struct column_fit *form, const int64_t *m, size_t n, size_t rough,
+                  struct column_fit *best)
 {
     int64_t residuals[COLUMN_MAX];
     struct window w;
-    struct column_fit fit = {.form = COLUMN_SLOPE};
-    if (n < 16 || !(fit.step = slope_of(m, n)))
-        return;
-    for (size_t i = 0; i < n; i++)
-        residuals[i] = subtract(m[i], rise(fit.step, i));
-    window_rough(residuals, n, &w);
-    if (w.bytes > best->bytes_max + n / 8 + 8)
-        return;
-    window_improve(residuals, n, &w);
-    fit.base = w.low;
-    offer(best, &fit, &w, zigzag_size(fit.base) + zigzag_size(fit.step));
+    struct column_fit fit = *form;
+    const size_t count = residuals_of(&fit, m, n, residuals);
+    window_of(residuals, count, rough, &w);
+    const bool sums = fit.form == COLUMN_DELTA || fit.form == COLUMN_DELTA2;
+    fit.base = sums ? m[0] : w.low;
+    fit.low = w.low;
+    fit.width = w.width;
+    fit.has_outliers = !w.has_all;
+    fit.bytes_max = 2 + zigzag_size(fit.base) + w.bytes; // head, width
+    if (sums)
+        fit.bytes_max += zigzag_size(fit.low);
+    if (fit.form != COLUMN_FOR && fit.form != COLUMN_DELTA)
+        fit.bytes_max += zigzag_size(fit.step);
+    if (fit.bytes_max < best->bytes_max)
+        *best = fit;
 }
 
 static bool is_const_or_ramp(const int64_t *m, size_t n, struct column_fit *out)
@@ -232,42 +264,73 @@ static bool is_const_or_ramp(const int64_t *m, size_t n, struct column_fit *out)
     return true;
 }
 
-// Forms that are more than a bit a value behind at the first look are not looked at again.
+// A form that may be tried, and what it will take by a sample.
+struct candidate {
+    struct column_fit fit;
+    size_t rough;
+};
+
+enum { CANDIDATES = 4 };
+
+// How m looks to FOR, DELTA, DELTA2 and SLOPE at some places.
+static void look_around(const int64_t *m, size_t n, struct candidate *c)
+{
+    enum { SAMPLE = 32 };
+    int64_t sample[CANDIDATES][SAMPLE];
+    const size_t count = n - 2 < SAMPLE ? n - 2 : SAMPLE;
+    const int64_t slope = slope_of(m, n);
+    c[0].fit = (struct column_fit){.form = COLUMN_FOR};
+    c[1].fit = (struct column_fit){.form = COLUMN_DELTA};
+    c[2].fit = (struct column_fit){.form = COLUMN_DELTA2, .step = subtract(m[1], m[0])};
+    c[3].fit = (struct column_fit){.form = COLUMN_SLOPE, .step = slope};
+    const size_t stride = (n - 2) / count;
+    for (size_t k = 0; k < count; k++) {
+        // not in step with what moves every so often
+        const size_t i = k * stride + (k * 0x9e3779b1 >> 8) % stride;
+        const int64_t d = subtract(m[i + 1], m[i]);
+        sample[0][k] = m[i];
+        sample[1][k] = d;
+        sample[2][k] = subtract(subtract(m[i + 2], m[i + 1]), d);
+        sample[3][k] = subtract(m[i], rise(slope, i));
+    }
+    for (size_t form = 0; form < CANDIDATES; form++)
+        c[form].rough = form == 3 && slope == 0 ? SIZE_MAX : rough_bytes(sample[form], count, n);
+}
+
+static void fit_times(const int64_t *m, size_t n, struct column_fit *out)
+{
+    const int64_t span = subtract(m[n - 1], m[0]), steps = (int64_t)n - 1;
+    const struct column_fit forms[] = {
+        {.form = COLUMN_FOR},
+        {.form = COLUMN_DELTA},
+        {.form = COLUMN_DELTA2, .step = subtract(m[1], m[0])},
+        {.form = COLUMN_LINE,
+         .step = span / steps + (span % steps * 2 >= steps) - (span % steps * 2 <= -steps)}};
+    for (size_t i = 0; i < countof(forms); i++)
+        offer(&forms[i], m, n, 0, out);
+}
+
+// The best by a sample first; then those that by it are at most half a bit a value behind.
 static void fit_forms(const int64_t *m, size_t n, bool is_time, struct column_fit *out)
 {
-    int64_t d[COLUMN_MAX], d2[COLUMN_MAX];
-    struct window of_m, of_d, of_d2;
+    struct candidate c[CANDIDATES];
     if (is_const_or_ramp(m, n, out))
         return;
-    differences(m, n, d);
-    differences(d, n - 1, d2);
-    window_rough(m, n, &of_m);
-    window_rough(d, n - 1, &of_d);
-    window_rough(d2, n - 2, &of_d2);
-    size_t enough = of_m.bytes < of_d.bytes ? of_m.bytes : of_d.bytes;
-    enough = (of_d2.bytes < enough ? of_d2.bytes : enough) + n / 8 + 8;
-    out->bytes_max = SIZE_MAX;
-    if (of_m.bytes <= enough) {
-        window_improve(m, n, &of_m);
-        const struct column_fit fit = {.form = COLUMN_FOR, .base = of_m.low};
-        offer(out, &fit, &of_m, zigzag_size(fit.base));
+    out->bytes_max = SIZE_MAX / 2;
+    if (is_time) {
+        fit_times(m, n, out);
+        return;
     }
-    if (of_d.bytes <= enough) {
-        window_improve(d, n - 1, &of_d);
-        const struct column_fit fit = {.form = COLUMN_DELTA, .base = m[0], .low = of_d.low};
-        offer(out, &fit, &of_d, zigzag_size(fit.base) + zigzag_size(fit.low));
+    look_around(m, n, c);
+    for (;;) {
+        size_t least = 0;
+        for (size_t i = 1; i < CANDIDATES; i++)
+            least = c[i].rough < c[least].rough ? i : least;
+        if (c[least].rough == SIZE_MAX || c[least].rough >= out->bytes_max + n / 16)
+            return;
+        offer(&c[least].fit, m, n, c[least].rough, out);
+        c[least].rough = SIZE_MAX;
     }
-    if (of_d2.bytes <= enough) {
-        window_improve(d2, n - 2, &of_d2);
-        const struct column_fit fit = {
-            .form = COLUMN_DELTA2, .base = m[0], .step = d[0], .low = of_d2.low};
-        offer(out, &fit, &of_d2,
-              zigzag_size(fit.base) + zigzag_size(fit.low) + zigzag_size(fit.step));
-    }
-    if (is_time)
-        offer_line(m, n, out);
-    else if (out->form != COLUMN_FOR)
-        offer_slope(m, n, out);
 }
 
 // The greatest common divisor of all differences from m[0]; 0: it is no use.
@@ -355,32 +418,15 @@ static uint8_t *put_number(uint8_t *at, int64_t v)
 }
 
 // r is overwritten with fields.
-static uint8_t *put_fields(uint8_t *at, int64_t *r, size_t n, int64_t low, unsigned width)
+static uint8_t *put_fields(uint8_t *at, int64_t *r, size_t n, const struct column_fit *fit,
+                           int64_t low)
 {
     for (size_t i = 0; i < n; i++)
-        r[i] = is_inside(r[i], low, width) ? subtract(r[i], low) : 0;
-    packed_store((const uint64_t *)(const void *)r, n, width, at);
-    return at + packed_size(n, width);
-}
-
-// The residuals of the form, in out; how many.
-static size_t residuals_of(const struct column_fit *fit, const int64_t *m, size_t n, int64_t *out)
-{
-    if (fit->form == COLUMN_FOR || fit->form == COLUMN_LINE) {
-        for (size_t i = 0; i < n; i++)
-            out[i] = (int64_t)((uint64_t)m[i] - (uint64_t)fit->step * i);
-        return n;
-    }
-    if (fit->form == COLUMN_SLOPE) {
-        for (size_t i = 0; i < n; i++)
-            out[i] = subtract(m[i], rise(fit->step, i));
-        return n;
-    }
-    differences(m, n, out);
-    if (fit->form == COLUMN_DELTA)
-        return n - 1;
-    differences(out, n - 1, out);
-    return n - 2;
+        r[i] = subtract(r[i], low);
+    for (size_t i = 0; fit->has_outliers && i < n; i++)
+        r[i] = bit_width((uint64_t)r[i]) <= fit->width ? r[i] : 0;
+    packed_store((const uint64_t *)(const void *)r, n, fit->width, at);
+    return at + packed_size(n, fit->width);
 }
 
 static uint8_t *put_outliers(uint8_t *at, const int64_t *r, size_t n, int64_t low, unsigned width,
@@ -420,14 +466,14 @@ uint8_t *column_fit_store(const struct column_fit *fit, const int64_t *m, const 
         at = put_number(at, low);
     *at++ = (uint8_t)fit->width;
     const size_t count = residuals_of(fit, q, n, r);
+    if (!fit->has_outliers)
+        return put_fields(at, r, count, fit, low);
     size_t outliers = 0;
     for (size_t i = 0; i < count; i++)
         outliers += !is_inside(r[i], low, fit->width);
-    if (!outliers)
-        return put_fields(at, r, count, low, fit->width);
     *head |= COLUMN_HEAD_OUTLIERS;
     memcpy(q, r, count * sizeof *q);
-    at = put_fields(at, q, count, low, fit->width);
+    at = put_fields(at, q, count, fit, low);
     return put_outliers(at, r, count, low, fit->width, outliers);
 }
 

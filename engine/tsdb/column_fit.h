@@ -38,7 +38,7 @@ struct column_fit {
     int64_t base, step; // step: of RAMP and LINE, in 2^-16 of SLOPE; the first delta of DELTA2
     int64_t low;        // of the fields of DELTA and DELTA2
     unsigned width;
-    bool has_factor;
+    bool has_outliers, has_factor;
     struct column_factor factor;
     size_t bytes_max; // an upper bound of what column_fit_store() writes, with the head
 };

@@ -78,8 +78,43 @@ static void check_one(packed_line_fn *now, const char *name, bool is_sum)
     check_release();
 }
 
+static void check_range(void)
+{
+    packed_range_fn *ref =
+        (packed_range_fn *)check_func((any_fn *)simd.packed_range, "packed_range");
+    if (!ref)
+        return;
+    for (size_t n = 1; n <= FIELDS_MAX; n++)
+        for (unsigned round = 0; round < 20; round++) {
+            int64_t *v = (int64_t *)(void *)check_bytes(n * sizeof *v), low, high, want_low = 0,
+                    want_high = 0;
+            for (size_t i = 0; i < n; i++)
+                v[i] = (int64_t)check_random() >> round * 3;
+            ref(v, n, &want_low, &want_high);
+            simd.packed_range(v, n, &low, &high);
+            bool low_there = false, high_there = false, outside = false;
+            for (size_t i = 0; i < n; i++) {
+                low_there |= v[i] == low;
+                high_there |= v[i] == high;
+                outside |= v[i] < low || v[i] > high;
+            }
+            check_release();
+            if (low != want_low || high != want_high || !low_there || !high_there || outside) {
+                check_fail("n %zu: %" PRId64 " to %" PRId64 ", want %" PRId64 " to %" PRId64, n,
+                           low, high, want_low, want_high);
+                return;
+            }
+        }
+    int64_t v[BENCH_FIELDS], low, high;
+    for (size_t i = 0; i < BENCH_FIELDS; i++)
+        v[i] = (int64_t)check_random();
+    for (struct check_timer t = check_timed(BENCH_FIELDS); check_more(&t);)
+        simd.packed_range(v, BENCH_FIELDS, &low, &high);
+}
+
 void check_packed(void)
 {
+    check_range();
     check_one(simd.packed_line, "packed_line", false);
     check_one(simd.packed_sum, "packed_sum", true);
 }
