@@ -154,9 +154,9 @@ def what_a_server_writes():
     base_ms = int(time.time() * 1000) - 400 * STEP_MS
     server = ferula(args=["--web.enable-remote-write-receiver", "--storage.spill-interval=1s", "--storage.wal-sync=always"])
     for at in range(0, 300, 100):
+        had = files_of(server)
         send_floats(server, at, 100, base_ms, rng)
         send_forms(server, at, 100, base_ms, rng)
-        had = files_of(server)
         wait_for("another file", lambda: files_of(server) != had)
     server.kill()
     in_files = compare(server.data, "after it was killed")
