@@ -64,6 +64,15 @@ static void on_corrupt(void *arg, const struct wal_corruption *corruption)
              (long long)corruption->bytes);
 }
 
+static void on_tail(void *arg, const char *path, uint64_t offset)
+{
+    struct checking *c = arg;
+    fsck_say(
+        c->k, FSCK_NOTE, path, (int64_t)offset, "",
+        "no whole frame, and nothing good behind it: a crash cut its write, which was then not "
+        "acknowledged under --storage.wal-sync=always; or the last one was damaged since");
+}
+
 static err on_progress(void *arg, const struct wal_replay_progress *p, struct errmsg *e)
 {
     struct checking *c = arg;
@@ -105,7 +114,8 @@ static void say_stream(const struct checking *c, const struct wal_replay_stream 
 
 static void check_stream(struct fsck *k, const char *dir, const struct wal_replay_stream *s)
 {
-    static const struct wal_replay_ops ops = {on_define, on_row, on_note, on_corrupt, on_progress};
+    static const struct wal_replay_ops ops = {on_define,  on_row,      on_note,
+                                              on_corrupt, on_progress, on_tail};
     struct checking c = {.k = k, .dir = dir};
     struct wal_mark mark = {.stream = s->stream, .segment = s->segment_min};
     struct wal_replay_progress progress = {0};

@@ -192,6 +192,13 @@ static void on_corrupt(void *arg, const struct wal_corruption *c)
               log_cstr("reason", c->reason));
 }
 
+static void on_tail(void *arg, const char *path, uint64_t offset)
+{
+    struct reader *r = arg;
+    log_info(&r->part->db->log, "the log's last frame was not written to its end",
+             log_cstr("file", path), log_i64("offset", (int64_t)offset));
+}
+
 static err on_progress(void *arg, const struct wal_replay_progress *p, struct errmsg *e)
 {
     (void)e;
@@ -205,7 +212,8 @@ static err on_progress(void *arg, const struct wal_replay_progress *p, struct er
 
 static err replay_stream(struct part *p, const struct wal_mark *mark, struct errmsg *e)
 {
-    static const struct wal_replay_ops ops = {on_define, on_row, on_note, on_corrupt, on_progress};
+    static const struct wal_replay_ops ops = {on_define,  on_row,      on_note,
+                                              on_corrupt, on_progress, on_tail};
     struct tsdb *db = p->db;
     struct reader r = {.part = p, .batches = mem_alloc_array(db->parts_n, sizeof *r.batches)};
     for (unsigned i = 0; i < db->parts_n; i++)

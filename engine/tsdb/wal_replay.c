@@ -161,6 +161,42 @@ static err search(struct replay *r, uint64_t bad, uint64_t *out_offset, uint64_t
     }
 }
 
+static bool is_zero(const uint8_t *p, size_t n)
+{
+    while (n > 0 && p[n - 1] == 0)
+        n--;
+    return n == 0;
+}
+
+// Whether something was begun at offset, which is no frame: in a file that was made for this
+// segment all is zero behind its end; in one that had another name before stand older frames.
+static err is_cut(struct replay *r, uint64_t offset, bool *out, struct errmsg *e)
+{
+    const uint8_t *p;
+    int64_t size;
+    TRY(look(r, offset, WAL_FRAME_HEADER_BYTES, &p, e));
+    *out = p && wal_frame_measure(p, r->expected) > 0;
+    if (!p || *out || is_zero(p, WAL_FRAME_HEADER_BYTES))
+        return ERR_OK;
+    TRY(file_size(&r->file, &size, e));
+    TRY(look(r, (uint64_t)size - WAL_FRAME_HEADER_BYTES, WAL_FRAME_HEADER_BYTES, &p, e));
+    *out = p && is_zero(p, WAL_FRAME_HEADER_BYTES);
+    return ERR_OK;
+}
+
+static err tell_tail(struct replay *r, uint64_t offset, struct errmsg *e)
+{
+    char path[WAL_PATH_MAX];
+    bool cut;
+    if (!r->ops->tail)
+        return ERR_OK;
+    TRY(is_cut(r, offset, &cut, e));
+    wal_segment_path(r->dir, &r->stream, r->part->number, path, sizeof path);
+    if (cut)
+        r->ops->tail(r->arg, path, offset);
+    return ERR_OK;
+}
+
 // A bad frame at *offset: moves on to the next good one, or to 0 where the segment ends.
 static err pass_bad(struct replay *r, uint64_t *offset, struct errmsg *e)
 {
@@ -181,6 +217,7 @@ static err pass_bad(struct replay *r, uint64_t *offset, struct errmsg *e)
             r->expected = first_seq;
         *offset = next;
     } else {
+        TRY(tell_tail(r, *offset, e));
         *offset = 0; // the crash's tail
     }
     return ERR_OK;

@@ -50,6 +50,9 @@ struct wal_replay_ops {
     err (*note)(void *arg, enum wal_record_type type, struct str note, struct errmsg *e);
     void (*corrupt)(void *arg, const struct wal_corruption *c);
     err (*progress)(void *arg, const struct wal_replay_progress *p, struct errmsg *e); // or NULL
+    // A segment ends with what is no whole frame and was not known to be synced: a crash cut its
+    // write, or it was damaged since. NULL: it is not told.
+    void (*tail)(void *arg, const char *path, uint64_t offset);
 };
 
 // The streams in dir, oldest epoch first, appended to out as struct wal_replay_stream. Suspends.
