@@ -198,6 +198,10 @@ static void check_series_chunk(struct index *ix, const struct block_held *held)
 
 static err check_series(struct index *ix, struct errmsg *e)
 {
+    if (ix->f->footer.sections[BLOCK_SERIES].items != ix->sets.n) {
+        disagree(ix, BLOCK_SERIES, "not as many lists of series as label sets", ix->sets.n);
+        return ERR_OK;
+    }
     TRY(block_table_load(ix->f, BLOCK_SERIES, e));
     for (uint32_t i = 0; i < ix->f->footer.sections[BLOCK_SERIES].chunks; i++) {
         struct block_held *held;
@@ -206,8 +210,7 @@ static err check_series(struct index *ix, struct errmsg *e)
         block_chunk_put(ix->f, held);
         fiber_yield_if_due();
     }
-    if (ix->series != ix->f->footer.summary.series ||
-        ix->f->footer.sections[BLOCK_SERIES].items != ix->sets.n)
+    if (ix->series != ix->f->footer.summary.series)
         disagree(ix, BLOCK_SERIES, "not as many series as columns", ix->series);
     return ERR_OK;
 }

@@ -2,8 +2,10 @@
 """Data folders by a second reader (naive_reader.py), which knows their description alone: what the product reads from them
 is what stands in them, of folders of every format and of one that a server writes while it is killed.
 """
+import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import time
@@ -11,7 +13,7 @@ import time
 from harness import (BUILD, PATIENCE_S, TOP, WRITE2_HEADERS, check, check_equal, ferula, histogram_message, main, field, peer,
                      remote_write, scenario, snappy_literal, temp_folder, wait_for, write2_request, write2_series,
                      write_sample)
-from naive_reader import lines, read_folder
+from naive_reader import BlockFile, lines, read_folder
 
 DUMP = os.path.join(BUILD, "tests", "lib", "dump_folder")
 DATA = os.path.join(TOP, "tests", "data")
@@ -108,7 +110,7 @@ def text_of(labels, value, ms):
 @scenario
 def dumps_beside_promtool():
     """The same samples in a block of Prometheus and in our folder: the same lines, also while the server runs."""
-    base = int(time.time() * 1000) - 3600_000
+    base = int(time.time()) // 7200 * 7200_000 - 7200_000 + 1000  # within one block of theirs
     values = [0.0, -0.0, 1.0, 1e6, 123456789.5, 1e-7, 1e21, -2.5e300, 5e-324, 0.1, 1 / 3, float("nan"), float("inf"), float("-inf")]
     series = [({"__name__": name, "Zone": "b", "instance": f"{i}", "path": "/é x", **({"job": "a"} if i % 2 else {})},
                [(base + i * 7 + k * 15000, values[(i + k) % len(values)]) for k in range(20)])
@@ -122,7 +124,7 @@ def dumps_beside_promtool():
     theirs, blocks = peer("promtool-3.5"), os.path.join(home, "blocks")
     tool("tsdb", "create-blocks-from", "openmetrics", os.path.join(home, "in.om"), blocks, program=theirs)
     os.mkdir(os.path.join(blocks, "wal"))
-    server = ferula(args=["--web.enable-remote-write-receiver", "--storage.wal-sync=always"])
+    server = ferula(args=["--web.enable-remote-write-receiver", "--storage.wal-sync=always", "--shards=1"])
     check_equal(remote_write(server, series).status, 204, "written")
     cases = [("dump", ), ("dump-openmetrics", ), ("dump", "--match=up"), ("dump", "--match={job=\"a\"}", "--match=up{instance=\"0\"}"),
              ("dump", f"--min-time={base + 15000}", f"--max-time={base + 45000}"), ("dump", "--match={job=\"x\"}"),
@@ -140,10 +142,119 @@ def dumps_beside_promtool():
     server.stop()
     for words, want in zip(cases, wanted):
         check_equal(tool("tsdb", *words, server.data), (want, ""), words)
+    rows = [[line.split() for line in tool("tsdb", "list", folder, program=program)[0].splitlines()]
+            for folder, program in ((server.data, PROMTOOL), (blocks, theirs))]
+    check_equal([row[1:5] + row[-2:-1] for row in rows[0]], [row[1:5] + row[-2:-1] for row in rows[1]], "list")
+    human = [re.split("  +", tool("tsdb", "list", "-r", folder, program=program)[0].splitlines()[1])
+             for folder, program in ((server.data, PROMTOOL), (blocks, theirs))]
+    check_equal(human[0][1:5], human[1][1:5], "list -r")
+    listed = json.loads(tool("tsdb", "list", "-o", "json", server.data)[0])
+    check_equal([(f["samples"], f["series"]) for f in listed["files"]], [(200, 10)], listed)
+    for words in ((), ("--limit=2", ), ("--match=up", ), ("--match={job=\"a\"}", "--limit=3")):
+        ours, upstream = (sections(tool("tsdb", "analyze", *words, folder, program=program)[0])
+                          for folder, program in ((server.data, PROMTOOL), (blocks, theirs)))
+        if "--limit" in " ".join(words):  # which of equal ones are shown is not said
+            ours, upstream = ([[line.split()[0] for line in part] for part in a] for a in (ours, upstream))
+        check_equal(ours, upstream, f"analyze {words}")
+    analyzed = json.loads(tool("tsdb", "analyze", "-o", "json", server.data, listed["files"][0]["id"])[0])
+    check_equal((analyzed["series"], analyzed["metricCardinalities"][0]["value"]), (10, 5), analyzed)
+    check_equal(tool("tsdb", "analyze", server.data, "nosuch", code=1)[1], "block nosuch not found\n")
+    check_equal(tool("tsdb", "list", home + "/none", code=1), tool("tsdb", "list", home + "/none", code=1, program=theirs))
+
+
+def sections(text):
+    """What is printed, without the block's name; items that cost the same are in no order."""
+    parts = text.replace("\n\n\n", "\n\n").strip().split("\n\n")
+    return [parts[0].split("\n")[1:]] + [sorted(part.split("\n")) for part in parts[1:]]
 
 
 def files_below(folder):
     return sorted(os.path.join(at, name) for at, _, names in os.walk(folder) for name in names)
+
+
+def flip(path, offset):
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ 16]))
+
+
+def fsck(folder, code):
+    return json.loads(tool("tsdb", "fsck", "-o", "json", folder, code=code)[0])
+
+
+@scenario
+def damage_is_named_and_put_aside():
+    """One chunk of samples, a footer, a log segment: each is named with its offset, costs what it holds and no more, and
+    repair leaves the rest, in quarantine what was damaged."""
+    rng, base = random.Random(3), int(time.time() * 1000) - 3600_000
+    server = ferula(args=["--web.enable-remote-write-receiver", "--storage.wal-sync=always", "--shards=1"])
+    for at in range(0, 60, 20):
+        check_equal(remote_write(server, [({"__name__": f"m{i % 3}", "job": "a", "instance": str(i)},
+                                           [(base + k * 15000, rng.random()) for k in range(at, at + 20)])
+                                          for i in range(600)]).status, 204, "written")
+    server.stop()
+    folder = server.data
+    check_equal(fsck(folder, 0)["samples"], 36000, "samples")
+    whole = tool("tsdb", "dump", folder)[0].splitlines()
+    name = os.path.join(folder, "blocks", os.listdir(os.path.join(folder, "blocks"))[0])
+    chunks = BlockFile(name).sections[7].chunks
+    check(len(chunks) > 4, len(chunks))
+    first, items, chunk = chunks[2]
+    offset = int(chunk.where.rpartition(" ")[2])
+    flip(name, offset + 100)
+    found = fsck(folder, 3)["findings"]
+    check_equal([(f["file"], f["offset"], f["what"], f["lost"]) for f in found],
+                [(name, offset, "wrong checksum", f"samples of {items} series in this file")], "fsck")
+    out, said = tool("tsdb", "dump", folder, code=1)
+    check_equal(said, f"{name}: offset {offset}: wrong checksum\n", "dump says what it could not read")
+    server.restart()  # what the chunk does not hold is answered, what it holds is an error that names it
+    answers = [server.get("/api/v1/query", {"query": f'm{m}{{instance="{i}"}}[2h]', "time": base / 1000 + 3600}).json()
+               for m in range(3) for i in range(m, 600, 3)]
+    bad = [a for a in answers if a["status"] != "success"]
+    check_equal(len(bad), items, "series that are not answered")
+    check(all(f"{name}: offset {offset}: wrong checksum" in a["error"] for a in bad), bad[0])
+    check_equal(sum(len(a["data"]["result"][0]["values"]) for a in answers if a["status"] == "success"), 60 * (600 - items), "rest")
+    said = tool("tsdb", "repair", folder, code=1)[1]
+    check(f"data folder {folder} is in use by process {server.popen.pid}: " in said, said)
+    server.kill()
+    before = {path: open(path, "rb").read() for path in files_below(folder)}
+    planned = json.loads(tool("tsdb", "repair", "--dry-run", "-o", "json", folder, code=3)[0])["actions"]
+    check_equal({path: open(path, "rb").read() for path in files_below(folder)}, before, "--dry-run writes nothing")
+    check_equal([(a["action"], a["seriesKept"], a["samplesKept"]) for a in planned], [("salvage", 600 - items, 60 * (600 - items))],
+                planned)
+    done = json.loads(tool("tsdb", "repair", "-o", "json", folder, code=3)[0])["actions"]
+    check_equal(done, planned, "as planned")
+    with open(done[0]["to"], "rb") as file:
+        check_equal(file.read(), before[name], "in quarantine")
+    with open(done[0]["to"] + ".txt") as file:
+        check(f"offset {offset}: wrong checksum" in file.read(), "the note")
+    check_equal((fsck(folder, 0)["series"], fsck(folder, 0)["damages"]), (600 - items, 0), "after repair")
+    rest = tool("tsdb", "dump", folder)[0].splitlines()
+    check_equal((len(rest), set(rest) <= set(whole)), (60 * (600 - items), True), "what is left")
+    check(compare(folder, "a repaired folder") == len(rest))
+    name = os.path.join(folder, "blocks", os.listdir(os.path.join(folder, "blocks"))[0])
+    flip(name, os.path.getsize(name) - 30)
+    check("wrong checksum of the footer" in fsck(folder, 3)["findings"][0]["what"], fsck(folder, 3))
+    check_equal([a["action"] for a in json.loads(tool("tsdb", "repair", "-o", "json", folder, code=3)[0])["actions"]], ["quarantine"])
+    check_equal(tool("tsdb", "dump", folder), ("", ""), "nothing is left")
+    check_equal(tool("tsdb", "repair", folder)[0], f"{folder}: 0 things done\n")
+
+
+@scenario
+def earlier_formats_are_written_anew():
+    for name in sorted(n for n in os.listdir(DATA) if n.startswith("format-")):
+        folder = os.path.join(temp_folder(), "copy")
+        shutil.copytree(os.path.join(DATA, name), folder, copy_function=shutil.copyfile)
+        before, files = tool("tsdb", "dump", folder)[0], len(os.listdir(os.path.join(folder, "blocks")))
+        check_equal(fsck(folder, 0)["files"], files, name)
+        planned = json.loads(tool("tsdb", "upgrade", "--dry-run", "-o", "json", folder)[0])["actions"]
+        check_equal(json.loads(tool("tsdb", "upgrade", "-o", "json", folder)[0])["actions"], planned, name)
+        versions = {f["version"] for f in json.loads(tool("tsdb", "list", "-o", "json", folder)[0])["files"]}
+        check_equal((len(versions), len(planned)), (1, files if name in ("format-1", "format-2") else 0), name)
+        check_equal(tool("tsdb", "dump", folder)[0], before, name)
+        check_equal(fsck(folder, 0)["damages"], 0, name)
 
 
 @scenario

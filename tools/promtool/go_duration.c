@@ -67,3 +67,30 @@ err go_duration_parse(struct str text, int64_t *out_ns, struct errmsg *e)
     *out_ns = negative ? -(int64_t)total : (int64_t)total;
     return ERR_OK;
 }
+
+void go_duration_format(int64_t ms, struct buf *out)
+{
+    enum { MS_PER_S = 1000, S_PER_MINUTE = 60, MINUTES_PER_HOUR = 60 };
+    uint64_t left = (uint64_t)ms;
+    if (ms < 0) {
+        buf_put_char(out, '-');
+        left = 0 - left;
+    }
+    const unsigned fraction = (unsigned)(left % MS_PER_S);
+    if (left < MS_PER_S) {
+        buf_printf(out, left ? "%ums" : "%us", fraction);
+        return;
+    }
+    const uint64_t seconds = left / MS_PER_S, minutes = seconds / S_PER_MINUTE;
+    if (minutes >= MINUTES_PER_HOUR)
+        buf_printf(out, "%lluh", (unsigned long long)(minutes / MINUTES_PER_HOUR));
+    if (minutes)
+        buf_printf(out, "%llum", (unsigned long long)(minutes % MINUTES_PER_HOUR));
+    buf_printf(out, "%llu", (unsigned long long)(seconds % S_PER_MINUTE));
+    if (fraction) {
+        buf_printf(out, ".%03u", fraction);
+        while (out->p[out->n - 1] == '0')
+            out->n--;
+    }
+    buf_put_char(out, 's');
+}

@@ -133,6 +133,28 @@ const struct command promtool_commands[] = {
      {QUERY_ARG, {.name = "name", .help = "Name of the label to delete."}},
      NULL,
      label_matchers_delete},
+    {{"tsdb", "analyze"},
+     "Analyze churn, label pair cardinality and compaction efficiency.",
+     "Says of one file which labels its series have, how many values each, and which series do "
+     "not\n"
+     "last as long as the file. What stands in the log alone is not counted.\n\n"
+     "Examples:\n"
+     "  tsdb analyze data/\n"
+     "  tsdb analyze --limit=5 --match='{job=\"node\"}' data/ 000000000000002a\n",
+     {FOLDER_ARG,
+      {.name = "block id",
+       .help = "Block to analyze (default is the last block).",
+       .is_optional = true}},
+     tsdb_analyze_flags,
+     tsdb_analyze},
+    {{"tsdb", "list"},
+     "List tsdb blocks.",
+     "Lists the files that the catalogue names, by their first time. NUM CHUNKS counts the pieces\n"
+     "that samples are read in. As JSON also formats, generations and what the log holds.\n\n"
+     "Examples:\n  tsdb list -r data/\n  tsdb list -o json data/\n",
+     {FOLDER_ARG},
+     tsdb_list_flags,
+     tsdb_list},
     {{"tsdb", "dump"},
      "Dump samples from a TSDB.",
      "Prints of each sample a line: labels, value, time in ms; a series' lines stand together, "
@@ -169,6 +191,27 @@ const struct command promtool_commands[] = {
      {FOLDER_ARG},
      tsdb_fsck_flags,
      tsdb_fsck},
+    {{"tsdb", "repair"},
+     "Put aside what is damaged in a data folder, so that the rest is used.",
+     "Looks for damage as fsck does. A damaged file goes to quarantine/ in the folder, with a "
+     "note\n"
+     "beside it; what can be read of it stands in a new file from then on. A log segment with\n"
+     "damage is copied there, as the next start reads what is good in it and removes it. Nothing "
+     "is\n"
+     "deleted; the catalogue as it was is kept there, too. No server may have the folder open.\n\n"
+     "Exit code: 0 nothing was damaged, 3 something was (or is, with --dry-run), 1 it failed.\n\n"
+     "Examples:\n  tsdb repair --dry-run data/\n  tsdb repair data/\n",
+     {FOLDER_ARG},
+     tsdb_repair_flags,
+     tsdb_repair},
+    {{"tsdb", "upgrade"},
+     "Write files of earlier formats anew.",
+     "Files of every earlier version are read as they are, and merging writes them anew in time:\n"
+     "this command is for who wants it now. No server may have the folder open, unless\n"
+     "--dry-run.\n\nExample:\n  tsdb upgrade --dry-run data/\n",
+     {FOLDER_ARG},
+     tsdb_repair_flags,
+     tsdb_upgrade},
     {{"test", "promql"},
      "Run scripts in Prometheus's PromQL test language.",
      "The scripts run over Ferula's own database, in memory. The last line counts what passed\n"

@@ -85,14 +85,23 @@ size_t label_matchers_set_flags(struct promtool *p, struct setting *rows);
 int promql_format(const struct promtool *p);
 int label_matchers_set(const struct promtool *p);
 int label_matchers_delete(const struct promtool *p);
+// tsdb_analyze.c
+size_t tsdb_analyze_flags(struct promtool *p, struct setting *rows);
+int tsdb_analyze(const struct promtool *p);
 // tsdb_check.c
 size_t tsdb_fsck_flags(struct promtool *p, struct setting *rows);
+size_t tsdb_repair_flags(struct promtool *p, struct setting *rows);
 int tsdb_fsck(const struct promtool *p);
+int tsdb_repair(const struct promtool *p);
+int tsdb_upgrade(const struct promtool *p);
 // tsdb_dump.c
 size_t tsdb_dump_flags(struct promtool *p, struct setting *rows);
 size_t tsdb_dump_openmetrics_flags(struct promtool *p, struct setting *rows);
 int tsdb_dump(const struct promtool *p);
 int tsdb_dump_openmetrics(const struct promtool *p);
+// tsdb_list.c
+size_t tsdb_list_flags(struct promtool *p, struct setting *rows);
+int tsdb_list(const struct promtool *p);
 // test_command.c
 int test_promql(const struct promtool *p);
 

@@ -1,8 +1,9 @@
-// tsdb fsck: is a data folder whole?
+// tsdb fsck: is a data folder whole? tsdb repair, tsdb upgrade.
 #include <stdio.h>
 
 #include "engine/base/util.h"
 #include "engine/tsdb/fsck.h"
+#include "engine/tsdb/repair.h"
 #include "io/clock.h"
 #include "io/process.h"
 #include "protocol/json_write.h"
@@ -142,4 +143,120 @@ int tsdb_fsck(const struct promtool *p)
     struct checking c = {.job.p = p};
     const int code = tsdb_job_run(&c.job, check);
     return code ? code : c.counts.damages ? PROMTOOL_DAMAGED : PROMTOOL_OK;
+}
+
+// ---- repair and upgrade
+
+size_t tsdb_repair_flags(struct promtool *p, struct setting *rows)
+{
+    const struct setting all[] = {
+        {"dry-run", .flag = &p->dry_run, .help = "Only say what would be done."},
+        {"format", 'o', .text = &p->format, .choices = formats, .default_text = "text",
+         .help = "Output format: text or json."},
+    };
+    memcpy(rows, all, sizeof all);
+    return countof(all);
+}
+
+struct repairing {
+    struct tsdb_job job;
+    struct repair_options options;
+    struct json json;
+    uint64_t actions;
+};
+
+static const char *const action_names[REPAIR_KINDS] = {
+    [REPAIR_QUARANTINE] = "quarantine", [REPAIR_SALVAGE] = "salvage",
+    [REPAIR_FORGET] = "forget",         [REPAIR_COPY] = "copy",
+    [REPAIR_UPGRADE] = "upgrade",
+};
+
+static void put_action(struct buf *out, const struct repair_action *a)
+{
+    buf_printf(out, "%s: %s", action_names[a->kind], a->path);
+    if (a->to[0])
+        buf_printf(out, " -> %s", a->to);
+    if (a->kind == REPAIR_UPGRADE)
+        buf_printf(out, ": format %u", a->version);
+    else
+        buf_printf(out, ": %s", a->why);
+    if (a->kind == REPAIR_SALVAGE)
+        buf_printf(out, "; kept: %llu of %llu series, %llu of %llu samples",
+                   (unsigned long long)a->series_kept, (unsigned long long)a->series,
+                   (unsigned long long)a->samples_kept, (unsigned long long)a->samples);
+    buf_put_char(out, '\n');
+}
+
+static void put_action_json(struct json *j, const struct repair_action *a)
+{
+    const struct {
+        const char *key;
+        uint64_t value;
+    } rows[] = {{"series", a->series},
+                {"samples", a->samples},
+                {"seriesKept", a->series_kept},
+                {"samplesKept", a->samples_kept}};
+    json_object_begin(j);
+    json_key(j, "action");
+    json_cstr(j, action_names[a->kind]);
+    json_key(j, "file");
+    json_cstr(j, a->path);
+    json_key(j, "to");
+    json_cstr(j, a->to);
+    json_key(j, "why");
+    json_cstr(j, a->why);
+    for (size_t i = 0; i < countof(rows); i++) {
+        json_key(j, rows[i].key);
+        json_u64(j, rows[i].value);
+    }
+    json_object_end(j);
+}
+
+static void on_action(void *arg, const struct repair_action *a)
+{
+    struct repairing *const r = arg;
+    if (tsdb_job_as_json(&r->job))
+        put_action_json(&r->json, a);
+    else
+        put_action(&r->job.out, a);
+}
+
+static void do_repair(void *arg)
+{
+    struct repairing *const r = arg;
+    const bool as_json = tsdb_job_as_json(&r->job);
+    struct errmsg e;
+    if (r->options.dry_run ? !tsdb_job_begin(&r->job) : !tsdb_job_exists(&r->job))
+        return;
+    json_init(&r->json, &r->job.out);
+    if (as_json) {
+        json_object_begin(&r->json);
+        json_key(&r->json, "actions");
+        json_array_begin(&r->json);
+    }
+    if (repair_folder(r->job.path, &r->options, r, &r->actions, &e, on_action))
+        tsdb_job_fail(&r->job, "%s", e.text);
+    if (as_json) {
+        json_array_end(&r->json);
+        json_key(&r->json, "dryRun");
+        json_bool(&r->json, r->options.dry_run);
+        json_object_end(&r->json);
+        buf_put_char(&r->job.out, '\n');
+    } else if (!r->job.has_failed) {
+        buf_printf(&r->job.out, "%s: %llu %s\n", r->job.path, (unsigned long long)r->actions,
+                   r->options.dry_run ? "things to do, nothing was done" : "things done");
+    }
+}
+
+int tsdb_repair(const struct promtool *p)
+{
+    struct repairing r = {.job.p = p, .options.dry_run = p->dry_run};
+    const int code = tsdb_job_run(&r.job, do_repair);
+    return code ? code : r.actions ? PROMTOOL_DAMAGED : PROMTOOL_OK;
+}
+
+int tsdb_upgrade(const struct promtool *p)
+{
+    struct repairing r = {.job.p = p, .options = {.upgrade = true, .dry_run = p->dry_run}};
+    return tsdb_job_run(&r.job, do_repair);
 }

@@ -38,14 +38,20 @@ void tsdb_job_print(struct tsdb_job *job)
         flush(job);
 }
 
-bool tsdb_job_begin(struct tsdb_job *job)
+bool tsdb_job_exists(struct tsdb_job *job)
 {
     struct op_stat s;
-    char pid[FOLDER_HOLDER_MAX];
-    if (path_stat(job->path, &s, &job->e) != ERR_OK) {
+    const bool exists = path_stat(job->path, &s, NULL) == ERR_OK;
+    if (!exists)
         tsdb_job_fail(job, "opening the db dir: stat %s: no such file or directory", job->path);
+    return exists;
+}
+
+bool tsdb_job_begin(struct tsdb_job *job)
+{
+    char pid[FOLDER_HOLDER_MAX];
+    if (!tsdb_job_exists(job))
         return false;
-    }
     if (folder_is_held(job->path, pid))
         fprintf(stderr,
                 "%s is open in process %s: what stands in its files is read; what that process has "

@@ -18,7 +18,8 @@ struct tsdb_job { // embedded in what a command works with
 int tsdb_job_run(struct tsdb_job *job, fiber_fn *work);
 void tsdb_job_fail(struct tsdb_job *job, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-void tsdb_job_print(struct tsdb_job *job); // out, if it is long
+void tsdb_job_print(struct tsdb_job *job);  // out, if it is long
+bool tsdb_job_exists(struct tsdb_job *job); // the folder. Suspends.
 // Whether the folder is there. Says on standard error who has it open. Suspends.
 bool tsdb_job_begin(struct tsdb_job *job);
 extern const struct log_sink tsdb_job_log; // warnings and errors to standard error
