@@ -13,6 +13,15 @@ bool bitmap_init(struct bitmap *b, struct arena *a, size_t n, bool full)
     return b->words;
 }
 
+size_t bitmap_count(const struct bitmap *b)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < b->n / 64; i++)
+        count += (size_t)__builtin_popcountll(b->words[i]);
+    const uint64_t rest = ((uint64_t)1 << (b->n % 64)) - 1; // a full one has bits behind its end
+    return count + (size_t)__builtin_popcountll(b->words[b->n / 64] & rest);
+}
+
 void bitmap_clear(struct bitmap *b)
 {
     memset(b->words, 0, (b->n / 64 + 1) * sizeof *b->words);

@@ -18,6 +18,7 @@ void bitmap_clear(struct bitmap *b);
 void bitmap_set_run(struct bitmap *b, size_t from, size_t length);
 // Keeps the bits that other has too, or, negated, those that it does not have; both have n bits.
 void bitmap_keep(struct bitmap *b, const struct bitmap *other, bool negated);
+size_t bitmap_count(const struct bitmap *b); // bits that are set
 // The first bit set at or behind from; end: there is none before it.
 uint32_t bitmap_next(const struct bitmap *b, uint32_t from, uint32_t end);
 

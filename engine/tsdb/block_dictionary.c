@@ -88,6 +88,8 @@ bool block_name_find(const struct block_file *f, struct str name, uint32_t *out)
 
 // ---- pairs
 
+enum { HEAD_MAX = 64 }; // bytes of a value that is kept
+
 // Puts the next value of the chunk into text, which holds the one before. A name's first value
 // shares nothing, whatever its bytes say.
 static bool next_value(struct block_cursor *c, struct buf *text)
@@ -114,6 +116,8 @@ static err walk_chunk(struct block_file *f, const struct block_held *held, uint3
         }
         if (held->first + i >= from)
             *go_on = see(arg, held->first + i, buf_str(&text));
+        if (i % 32 == 31)
+            fiber_yield_if_due();
     }
     buf_deinit(&text);
     return code;
@@ -154,12 +158,54 @@ static bool see_bound(void *arg, uint32_t pair, struct str value)
     return false;
 }
 
-static bool see_first(void *arg, uint32_t pair, struct str value)
+struct head { // of a chunk
+    struct block_file *file;
+    uint32_t chunk;
+    struct str value;
+    bool is_below;
+};
+
+// Short ones are kept: then finding a value reads one chunk.
+static bool see_head(void *arg, uint32_t pair, struct str value)
 {
-    struct bound *b = arg;
-    b->found = str_cmp(value, b->value) < 0;
+    struct head *h = arg;
+    struct block_file *f = h->file;
     (void)pair;
+    h->is_below = str_cmp(value, h->value) < 0;
+    if (!f->heads) {
+        const size_t chunks = f->footer.sections[BLOCK_PAIRS].chunks;
+        f->heads = mem_zalloc(chunks * sizeof *f->heads);
+        f->fixed_bytes += chunks * sizeof *f->heads;
+    }
+    if (value.n <= HEAD_MAX && value.n && !f->heads[h->chunk].p) {
+        char *own = mem_alloc(value.n);
+        memcpy(own, value.p, value.n);
+        f->heads[h->chunk] = str_make(own, value.n);
+        f->fixed_bytes += value.n;
+    }
     return false;
+}
+
+void block_heads_drop(struct block_file *f)
+{
+    for (uint32_t i = 0; f->heads && i < f->footer.sections[BLOCK_PAIRS].chunks; i++)
+        mem_free((char *)(uintptr_t)f->heads[i].p);
+    mem_free(f->heads);
+}
+
+// Whether the chunk's first value is below value.
+static err begins_below(struct block_file *f, uint32_t chunk, struct str value, bool *out,
+                        struct errmsg *e)
+{
+    struct head h = {.file = f, .chunk = chunk, .value = value};
+    if (f->heads && f->heads[chunk].p) {
+        *out = str_cmp(f->heads[chunk], value) < 0;
+        return ERR_OK;
+    }
+    const uint32_t pair = f->tables[BLOCK_PAIRS].chunks[chunk].first;
+    TRY(block_pairs_walk(f, pair, pair + 1, e, &h, see_head));
+    *out = h.is_below;
+    return ERR_OK;
 }
 
 err block_pairs_lower_bound(struct block_file *f, uint32_t name, struct str value, uint32_t *out,
@@ -175,15 +221,14 @@ err block_pairs_lower_bound(struct block_file *f, uint32_t name, struct str valu
              high = block_chunk_of(f, BLOCK_PAIRS, end - 1) + 1;
     while (high - low > 1) {
         const uint32_t middle = low + (high - low) / 2;
-        const uint32_t pair = f->tables[BLOCK_PAIRS].chunks[middle].first;
-        TRY(block_pairs_walk(f, pair, pair + 1, e, &b, see_first));
-        if (b.found)
+        bool is_below;
+        TRY(begins_below(f, middle, value, &is_below, e));
+        if (is_below)
             low = middle;
         else
             high = middle;
     }
     const uint32_t start = f->tables[BLOCK_PAIRS].chunks[low].first;
-    b.found = end;
     TRY(block_pairs_walk(f, start > first ? start : first, end, e, &b, see_bound));
     *out = b.found;
     return ERR_OK;
@@ -191,21 +236,17 @@ err block_pairs_lower_bound(struct block_file *f, uint32_t name, struct str valu
 
 // ---- sets and tuples
 
-// Passes over one list or, with pairs, appends it there.
-static bool list_parse(struct block_cursor *c, uint64_t pairs_max, uint32_t **pairs, size_t *n,
-                       size_t *capacity)
+// Passes over one list of count pairs or, with out, writes them there.
+static bool list_parse(struct block_cursor *c, uint64_t count, uint64_t pairs_max, uint32_t *out)
 {
-    const uint64_t count = block_number(c);
     uint64_t pair = 0;
     for (uint64_t i = 0; i < count && !c->failed; i++) {
         const uint64_t gap = block_number_below(c, pairs_max - pair);
         if (i > 0 && gap == 0)
             return false;
         pair += gap;
-        if (!pairs)
-            continue;
-        *pairs = mem_grow(*pairs, capacity, *n + 1, sizeof **pairs);
-        (*pairs)[(*n)++] = (uint32_t)pair;
+        if (out)
+            out[i] = (uint32_t)pair;
     }
     return !c->failed;
 }
@@ -216,10 +257,25 @@ struct loading {
     struct block_file *f;
     const uint32_t *items;
     size_t n, done;
-    uint32_t *pairs;
+    uint32_t *pairs; // beside a
     size_t pairs_n, capacity;
     size_t *ends;
+    struct arena *a;
 };
+
+static bool reserve_pairs(struct loading *l, size_t n)
+{
+    if (n <= l->capacity)
+        return true;
+    uint32_t *pairs = arena_mem_grow(l->a, l->pairs, &l->capacity, n, sizeof *l->pairs);
+    l->pairs = pairs ? pairs : l->pairs;
+    return pairs;
+}
+
+static err no_room(struct errmsg *e)
+{
+    return err_set(e, ERR_LIMIT, "the query uses too much memory");
+}
 
 static err load_chunk(struct loading *l, const struct block_held *held, struct errmsg *e)
 {
@@ -229,31 +285,35 @@ static err load_chunk(struct loading *l, const struct block_held *held, struct e
         const bool wanted = l->items[l->done] == held->first + i;
         if (held->section == BLOCK_TUPLES)
             (void)block_number(&c); // its partition
-        if (!list_parse(&c, pairs_max, wanted ? &l->pairs : NULL, &l->pairs_n, &l->capacity))
+        const uint64_t count = block_number(&c);
+        if (count > (size_t)(c.end - c.at))
+            return block_chunk_corrupt(l->f, held, e);
+        if (wanted && !reserve_pairs(l, l->pairs_n + count))
+            return no_room(e);
+        uint32_t *const out = wanted && count ? l->pairs + l->pairs_n : NULL;
+        if (!list_parse(&c, count, pairs_max, out))
             return block_chunk_corrupt(l->f, held, e);
         if (wanted)
-            l->ends[l->done++] = l->pairs_n;
+            l->ends[l->done++] = l->pairs_n += count;
     }
     return ERR_OK;
 }
 
 // Room for all the lists as far as the first ones tell: a growing copy of millions takes long.
-static void reserve_pairs(struct loading *l)
+static bool reserve_all(struct loading *l)
 {
     if (l->done == 0 || l->n - l->done < COPY_MAX || l->pairs_n * 2 < l->capacity)
-        return;
-    const size_t all = l->pairs_n / l->done * l->n + l->n;
-    if (all > l->capacity)
-        l->pairs = mem_grow(l->pairs, &l->capacity, all, sizeof *l->pairs);
+        return true;
+    return reserve_pairs(l, l->pairs_n / l->done * l->n + l->n);
 }
 
 err block_lists_load(struct block_file *f, enum block_section section, const uint32_t *items,
                      size_t n, struct arena *a, struct block_lists *out, struct errmsg *e)
 {
-    struct loading l = {.f = f, .items = items, .n = n};
+    struct loading l = {.f = f, .items = items, .n = n, .a = a};
     l.ends = arena_try(a, n, sizeof *l.ends, _Alignof(size_t));
     if (!l.ends)
-        return err_set(e, ERR_LIMIT, "the query uses too much memory");
+        return no_room(e);
     err code = block_table_load(f, section, e);
     while (code == ERR_OK && l.done < n) {
         struct block_held *held;
@@ -263,7 +323,8 @@ err block_lists_load(struct block_file *f, enum block_section section, const uin
             break;
         code = load_chunk(&l, held, e);
         block_chunk_put(f, held);
-        reserve_pairs(&l);
+        if (code == ERR_OK && !reserve_all(&l))
+            code = no_room(e);
         fiber_yield_if_due();
     }
     out->ends = l.ends;
@@ -275,8 +336,8 @@ err block_lists_load(struct block_file *f, enum block_section section, const uin
         fiber_yield_if_due();
     }
     if (code == ERR_OK && !out->pairs)
-        code = err_set(e, ERR_LIMIT, "the query uses too much memory");
-    mem_free(l.pairs);
+        code = no_room(e);
+    arena_mem_free(a, l.pairs, l.capacity, sizeof *l.pairs);
     return code;
 }
 
@@ -290,7 +351,7 @@ static bool partitions_parse(const struct block_file *f, const struct block_held
     for (uint32_t i = 0; i < held->items; i++) {
         partition += block_number_below(&c, UINT32_MAX);
         if (partition < s->partition_min || partition > s->partition_max ||
-            !list_parse(&c, pairs_max, NULL, NULL, NULL))
+            !list_parse(&c, block_number(&c), pairs_max, NULL))
             return false;
         out[held->first + i] = (uint32_t)partition;
     }

@@ -5,6 +5,7 @@
 #include <lz4.h>
 
 #include "engine/base/mem.h"
+#include "engine/tsdb/block_match.h"
 #include "engine/tsdb/block_reader.h"
 #include "io/fiber.h"
 
@@ -38,6 +39,7 @@ err block_file_open(const char *path, size_t cache_bytes, struct block_file **ou
     f->refs = 1;
     f->cache_bytes = cache_bytes;
     list_init(&f->recent);
+    list_init(&f->answers);
     err code = file_open(&f->file, path, FILE_READ, e);
     if (code == ERR_OK)
         code = read_ends(f, e);
@@ -70,6 +72,8 @@ void block_file_unref(struct block_file *f)
         return;
     while (!list_is_empty(&f->recent))
         forget(f, container_of(f->recent.next, struct block_held, recent));
+    block_answers_drop(f);
+    block_heads_drop(f);
     for (unsigned i = 0; i < BLOCK_SECTION_COUNT; i++) {
         mem_free(f->tables[i].chunks);
         mem_free(f->tables[i].held);
@@ -94,7 +98,7 @@ const char *block_file_path(const struct block_file *f)
 
 size_t block_file_memory(const struct block_file *f)
 {
-    return sizeof *f + f->held_bytes + f->fixed_bytes;
+    return sizeof *f + f->held_bytes + f->answers_bytes + f->fixed_bytes;
 }
 
 // ---- tables

@@ -38,7 +38,10 @@ struct block_file {
     struct block_table_of tables[BLOCK_SECTION_COUNT];
     struct list recent; // chunks in memory, the least recently used first
     size_t held_bytes, cache_bytes, fixed_bytes;
-    struct block_names names;   // text NULL: not read
+    struct block_names names; // text NULL: not read
+    struct str *heads;        // first values of chunks of PAIRS, as far as they are known
+    struct list answers;      // of expressions, the least recently asked first (block_match.c)
+    size_t answers_bytes;
     uint32_t *tuple_partitions; // NULL: not read
 };
 
@@ -64,7 +67,7 @@ bool block_name_find(const struct block_file *f, struct str name, uint32_t *out)
 err block_partitions_load(struct block_file *f, struct errmsg *e);
 
 // Calls see(pair, value) for the pairs from <= p < end, ascending, until it returns false; value is
-// good during the call, which must not suspend. Suspends.
+// good during the call. Suspends.
 typedef bool block_pair_fn(void *arg, uint32_t pair, struct str value);
 err block_pairs_walk(struct block_file *f, uint32_t from, uint32_t end, struct errmsg *e, void *arg,
                      block_pair_fn *see);
@@ -72,6 +75,7 @@ err block_pairs_walk(struct block_file *f, uint32_t from, uint32_t end, struct e
 // Suspends.
 err block_pairs_lower_bound(struct block_file *f, uint32_t name, struct str value, uint32_t *out,
                             struct errmsg *e);
+void block_heads_drop(struct block_file *f);
 
 // The label pairs of sets or tuples items[0..n), ascending: item i's are pairs[ends[i-1], ends[i]).
 // In the arena. Suspends.

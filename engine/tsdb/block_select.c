@@ -8,103 +8,10 @@
 #include <stdlib.h>
 
 #include "engine/base/mem.h"
-#include "engine/model/labels.h"
-#include "engine/tsdb/block_bitmap.h"
-#include "engine/tsdb/block_reader.h"
+#include "engine/tsdb/block_match.h"
 #include "io/fiber.h"
 
 static const char too_much[] = "the query uses too much memory";
-
-// ---- pairs of a matcher
-
-struct pair_list {
-    uint32_t *pairs; // ascending
-    size_t n, capacity;
-};
-
-static void pair_list_add(struct pair_list *l, uint32_t pair)
-{
-    l->pairs = mem_grow(l->pairs, &l->capacity, l->n + 1, sizeof *l->pairs);
-    l->pairs[l->n++] = pair;
-}
-
-struct scan {
-    const struct matcher *m;
-    bool wanted; // collect the values that match, or those that do not
-    struct str prefix;
-    struct pair_list *out;
-};
-
-static bool scan_value(void *arg, uint32_t pair, struct str value)
-{
-    struct scan *s = arg;
-    if (!str_has_prefix(value, s->prefix))
-        return false; // sorted: none follows
-    if (matcher_matches(s->m, value) == s->wanted)
-        pair_list_add(s->out, pair);
-    return true;
-}
-
-struct exact {
-    struct str value;
-    bool is_equal;
-};
-
-static bool exact_value(void *arg, uint32_t pair, struct str value)
-{
-    struct exact *x = arg;
-    (void)pair;
-    x->is_equal = str_eq(value, x->value);
-    return false;
-}
-
-static err add_literal(struct block_file *f, uint32_t name, struct str value, struct pair_list *out,
-                       struct errmsg *e)
-{
-    struct exact x = {.value = value};
-    uint32_t pair;
-    TRY(block_pairs_lower_bound(f, name, value, &pair, e));
-    TRY(block_pairs_walk(f, pair, f->names.first[name + 1] > pair ? pair + 1 : pair, e, &x,
-                         exact_value));
-    if (x.is_equal)
-        pair_list_add(out, pair);
-    return ERR_OK;
-}
-
-static int order_of_pairs(const void *a, const void *b)
-{
-    const uint32_t x = load_le32(a), y = load_le32(b);
-    return (x > y) - (x < y);
-}
-
-// The values of the name that match (wanted) or do not. Whether the listed ones are those that
-// equal the matcher's text, whatever its sign, decides about the short ways.
-static err collect_pairs(struct block_file *f, const struct matcher *m, uint32_t name, bool wanted,
-                         struct pair_list *out, struct errmsg *e)
-{
-    enum { LITERALS_MAX = 256 };
-    const bool is_regex = m->kind == MATCHER_RE || m->kind == MATCHER_NRE;
-    const bool is_positive = m->kind == MATCHER_EQ || m->kind == MATCHER_RE;
-    const bool listed = is_positive == wanted;
-    struct scan s = {m, wanted, {0}, out};
-    uint32_t from = f->names.first[name];
-    if (listed && !is_regex)
-        return add_literal(f, name, m->value, out, e);
-    if (listed) {
-        struct str literals[LITERALS_MAX];
-        const size_t n = regex_literals(m->regex, literals, LITERALS_MAX);
-        for (size_t i = 0; i < n; i++)
-            TRY(add_literal(f, name, literals[i], out, e));
-        if (n) {
-            if (out->n)
-                qsort(out->pairs, out->n, sizeof *out->pairs, order_of_pairs);
-            return ERR_OK;
-        }
-        s.prefix = regex_prefix(m->regex);
-        TRY(block_pairs_lower_bound(f, name, s.prefix, &from, e));
-    }
-    return block_pairs_walk(f, from, f->names.first[name + 1], e, &s, scan_value);
-}
 
 // ---- postings
 
@@ -128,31 +35,37 @@ static bool runs_parse(struct block_cursor *c, struct bitmap *out, size_t limit)
     return !c->failed;
 }
 
+// The postings of a chunk's pairs whose bits are set, counted from first, from *at on and below
+// end.
 static bool postings_parse(const struct block_file *f, const struct block_held *held,
-                           const struct pair_list *l, size_t *done, struct bitmap *sets,
-                           struct bitmap *tuples)
+                           uint32_t first, const struct bitmap *pairs, uint32_t *at, uint32_t end,
+                           struct bitmap *sets, struct bitmap *tuples)
 {
     struct block_cursor c = block_chunk_cursor(held);
-    for (uint32_t i = 0; i < held->items && *done < l->n; i++) {
-        const bool wanted = l->pairs[*done] == held->first + i;
+    for (uint32_t i = 0; i < held->items && *at < end; i++) {
+        const bool wanted = first + *at == held->first + i;
         if (!runs_parse(&c, wanted ? sets : NULL, f->footer.sections[BLOCK_SETS].items) ||
             !runs_parse(&c, wanted ? tuples : NULL, f->footer.sections[BLOCK_TUPLES].items))
             return false;
-        while (*done < l->n && l->pairs[*done] == held->first + i)
-            ++*done;
+        if (wanted)
+            *at = bitmap_next(pairs, *at + 1, end);
+        if (i % 4096 == 4095)
+            fiber_yield_if_due();
     }
     return true;
 }
 
-static err read_postings(struct block_file *f, const struct pair_list *l, struct bitmap *sets,
-                         struct bitmap *tuples, struct errmsg *e)
+// Of the pairs of a name whose bits are set.
+static err read_postings(struct block_file *f, uint32_t name, const struct bitmap *pairs,
+                         struct bitmap *sets, struct bitmap *tuples, struct errmsg *e)
 {
+    const uint32_t first = f->names.first[name], end = f->names.first[name + 1] - first;
     TRY(block_table_load(f, BLOCK_POSTINGS, e));
-    for (size_t done = 0; done < l->n;) {
+    for (uint32_t at = bitmap_next(pairs, 0, end); at < end;) {
         struct block_held *held;
-        const uint32_t index = block_chunk_of(f, BLOCK_POSTINGS, l->pairs[done]);
+        const uint32_t index = block_chunk_of(f, BLOCK_POSTINGS, first + at);
         TRY(block_chunk_get(f, BLOCK_POSTINGS, index, &held, e));
-        err code = postings_parse(f, held, l, &done, sets, tuples)
+        err code = postings_parse(f, held, first, pairs, &at, end, sets, tuples)
                        ? ERR_OK
                        : block_chunk_corrupt(f, held, e);
         block_chunk_put(f, held);
@@ -170,7 +83,8 @@ struct both { // a matcher with values on both sides: one of them must have it
 
 struct selection {
     struct block_file *f;
-    struct arena *a; // scratch
+    struct arena *a;      // scratch
+    struct arena matcher; // likewise, of one matcher
     struct bitmap sets, tuples;
     struct both *both;
     size_t both_n, both_capacity;
@@ -199,37 +113,117 @@ static bool take_bitmaps(struct selection *s, struct bitmap *out_sets, struct bi
     return true;
 }
 
-static err apply_matcher(struct selection *s, const struct matcher *m, struct errmsg *e)
+static void breathe_at(size_t i)
 {
-    const bool takes_absent = matcher_matches_empty(m);
-    struct pair_list pairs = {0};
-    struct bitmap sets, tuples;
-    uint32_t name;
-    if (!block_name_find(s->f, m->name, &name)) {
-        s->is_empty |= !takes_absent;
-        return ERR_OK;
+    if (i % 4096 == 4095)
+        fiber_yield_if_due();
+}
+
+static err no_room(struct errmsg *e)
+{
+    return err_set(e, ERR_LIMIT, too_much);
+}
+
+// The values of the name that the sets or tuples left on one side have, as bits.
+static err mark_values(struct selection *s, uint32_t name, enum block_section section,
+                       const struct bitmap *left, struct bitmap *out, struct errmsg *e)
+{
+    const uint32_t first = s->f->names.first[name], end = s->f->names.first[name + 1];
+    const size_t n = bitmap_count(left);
+    uint32_t *items = arena_try(&s->matcher, n, sizeof *items, _Alignof(uint32_t)), at = 0;
+    struct block_lists lists;
+    if (!items)
+        return no_room(e);
+    for (size_t i = 0; i < n; i++) {
+        items[i] = at = bitmap_next(left, i ? at + 1 : 0, (uint32_t)left->n);
+        breathe_at(i);
     }
-    if (!take_bitmaps(s, &sets, &tuples))
-        return err_set(e, ERR_LIMIT, too_much);
-    err code = collect_pairs(s->f, m, name, !takes_absent, &pairs, e);
-    if (code == ERR_OK)
-        code = read_postings(s->f, &pairs, &sets, &tuples, e);
-    mem_free(pairs.pairs);
-    TRY(code);
-    if (takes_absent) {
-        bitmap_keep(&s->sets, &sets, true);
-        bitmap_keep(&s->tuples, &tuples, true);
-    } else if (!tuples.is_any) {
-        bitmap_keep(&s->sets, &sets, false);
-        s->is_empty |= !sets.is_any;
-    } else if (!sets.is_any) {
-        bitmap_keep(&s->tuples, &tuples, false);
+    TRY(block_lists_load(s->f, section, items, n, &s->matcher, &lists, e));
+    for (size_t i = 0; n && i < lists.ends[n - 1]; i++) {
+        if (lists.pairs[i] >= first && lists.pairs[i] < end)
+            bitmap_set_run(out, lists.pairs[i] - first, 1);
+        breathe_at(i);
+    }
+    return ERR_OK;
+}
+
+// The values to look at, where few sets and tuples are left; else *out stays NULL.
+static err find_among(struct selection *s, const struct block_match *x, struct bitmap *room,
+                      struct bitmap **out, struct errmsg *e)
+{
+    enum { DEAR = 8 }; // to load a list against trying a value
+    const uint32_t values = s->f->names.first[x->name + 1] - s->f->names.first[x->name];
+    if (x->cost < 256 || (bitmap_count(&s->sets) + bitmap_count(&s->tuples)) * DEAR > x->cost)
+        return ERR_OK;
+    if (!bitmap_init(room, &s->matcher, values, false))
+        return no_room(e);
+    TRY(mark_values(s, x->name, BLOCK_SETS, &s->sets, room, e));
+    TRY(mark_values(s, x->name, BLOCK_TUPLES, &s->tuples, room, e));
+    *out = room;
+    return ERR_OK;
+}
+
+static void keep_matching(struct selection *s, const struct block_match *x,
+                          const struct bitmap *sets, const struct bitmap *tuples)
+{
+    if (x->takes_absent) {
+        bitmap_keep(&s->sets, sets, true);
+        bitmap_keep(&s->tuples, tuples, true);
+    } else if (!tuples->is_any) {
+        bitmap_keep(&s->sets, sets, false);
+        s->is_empty |= !sets->is_any;
+    } else if (!sets->is_any) {
+        bitmap_keep(&s->tuples, tuples, false);
     } else {
         s->both = mem_grow(s->both, &s->both_capacity, s->both_n + 1, sizeof *s->both);
-        s->both[s->both_n++] = (struct both){sets, tuples};
-        return ERR_OK;
+        s->both[s->both_n++] = (struct both){*sets, *tuples};
+        return;
     }
-    s->spare = (struct both){sets, tuples};
+    s->spare = (struct both){*sets, *tuples};
+}
+
+static err apply_match(struct selection *s, const struct block_match *x, struct errmsg *e)
+{
+    struct bitmap sets, tuples, values, room, *among = NULL;
+    arena_reset(&s->matcher);
+    TRY(find_among(s, x, &room, &among, e));
+    const uint32_t n = s->f->names.first[x->name + 1] - s->f->names.first[x->name];
+    if (!take_bitmaps(s, &sets, &tuples) || !bitmap_init(&values, &s->matcher, n, false))
+        return no_room(e);
+    TRY(block_match_run(x, s->f, among, &values, e));
+    TRY(read_postings(s->f, x->name, &values, &sets, &tuples, e));
+    keep_matching(s, x, &sets, &tuples);
+    return ERR_OK;
+}
+
+static int by_cost(const void *a, const void *b)
+{
+    const struct block_match *x = a, *y = b;
+    return (x->cost > y->cost) - (x->cost < y->cost);
+}
+
+// What costs little comes first: it may leave few that the others must look at.
+static err apply_matchers(struct selection *s, const struct matcher *ms, size_t ms_count,
+                          struct errmsg *e)
+{
+    struct block_match *xs = arena_try(s->a, ms_count, sizeof *xs, _Alignof(struct block_match));
+    size_t n = 0;
+    if (!xs)
+        return no_room(e);
+    for (size_t i = 0; i < ms_count && !s->is_empty; i++) {
+        uint32_t name;
+        if (block_name_find(s->f, ms[i].name, &name))
+            TRY(block_match_init(&xs[n++], s->f, &ms[i], name, e));
+        else
+            s->is_empty |= !matcher_matches_empty(&ms[i]);
+        fiber_yield_if_due();
+    }
+    if (n)
+        qsort(xs, n, sizeof *xs, by_cost);
+    for (size_t i = 0; i < n && !s->is_empty; i++) {
+        TRY(apply_match(s, &xs[i], e));
+        fiber_yield_if_due();
+    }
     return ERR_OK;
 }
 
@@ -267,6 +261,7 @@ static void add_hits(struct selection *s, uint32_t set, uint64_t id, const uint3
                      size_t n)
 {
     for (size_t i = 0; i < n && s->code == ERR_OK; i++) {
+        breathe_at(i);
         if (!pair_is_left(s, set, tuples[i]))
             continue;
         s->hits[s->n++] = (struct block_hit){set, tuples[i], (uint32_t)(id + i)};
@@ -275,28 +270,52 @@ static void add_hits(struct selection *s, uint32_t set, uint64_t id, const uint3
     }
 }
 
-// The tuples of a set into list, unless they are the same as before.
-static bool series_parse(struct block_cursor *c, uint64_t tuples_max, uint64_t series_left,
-                         struct pair_list *list)
+struct tuple_list {
+    uint32_t *tuples; // ascending; charged to the selection's arena
+    size_t n, capacity;
+};
+
+// n gaps; nearly all are one byte. Suspends.
+static bool tuples_parse(struct block_cursor *c, uint64_t n, uint64_t tuples_max, uint32_t *out)
 {
-    const uint64_t n = block_number(c);
-    if (n == 0)
-        return list->n > 0 && list->n <= series_left && !c->failed;
-    if (n > series_left || n > (size_t)(c->end - c->at))
-        return false;
     uint64_t tuple = 0;
-    list->n = 0;
-    for (uint64_t i = 0; i < n && !c->failed; i++) {
-        const uint64_t gap = block_number_below(c, tuples_max - tuple);
-        if (i > 0 && gap == 0)
-            return false;
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t gap;
+        if (c->at < c->end && *c->at < 0x80)
+            gap = *c->at++;
+        else
+            gap = block_number_below(c, tuples_max);
         tuple += gap;
-        pair_list_add(list, (uint32_t)tuple);
+        if ((gap == 0 && i > 0) || tuple >= tuples_max)
+            return false;
+        out[i] = (uint32_t)tuple;
+        breathe_at(i);
     }
     return !c->failed;
 }
 
-static bool scan_series(struct selection *s, const struct block_held *held, struct pair_list *list)
+// The tuples of a set into list, unless they are the same as before.
+static err series_parse(struct selection *s, struct block_cursor *c, uint64_t series_left,
+                        struct tuple_list *list)
+{
+    const uint64_t n = block_number(c);
+    if (n == 0)
+        return list->n > 0 && list->n <= series_left && !c->failed ? ERR_OK : ERR_CORRUPT;
+    if (n > series_left || n > (size_t)(c->end - c->at))
+        return ERR_CORRUPT;
+    if (n > list->capacity) {
+        uint32_t *tuples =
+            arena_mem_grow(s->a, list->tuples, &list->capacity, n, sizeof *list->tuples);
+        if (!tuples)
+            return ERR_LIMIT;
+        list->tuples = tuples;
+    }
+    list->n = n;
+    return tuples_parse(c, n, s->tuples.n, list->tuples) ? ERR_OK : ERR_CORRUPT;
+}
+
+// ERR_CORRUPT, ERR_LIMIT without words; what take() returned is in s->code.
+static err scan_series(struct selection *s, const struct block_held *held, struct tuple_list *list)
 {
     const uint64_t series_max = block_file_summary(s->f)->series;
     struct block_cursor c = block_chunk_cursor(held);
@@ -304,10 +323,11 @@ static bool scan_series(struct selection *s, const struct block_held *held, stru
     size_t since = 0; // the last question
     list->n = 0;
     for (uint32_t i = 0; i < held->items && s->code == ERR_OK; i++) {
-        if (id > series_max || !series_parse(&c, s->tuples.n, series_max - id, list))
-            return false;
+        if (id > series_max)
+            return ERR_CORRUPT;
+        TRY(series_parse(s, &c, series_max - id, list));
         if (bitmap_has(&s->sets, held->first + i))
-            add_hits(s, held->first + i, id, list->pairs, list->n);
+            add_hits(s, held->first + i, id, list->tuples, list->n);
         id += list->n;
         since += list->n;
         if (i % 256 == 255 || since > 256) {
@@ -315,7 +335,7 @@ static bool scan_series(struct selection *s, const struct block_held *held, stru
             fiber_yield_if_due();
         }
     }
-    return s->code != ERR_OK || c.at == c.end;
+    return s->code != ERR_OK || c.at == c.end ? ERR_OK : ERR_CORRUPT;
 }
 
 static bool has_any_set(const struct selection *s, uint32_t chunk)
@@ -327,7 +347,7 @@ static bool has_any_set(const struct selection *s, uint32_t chunk)
 
 static err scan_all(struct selection *s, struct errmsg *e)
 {
-    struct pair_list list = {0};
+    struct tuple_list list = {0};
     err code = block_table_load(s->f, BLOCK_SERIES, e);
     const uint32_t chunks = s->f->footer.sections[BLOCK_SERIES].chunks;
     for (uint32_t i = 0; i < chunks && code == ERR_OK; i++) {
@@ -340,13 +360,16 @@ static err scan_all(struct selection *s, struct errmsg *e)
         code = block_chunk_get(s->f, BLOCK_SERIES, i, &held, e);
         if (code != ERR_OK)
             break;
-        if (!scan_series(s, held, &list))
+        code = scan_series(s, held, &list);
+        if (code == ERR_CORRUPT)
             code = block_chunk_corrupt(s->f, held, e);
+        else if (code == ERR_LIMIT)
+            code = no_room(e);
         block_chunk_put(s->f, held);
         code = code == ERR_OK ? s->code : code;
         fiber_yield_if_due();
     }
-    mem_free(list.pairs);
+    arena_mem_free(s->a, list.tuples, list.capacity, sizeof *list.tuples);
     if (code == ERR_OK)
         hand_over(s);
     return code == ERR_OK ? s->code : code;
@@ -363,10 +386,7 @@ static err select_hits(struct selection *s, const struct matcher *ms, size_t ms_
     if (!bitmap_init(&s->sets, s->a, sections[BLOCK_SETS].items, true) ||
         !bitmap_init(&s->tuples, s->a, sections[BLOCK_TUPLES].items, true))
         return err_set(e, ERR_LIMIT, too_much);
-    for (size_t i = 0; i < ms_count && !s->is_empty; i++) {
-        TRY(apply_matcher(s, &ms[i], e));
-        fiber_yield_if_due();
-    }
+    TRY(apply_matchers(s, ms, ms_count, e));
     if (s->is_empty || range.begin >= range.end)
         return ERR_OK;
     TRY(apply_range(s, range, e));
@@ -380,10 +400,12 @@ err block_hits_each(struct block_file *f, const struct matcher *ms, size_t ms_co
     struct arena scratch;
     arena_init_beside(&scratch, beside);
     struct selection s = {.f = f, .a = &scratch, .take = take, .arg = arg, .e = e};
+    arena_init_beside(&s.matcher, beside);
     s.hits = arena_try(&scratch, BLOCK_HITS_AT_ONCE, sizeof *s.hits, _Alignof(struct block_hit));
     const err code =
         s.hits ? select_hits(&s, ms, ms_count, range, e) : err_set(e, ERR_LIMIT, too_much);
     mem_free(s.both);
+    arena_deinit(&s.matcher);
     arena_deinit(&scratch);
     return code;
 }
