@@ -1,6 +1,10 @@
 #include "protocol/url.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "engine/base/number.h"
+#include "engine/base/quote.h"
 
 static int hex_value(char c)
 {
@@ -23,13 +27,28 @@ static struct str bad_escape(struct str s)
     return (struct str){0};
 }
 
+// parse "TEXT": why
+static err refuse(struct str text, struct errmsg *e, const char *why, ...)
+    __attribute__((format(printf, 3, 4)));
+static err refuse(struct str text, struct errmsg *e, const char *why, ...)
+{
+    struct buf quoted = {0};
+    va_list args;
+    va_start(args, why);
+    char reason[sizeof e->text];
+    vsnprintf(reason, sizeof reason, why, args);
+    va_end(args);
+    buf_put_quoted(&quoted, text);
+    const err code = err_set(e, ERR_INVALID, "parse %.*s: %s", STR_ARG(buf_str(&quoted)), reason);
+    buf_deinit(&quoted);
+    return code;
+}
+
 static err check_bytes(struct str text, struct errmsg *e)
 {
     for (size_t i = 0; i < text.n; i++)
         if ((unsigned char)text.p[i] < ' ' || text.p[i] == 0x7f)
-            return err_set(e, ERR_INVALID,
-                           "parse \"%.*s\": net/url: invalid control character in URL",
-                           STR_ARG(text));
+            return refuse(text, e, "net/url: invalid control character in URL");
     return ERR_OK;
 }
 
@@ -38,8 +57,7 @@ static err check_escapes(struct str path, struct str text, struct errmsg *e)
     const struct str bad = bad_escape(path);
     if (!bad.n)
         return ERR_OK;
-    return err_set(e, ERR_INVALID, "parse \"%.*s\": invalid URL escape \"%.*s\"", STR_ARG(text),
-                   STR_ARG(bad));
+    return refuse(text, e, "invalid URL escape \"%.*s\"", STR_ARG(bad));
 }
 
 static bool is_scheme(struct str s)
@@ -60,12 +78,14 @@ static err parse_host(struct str s, struct url *u, struct str text, struct errms
     if (s.n && s.p[0] == '[') {
         const ptrdiff_t end = str_find(s, ']', 0);
         if (end == STR_NONE)
-            return err_set(e, ERR_INVALID, "parse \"%.*s\": missing ']' in host", STR_ARG(text));
+            return refuse(text, e, "missing ']' in host");
         u->host = str_make(s.p + 1, (size_t)end - 1);
         s = str_from(s, (size_t)end + 1);
+        if (str_find(u->host, ':', 0) == STR_NONE && str_find(u->host, '[', 0) == STR_NONE)
+            return refuse(text, e, "invalid host: ParseAddr(\"%.*s\"): unable to parse IP",
+                          STR_ARG(u->host));
         if (s.n && s.p[0] != ':')
-            return err_set(e, ERR_INVALID, "parse \"%.*s\": invalid port \"%.*s\" after host",
-                           STR_ARG(text), STR_ARG(s));
+            return refuse(text, e, "invalid port \"%.*s\" after host", STR_ARG(s));
         port = s.n ? str_from(s, 1) : s;
     } else {
         const ptrdiff_t colon = str_find_last(s, ':');
@@ -73,20 +93,18 @@ static err parse_host(struct str s, struct url *u, struct str text, struct errms
         if (colon != STR_NONE)
             port = str_from(s, (size_t)colon + 1);
     }
+    TRY(check_escapes(u->host, text, e));
     for (size_t i = 0; i < u->host.n; i++) {
         const char c = u->host.p[i];
         if (c == '%' && i + 2 < u->host.n && (u->host.p[i + 1] & 0xff) < '8' &&
             !str_eq(str_make(u->host.p + i, 3), STR("%25")))
-            return err_set(e, ERR_INVALID, "parse \"%.*s\": invalid URL escape \"%.3s\"",
-                           STR_ARG(text), u->host.p + i);
+            return refuse(text, e, "invalid URL escape \"%.3s\"", u->host.p + i);
         if (c == '[' || c == ']' || (c && (unsigned char)c < 0x80 && strchr(" @\\^`{|}/?#", c)))
-            return err_set(e, ERR_INVALID, "parse \"%.*s\": invalid character \"%c\" in host name",
-                           STR_ARG(text), c);
+            return refuse(text, e, "invalid character \"%c\" in host name", c);
     }
     for (size_t i = 0; i < port.n; i++)
         if (port.p[i] < '0' || port.p[i] > '9')
-            return err_set(e, ERR_INVALID, "parse \"%.*s\": invalid port \":%.*s\" after host",
-                           STR_ARG(text), STR_ARG(port));
+            return refuse(text, e, "invalid port \":%.*s\" after host", STR_ARG(port));
     uint64_t number;
     u->port_text = port;
     if (number_parse_u64(port, &number) == ERR_OK && number <= 65535)
@@ -94,14 +112,21 @@ static err parse_host(struct str s, struct url *u, struct str text, struct errms
     return ERR_OK;
 }
 
-static void parse_user(struct str s, struct url *u)
+static err parse_user(struct str s, struct url *u, struct str text, struct errmsg *e)
 {
+    for (size_t i = 0; i < s.n; i++) {
+        const char l = (char)(s.p[i] | 0x20);
+        if (!(l >= 'a' && l <= 'z') && (!s.p[i] || !strchr("0123456789-._:~!$&'()*+,;=%@", s.p[i])))
+            return refuse(text, e, "net/url: invalid userinfo");
+    }
+    TRY(check_escapes(s, text, e));
     const ptrdiff_t colon = str_find(s, ':', 0);
     u->has_user = true;
     u->user = colon == STR_NONE ? s : str_until(s, (size_t)colon);
     u->has_password = colon != STR_NONE;
     if (u->has_password)
         u->password = str_from(s, (size_t)colon + 1);
+    return ERR_OK;
 }
 
 err url_parse(struct str text, struct url *out, struct errmsg *e)
@@ -110,11 +135,11 @@ err url_parse(struct str text, struct url *out, struct errmsg *e)
     TRY(check_bytes(text, e));
     const ptrdiff_t colon = str_find(text, ':', 0);
     if (colon == STR_NONE || !is_scheme(str_until(text, (size_t)colon)))
-        return err_set(e, ERR_INVALID, "parse \"%.*s\": missing protocol scheme", STR_ARG(text));
+        return refuse(text, e, "missing protocol scheme");
     u.scheme = str_until(text, (size_t)colon);
     struct str rest = str_from(text, (size_t)colon + 1);
     if (!str_has_prefix(rest, STR("//")))
-        return err_set(e, ERR_INVALID, "parse \"%.*s\": no host in URL", STR_ARG(text));
+        return refuse(text, e, "no host in URL");
     rest = str_from(rest, 2);
     const ptrdiff_t hash = str_find(rest, '#', 0);
     if (hash != STR_NONE) {
@@ -131,7 +156,7 @@ err url_parse(struct str text, struct url *out, struct errmsg *e)
     u.path = slash == STR_NONE ? (struct str){0} : str_from(rest, (size_t)slash);
     const ptrdiff_t at = str_find_last(authority, '@');
     if (at != STR_NONE) {
-        parse_user(str_until(authority, (size_t)at), &u);
+        TRY(parse_user(str_until(authority, (size_t)at), &u, text, e));
         authority = str_from(authority, (size_t)at + 1);
     }
     TRY(parse_host(authority, &u, text, e));

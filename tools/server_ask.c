@@ -2,6 +2,8 @@
 
 #include "engine/base/mem.h"
 #include "engine/base/number.h"
+#include "engine/base/quote.h"
+#include "engine/base/util.h"
 #include "engine/config/config_files.h"
 #include "engine/http/credentials.h"
 #include "io/clock.h"
@@ -40,43 +42,174 @@ struct str server_ask_scheme(struct str url, bool *out_bad)
     return scheme;
 }
 
-// The URL of a request. Where a password is in it, it is there as *** only: what stands in errors.
+// A URL's parts as Go's url.Parse() takes them apart; server_ask_scheme() was asked before.
+struct parts {
+    struct str opaque; // behind a scheme without a slash
+    struct str authority, path, query, fragment;
+    bool has_authority, has_query, has_fragment;
+};
+
+static void cut(struct str *s, char at, struct str *out, bool *out_has)
+{
+    const ptrdiff_t found = str_find(*s, at, 0);
+    *out_has = found != STR_NONE;
+    *out = *out_has ? str_from(*s, (size_t)found + 1) : (struct str){0};
+    *s = *out_has ? str_until(*s, (size_t)found) : *s;
+}
+
+static struct parts parts_of(struct str server, struct str scheme)
+{
+    struct parts p = {0};
+    struct str rest = scheme.n ? str_from(server, scheme.n + 1) : server;
+    cut(&rest, '#', &p.fragment, &p.has_fragment);
+    cut(&rest, '?', &p.query, &p.has_query);
+    if (scheme.n && rest.n && rest.p[0] != '/') {
+        p.opaque = rest;
+        return p;
+    }
+    p.has_authority =
+        str_has_prefix(rest, STR("//")) && (scheme.n || !str_has_prefix(rest, STR("///")));
+    if (p.has_authority) {
+        rest = str_from(rest, 2);
+        const ptrdiff_t slash = str_find(rest, '/', 0);
+        p.authority = slash == STR_NONE ? rest : str_until(rest, (size_t)slash);
+        rest = str_from(rest, p.authority.n);
+    }
+    p.path = rest;
+    return p;
+}
+
+// The path as Go's URL.EscapedPath() has it: as given, where each byte of it may stand there.
+static err put_path(struct str path, struct arena *a, struct buf *out)
+{
+    bool is_valid = true;
+    for (size_t i = 0; i < path.n; i++) {
+        const char lower = (char)(path.p[i] | 0x20);
+        const bool letter = lower >= 'a' && lower <= 'z';
+        is_valid &= letter || (path.p[i] && strchr("0123456789-._~!$&'()*+,;=:@[]%/", path.p[i]));
+    }
+    if (is_valid) {
+        buf_put_str(out, path);
+        return ERR_OK;
+    }
+    TRY(url_decode(path, false, a, &path));
+    url_encode_paths(path, out);
+    return ERR_OK;
+}
+
+// What the API's client library makes of base and path, as Go's path.Join() does: no empty parts,
+// none that are dots.
+static err put_joined(struct str base, struct str path, struct arena *a, struct buf *out)
+{
+    TRY(url_decode(base, false, a, &base));
+    struct str rest = arena_printf(a, "%.*s", STR_ARG(base)), part;
+    struct buf joined = {0};
+    while (rest.n && str_split(&rest, '/', &part)) {
+        if (str_eq(part, STR(".."))) {
+            while (joined.n && joined.p[--joined.n] != '/')
+                ;
+        } else if (part.n && !str_eq(part, STR("."))) {
+            buf_printf(&joined, "/%.*s", STR_ARG(part));
+        }
+    }
+    url_encode_paths(buf_str(&joined), out);
+    buf_put_str(out, path);
+    buf_deinit(&joined);
+    return ERR_OK;
+}
+
+// Where a password is in the authority, it is there as *** only: what stands in errors.
+static void put_authority(struct str authority, struct buf *out)
+{
+    const ptrdiff_t at = str_find_last(authority, '@');
+    if (at != STR_NONE) {
+        const struct str user = str_until(authority, (size_t)at);
+        const ptrdiff_t colon = str_find(user, ':', 0);
+        const bool has_password = colon != STR_NONE;
+        buf_printf(out, "%.*s%s@", STR_ARG(has_password ? str_until(user, (size_t)colon) : user),
+                   has_password ? ":***" : "");
+        authority = str_from(authority, (size_t)at + 1);
+    }
+    buf_put_str(out, authority);
+}
+
+// What is asked is behind the URL's own path, or, where it is no URL of an API, its text.
+static err put_parts(const struct server_ask *ask, const struct parts *p, struct str scheme,
+                     struct str query, struct arena *a, struct buf *out)
+{
+    const bool has_host = p->authority.n > 0;
+    for (size_t i = 0; i < scheme.n; i++)
+        buf_put_char(out, (char)(scheme.p[i] | 0x20)); // a letter, or like one
+    buf_printf(out, "%s:", scheme.n ? "" : "http");
+    buf_put_str(out, p->opaque);
+    if (!p->opaque.n) {
+        const bool omits = !p->has_authority && scheme.n;
+        struct buf path = {0};
+        err code =
+            ask->is_text ? put_path(p->path, a, &path) : put_joined(p->path, ask->path, a, &path);
+        if (!omits && (has_host || path.n))
+            buf_put_str(out, STR("//"));
+        put_authority(p->authority, out);
+        if (path.n && path.p[0] != '/' && has_host)
+            buf_put_char(out, '/');
+        buf_put_str(out, buf_str(&path));
+        buf_deinit(&path);
+        TRY(code);
+    }
+    if (p->has_query || query.n)
+        buf_printf(out, "?%.*s%s%.*s", STR_ARG(p->query), p->query.n && query.n ? "&" : "",
+                   STR_ARG(query));
+    if (p->has_fragment && p->fragment.n)
+        buf_printf(out, "#%.*s", STR_ARG(p->fragment));
+    if (ask->is_text)
+        buf_put_str(out, ask->path);
+    return ERR_OK;
+}
+
+// The URL of a request.
 static err put_url(const struct server_ask *ask, struct str query, struct buf *out,
                    struct errmsg *e)
 {
     bool bad;
     const struct str scheme = server_ask_scheme(ask->server, &bad);
+    struct parts p = parts_of(ask->server, scheme);
     struct buf whole = {0};
-    if (!scheme.n)
-        buf_put_str(&whole, str_has_prefix(ask->server, STR("//")) ? STR("http:") : STR("http://"));
-    buf_put_str(&whole, ask->server);
-    struct url u;
-    err code = ERR_OK;
-    const struct str verb = ask->is_post ? STR("Post") : STR("Get");
-    if (scheme.n && !str_has_prefix(str_from(ask->server, scheme.n), STR("://")))
-        code = err_set(e, ERR_INVALID, "%.*s \"%.*s\": unsupported protocol scheme \"%.*s\"",
-                       STR_ARG(verb), STR_ARG(ask->server), STR_ARG(scheme));
-    else
-        code = url_parse(buf_str(&whole), &u, e);
-    if (!code) {
-        for (size_t i = 0; i < u.scheme.n; i++)
-            buf_put_char(out, (char)(u.scheme.p[i] | 0x20)); // a letter, or like one
-        buf_put_str(out, STR("://"));
-        if (u.has_user)
-            buf_printf(out, "%.*s%s@", STR_ARG(u.user), u.has_password ? ":***" : "");
-        buf_printf(out, memchr(u.host.p, ':', u.host.n) ? "[%.*s]" : "%.*s", STR_ARG(u.host));
-        if (u.port_text.n)
-            buf_printf(out, ":%.*s", STR_ARG(u.port_text));
-        struct str path = u.path;
-        while (path.n && path.p[path.n - 1] == '/')
-            path.n--;
-        buf_printf(out, "%.*s%.*s", STR_ARG(path), STR_ARG(ask->path));
-        if (u.query.n || query.n)
-            buf_printf(out, "?%.*s%s%.*s", STR_ARG(u.query), u.query.n && query.n ? "&" : "",
-                       STR_ARG(query));
+    struct arena a;
+    arena_init(&a, 0);
+    if (!scheme.n && !p.has_authority && p.path.n && p.path.p[0] != '/') { // read once more
+        buf_printf(&whole, "//%.*s", STR_ARG(ask->server));
+        p = parts_of(buf_str(&whole), scheme);
     }
+    err code = put_parts(ask, &p, scheme, query, &a, out);
+    if (!code && !p.authority.n) {
+        const bool is_http =
+            !scheme.n || str_eq_nocase(scheme, STR("http")) || str_eq_nocase(scheme, STR("https"));
+        struct buf quoted = {0};
+        buf_put_quoted(&quoted, buf_str(out));
+        const char *const verb = ask->is_post ? "Post" : "Get";
+        if (is_http)
+            code = err_set(e, ERR_INVALID, "%s %.*s: http: no Host in request URL", verb,
+                           STR_ARG(buf_str(&quoted)));
+        else
+            code = err_set(e, ERR_INVALID, "%s %.*s: unsupported protocol scheme \"%.*s\"", verb,
+                           STR_ARG(buf_str(&quoted)), STR_ARG(scheme));
+        buf_deinit(&quoted);
+    }
+    arena_deinit(&a);
     buf_deinit(&whole);
     return code;
+}
+
+bool server_ask_header(struct str pair, struct str *out_name, struct str *out_value)
+{
+    size_t at = 0;
+    while (at < pair.n && pair.p[at] != '=' && pair.p[at] != ':')
+        at++;
+    if (at == pair.n)
+        return false;
+    *out_name = str_until(pair, at);
+    *out_value = str_from(pair, at + 1);
+    return true;
 }
 
 err server_ask_user(struct str server, struct arena *a, struct str *out_user,
@@ -105,11 +238,16 @@ struct asking {
 
 static err add_header(struct asking *a, struct str pair, struct errmsg *e)
 {
-    const ptrdiff_t equals = str_find(pair, '=', 0);
-    if (equals == STR_NONE)
+    // Of these, Go's client makes its own.
+    static const struct str own[] = {
+        {"Host", 4}, {"Content-Length", 14}, {"Transfer-Encoding", 17}, {"Trailer", 7}};
+    struct str name, value;
+    if (!server_ask_header(pair, &name, &value))
         return err_set(e, ERR_INVALID, "expected KEY=VALUE got '%.*s'", STR_ARG(pair));
-    return credentials_add(&a->credentials, true, str_until(pair, (size_t)equals),
-                           str_from(pair, (size_t)equals + 1), e);
+    for (size_t i = 0; i < countof(own); i++)
+        if (str_eq_nocase(name, own[i]) && http_is_header_value(value))
+            return ERR_OK;
+    return credentials_add(&a->credentials, true, name, value, e);
 }
 
 // Headers of the command line, of the URL and of --http.config.file. Suspends.

@@ -72,7 +72,8 @@ err config_files_http_client(const char *path, struct arena *a, struct http_clie
     struct arena nodes;
     arena_init(&nodes, 0);
     struct config_load load = {0};
-    struct yaml_decoder d = {.arena = a, .user = &load, .e = e, .file = str_from_c(path)};
+    struct yaml_decoder d = {
+        .arena = a, .user = &load, .e = e, .file = str_from_c(path), .no_lines = true};
     const struct yaml_node *root = NULL;
     err code = path_read(path, CONFIG_FILE_MAX, &text, e);
     if (!code)

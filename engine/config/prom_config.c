@@ -207,10 +207,11 @@ static err add_scrape_file(struct loader *l, struct str path, struct errmsg *e)
             const bool in_main = k < l->c->scrape_configs.n;
             const struct str where =
                 in_main ? STR("main config file") : config_quote(a, other->file);
-            return err_set(
-                e, ERR_EXISTS,
-                "line %u: found multiple scrape configs with job name %.*s, first found in %.*s",
-                job->line, STR_ARG(config_quote(a, job->job_name)), STR_ARG(where));
+            const err code =
+                err_set(e, ERR_EXISTS,
+                        "found multiple scrape configs with job name %.*s, first found in %.*s",
+                        STR_ARG(config_quote(a, job->job_name)), STR_ARG(where));
+            return l->d.no_lines ? code : err_wrap(e, code, "line %u", job->line);
         }
         scrape_config_set_dir(job, a, config_dir(a, path));
         push_job(l, job);
@@ -234,8 +235,10 @@ static err add_scrape_files(struct loader *l, struct errmsg *e)
                 return err_set(e, ERR_LIMIT, "scrape_config_files names more than %d files",
                                SCRAPE_FILES_MAX);
             code = add_scrape_file(l, paths.items[k], e);
-            if (code)
-                return err_wrap(e, code, "%.*s", STR_ARG(config_quote(a, paths.items[k])));
+            if (code) {
+                const struct str named = config_join(a, l->options->folder, paths.items[k]);
+                return err_wrap(e, code, "%.*s", STR_ARG(config_quote(a, named)));
+            }
         }
     }
     return ERR_OK;
@@ -398,7 +401,8 @@ err prom_config_load(const char *path, const struct prom_config_source *source,
     c->path = arena_str(&c->arena, str_from_c(path));
     c->load.protobuf_first = options->protobuf_first;
     struct loader l = {.c = c, .source = source, .options = options};
-    l.d = (struct yaml_decoder){.arena = &c->arena, .user = &c->load};
+    l.d =
+        (struct yaml_decoder){.arena = &c->arena, .user = &c->load, .no_lines = options->no_lines};
     err code = regex_create(STR("(.*)"), REGEX_ANCHORED, &c->load.default_regex, e);
     if (!code)
         code = load_main(&l, e);

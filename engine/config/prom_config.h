@@ -94,6 +94,8 @@ struct prom_config_options {
     bool ignore_unsupported; // what is not built becomes a warning instead of an error
     bool protobuf_first;     // a feature flag: the default of scrape_protocols begins with protobuf
     struct str web_config_file; // one with content, which is not supported; empty: none
+    bool no_lines;              // errors are Prometheus's to the letter: without "line 3: "
+    struct str folder;          // of relative names in errors; empty: they are left as they are
     bool main_file_only;        // files of scrape_config_files are not read
     struct buf *cause;          // takes the innermost part of an error, whole; NULL: nobody asks
 };

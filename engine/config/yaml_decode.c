@@ -64,7 +64,8 @@ err yaml_fail(struct yaml_decoder *d, const struct yaml_node *n, const char *for
     va_list args;
     va_start(args, format);
     buf_reset(&d->cause);
-    buf_printf(&d->cause, "line %u: ", n->line);
+    if (!d->no_lines)
+        buf_printf(&d->cause, "line %u: ", n->line);
     put_text(&d->cause, format, args);
     va_end(args);
     return err_set(d->e, ERR_INVALID, "%.*s", STR_ARG(buf_str(&d->cause)));

@@ -94,6 +94,7 @@ struct yaml_decoder {
     struct arena *arena;
     enum yaml_version version;
     struct str file; // what unsupported things are said to stand in
+    bool no_lines;   // in errors of checks, which upstream's texts have none of
     void *user;      // for checks and custom fields
     struct errmsg *e;
     struct buf errors; // collected, a line each

@@ -6,6 +6,7 @@
 #include "engine/base/arena.h"
 #include "engine/base/mem.h"
 #include "engine/base/number.h"
+#include "engine/base/quote.h"
 #include "engine/base/util.h"
 #include "io/fiber.h"
 
@@ -490,10 +491,12 @@ static err name_error(err code, struct str method, struct str url, struct errmsg
     for (; n < method.n && n < sizeof verb - 1; n++)
         verb[n] = n ? (char)(method.p[n] | 0x20) : method.p[n];
     verb[n] = '\0';
-    struct buf named = {0};
+    struct buf named = {0}, quoted = {0};
     url_put_named(url, &named);
-    const err wrapped = err_wrap(e, code, "%s \"%.*s\"", verb, STR_ARG(buf_str(&named)));
+    buf_put_quoted(&quoted, buf_str(&named));
+    const err wrapped = err_wrap(e, code, "%s %.*s", verb, STR_ARG(buf_str(&quoted)));
     buf_deinit(&named);
+    buf_deinit(&quoted);
     return wrapped;
 }
 

@@ -1,6 +1,7 @@
 #include "engine/http/credentials.h"
 
 #include "engine/base/hash.h"
+#include "engine/base/quote.h"
 #include "io/file.h"
 
 enum { SECRET_MAX = 1 << 20 };
@@ -16,15 +17,33 @@ void credentials_deinit(struct credentials *c)
     arena_deinit(&c->arena);
 }
 
+// Each word of the name begins with a capital letter, as Go writes it.
+static struct str canonical(struct str name, struct arena *a)
+{
+    char *const p = arena_alloc(a, name.n, 1);
+    for (size_t i = 0; i < name.n; i++) {
+        const char l = (char)(name.p[i] | 0x20);
+        const bool letter = l >= 'a' && l <= 'z', first = !i || p[i - 1] == '-';
+        p[i] = !letter ? name.p[i] : first ? (char)(l & ~0x20) : l;
+    }
+    return str_make(p, name.n);
+}
+
 err credentials_add(struct credentials *c, bool is_secret, struct str name, struct str value,
                     struct errmsg *e)
 {
     size_t *const n = is_secret ? &c->secrets_n : &c->headers_n;
     if (*n == CREDENTIALS_HEADERS_MAX)
         return err_set(e, ERR_LIMIT, "more than %d headers configured", CREDENTIALS_HEADERS_MAX);
-    if (!http_is_token(name) || !http_is_header_value(value))
-        return err_set(e, ERR_INVALID, "net/http: invalid header field name \"%.*s\"",
-                       STR_ARG(name));
+    if (!http_is_token(name) || !http_is_header_value(value)) {
+        const bool bad_name = !http_is_token(name);
+        struct buf quoted = {0};
+        buf_put_quoted(&quoted, bad_name ? name : canonical(name, &c->arena));
+        const err code = err_set(e, ERR_INVALID, "net/http: invalid header field %s %.*s",
+                                 bad_name ? "name" : "value for", STR_ARG(buf_str(&quoted)));
+        buf_deinit(&quoted);
+        return code;
+    }
     (is_secret ? c->secrets : c->headers)[(*n)++] = (struct http_header){name, value};
     return ERR_OK;
 }

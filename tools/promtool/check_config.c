@@ -10,6 +10,7 @@
 #include "engine/config/prom_config_parts.h"
 #include "engine/scrape/target.h"
 #include "io/file.h"
+#include "io/process.h"
 #include "tools/flow.h"
 #include "tools/promtool/go_duration.h"
 #include "tools/promtool/server_check.h"
@@ -136,8 +137,11 @@ static err check_content(struct checking *c, const struct prom_config *config, s
 static err load(const struct checking *c, const char *path, struct prom_config **out,
                 struct errmsg *e)
 {
-    struct prom_config_options options = {
-        .agent = c->p->agent, .main_file_only = true, .ignore_unsupported = true};
+    struct prom_config_options options = {.agent = c->p->agent,
+                                          .main_file_only = true,
+                                          .ignore_unsupported = true,
+                                          .no_lines = true,
+                                          .folder = str_from_c(process_cwd())};
     TRY(prom_config_load(path, &config_files, &options, out, e));
     if (c->p->syntax_only || !(*out)->scrape_config_files.n)
         return ERR_OK;

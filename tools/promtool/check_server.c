@@ -22,6 +22,7 @@ static int check(const struct promtool *p, struct str path)
 {
     const struct server_ask ask = {.server = p->url,
                                    .path = path,
+                                   .is_text = true,
                                    .timeout_ms = TIMEOUT_MS,
                                    .http_config_file = p->http_config_file};
     struct server_answer answer = {0};

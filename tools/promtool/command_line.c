@@ -173,6 +173,8 @@ static err parse(struct promtool *p, int argc, const char *const *argv, struct c
         const bool was_asked = p->help;
         code = settings_parse(&s, f->rows, f->n, rest_n, rest, e);
         p->help |= was_asked;
+        p->has_step = !code && settings_is_given(&s, STR("step"));
+        p->has_http_config_file = !code && settings_is_given(&s, STR("http.config.file"));
     }
     if (!code && !line->command && line->words_n && !p->help && !p->version) {
         struct buf path = {0};

@@ -23,6 +23,7 @@ struct promtool {
 
     struct str format, http_config_file, time, start, end, step; // query
     struct setting_list headers, matches;
+    bool has_step, has_http_config_file; // given, though they may be empty
 
     struct str lookback_delta, lint, url; // check
     bool extended, syntax_only, lint_fatal, ignore_unknown_fields, agent;

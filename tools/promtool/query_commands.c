@@ -86,14 +86,22 @@ static double now_s(void)
     return (double)process_wall_ms(NULL) / 1000;
 }
 
+// Where Go has the time: seconds since the year 1, in 64 bits.
+static int64_t order_of(double seconds)
+{
+    return (int64_t)((uint64_t)(int64_t)floor(seconds) + 62135596800u);
+}
+
 // what: "evaluation", for the message, which goes to standard error.
 static bool parse_time(struct str text, const char *what, double *out_s)
 {
     double seconds;
     int64_t ms;
     if (number_parse(text, &seconds) == ERR_OK) {
-        // What is no 64-bit integer becomes the least one, as on x86 in Go.
-        *out_s = seconds >= -0x1p63 && seconds < 0x1p63 ? seconds : -0x1p63;
+        // What is no 64-bit integer becomes the least one, as on x86 in Go; of what has no
+        // fraction, either, that one's nanoseconds are taken off, which leads around to the end.
+        const bool fits = seconds >= -0x1p63 && seconds < 0x1p63;
+        *out_s = fits ? seconds : isfinite(seconds) ? -0x1p63 : 0x1p63 - 0x1p63 / 1e9;
         return true;
     }
     if (calendar_parse(text, &ms)) {
@@ -186,7 +194,7 @@ int query_range(const struct promtool *p)
     struct errmsg e;
     int64_t step_ns = 0;
     double end = now_s();
-    if (p->step.n && go_duration_parse(p->step, &step_ns, &e))
+    if (p->has_step && go_duration_parse(p->step, &step_ns, &e))
         return promtool_refuse(p, "%s", e.text);
     if (!server_check(p, &ask))
         return PROMTOOL_FAILED;
@@ -195,7 +203,8 @@ int query_range(const struct promtool *p)
     double start = end - RANGE_DEFAULT_S;
     if (p->start.n && !parse_time(p->start, "start", &start))
         return PROMTOOL_FAILED;
-    if (!(start < end)) {
+    const int64_t first = order_of(start), last = order_of(end);
+    if (first > last || (first == last && !(start < end))) {
         fprintf(stderr, "start time is not before end time\n");
         return PROMTOOL_FAILED;
     }

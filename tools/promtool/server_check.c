@@ -3,7 +3,9 @@
 #include <stdio.h>
 
 #include "engine/config/config_files.h"
+#include "engine/http/credentials.h"
 #include "io/file.h"
+#include "io/stream.h"
 #include "tools/flow.h"
 
 struct checking {
@@ -27,6 +29,59 @@ bool server_check_file(const struct promtool *p, const char *path)
     return true;
 }
 
+static err read_pem(struct credentials *c, const struct tls_client_config *config, const char *what,
+                    struct tls_options *out, struct errmsg *e)
+{
+    uint64_t hash;
+    const err code = credentials_tls(c, config, out, &hash, e);
+    return code ? err_wrap(e, code, "unable to read %s", what) : ERR_OK;
+}
+
+static err check_authorities(struct credentials *c, const struct tls_client_config *config,
+                             struct errmsg *e)
+{
+    const struct tls_client_config part = {.ca = config->ca, .ca_file = config->ca_file};
+    struct tls_options o;
+    struct tls *tls = NULL;
+    if (!config->ca.n && !config->ca_file.n)
+        return ERR_OK;
+    TRY(read_pem(c, &part, "CA cert", &o, e));
+    const bool ok = o.ca_pem.n && tls_client_create(&o, &tls, NULL) == ERR_OK;
+    tls_unref(tls);
+    if (ok)
+        return ERR_OK;
+    return err_set(e, ERR_INVALID, "unable to use specified CA cert %s%.*s",
+                   config->ca.n ? "inline" : "file ", STR_ARG(config->ca_file));
+}
+
+// tls_config, in the words of Prometheus's client. Suspends.
+static err check_tls(const struct tls_client_config *config, struct errmsg *e)
+{
+    const struct tls_client_config parts[] = {
+        {.cert = config->cert, .cert_file = config->cert_file},
+        {.key = config->key, .key_file = config->key_file}};
+    struct credentials c;
+    struct tls_options o[2];
+    struct tls *tls = NULL;
+    credentials_init(&c);
+    err code = check_authorities(&c, config, e);
+    if (!code && (config->cert.n || config->cert_file.n)) {
+        code = read_pem(&c, &parts[0], "specified client cert", &o[0], e);
+        if (!code)
+            code = read_pem(&c, &parts[1], "specified client key", &o[1], e);
+        o[0].key_pem = code ? STR("") : o[1].key_pem;
+        if (!code && tls_client_create(&o[0], &tls, NULL))
+            code = err_set(e, ERR_INVALID,
+                           "unable to use specified client cert (%s%.*s) & key (%s%.*s): tls: "
+                           "failed to find any PEM data in certificate input",
+                           config->cert.n ? "inline" : "file ", STR_ARG(config->cert_file),
+                           config->key.n ? "inline" : "file ", STR_ARG(config->key_file));
+        tls_unref(tls);
+    }
+    credentials_deinit(&c);
+    return code;
+}
+
 static void check_file(void *arg)
 {
     struct checking *const c = arg;
@@ -46,6 +101,9 @@ static void check_file(void *arg)
                 c->p->name);
     else if (config_files_http_client(path, &arena, &config, &e))
         fprintf(stderr, "%s: error: Failed to load HTTP config file: %s\n", c->p->name, e.text);
+    else if (check_tls(&config.tls, &e))
+        fprintf(stderr, "%s: error: Failed to create a new HTTP round tripper: %s\n", c->p->name,
+                e.text);
     else
         c->is_good = true;
     arena_deinit(&arena);
@@ -75,11 +133,12 @@ bool server_check(const struct promtool *p, const struct server_ask *ask)
 {
     bool bad = is_bad_url(p, ask->server);
     for (size_t i = 0; i < ask->headers_n && !bad; i++) {
-        bad = str_find(ask->headers[i], '=', 0) == STR_NONE;
+        struct str name, value;
+        bad = !server_ask_header(ask->headers[i], &name, &value);
         if (bad)
             promtool_refuse(p, "expected KEY=VALUE got '%.*s'", STR_ARG(ask->headers[i]));
     }
-    if (bad || !ask->http_config_file.n)
+    if (bad || !p->has_http_config_file)
         return !bad;
     struct checking c = {.p = p, .ask = ask};
     struct errmsg e;
