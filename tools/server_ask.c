@@ -6,8 +6,10 @@
 #include "engine/base/util.h"
 #include "engine/config/config_files.h"
 #include "engine/http/credentials.h"
+#include "engine/http/proxy_choice.h"
 #include "io/clock.h"
 #include "io/file.h"
+#include "io/process.h"
 #include "protocol/gzip.h"
 #include "tools/flow.h"
 
@@ -232,6 +234,7 @@ struct asking {
     err code;
     struct credentials credentials;
     struct http_client_config config;
+    struct http_header proxy[CREDENTIALS_HEADERS_MAX];
     struct http_result result;
     struct http_client *client;
 };
@@ -250,8 +253,46 @@ static err add_header(struct asking *a, struct str pair, struct errmsg *e)
     return credentials_add(&a->credentials, true, name, value, e);
 }
 
+static struct str environment(const char *name, const char *other)
+{
+    const char *const value = process_getenv(name);
+    const char *const more = process_getenv(other);
+    return value && *value ? str_from_c(value) : more ? str_from_c(more) : (struct str){0};
+}
+
+static err choose_proxy(struct asking *a, struct str url, struct http_client_options *out,
+                        struct errmsg *e)
+{
+    const struct proxy_config *const p = &a->config.proxy;
+    struct str exceptions = p->no_proxy;
+    struct url u;
+    TRY(url_parse(url, &u, e));
+    out->proxy_url = p->url;
+    if (p->from_environment) {
+        const bool is_secure = str_eq_nocase(u.scheme, STR("https"));
+        out->proxy_url = is_secure ? environment("HTTPS_PROXY", "https_proxy")
+                                   : environment("HTTP_PROXY", "http_proxy");
+        exceptions = environment("NO_PROXY", "no_proxy");
+        struct url proxy;
+        if (out->proxy_url.n && url_parse(out->proxy_url, &proxy, NULL) != ERR_OK)
+            out->proxy_url =
+                arena_printf(&a->credentials.arena, "http://%.*s", STR_ARG(out->proxy_url));
+    }
+    const uint16_t port = u.port_text.n ? u.port : url_default_port(u.scheme);
+    if ((p->from_environment || exceptions.n) && !proxy_is_for(exceptions, u.host, port))
+        out->proxy_url = (struct str){0};
+    size_t n = 0;
+    for (size_t i = 0; i < p->connect_headers.n; i++)
+        for (size_t k = 0; k < p->connect_headers.items[i].values.n && n < countof(a->proxy); k++)
+            a->proxy[n++] = (struct http_header){p->connect_headers.items[i].name,
+                                                 p->connect_headers.items[i].values.items[k]};
+    out->proxy_headers = a->proxy;
+    out->proxy_headers_count = n;
+    return ERR_OK;
+}
+
 // Headers of the command line, of the URL and of --http.config.file. Suspends.
-static err prepare(struct asking *a, struct errmsg *e)
+static err prepare(struct asking *a, struct str url, struct errmsg *e)
 {
     const struct server_ask *const ask = a->ask;
     struct credentials *const c = &a->credentials;
@@ -275,7 +316,7 @@ static err prepare(struct asking *a, struct errmsg *e)
         TRY(tls_client_create(&o, &tls, e));
         options.tls = tls;
         options.follow_redirects = a->config.follow_redirects;
-        options.proxy_url = a->config.proxy.url;
+        TRY(choose_proxy(a, url, &options, e));
     }
     a->client = http_client_create(&options);
     tls_unref(tls);
@@ -325,7 +366,7 @@ static void flow(void *arg)
     a->code = put_url(ask, query, &url, a->e);
     const struct str verb = ask->is_post ? STR("Post") : STR("Get");
     if (!a->code) {
-        a->code = prepare(a, a->e);
+        a->code = prepare(a, buf_str(&url), a->e);
         if (a->code)
             err_prefix(a->e, "%.*s \"%.*s\"", STR_ARG(verb), STR_ARG(buf_str(&url)));
     }

@@ -65,6 +65,13 @@ err config_files_load(const char *path, const struct prom_config_options *option
     return l.code;
 }
 
+// What those who ask one server decide for themselves.
+static bool is_choice_of_proxy(struct str field)
+{
+    return str_eq(field, STR("no_proxy")) || str_eq(field, STR("proxy_from_environment")) ||
+           str_eq(field, STR("proxy_connect_header"));
+}
+
 err config_files_http_client(const char *path, struct arena *a, struct http_client_config *out,
                              struct errmsg *e)
 {
@@ -83,9 +90,10 @@ err config_files_http_client(const char *path, struct arena *a, struct http_clie
         code = yaml_decode(&d, root, &http_client_config_type, out);
     if (!code && root)
         code = http_client_config_check(&d, root, out);
-    if (!code && d.unsupported_n)
-        code = err_set(e, ERR_INVALID, "line %u: %.*s is not supported by this version",
-                       d.unsupported[0].line, STR_ARG(d.unsupported[0].what));
+    for (size_t i = 0; !code && i < d.unsupported_n; i++)
+        if (!is_choice_of_proxy(d.unsupported[i].what))
+            code = err_set(e, ERR_INVALID, "line %u: %.*s is not supported by this version",
+                           d.unsupported[i].line, STR_ARG(d.unsupported[i].what));
     if (!code)
         http_client_config_set_dir(out, a, config_dir(a, str_from_c(path)));
     yaml_decoder_deinit(&d);

@@ -14,7 +14,8 @@ err config_files_load(const char *path, const struct prom_config_options *option
                       struct prom_config **out, struct errmsg *e);
 
 // A file that is one http_client_config, as --http.config.file of tools names it. What this version
-// cannot do is an error. Texts are in the arena. Suspends.
+// cannot do is an error; which proxy is to be asked the caller decides. Texts are in the arena.
+// Suspends.
 err config_files_http_client(const char *path, struct arena *a, struct http_client_config *out,
                              struct errmsg *e);
 

@@ -176,6 +176,8 @@ static err connect_to(struct http_client *c, const struct target *t, struct errm
         code = target_of(c->options.proxy_url, &proxy, e);
         if (!code)
             code = stream_connect(proxy.host, proxy.port, NULL, &c->stream, e);
+        if (code == ERR_IO || code == ERR_NOTFOUND)
+            err_prefix(e, "proxyconnect tcp");
         if (!code && t->secure) {
             code = open_tunnel(c, t, e);
             if (!code) {

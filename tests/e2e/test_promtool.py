@@ -282,9 +282,11 @@ CLIENTS = {  # of --http.config.file
     "missing bearer token": "bearer_token_file: nope", "two passwords": "basic_auth: {username: u, password: p, password_file: x}",
     "files of basic": "basic_auth: {username_file: password, password_file: password}", "missing user": "basic_auth: {username_file: nope}",
     "empty basic": "basic_auth: {}", "reserved header": "http_headers: {Authorization: {values: [a]}}",
-    "missing header": "http_headers: {X: {files: [nope]}}", "headers": "http_headers: {X: {files: [password], secrets: [a], values: [b]}}",
+    "missing header": "http_headers: {X: {files: [nope]}}", "three headers": "http_headers: {X: {files: [password], secrets: [a], values: [b]}}",
     "header of two words": "http_headers: {'a b': {values: [a]}}", "not a boolean": "follow_redirects: x", "tab": "\ta: b",
     "proxy that is none": "proxy_url: '::'", "no_proxy alone": "no_proxy: example.com", "headers without a proxy": "proxy_connect_header: {a: [b]}",
+    "past the proxy": "proxy_url: 'http://127.0.0.1:1'\nno_proxy: 127.0.0.1", "this machine": "proxy_url: 'http://127.0.0.1:1'\nno_proxy: a.b",
+    "no proxy here": "proxy_from_environment: true", "headers": "proxy_url: 'http://127.0.0.1:1'\nproxy_connect_header: {a: [b]}",
     "two proxies": "proxy_from_environment: true\nproxy_url: 'http://x'",
 }
 
