@@ -139,6 +139,18 @@ void api_error(struct api *api, enum api_error kind, const char *format, ...)
     http_answer(api->x, errors[kind].status, "application/json", buf_str(&api->out));
 }
 
+bool api_parse_bool(struct str text, bool *out)
+{
+    static const char *const texts[] = {"1", "t", "T", "TRUE",  "true",  "True",
+                                        "0", "f", "F", "FALSE", "false", "False"};
+    for (size_t i = 0; i < countof(texts); i++) {
+        *out = i < countof(texts) / 2;
+        if (str_eq(text, str_from_c(texts[i])))
+            return true;
+    }
+    return false;
+}
+
 void api_bad_parameter(struct api *api, const char *name, const char *cause)
 {
     api_error(api, API_BAD_DATA, "invalid parameter \"%s\": %s", name, cause);

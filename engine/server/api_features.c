@@ -25,7 +25,7 @@ static void put_category(struct json *j, const char *name, const struct feature 
 static void put_api(struct json *j, const struct prom_web_flags *web)
 {
     const struct feature features[] = {
-        {"admin", false},
+        {"admin", web->enable_admin_api},
         {"exclude_alerts", true},
         {"label_values_match", true},
         {"lifecycle", web->enable_lifecycle},

@@ -167,16 +167,6 @@ static void answer_empty(struct api *api, const char *const *keys)
     api_end(api);
 }
 
-static bool is_bool(struct str s) // of Go's strconv.ParseBool
-{
-    static const char *const texts[] = {"1", "t", "T", "TRUE",  "true",  "True",
-                                        "0", "f", "F", "FALSE", "false", "False"};
-    for (size_t i = 0; i < countof(texts); i++)
-        if (str_eq(s, str_from_c(texts[i])))
-            return true;
-    return false;
-}
-
 // group_limit and group_next_token; false: answered. No group is there that a token could name.
 static bool check_pages(struct api *api)
 {
@@ -217,6 +207,7 @@ static bool check_rules(struct api *api) // false: answered
 {
     const struct str type = lower_case(api, "type"), exclude = lower_case(api, "exclude_alerts");
     struct errmsg e;
+    bool excludes;
     if (!api_form_is_whole(api) || !api_matchers(api, false))
         return false;
     if (type.n && !str_eq(type, STR("alert")) && !str_eq(type, STR("record"))) {
@@ -224,7 +215,7 @@ static bool check_rules(struct api *api) // false: answered
         api_bad_parameter(api, "type", e.text);
         return false;
     }
-    if (exclude.n && !is_bool(exclude)) {
+    if (exclude.n && !api_parse_bool(exclude, &excludes)) {
         err_format(&e,
                    "error converting exclude_alerts: strconv.ParseBool: parsing \"%.*s\": invalid "
                    "syntax",
@@ -253,16 +244,6 @@ void api_alertmanagers(struct api *api)
 {
     static const char *const keys[] = {"activeAlertmanagers", "droppedAlertmanagers", NULL};
     answer_empty(api, keys);
-}
-
-// What changes storage from outside does not exist yet: the answer is the one of a server that does
-// not allow it, or says so.
-void api_admin(struct api *api)
-{
-    if (api->server->flags.prom.web.enable_admin_api)
-        api_error(api, API_UNAVAILABLE, "admin APIs are not supported by this version");
-    else
-        api_error(api, API_UNAVAILABLE, "admin APIs disabled");
 }
 
 void api_search(struct api *api)

@@ -643,7 +643,6 @@ static err check_flags(struct server *s, struct errmsg *e)
         const char *name;
         bool given;
     } unbuilt[] = {{"config.auto-reload", f->auto_reload},
-                   {"web.enable-admin-api", f->web.enable_admin_api},
                    {"web.enable-otlp-receiver", f->web.enable_otlp_receiver}};
     if (f->agent)
         return err_set(e, ERR_INVALID, "--agent: agent mode is not supported yet");

@@ -64,6 +64,18 @@ const char *catalogue_wal_dir(const struct catalogue *c)
     return c->wal_dir;
 }
 
+const char *catalogue_dir(const struct catalogue *c)
+{
+    return c->dir;
+}
+
+void catalogue_put_copy(const struct catalogue *c, struct buf *out)
+{
+    struct catalogue_state copy = c->state; // of what it owns nothing is changed
+    copy.marks_count = copy.done_count = 0;
+    catalogue_put_checkpoint(&copy, out);
+}
+
 const struct catalogue_info *catalogue_info(const struct catalogue *c)
 {
     return &c->info;

@@ -87,6 +87,9 @@ bool catalogue_parse_block_name(struct str name, uint64_t *out_id, bool *out_tem
 err catalogue_block_path(const struct catalogue *c, uint64_t id, char *out, size_t n,
                          struct errmsg *e);
 const char *catalogue_wal_dir(const struct catalogue *c);
+const char *catalogue_dir(const struct catalogue *c);
+// The catalogue of a folder that has the live files and no logs, appended to out.
+void catalogue_put_copy(const struct catalogue *c, struct buf *out);
 
 // Retention: files whose newest sample is no newer than this go. INT64_MIN: none do.
 int64_t catalogue_cut_by_age(int64_t now_ms, int64_t retention_ms); // retention_ms 0: any age

@@ -5,6 +5,7 @@
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
 #include "engine/tsdb/part_notes.h"
+#include "engine/tsdb/tsdb_snapshot.h"
 
 enum {
     MEMORY_SEED = 0x5eed,
@@ -28,6 +29,21 @@ void tsdb_at_home(struct tsdb *db, fiber_fn *fn, void *arg)
         shard_call(db->home, fiber_class(), fn, arg);
 }
 
+void tsdb_hold_catalogue(struct tsdb *db)
+{
+    fiber_shield_begin();
+    while (db->catalogue_busy)
+        (void)!waiters_wait(&db->catalogue_free);
+    db->catalogue_busy = true;
+}
+
+void tsdb_let_catalogue_go(struct tsdb *db)
+{
+    db->catalogue_busy = false;
+    waiters_wake_one(&db->catalogue_free);
+    fiber_shield_end();
+}
+
 struct change_call {
     struct tsdb *db;
     const struct catalogue_change *change;
@@ -38,15 +54,9 @@ struct change_call {
 static void change_at_home(void *arg)
 {
     struct change_call *call = arg;
-    struct tsdb *db = call->db;
-    fiber_shield_begin();
-    while (db->catalogue_busy)
-        (void)!waiters_wait(&db->catalogue_free);
-    db->catalogue_busy = true;
-    call->result = catalogue_apply(db->catalogue, call->change, call->e);
-    db->catalogue_busy = false;
-    waiters_wake_one(&db->catalogue_free);
-    fiber_shield_end();
+    tsdb_hold_catalogue(call->db);
+    call->result = catalogue_apply(call->db->catalogue, call->change, call->e);
+    tsdb_let_catalogue_go(call->db);
 }
 
 err tsdb_change(struct tsdb *db, const struct catalogue_change *change, struct errmsg *e)
@@ -497,6 +507,8 @@ static err open_folder(struct tsdb *db, struct errmsg *e)
     buf_put_str(&db->texts, info->placement_labels);
     TRY(placement_init(&db->placement, buf_str(&db->texts), info->hash_seed, e));
     TRY(list_streams(db, e));
+    if (!db->options.read_only)
+        tsdb_sweep_snapshots(db);
     db->home = shard_self();
     db->shards = db->home ? shard_all() : NULL;
     db->parts_n = db->shards ? shards_count(db->shards) : 1;

@@ -33,9 +33,12 @@ struct part {
     uint32_t commit_piece;
     int64_t out_of_order_ms;
     bool closing;
-    bool maintained; // the maintaining fiber is alive
-    bool sleeping;   // and can be cancelled
-    bool spilled;    // everything that replay brought is in files
+    bool maintained;                        // the maintaining fiber is alive
+    bool sleeping;                          // and can be cancelled
+    bool spilled;                           // everything that replay brought is in files
+    uint64_t spills_asked, spills_answered; // by part_ask_spill()
+    err spill_result;                       // of the last
+    struct errmsg spill_why;
     bool release_due;
     struct fiber *maintainer;
     struct waiters changed;   // ready, or the maintainer has ended
@@ -47,7 +50,7 @@ struct part {
     _Atomic int64_t newest_t; // of any sample; INT64_MIN: none. Written here, read by all
     uint64_t retention_deletions, size_deletions, corruptions, merges, divisions;
     struct tsdb_retention retention;
-    int64_t next_expiry; // on the monotonic clock, ms
+    int64_t next_expiry;            // on the monotonic clock, ms
     _Atomic uint64_t waiting_bytes; // of the log that are in no file. Written here, read by all
     struct exemplars exemplars;
     struct families families;
@@ -98,6 +101,9 @@ err part_wait_for_ready(struct part *p, struct errmsg *e);
 // Runs fn(arg) on the shard that has the catalogue. Suspends.
 void tsdb_at_home(struct tsdb *db, fiber_fn *fn, void *arg);
 err tsdb_change(struct tsdb *db, const struct catalogue_change *change, struct errmsg *e);
+// At home: nobody else changes the catalogue, and the fiber cannot be cancelled. Suspends.
+void tsdb_hold_catalogue(struct tsdb *db);
+void tsdb_let_catalogue_go(struct tsdb *db);
 
 // A new file's id and path.
 struct tsdb_new_file {
@@ -113,6 +119,8 @@ err tsdb_new_file(struct tsdb_new_file *f, struct errmsg *e); // db is set. Susp
 void part_maintain(void *part);
 void part_note_log(struct part *p); // whether spilling falls behind what the log grows by
 err part_spill(struct part *p, struct errmsg *e);
+// Until all that was acknowledged before is in files. ERR_CANCELED: the database closes. Suspends.
+err part_ask_spill(struct part *p, struct errmsg *e);
 
 // tsdb_files.c. All but the last three suspend.
 err part_open_file(struct part *p, const struct catalogue_file *info, struct part_file *out,

@@ -272,11 +272,38 @@ static void release(struct part *p)
     } while (at && h->selects == 0);
 }
 
+// Answers those who asked for it before it began.
+static err spill_and_answer(struct part *p, struct errmsg *e)
+{
+    const uint64_t asked = p->spills_asked;
+    const err result = part_spill(p, e);
+    if (asked == p->spills_answered)
+        return result;
+    p->spills_answered = asked;
+    p->spill_result = result;
+    if (result != ERR_OK)
+        p->spill_why = *e;
+    waiters_wake_all(&p->changed);
+    return result;
+}
+
+err part_ask_spill(struct part *p, struct errmsg *e)
+{
+    const uint64_t mine = ++p->spills_asked;
+    while (p->spills_answered < mine) {
+        if (p->closing)
+            return err_set(e, ERR_CANCELED, "the database closes");
+        TRY(waiters_wait(&p->changed));
+    }
+    return p->spill_result == ERR_OK ? ERR_OK
+                                     : err_set(e, p->spill_result, "%s", p->spill_why.text);
+}
+
 static void work(struct part *p, bool *out_failed)
 {
     struct errmsg e;
     const char *what = "samples not written to a file";
-    err result = part_spill(p, &e);
+    err result = spill_and_answer(p, &e);
     if (result == ERR_OK) {
         what = "files of several parts not divided";
         result = part_divide_files(p, &e);
@@ -306,7 +333,8 @@ void part_maintain(void *arg)
         const int64_t now = clock_mono_ns() / NS_PER_MS;
         const bool is_much =
             !failed && p->ready && log_bytes(p) - p->mark_bytes > p->db->options.spill_bytes;
-        if (p->ready && (now >= next || is_much)) {
+        const bool is_asked = p->spills_asked != p->spills_answered;
+        if (p->ready && (now >= next || is_much || is_asked)) {
             work(p, &failed);
             next = now + (failed ? RETRY_MS : p->db->options.spill_ms);
             p->next_expiry = now;

@@ -379,10 +379,11 @@ def the_version_as_prometheus():
 
 
 @scenario
-def admin_is_said_to_be_missing():
+def deleting_is_said_to_be_missing():
     ours = ferula(args=["--web.enable-admin-api"])
-    answer = ours.request("POST", "/api/v1/admin/tsdb/snapshot")
-    check_equal((answer.status, answer.json()["errorType"]), (500, "unavailable"))
+    for what in "delete_series", "clean_tombstones":
+        answer = ours.request("POST", "/api/v1/admin/tsdb/" + what)
+        check_equal((answer.status, answer.json()["errorType"]), (500, "unavailable"))
 
 
 RELABEL = """scrape_configs:
