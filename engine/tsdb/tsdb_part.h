@@ -25,11 +25,10 @@ struct part {
     struct wal *wal;         // NULL: in memory only
     struct part_file *files; // by generation
     size_t files_n, files_capacity;
-    bool ready;       // replay is done
-    bool refused;     // it failed: nothing will be taken
-    unsigned undoing; // commits that are being taken back: nobody may rely on them
-    bool in_pieces;   // a large commit is being applied, or a spill begins: no other may
-    bool spill_waits; // for its end, before other large ones
+    bool ready;                  // replay is done
+    bool refused;                // it failed: nothing will be taken
+    unsigned undoing;            // commits that are being taken back: nobody may rely on them
+    bool in_pieces, spill_waits; // a large commit is applied, or a spill begins; it waits for that
     uint32_t commit_piece;
     int64_t out_of_order_ms;
     bool closing;
@@ -37,8 +36,8 @@ struct part {
     bool sleeping;                          // and can be cancelled
     bool spilled;                           // everything that replay brought is in files
     uint64_t spills_asked, spills_answered; // by part_ask_spill()
-    err spill_result;                       // of the last
-    struct errmsg spill_why;
+    struct errmsg spill_why;                // of the last, if spill_result is not ERR_OK
+    err spill_result;
     bool release_due;
     struct fiber *maintainer;
     struct waiters changed;   // ready, or the maintainer has ended
@@ -119,8 +118,7 @@ err tsdb_new_file(struct tsdb_new_file *f, struct errmsg *e); // db is set. Susp
 void part_maintain(void *part);
 void part_note_log(struct part *p); // whether spilling falls behind what the log grows by
 err part_spill(struct part *p, struct errmsg *e);
-// Until all that was acknowledged before is in files. ERR_CANCELED: the database closes. Suspends.
-err part_ask_spill(struct part *p, struct errmsg *e);
+err part_ask_spill(struct part *p, struct errmsg *e); // of all acknowledged before
 
 // tsdb_files.c. All but the last three suspend.
 err part_open_file(struct part *p, const struct catalogue_file *info, struct part_file *out,
@@ -131,9 +129,7 @@ err part_merge_files(struct part *p, struct errmsg *e);
 void part_put_file(struct part *p, struct part_file file);
 void tsdb_set_summary(struct catalogue_file *info, const struct block_summary *sum);
 bool part_is_first(const struct part *p, const struct catalogue_file *f); // it is this part's
-
-// tsdb_retention.c: removes the files that are too old or too much. Suspends.
-err part_expire(struct part *p, struct errmsg *e);
+err part_expire(struct part *p, struct errmsg *e); // tsdb_retention.c. Suspends.
 
 static inline int64_t time_before(int64_t t_ms, int64_t by_ms)
 {
