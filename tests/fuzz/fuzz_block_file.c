@@ -7,6 +7,7 @@
 #include "engine/model/histogram.h"
 #include "engine/model/labels.h"
 #include "engine/tsdb/block_format.h"
+#include "engine/tsdb/fsck_state.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/lib/in_loop.h"
 
@@ -105,9 +106,23 @@ struct run {
     const struct regex *regex;
 };
 
-static void open_and_ask(void *arg)
+static void see_finding(void *arg, const struct fsck_finding *f)
 {
     const struct run *r = arg;
+    fuzz_must(f->what[0] && !strcmp(f->path, r->path));
+}
+
+static void check(struct run *r)
+{
+    static const struct fsck_ops ops = {see_finding, NULL};
+    struct fsck k = {.dir = "/", .ops = &ops, .arg = r};
+    fsck_block(&k, r->path, NULL);
+}
+
+static void open_and_ask(void *arg)
+{
+    struct run *r = arg;
+    check(r);
     const struct matcher ms[] = {{MATCHER_NE, STR("mode"), STR("idle"), NULL},
                                  {MATCHER_RE, LABEL_NAME, STR("n.*|up"), r->regex},
                                  {MATCHER_EQ, STR("instance"), STR("a:1"), NULL}};

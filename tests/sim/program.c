@@ -6,7 +6,9 @@
 
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
+#include "engine/tsdb/fsck.h"
 #include "io/clock.h"
+#include "io/file.h"
 #include "tests/lib/forms.h"
 
 enum { OPEN_TRIES = 50, STARTS = 8 };
@@ -384,11 +386,35 @@ static void close_database(struct program *p)
         world_violate(p->world, "close: %s: %s", err_name(result), e.text);
 }
 
+static void see_finding(void *arg, const struct fsck_finding *f)
+{
+    struct program *p = arg;
+    if (f->severity == FSCK_DAMAGE)
+        world_violate(p->world, "fsck: %s: offset %lld: %s; lost: %s", f->path,
+                      (long long)f->offset, f->what, f->lost);
+}
+
+// Nothing damages the disk here: whatever stopped the last run, catalogue, files and log agree.
+static void check_folder(struct program *p)
+{
+    static const struct fsck_ops ops = {see_finding, NULL};
+    const bool faults_on = p->world->faults.on;
+    struct fsck_counts counts;
+    struct op_stat s;
+    struct errmsg e;
+    p->world->faults.on = false;
+    if (path_stat("data/catalogue", &s, NULL) == ERR_OK &&
+        fsck_folder("data", &ops, p, &counts, &e) != ERR_OK)
+        world_violate(p->world, "fsck: %s", e.text);
+    p->world->faults.on = faults_on;
+}
+
 static void run_program(void *arg)
 {
     struct program *p = arg;
     if (shard_index(shard_self()) != 0)
         return;
+    check_folder(p);
     if (start_database(p)) {
         recover(p);
         p->is_open = true;
@@ -397,6 +423,8 @@ static void run_program(void *arg)
             while (!p->stopping || p->flows > 0)
                 (void)!fiber_sleep_ns(100 * MS);
             close_database(p);
+            if (!p->is_fatal)
+                check_folder(p);
         }
     }
     p->is_closed = true;
