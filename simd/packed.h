@@ -20,11 +20,15 @@ typedef void packed_line_fn(const uint8_t *p, size_t n, unsigned width, int64_t 
 typedef void packed_sum_fn(const uint8_t *p, size_t n, unsigned width, int64_t base, int64_t step,
                            int64_t *out);
 
+// The same as doubles, divided. Every sum lies between -2^51 and 2^51.
+typedef void packed_sum_div_fn(const uint8_t *p, size_t n, unsigned width, int64_t base,
+                               int64_t step, double divisor, double *out);
 // The smallest and the largest of v[0, n), n being at least 1.
 typedef void packed_range_fn(const int64_t *v, size_t n, int64_t *low, int64_t *high);
 
 packed_line_fn packed_line_c, packed_line_sse42, packed_line_avx2;
 packed_sum_fn packed_sum_c, packed_sum_sse42, packed_sum_avx2;
+packed_sum_div_fn packed_sum_div_c, packed_sum_div_sse42, packed_sum_div_avx2;
 packed_range_fn packed_range_c, packed_range_sse42, packed_range_avx2;
 
 // The way in: fields must fit width. Writes packed_size(n, width) bytes.

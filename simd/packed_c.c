@@ -45,6 +45,16 @@ void packed_sum_c(const uint8_t *p, size_t n, unsigned width, int64_t base, int6
     }
 }
 
+void packed_sum_div_c(const uint8_t *p, size_t n, unsigned width, int64_t base, int64_t step,
+                      double divisor, double *out)
+{
+    const size_t size = packed_size(n, width);
+    for (size_t i = 0; i < n; i++) {
+        base += step + (int64_t)(width ? field_at(p, size, i * width, width) : 0);
+        out[i] = (double)base / divisor;
+    }
+}
+
 void packed_range_c(const int64_t *v, size_t n, int64_t *low, int64_t *high)
 {
     int64_t least = v[0], most = v[0];

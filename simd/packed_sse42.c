@@ -107,6 +107,18 @@ void packed_line_sse42(const uint8_t *p, size_t n, unsigned width, int64_t base,
     }
 }
 
+// Sums of four fields that go on from before, which grows by their total.
+static inline struct pairs sum_four(simde__m128i fields, simde__m128i four, struct pairs *before)
+{
+    simde__m128i sums = simde_mm_add_epi32(fields, simde_mm_slli_si128(fields, 4));
+    sums = simde_mm_add_epi32(sums, simde_mm_slli_si128(sums, 8)); // below 2^27
+    const simde__m128i last = simde_mm_srli_epi64(simde_mm_unpackhi_epi64(sums, sums), 32);
+    const simde__m128i grow = simde_mm_add_epi64(last, four);
+    const struct pairs out = add(*before, widen(sums));
+    *before = add(*before, (struct pairs){grow, grow});
+    return out;
+}
+
 void packed_sum_sse42(const uint8_t *p, size_t n, unsigned width, int64_t base, int64_t step,
                       int64_t *out)
 {
@@ -118,14 +130,37 @@ void packed_sum_sse42(const uint8_t *p, size_t n, unsigned width, int64_t base, 
     const size_t size = packed_size(n, width);
     const simde__m128i four = simde_mm_set1_epi64x((int64_t)((uint64_t)step * LANES));
     struct pairs before = ramp(base, step, 1);
+    for (size_t at = 0; at * LANES < n; at++)
+        store(out + at * LANES, n - at * LANES,
+              sum_four(group_fields(p, size, at, width, &c), four, &before));
+}
+
+// Sums below 2^51 that were begun at the bits of 3 * 2^51 are the bits of that and the sum.
+static const int64_t double_base = 0x4338000000000000;
+
+static inline simde__m128i quotient(simde__m128i v, simde__m128d divisor)
+{
+    const simde__m128d base = simde_mm_castsi128_pd(simde_mm_set1_epi64x(double_base));
+    return simde_mm_castpd_si128(
+        simde_mm_div_pd(simde_mm_sub_pd(simde_mm_castsi128_pd(v), base), divisor));
+}
+
+void packed_sum_div_sse42(const uint8_t *p, size_t n, unsigned width, int64_t base, int64_t step,
+                          double divisor, double *out)
+{
+    if (width > WIDTH_MAX) {
+        packed_sum_div_c(p, n, width, base, step, divisor, out);
+        return;
+    }
+    const struct cut c = cut_make(width);
+    const size_t size = packed_size(n, width);
+    const simde__m128i four = simde_mm_set1_epi64x((int64_t)((uint64_t)step * LANES));
+    const simde__m128d d = simde_mm_set1_pd(divisor);
+    struct pairs before = ramp(base + double_base, step, 1);
     for (size_t at = 0; at * LANES < n; at++) {
-        simde__m128i sums = group_fields(p, size, at, width, &c); // running sums below 2^27
-        sums = simde_mm_add_epi32(sums, simde_mm_slli_si128(sums, 4));
-        sums = simde_mm_add_epi32(sums, simde_mm_slli_si128(sums, 8));
-        store(out + at * LANES, n - at * LANES, add(before, widen(sums)));
-        const simde__m128i last = simde_mm_srli_epi64(simde_mm_unpackhi_epi64(sums, sums), 32);
-        const simde__m128i grow = simde_mm_add_epi64(last, four);
-        before = add(before, (struct pairs){grow, grow});
+        const struct pairs v = sum_four(group_fields(p, size, at, width, &c), four, &before);
+        store((int64_t *)(void *)(out + at * LANES), n - at * LANES,
+              (struct pairs){quotient(v.low, d), quotient(v.high, d)});
     }
 }
 

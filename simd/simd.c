@@ -13,6 +13,7 @@ struct simd_ops simd = {
     .packed_line = packed_line_c,
     .packed_range = packed_range_c,
     .packed_sum = packed_sum_c,
+    .packed_sum_div = packed_sum_div_c,
     .scan_line = scan_line_c,
     .scan_mismatch = scan_mismatch_c,
     .scan_plain = scan_plain_c,
@@ -56,6 +57,7 @@ void simd_init(uint32_t mask)
         .packed_line = packed_line_c,
         .packed_range = packed_range_c,
         .packed_sum = packed_sum_c,
+        .packed_sum_div = packed_sum_div_c,
         .scan_line = scan_line_c,
         .scan_mismatch = scan_mismatch_c,
         .scan_plain = scan_plain_c,
@@ -71,6 +73,7 @@ void simd_init(uint32_t mask)
     simd.packed_line = packed_line_sse42;
     simd.packed_range = packed_range_sse42;
     simd.packed_sum = packed_sum_sse42;
+    simd.packed_sum_div = packed_sum_div_sse42;
     simd.scan_line = scan_line_sse42;
     simd.scan_mismatch = scan_mismatch_sse42;
     simd.scan_plain = scan_plain_sse42;
@@ -86,6 +89,7 @@ void simd_init(uint32_t mask)
     simd.packed_line = packed_line_avx2;
     simd.packed_range = packed_range_avx2;
     simd.packed_sum = packed_sum_avx2;
+    simd.packed_sum_div = packed_sum_div_avx2;
     simd.scan_line = scan_line_avx2;
     simd.scan_mismatch = scan_mismatch_avx2;
     simd.scan_plain = scan_plain_avx2;

@@ -28,6 +28,7 @@ struct simd_ops {
     packed_line_fn *packed_line;
     packed_range_fn *packed_range;
     packed_sum_fn *packed_sum;
+    packed_sum_div_fn *packed_sum_div;
     scan_line_fn *scan_line;
     scan_mismatch_fn *scan_mismatch;
     scan_plain_fn *scan_plain;

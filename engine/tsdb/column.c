@@ -566,7 +566,12 @@ static bool decode_values(const uint8_t *p, size_t size, size_t n, const int64_t
     if (!other && !(head & (COLUMN_HEAD_FORM | COLUMN_HEAD_FACTOR | COLUMN_HEAD_OUTLIERS |
                             COLUMN_HEAD_SPECIALS)))
         return decode_const(p, end, scale, n, out);
-    if (!other && (head & ~COLUMN_HEAD_SPECIALS) == COLUMN_XOR) {
+    const uint8_t *divided = NULL;
+    if (!other && scale <= SCALE_DIVIDE + DIVIDE_MAX)
+        divided = column_fit_load_divided(head, p, end, n, powers[scale], out);
+    if (divided) {
+        p = divided;
+    } else if (!other && (head & ~COLUMN_HEAD_SPECIALS) == COLUMN_XOR) {
         p = column_xor_load(p, end, n, (uint64_t *)(void *)m);
     } else {
         p = load_integers(head, p, end, n, other, m);

@@ -607,3 +607,21 @@ const uint8_t *column_fit_load(uint8_t head, const uint8_t *at, const uint8_t *e
         simd.packed_line(NULL, n, 0, base, form == COLUMN_RAMP ? get_number(&r) : 0, out);
     return r.failed ? NULL : r.at;
 }
+
+const uint8_t *column_fit_load_divided(uint8_t head, const uint8_t *at, const uint8_t *end,
+                                       size_t n, double divisor, double *out)
+{
+    enum { BASE_BITS = 50, LOW_BITS = 40, WIDTH_MOST = 40 };
+    static_assert(COLUMN_MAX <= 1 << 9, "so many of them are below 2^50");
+    struct reader r = {at, end, false};
+    if ((head & (COLUMN_HEAD_FORM | COLUMN_HEAD_FACTOR | COLUMN_HEAD_OUTLIERS)) != COLUMN_DELTA)
+        return NULL;
+    const int64_t base = get_number(&r), low = get_number(&r);
+    const unsigned width = r.at < r.end ? *r.at++ : 255;
+    if (r.failed || width > WIDTH_MOST || bit_width(zigzag(base)) > BASE_BITS ||
+        bit_width(zigzag(low)) > LOW_BITS || packed_size(n - 1, width) > (size_t)(r.end - r.at))
+        return NULL;
+    out[0] = (double)base / divisor;
+    simd.packed_sum_div(r.at, n - 1, width, base, low, divisor, out + 1);
+    return r.at + packed_size(n - 1, width);
+}

@@ -57,5 +57,9 @@ uint8_t *column_fit_store(const struct column_fit *fit, const int64_t *m, const 
 // ended; NULL: corrupt.
 const uint8_t *column_fit_load(uint8_t head, const uint8_t *at, const uint8_t *end, size_t n,
                                int64_t *out, struct column_factor *factor);
+// The doubles of a plain column of DELTA whose integers are all small, divided. Where it ended;
+// NULL: it is another one, out has no meaning.
+const uint8_t *column_fit_load_divided(uint8_t head, const uint8_t *at, const uint8_t *end,
+                                       size_t n, double divisor, double *out);
 
 #endif

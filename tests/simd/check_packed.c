@@ -78,6 +78,52 @@ static void check_one(packed_line_fn *now, const char *name, bool is_sum)
     check_release();
 }
 
+static bool same_quotients(packed_sum_div_fn *ref, packed_sum_div_fn *now, size_t n, unsigned width)
+{
+    static const double divisors[] = {1, 10, 1000, 1e9, 1e22};
+    uint64_t fields[FIELDS_MAX];
+    int64_t sums[FIELDS_MAX];
+    double want[FIELDS_MAX];
+    uint8_t *p = check_bytes(packed_size(n, width));
+    double *out = (double *)(void *)check_bytes(n * sizeof *out);
+    for (unsigned round = 0; round < 10; round++) {
+        const int64_t step = (int64_t)(check_random() >> 24) - (1 << 30);
+        const int64_t base = (int64_t)check_random() >> (14 + round * 4);
+        fill(fields, n, width, round);
+        packed_store(fields, n, width, p);
+        packed_sum_c(p, n, width, base, step, sums);
+        ref(p, n, width, base, step, divisors[round % countof(divisors)], want);
+        now(p, n, width, base, step, divisors[round % countof(divisors)], out);
+        for (size_t i = 0; i < n; i++)
+            if (want[i] != (double)sums[i] / divisors[round % countof(divisors)] ||
+                memcmp(&want[i], &out[i], sizeof *out) != 0) {
+                check_fail("n %zu, width %u, at %zu: got %a, want %a", n, width, i, out[i],
+                           want[i]);
+                return false;
+            }
+    }
+    check_release();
+    return true;
+}
+
+static void check_sum_div(void)
+{
+    packed_sum_div_fn *ref =
+        (packed_sum_div_fn *)check_func((any_fn *)simd.packed_sum_div, "packed_sum_div");
+    if (!ref)
+        return;
+    for (unsigned width = 0; width <= 40; width++)
+        for (size_t n = 0; n <= FIELDS_MAX; n++)
+            if (!same_quotients(ref, simd.packed_sum_div, n, width))
+                return;
+    uint8_t *p = check_bytes(packed_size(BENCH_FIELDS, 11));
+    double out[BENCH_FIELDS];
+    memset(p, 0x5a, packed_size(BENCH_FIELDS, 11));
+    for (struct check_timer t = check_timed(BENCH_FIELDS); check_more(&t);)
+        simd.packed_sum_div(p, BENCH_FIELDS, 11, 1000, 3, 1000, out);
+    check_release();
+}
+
 static void check_range(void)
 {
     packed_range_fn *ref =
@@ -115,6 +161,7 @@ static void check_range(void)
 void check_packed(void)
 {
     check_range();
+    check_sum_div();
     check_one(simd.packed_line, "packed_line", false);
     check_one(simd.packed_sum, "packed_sum", true);
 }
