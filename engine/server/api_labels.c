@@ -30,37 +30,84 @@ static bool read_question(struct api *api, struct fan_question *q, enum fan_kind
     return true;
 }
 
-// Answers leave as they are merged, so whether a limit cut them is known in time for the warning
-// that stands behind them.
-static void answer(struct api *api, struct fan_question *q)
+struct answering {
+    struct api *api;
+    struct fan_question *q;
+    uint64_t wanted, n;    // wanted 0: all
+    struct buf last;       // that was given out
+    bool is_open, is_over; // has begun, and is to be ended
+};
+
+static void fail(struct answering *a, err code, const struct errmsg *e)
+{
+    a->is_over = true;
+    a->is_open = false;
+    if (a->api->is_streaming)
+        http_abort(a->api->x); // half of an answer must not look like a whole one
+    else
+        api_error(a->api, code == ERR_LIMIT ? API_EXECUTION : API_INTERNAL, "%s", e->text);
+}
+
+// At most most items, behind the last. Suspends.
+static void answer_some(struct answering *a, uint64_t most)
 {
     static struct str truncated = {"results truncated due to limit", 30};
+    struct api *api = a->api;
     struct fan fan;
-    struct str item;
+    struct str item = {0};
     struct errmsg e;
-    q->bytes_max = (size_t)api->server->flags.query_max_bytes;
-    const err code = fan_open(q, &fan, &e);
+    uint64_t n = 0;
+    a->q->limit = most == UINT64_MAX ? 0 : most;
+    a->q->after = a->n ? buf_str(&a->last) : (struct str){0};
+    const err code = fan_open(a->q, &fan, &e);
     if (code) {
-        api_error(api, code == ERR_LIMIT ? API_EXECUTION : API_INTERNAL, "%s", e.text);
+        fail(a, code, &e);
         return;
     }
-    api_begin(api);
-    json_array_begin(&api->json);
-    for (uint64_t n = 0; fan_next(&fan, &item) && api_flush_if_due(api); n++) {
-        if (q->limit && n == q->limit) {
+    if (!a->is_open) {
+        api_begin(api);
+        json_array_begin(&api->json);
+        a->is_open = true;
+    }
+    while (n < most && !a->is_over) {
+        if (!fan_next(&fan, &item) || !api_flush_if_due(api)) {
+            a->is_over = true;
+        } else if (a->wanted && a->n == a->wanted) {
             api->warnings = &truncated;
             api->warnings_count = 1;
-            break;
+            a->is_over = true;
+        } else {
+            a->q->kind == FAN_SERIES ? api_put_labels(&api->json, item)
+                                     : json_str(&api->json, item);
+            n++;
+            a->n++;
+            fiber_yield_if_due();
         }
-        if (q->kind == FAN_SERIES)
-            api_put_labels(&api->json, item);
-        else
-            json_str(&api->json, item);
-        fiber_yield_if_due();
     }
-    json_array_end(&api->json);
-    api_end(api);
+    if (!a->is_over) {
+        buf_reset(&a->last);
+        buf_put_str(&a->last, item);
+    }
     fan_done(&fan);
+}
+
+// Answers leave as they are merged, so whether a limit cut them is known in time for the warning
+// that stands behind them. Of names and values some are asked for at a time: as many as there may
+// be, no shard holds a copy of them all.
+static void answer(struct api *api, struct fan_question *q)
+{
+    enum { FIRST = 65536, MOST = 131072 };
+    struct answering a = {.api = api, .q = q, .wanted = q->limit};
+    q->bytes_max = (size_t)api->server->flags.query_max_bytes;
+    for (uint64_t some = FIRST; !a.is_over; some = some < MOST ? some * 2 : some) {
+        const uint64_t left = a.wanted ? a.wanted - a.n + 1 : UINT64_MAX;
+        answer_some(&a, q->kind == FAN_SERIES || left < some ? left : some);
+    }
+    if (a.is_open) {
+        json_array_end(&api->json);
+        api_end(api);
+    }
+    buf_deinit(&a.last);
 }
 
 void api_label_names(struct api *api)

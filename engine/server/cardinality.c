@@ -1,123 +1,51 @@
 // The lists of status/tsdb: which names, labels and pairs have most series and values.
+//
+// All values of all labels are looked at, some at a time, in their order, shards side by side: what
+// is held are a few hundred values of each shard and twice as many of each list as are asked for.
 #include "engine/server/cardinality.h"
 
-#include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
-#include "engine/server/fan.h"
 #include "engine/server/server.h"
+#include "engine/shard/shard.h"
+#include "engine/tsdb/tsdb_counts.h"
 #include "io/fiber_sort.h"
 
-enum { LENGTHS = 2 }; // bytes that Prometheus holds for a label's lengths
+enum { LENGTHS = 2, BATCH = 512 }; // bytes that Prometheus holds for a label's lengths
 
 struct counter {
-    struct str key; // p NULL: free
+    struct str key;
     uint64_t n;
 };
 
-struct counters { // open addressing; a power of two
+struct top {                // the largest
+    struct arena arenas[2]; // of the keys, in turns
+    unsigned arena_at;
     struct counter *items;
-    size_t size, n;
+    size_t n, limit; // room for twice limit
+    uint64_t least;  // of those that stayed; 0: all do
 };
 
 struct cardinality {
-    struct arena arena;
-    struct counters lists[CARDINALITY_LISTS];
+    struct arena_budget budget;
+    struct top lists[CARDINALITY_LISTS];
+    uint64_t pairs;
 };
 
-static struct counter *slot_of(const struct counters *c, struct str key)
-{
-    size_t at = hash64(key.p, key.n, 0) & (c->size - 1);
-    while (c->items[at].key.p && !str_eq(c->items[at].key, key))
-        at = (at + 1) & (c->size - 1);
-    return &c->items[at];
-}
+struct part { // of one shard; its memory is made and freed there
+    struct server *server;
+    struct arena_budget *budget;
+    struct arena arena, values;
+    struct least names;
+    size_t names_at; // of the merge
+    struct str name, after;
+    struct tsdb_value_count items[BATCH];
+    size_t n, at;
+    err code;
+    struct errmsg e;
+};
 
-// The counter of key, new ones 0 and with a copy of it. Suspends.
-static struct counter *counter_of(struct cardinality *k, enum cardinality_list list, struct str key)
-{
-    struct counters *c = &k->lists[list];
-    if (2 * (c->n + 1) > c->size) {
-        const struct counters old = *c;
-        c->size = old.size ? 2 * old.size : 256;
-        c->items = mem_zalloc(c->size * sizeof *c->items);
-        for (size_t i = 0; i < old.size; i++) {
-            if (old.items[i].key.p)
-                *slot_of(c, old.items[i].key) = old.items[i];
-            if (i % 1024 == 1023)
-                fiber_yield_if_due();
-        }
-        mem_free(old.items);
-    }
-    struct counter *item = slot_of(c, key);
-    if (!item->key.p) {
-        item->key = arena_str(&k->arena, key);
-        c->n++;
-    }
-    return item;
-}
-
-static void count_series(struct cardinality *k, struct str labels, struct buf *pair) // Suspends.
-{
-    struct label label;
-    for (struct labels_iter i = labels_iter(labels); labels_next(&i, &label);) {
-        buf_reset(pair);
-        buf_put_str(pair, label.name);
-        buf_put_char(pair, '=');
-        buf_put_str(pair, label.value);
-        struct counter *of_pair = counter_of(k, CARDINALITY_PAIRS, buf_str(pair));
-        if (of_pair->n++ == 0)
-            counter_of(k, CARDINALITY_VALUES, label.name)->n++;
-        counter_of(k, CARDINALITY_BYTES, label.name)->n += label.name.n + label.value.n + LENGTHS;
-        if (str_eq(label.name, LABEL_NAME))
-            counter_of(k, CARDINALITY_NAMES, label.value)->n++;
-    }
-}
-
-err cardinality_gather(struct server *s, struct cardinality **out, struct errmsg *e)
-{
-    const struct matcher named = {.kind = MATCHER_NE, .name = LABEL_NAME};
-    const struct fan_selector all = {&named, 1};
-    const struct fan_question q = {.kind = FAN_SERIES,
-                                   .storage = s->storage,
-                                   .selectors = &all,
-                                   .selectors_count = 1,
-                                   .mint = INT64_MIN,
-                                   .maxt = INT64_MAX};
-    struct arena arena;
-    struct str *items;
-    size_t n;
-    arena_init(&arena, (size_t)s->flags.query_max_bytes);
-    const err code = fan_ask(&q, &arena, &items, &n, e);
-    if (!code) {
-        struct cardinality *k = mem_zalloc(sizeof *k);
-        struct buf pair = {0};
-        arena_init(&k->arena, 0);
-        for (size_t i = 0; i < n; i++) {
-            count_series(k, items[i], &pair);
-            fiber_yield_if_due();
-        }
-        buf_deinit(&pair);
-        *out = k;
-    }
-    arena_deinit(&arena);
-    return code;
-}
-
-uint64_t cardinality_pairs(const struct cardinality *k)
-{
-    return k->lists[CARDINALITY_PAIRS].n;
-}
-
-void cardinality_destroy(struct cardinality *k)
-{
-    if (!k)
-        return;
-    for (size_t i = 0; i < CARDINALITY_LISTS; i++)
-        mem_free(k->lists[i].items);
-    arena_deinit(&k->arena);
-    mem_free(k);
-}
+// ---- lists
 
 // The largest first, then by name.
 static int compare(const void *a, const void *b, const void *arg)
@@ -127,28 +55,263 @@ static int compare(const void *a, const void *b, const void *arg)
     return x->n != y->n ? (x->n < y->n) - (x->n > y->n) : str_cmp(x->key, y->key);
 }
 
-void cardinality_put(const struct cardinality *k, enum cardinality_list list, size_t limit,
-                     struct json *j)
+static err no_room(struct errmsg *e)
 {
-    const struct counters *c = &k->lists[list];
-    struct counter *sorted = mem_alloc_array(c->n, sizeof *sorted);
-    size_t n = 0;
-    for (size_t i = 0; i < c->size; i++) {
-        if (c->items[i].key.p)
-            sorted[n++] = c->items[i];
-        if (i % 1024 == 1023)
+    return err_set(e, ERR_LIMIT,
+                   "the lists need more than the bytes that --query.max-bytes allows: ask for "
+                   "shorter ones with the parameter limit");
+}
+
+static err copy_key(struct arena *a, struct str key, struct str *out, struct errmsg *e)
+{
+    char *own = arena_try(a, key.n + 1, 1, 1);
+    if (!own)
+        return no_room(e);
+    memcpy(own, key.p, key.n);
+    *out = str_make(own, key.n);
+    return ERR_OK;
+}
+
+// Sorts, and drops what is beyond the limit. Suspends.
+static err cut(struct top *t, struct errmsg *e)
+{
+    struct arena *to = &t->arenas[!t->arena_at];
+    fiber_sort(t->items, t->n, sizeof *t->items, NULL, compare);
+    if (t->n <= t->limit)
+        return ERR_OK;
+    t->n = t->limit;
+    t->least = t->items[t->n - 1].n;
+    for (size_t i = 0; i < t->n; i++) {
+        TRY(copy_key(to, t->items[i].key, &t->items[i].key, e));
+        if (i % 256 == 255)
             fiber_yield_if_due();
     }
-    fiber_sort(sorted, n, sizeof *sorted, NULL, compare);
+    arena_reset(&t->arenas[t->arena_at]);
+    t->arena_at = !t->arena_at;
+    return ERR_OK;
+}
+
+// key: a and, if n is not 0, b behind it. Suspends.
+static err offer(struct cardinality *k, enum cardinality_list list, struct str a, struct str b,
+                 uint64_t n, struct errmsg *e)
+{
+    struct top *t = &k->lists[list];
+    if (n < t->least)
+        return ERR_OK;
+    if (t->n == 2 * t->limit)
+        TRY(cut(t, e));
+    const size_t size = a.n + (b.n ? 1 + b.n : 0);
+    char *own = arena_try(&t->arenas[t->arena_at], size + 1, 1, 1);
+    if (!own)
+        return no_room(e);
+    memcpy(own, a.p, a.n);
+    if (b.n) {
+        own[a.n] = '=';
+        memcpy(own + a.n + 1, b.p, b.n);
+    }
+    t->items[t->n++] = (struct counter){str_make(own, size), n};
+    return ERR_OK;
+}
+
+// ---- shards
+
+static void ask_names(void *arg) // on each shard
+{
+    struct part *p = arg;
+    arena_init_within(&p->arena, p->budget);
+    arena_init_within(&p->values, p->budget);
+    least_init(&p->names, &p->arena, 0, false);
+    p->code = tsdb_active_names(p->server->db, &p->names, &p->e);
+}
+
+static void ask_values(void *arg) // on each shard
+{
+    struct part *p = arg;
+    arena_reset(&p->values);
+    p->at = p->n = 0;
+    p->code = tsdb_count_values(p->server->db, p->name, p->after, BATCH, &p->values, p->items,
+                                &p->n, &p->e);
+}
+
+static void free_part(void *arg) // on each shard
+{
+    struct part *p = arg;
+    least_deinit(&p->names);
+    arena_deinit(&p->values);
+    arena_deinit(&p->arena);
+}
+
+static err ask_all(struct part *parts, unsigned count, void (*ask)(void *), struct errmsg *e)
+{
+    shard_call_all(LOOP_QUERY, ask, parts, sizeof *parts, NULL);
+    for (unsigned i = 0; i < count; i++)
+        if (parts[i].code == ERR_LIMIT)
+            return no_room(e);
+        else if (parts[i].code)
+            return err_set(e, parts[i].code, "%s", parts[i].e.text);
+    return ERR_OK;
+}
+
+// The next name that some shard has.
+static bool next_name(struct part *parts, unsigned count, struct str *out)
+{
+    const struct str *least = NULL;
+    for (unsigned i = 0; i < count; i++) {
+        const struct part *p = &parts[i];
+        if (p->names_at < p->names.n &&
+            (!least || str_cmp(p->names.items[p->names_at], *least) < 0))
+            least = &p->names.items[p->names_at];
+    }
+    if (!least)
+        return false;
+    *out = *least;
+    for (unsigned i = 0; i < count; i++)
+        if (parts[i].names_at < parts[i].names.n &&
+            str_eq(parts[i].names.items[parts[i].names_at], *out))
+            parts[i].names_at++;
+    return true;
+}
+
+// The next value, counted over all shards; false: a shard must be asked before it is known.
+static bool next_value(struct part *parts, unsigned count, struct str *out, uint64_t *out_n)
+{
+    const struct part *least = NULL;
+    for (unsigned i = 0; i < count; i++) {
+        const struct part *p = &parts[i];
+        if (p->at == p->n && p->n == BATCH)
+            return false;
+        if (p->at < p->n &&
+            (!least || str_cmp(p->items[p->at].value, least->items[least->at].value) < 0))
+            least = p;
+    }
+    if (!least)
+        return false;
+    *out = least->items[least->at].value;
+    *out_n = 0;
+    for (unsigned i = 0; i < count; i++) {
+        struct part *p = &parts[i];
+        if (p->at < p->n && str_eq(p->items[p->at].value, *out))
+            *out_n += p->items[p->at++].series;
+    }
+    return true;
+}
+
+struct sums {
+    uint64_t values, bytes;
+};
+
+static err count_value(struct cardinality *k, struct str name, struct str value, uint64_t n,
+                       struct sums *sums, struct errmsg *e)
+{
+    sums->values++;
+    sums->bytes += n * (name.n + value.n + LENGTHS);
+    if (str_eq(name, LABEL_NAME))
+        TRY(offer(k, CARDINALITY_NAMES, value, (struct str){0}, n, e));
+    return offer(k, CARDINALITY_PAIRS, name, value, n, e);
+}
+
+static err count_name(struct cardinality *k, struct part *parts, unsigned count, struct str name,
+                      struct errmsg *e)
+{
+    struct sums sums = {0};
+    struct buf after = {0};
+    err code = ERR_OK;
+    for (bool more = true; more && code == ERR_OK;) {
+        struct str value;
+        uint64_t n;
+        for (unsigned i = 0; i < count; i++) {
+            parts[i].name = name;
+            parts[i].after = sums.values ? buf_str(&after) : (struct str){0};
+        }
+        code = ask_all(parts, count, ask_values, e);
+        while (code == ERR_OK && next_value(parts, count, &value, &n)) {
+            code = count_value(k, name, value, n, &sums, e);
+            buf_reset(&after);
+            buf_put_str(&after, value);
+            fiber_yield_if_due();
+        }
+        more = false;
+        for (unsigned i = 0; i < count; i++)
+            more |= parts[i].n == BATCH;
+    }
+    buf_deinit(&after);
+    TRY(code);
+    k->pairs += sums.values;
+    if (!sums.values)
+        return ERR_OK;
+    TRY(offer(k, CARDINALITY_BYTES, name, (struct str){0}, sums.bytes, e));
+    return offer(k, CARDINALITY_VALUES, name, (struct str){0}, sums.values, e);
+}
+
+static err gather(struct cardinality *k, struct part *parts, unsigned count, struct errmsg *e)
+{
+    struct str name;
+    TRY(ask_all(parts, count, ask_names, e));
+    while (next_name(parts, count, &name))
+        TRY(count_name(k, parts, count, name, e));
+    for (size_t i = 0; i < CARDINALITY_LISTS; i++)
+        TRY(cut(&k->lists[i], e));
+    return ERR_OK;
+}
+
+err cardinality_gather(struct server *s, size_t limit, struct cardinality **out, struct errmsg *e)
+{
+    const unsigned count = shards_count(s->shards);
+    struct cardinality *k = mem_zalloc(sizeof *k);
+    struct part *parts = mem_zalloc(count * sizeof *parts);
+    k->budget.limit_bytes = (size_t)s->flags.query_max_bytes;
+    for (size_t i = 0; i < CARDINALITY_LISTS; i++) {
+        struct top *t = &k->lists[i];
+        t->limit = limit;
+        t->items = mem_alloc_array(2 * limit, sizeof *t->items);
+        arena_init_within(&t->arenas[0], &k->budget);
+        arena_init_within(&t->arenas[1], &k->budget);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        parts[i].server = s;
+        parts[i].budget = &k->budget;
+    }
+    const err code = gather(k, parts, count, e);
+    fiber_shield_begin();
+    shard_call_all(LOOP_QUERY, free_part, parts, sizeof *parts, NULL);
+    fiber_shield_end();
+    mem_free(parts);
+    if (code)
+        cardinality_destroy(k);
+    else
+        *out = k;
+    return code;
+}
+
+uint64_t cardinality_pairs(const struct cardinality *k)
+{
+    return k->pairs;
+}
+
+void cardinality_destroy(struct cardinality *k)
+{
+    if (!k)
+        return;
+    for (size_t i = 0; i < CARDINALITY_LISTS; i++) {
+        arena_deinit(&k->lists[i].arenas[0]);
+        arena_deinit(&k->lists[i].arenas[1]);
+        mem_free(k->lists[i].items);
+    }
+    mem_free(k);
+}
+
+void cardinality_put(const struct cardinality *k, enum cardinality_list list, struct json *j)
+{
+    const struct top *t = &k->lists[list];
     json_array_begin(j);
-    for (size_t i = 0; i < n && i < limit; i++) {
+    for (size_t i = 0; i < t->n && i < t->limit; i++) {
         json_object_begin(j);
         json_key(j, "name");
-        json_str(j, sorted[i].key);
+        json_str(j, t->items[i].key);
         json_key(j, "value");
-        json_u64(j, sorted[i].n);
+        json_u64(j, t->items[i].n);
         json_object_end(j);
+        fiber_yield_if_due();
     }
     json_array_end(j);
-    mem_free(sorted);
 }

@@ -16,12 +16,11 @@ enum cardinality_list {
     CARDINALITY_LISTS
 };
 
-// Suspends.
-err cardinality_gather(struct server *s, struct cardinality **out, struct errmsg *e);
+// The limit largest of each, of active series. Suspends.
+err cardinality_gather(struct server *s, size_t limit, struct cardinality **out, struct errmsg *e);
 void cardinality_destroy(struct cardinality *k);         // NULL is accepted
 uint64_t cardinality_pairs(const struct cardinality *k); // that differ
-// The limit largest of a list as [{"name":..,"value":..}]. Suspends.
-void cardinality_put(const struct cardinality *k, enum cardinality_list list, size_t limit,
-                     struct json *j);
+// A list as [{"name":..,"value":..}]. Suspends.
+void cardinality_put(const struct cardinality *k, enum cardinality_list list, struct json *j);
 
 #endif

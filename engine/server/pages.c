@@ -413,9 +413,9 @@ void api_status_tsdb(struct api *api)
     }
     struct cardinality *k;
     struct errmsg e;
-    const err code = cardinality_gather(api->server, &k, &e);
+    const err code = cardinality_gather(api->server, (size_t)limit, &k, &e);
     if (code) {
-        api_error(api, API_INTERNAL, "%s", e.text);
+        api_error(api, code == ERR_LIMIT ? API_EXECUTION : API_INTERNAL, "%s", e.text);
         return;
     }
     struct part *sum = gather_all(api->server);
@@ -437,7 +437,7 @@ void api_status_tsdb(struct api *api)
     json_object_end(j);
     for (size_t i = 0; i < CARDINALITY_LISTS; i++) {
         json_key(j, lists[i]);
-        cardinality_put(k, (enum cardinality_list)i, (size_t)limit, j);
+        cardinality_put(k, (enum cardinality_list)i, j);
     }
     json_object_end(j);
     api_end(api);

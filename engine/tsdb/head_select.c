@@ -496,15 +496,81 @@ static err put_texts(const struct head *h, const struct str *name, const roaring
     return code;
 }
 
+// Whether a series with this pair may have samples in the range. sets is empty, before and after.
+static bool pair_has_samples(const struct head *h, uint32_t pair, int64_t mint, int64_t maxt,
+                             roaring_bitmap_t *sets)
+{
+    size_t breaths = 0;
+    bool found = false;
+    roaring_uint32_iterator_t i;
+    posting_union(&label_pair_at(&h->labels, pair)->in, sets); // some may come meanwhile
+    for (roaring_init_iterator(sets, &i); i.has_value && !found;
+         roaring_advance_uint32_iterator(&i)) {
+        const bool tuple = (i.current_value & LABEL_SET_TUPLE) != 0;
+        uint32_t id = label_store_set_at(&h->labels, i.current_value)->first;
+        while (id != LABEL_NONE && !found) {
+            const struct head_series *s = head_series_at(h, id);
+            breathe(h, &breaths);
+            found = has_samples(h, s, mint, maxt);
+            id = tuple ? s->next_in_tuple : s->next_in_local;
+        }
+    }
+    roaring_bitmap_clear(sets);
+    return found;
+}
+
+// Values in their order, as long as they are wanted, or (name) whether there is one at all.
+static err add_values(const struct head *h, uint32_t id, bool name, int64_t mint, int64_t maxt,
+                      struct least *out, roaring_bitmap_t *sets, struct errmsg *e)
+{
+    struct pair_walk walk;
+    size_t breaths = 0;
+    pair_walk_begin(&walk, &h->labels, id, STR(""), name ? STR("") : out->after);
+    for (uint32_t pair; (pair = pair_walk_next(&walk)) != LABEL_NONE;) {
+        const struct str value = label_pair_value(label_pair_at(&h->labels, pair));
+        breathe(h, &breaths);
+        if (!name && !least_wants(out, value)) {
+            if (out->after.p && str_eq(value, out->after))
+                continue;
+            return ERR_OK;
+        }
+        if (!pair_has_samples(h, pair, mint, maxt, sets))
+            continue;
+        if (name)
+            return least_add(out, h->labels.names[id].text, e);
+        TRY(least_add(out, value, e));
+    }
+    return ERR_OK;
+}
+
+// What all series have needs no look at each of them.
+static err put_all_texts(const struct head *h, const struct str *name, int64_t mint, int64_t maxt,
+                         struct least *out, roaring_bitmap_t *sets, struct errmsg *e)
+{
+    size_t breaths = 0;
+    if (name) {
+        const uint32_t id = label_store_find_name(&h->labels, *name);
+        return id == LABEL_NONE ? ERR_OK : add_values(h, id, false, mint, maxt, out, sets, e);
+    }
+    for (uint32_t id = 0; id < h->labels.names_n; id++) {
+        breathe(h, &breaths);
+        TRY(add_values(h, id, true, mint, maxt, out, sets, e));
+    }
+    return ERR_OK;
+}
+
 err head_label_texts(struct head *h, const struct str *name, const struct matcher *ms,
                      size_t ms_count, int64_t mint, int64_t maxt, struct least *out,
                      struct errmsg *e)
 {
     roaring_bitmap_t *sets = roaring_bitmap_create();
     h->selects++; // what was found stays until its texts are taken
-    err result = head_each(h, ms, ms_count, mint, maxt, &out->list, e, add_sets, sets);
+    err result = ERR_OK;
+    if (ms_count)
+        result = head_each(h, ms, ms_count, mint, maxt, &out->list, e, add_sets, sets);
     if (result == ERR_OK)
-        result = put_texts(h, name, sets, out, e);
+        result = ms_count ? put_texts(h, name, sets, out, e)
+                          : put_all_texts(h, name, mint, maxt, out, sets, e);
     h->selects--;
     roaring_bitmap_free(sets);
     return result;

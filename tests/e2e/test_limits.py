@@ -216,6 +216,27 @@ def matched_values():
     ]
 
 
+def names_and_counts_hold_little(server):
+    """All values of a label, and the lists of status/tsdb, leave some at a time: no shard holds a copy of them all."""
+    ids = [f"id-{i:07}" for i in range(VALUES)]
+    def held(path, params):
+        since = peak_of(server, forget=True)
+        answer = server.get(f"/api/v1/{path}", params, timeout=HOUR_S)
+        check(peak_of(server) - since < SLACK_BYTES, path, params, "took", (peak_of(server) - since) >> 20, "MiB")
+        return answer.json()
+    for params in ({}, {"match[]": "v"}, *({"limit": limit} for limit in (1, 65535, 65536, 65537, VALUES - 1, VALUES, VALUES + 1))):
+        answer, limit = held("label/id/values", params), params.get("limit", VALUES)
+        check(answer["data"] == ids[:limit], params, len(answer["data"]), answer["data"][:3], answer["data"][-3:])
+        check_equal("warnings" in answer, limit < VALUES, params)
+    lists = held("status/tsdb", {"limit": 3})["data"]
+    check_equal(lists["headStats"]["numLabelPairs"], VALUES + 1)
+    check_equal([lists[name] for name in ("seriesCountByMetricName", "labelValueCountByLabelName", "memoryInBytesByLabelName",
+                                          "seriesCountByLabelValuePair")],
+                [[{"name": "v", "value": VALUES}], [{"name": "id", "value": VALUES}, {"name": "__name__", "value": 1}],
+                 [{"name": "id", "value": VALUES * 14}, {"name": "__name__", "value": VALUES * 11}],
+                 [{"name": "__name__=v", "value": VALUES}, {"name": "id=id-0000000", "value": 1}, {"name": "id=id-0000001", "value": 1}]])
+
+
 @scenario
 def a_million_label_values():
     watched = Watched()
@@ -229,6 +250,7 @@ def a_million_label_values():
         params = {**params, "start": NOW_MS // 1000 - 60, "end": NOW_MS // 1000 + 60}
         answer = watched.in_short_turns(path, lambda: watched.server.get(f"/api/v1/{path}", params, timeout=HOUR_S))
         check_equal((answer.status, len(answer.json()["data"])), (200, wanted), path)
+    names_and_counts_hold_little(watched.server)
 
 
 @scenario
