@@ -134,7 +134,11 @@ static void check_stream(struct fsck *k, const char *dir, const struct wal_repla
     if (s->segment_min < mark.segment)
         fsck_say(k, FSCK_NOTE, path, -1, "",
                  "what it holds is in files: the next start removes it");
-    if (wal_replay_stream(dir, &mark, &ops, &c, &progress, &e) != ERR_OK)
+    const err code = wal_replay_stream(dir, &mark, &ops, &c, &progress, &e);
+    if (code == ERR_NOTFOUND)
+        fsck_say(k, FSCK_NOTE, path, -1, "",
+                 "went while it was read: a server has the folder open");
+    else if (code != ERR_OK)
         fsck_say_error(k, path, "the rest of its stream", &e);
     k->counts.streams++;
     k->counts.segments += progress.segments_done;
@@ -172,7 +176,8 @@ void fsck_wal(struct fsck *k)
     struct errmsg e;
     size_t n = 0;
     snprintf(dir, sizeof dir, "%s/wal", k->dir);
-    if (wal_replay_list(dir, &streams, &n, &e) != ERR_OK)
+    const err code = wal_replay_list(dir, &streams, &n, &e);
+    if (code != ERR_OK && (code != ERR_NOTFOUND || k->state.marks_count)) // a snapshot has none
         fsck_say_error(k, dir, "", &e);
     struct wal_replay_stream *all = mem_alloc_array(n + 1, sizeof *all);
     if (n)

@@ -479,7 +479,9 @@ static err list_streams(struct tsdb *db, struct errmsg *e)
 {
     struct buf streams = {0};
     size_t n;
-    const err result = wal_replay_list(catalogue_wal_dir(db->catalogue), &streams, &n, e);
+    err result = wal_replay_list(catalogue_wal_dir(db->catalogue), &streams, &n, e);
+    if (result == ERR_NOTFOUND && db->options.read_only)
+        result = ERR_OK; // a snapshot has none
     if (result == ERR_OK && n) {
         db->streams = mem_alloc_array(n, sizeof *db->streams);
         memcpy(db->streams, streams.p, n * sizeof *db->streams);

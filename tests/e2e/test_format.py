@@ -257,18 +257,29 @@ def earlier_formats_are_written_anew():
         check_equal(fsck(folder, 0)["damages"], 0, name)
 
 
+def check_snapshot(server):
+    """A snapshot is a folder that all commands read, while the server runs that has the other one."""
+    name = server.post("/api/v1/admin/tsdb/snapshot").json()["data"]["name"]
+    folder = os.path.join(server.data, "snapshots", name)
+    found = fsck(folder, 0)
+    check_equal((found["findings"], len(tool("tsdb", "dump", folder)[0].splitlines())), ([], found["samples"]), "snapshot")
+    check_equal(len(json.loads(tool("tsdb", "list", "-o", "json", folder)[0])["files"]), found["files"], "snapshot")
+    check_equal(fsck(server.data, 0)["damages"], 0, "beside a server")
+
+
 @scenario
 def what_a_server_writes():
     seed = int(os.environ.get("FORMAT_SEED") or random.randrange(1 << 32))
     print(f"FORMAT_SEED={seed}")
     rng = random.Random(seed)
     base_ms = int(time.time() * 1000) - 400 * STEP_MS
-    server = ferula(args=["--web.enable-remote-write-receiver", "--storage.spill-interval=1s", "--storage.wal-sync=always"])
+    server = ferula(args=["--web.enable-remote-write-receiver", "--storage.spill-interval=1s", "--web.enable-admin-api"])
     for at in range(0, 300, 100):
         had = files_of(server)
         send_floats(server, at, 100, base_ms, rng)
         send_forms(server, at, 100, base_ms, rng)
         wait_for("another file", lambda: files_of(server) != had)
+    check_snapshot(server)
     server.kill()
     in_files = compare(server.data, "after it was killed")
     server.args.remove("--storage.spill-interval=1s")

@@ -193,7 +193,9 @@ static err put_log_json(struct json *j, const struct catalogue *c, struct errmsg
 {
     struct buf streams = {0};
     size_t n = 0;
-    const err code = wal_replay_list(catalogue_wal_dir(c), &streams, &n, e);
+    err code = wal_replay_list(catalogue_wal_dir(c), &streams, &n, e);
+    if (code == ERR_NOTFOUND)
+        code = ERR_OK; // a snapshot has none
     struct wal_replay_stream *all = mem_alloc_array(n + 1, sizeof *all);
     if (n)
         memcpy(all, streams.p, n * sizeof *all);
