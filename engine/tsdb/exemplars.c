@@ -146,7 +146,7 @@ static int compare(const struct tsdb_exemplar *e, const struct exemplar_slot *la
 
 enum tsdb_exemplar_outcome exemplars_judge(const struct exemplars *x, const struct tsdb_exemplar *e)
 {
-    if (x->max == 0)
+    if (x->max == 0 || x->is_off)
         return TSDB_EXEMPLAR_OFF;
     const uint32_t id = find(x, e->series);
     if (id == NONE)

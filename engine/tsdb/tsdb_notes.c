@@ -16,7 +16,7 @@
 #include "engine/tsdb/block_symbols.h"
 #include "engine/tsdb/part_notes.h"
 
-enum { SLICE = 64, WALK = 256 };
+enum { SLICE = 64, WALK = 256, EXEMPLARS_USUAL = 100000 };
 
 static uint32_t family_partition(const struct tsdb *db, struct str family)
 {
@@ -28,20 +28,32 @@ unsigned tsdb_family_owner(const struct tsdb *db, struct str family)
     return tsdb_owner(db, family_partition(db, family));
 }
 
-static void set_exemplars(struct part *p, uint32_t max)
+static uint32_t share_of(const struct part *p, uint32_t max)
 {
-    exemplars_set_max(&p->exemplars, max / p->db->parts_n + (max % p->db->parts_n > 0));
+    return max / p->db->parts_n + (max % p->db->parts_n > 0);
+}
+
+// What is in no file yet stays, whatever is configured: it was acknowledged.
+static void fit_exemplars(struct part *p)
+{
+    struct exemplars *x = &p->exemplars;
+    const bool waits = x->seq > p->exemplars_written;
+    exemplars_set_max(x, waits && x->n > p->exemplars_max ? x->n : p->exemplars_max);
+    x->is_off = p->exemplars_max == 0;
 }
 
 void tsdb_set_exemplars(struct tsdb *db, uint32_t max)
 {
-    set_exemplars(tsdb_part(db), max);
+    struct part *p = tsdb_part(db);
+    p->exemplars_max = share_of(p, max);
+    fit_exemplars(p);
 }
 
 void part_notes_init(struct part *p)
 {
     p->exemplars.seed = p->families.seed = tsdb_hash_seed(p->db);
-    set_exemplars(p, p->db->options.exemplars_max);
+    p->exemplars_max = share_of(p, p->db->options.exemplars_max);
+    fit_exemplars(p);
 }
 
 void part_notes_deinit(struct part *p)
@@ -301,6 +313,18 @@ unsigned part_note_owner(const struct tsdb *db, struct str note)
     return tsdb_owner(db, note_partition(note));
 }
 
+// An earlier run may have been allowed more, or this one none: until they are in a file there is
+// room for as many as a run takes unless it is told otherwise.
+static void replay_exemplar(struct part *p, const struct tsdb_exemplar *x)
+{
+    const uint32_t room = share_of(p, EXEMPLARS_USUAL);
+    if (p->exemplars.max < room)
+        exemplars_set_max(&p->exemplars, room);
+    p->exemplars.is_off = false;
+    (void)exemplars_add(&p->exemplars, x);
+    p->exemplars.is_off = p->exemplars_max == 0;
+}
+
 void part_replay_note(struct part *p, enum note_kind kind, struct str note)
 {
     uint32_t partition;
@@ -308,7 +332,7 @@ void part_replay_note(struct part *p, enum note_kind kind, struct str note)
     struct tsdb_exemplar x;
     struct tsdb_metadata m;
     if (kind == NOTE_EXEMPLARS && note_get_exemplar(note, &partition, &x))
-        (void)exemplars_add(&p->exemplars, &x);
+        replay_exemplar(p, &x);
     if (kind == NOTE_METADATA && note_get_metadata(note, &partition, &run, &m))
         (void)families_put(&p->families, run, &m);
 }
@@ -412,6 +436,7 @@ void part_notes_end(struct part_notes *s, bool written)
     if (written) {
         s->part->exemplars_written = s->exemplars_seq;
         s->part->metadata_written = s->metadata_seq;
+        fit_exemplars(s->part);
     }
     for (enum note_kind kind = NOTE_EXEMPLARS; kind <= NOTE_METADATA; kind++)
         mem_free(s->kind[kind].notes);

@@ -176,6 +176,7 @@ struct life {
     int generation; // which exemplars this life adds; -1: none
     bool shut_down; // or leave the folder as a kill does
     bool spill;     // write files meanwhile
+    bool is_off;    // takes no exemplars
     struct tsdb *db;
     struct findings found;
     size_t exemplars, families, files;
@@ -307,7 +308,7 @@ static void live(void *arg)
     const struct tsdb_options options = {.path = l->folder,
                                          .wal_sync = TSDB_WAL_SYNC_ALWAYS,
                                          .spill_ms = l->spill ? 20 : 0,
-                                         .exemplars_max = 100000};
+                                         .exemplars_max = l->is_off ? 0 : 100000};
     struct errmsg e = {0};
     char command[256];
     const err code = tsdb_open(&options, &l->db, &e);
@@ -345,13 +346,15 @@ Test(notes, survive_kills_files_and_other_shards, .timeout = 100)
 {
     static const struct {
         unsigned shards;
-        bool add, shut_down, spill;
+        bool add, shut_down, spill, is_off;
     } lives[] = {
-        {1, true, false, false}, // all of it in the log
-        {2, true, false, false}, // replayed by two, and more
-        {2, true, false, true},  // written to files while it runs
-        {3, true, true, false},  // of files for two, then at the end
-        {1, false, true, false}, {3, false, false, false},
+        {1, true, false, false, false}, // all of it in the log
+        {2, true, false, false, false}, // replayed by two, and more
+        {3, false, false, false, true}, // by one that takes none: what is there stays
+        {2, false, true, false, true},  // and comes into files
+        {2, true, false, true, false},  // written to files while it runs
+        {3, true, true, false, false},  // of files for two, then at the end
+        {1, false, true, false, false}, {3, false, false, false, false},
     };
     char folder[64] = "/tmp/ferula-notes-XXXXXX", copy[64], command[160];
     cr_assert(mkdtemp(folder) != NULL);
@@ -360,7 +363,8 @@ Test(notes, survive_kills_files_and_other_shards, .timeout = 100)
     for (size_t i = 0; i < countof(lives); i++) {
         struct life l = {.generation = lives[i].add ? generation++ : -generation,
                          .shut_down = lives[i].shut_down,
-                         .spill = lives[i].spill};
+                         .spill = lives[i].spill,
+                         .is_off = lives[i].is_off};
         memcpy(l.folder, folder, sizeof folder);
         memcpy(l.copy, copy, sizeof copy);
         in_shards(lives[i].shards, SHARD_BACKEND_AUTO, live, &l, &l.found);
