@@ -143,18 +143,16 @@ static void fill(struct scrape_walk *w, struct scrape_memory *m, int64_t t_ms,
     struct scrape_entry *const entries = w->follows ? m->page.entries : w->now.entries;
     size_t n = 0, changed_n = 0;
     scrape_walk_settle(w, m);
-    for (size_t i = 0, k = 0; i < w->now.lines.n; i++) {
+    for (size_t i = 0; i < w->now.lines.n; i++) {
         struct scrape_entry *entry = &entries[i];
-        if ((entry->flags & (SCRAPE_SAMPLE | SCRAPE_REPEAT)) != SCRAPE_SAMPLE)
-            continue;
-        if (!w->follows) {
+        if (!w->follows && entry->flags & SCRAPE_SAMPLE)
             entry->flags |= SCRAPE_TRACK;
-        } else if (k < w->changes_n && w->changes[k].line == i) {
-            changed[changed_n++] = (uint32_t)n;
-            k++;
-        }
-        samples[n++] = (struct tsdb_sample){entry->ref, t_ms, entry->bits};
+        samples[n] = (struct tsdb_sample){entry->ref, t_ms, entry->bits};
+        changed[i] = (uint32_t)n;
+        n += (entry->flags & (SCRAPE_SAMPLE | SCRAPE_REPEAT)) == SCRAPE_SAMPLE;
     }
+    for (size_t i = 0; w->follows && i < w->changes_n; i++)
+        changed[changed_n++] = changed[w->changes[i].line];
     if (!w->follows)
         *c->row = 0;
     c->samples = samples;

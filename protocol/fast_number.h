@@ -37,18 +37,20 @@ static inline uint32_t fast_number_value(uint64_t bytes, unsigned n)
     return (uint32_t)((low + high) >> 32);
 }
 
+// What a number is multiplied by that gets so many more digits.
+static const uint32_t fast_number_shifts[] = {1,      10,      100,      1000,     10000,
+                                              100000, 1000000, 10000000, 100000000};
+
 // Takes digits from p on into *m. The caller looks at how many there were: beyond
 // FAST_NUMBER_DIGITS_MAX *m is meaningless.
 static inline const char *fast_number_digits(const char *p, const char *end, uint64_t *m)
 {
-    static const uint32_t powers[] = {1,      10,      100,      1000,     10000,
-                                      100000, 1000000, 10000000, 100000000};
     uint64_t value = *m;
     while (end - p >= 8) {
         const uint64_t bytes = load_le64(p);
         const unsigned n = fast_number_count(bytes);
         if (n > 0)
-            value = value * powers[n] + fast_number_value(bytes, n);
+            value = value * fast_number_shifts[n] + fast_number_value(bytes, n);
         p += n;
         if (n < 8) {
             *m = value;
@@ -66,8 +68,52 @@ static inline const char *fast_number_digits(const char *p, const char *end, uin
 // it, or NULL for what it does not know: then number_parse_decimal() has to decide.
 const char *fast_number_exponent(const char *p, const char *end, int *exponent);
 
+// The same of what most values are: up to seven digits, perhaps a fraction, perhaps an exponent of
+// two digits. Reads up to 32 bytes. NULL: what it does not take.
+static inline const char *fast_number_short(const char *p, double *out)
+{
+    const bool negative = *p == '-';
+    p += negative;
+    uint64_t bytes = load_le64(p), m;
+    unsigned n = fast_number_count(bytes);
+    int exponent = 0;
+    if (n == 0 || n == 8)
+        return NULL;
+    m = fast_number_value(bytes, n);
+    p += n;
+    if (*p == '.') {
+        bytes = load_le64(++p);
+        n = fast_number_count(bytes);
+        if (n == 8)
+            return NULL;
+        if (n > 0)
+            m = m * fast_number_shifts[n] + fast_number_value(bytes, n);
+        p += n;
+        exponent = -(int)n;
+    }
+    if ((*p | 0x20) == 'e') {
+        const unsigned tens = (unsigned char)(p[2] - '0'), ones = (unsigned char)(p[3] - '0');
+        if ((p[1] != '+' && p[1] != '-') || tens > 1 || ones > 9 ||
+            (unsigned char)(p[4] - '0') < 10)
+            return NULL;
+        exponent += p[1] == '-' ? -(int)(10 * tens + ones) : (int)(10 * tens + ones);
+        p += 4;
+    }
+    double d = (double)(int64_t)m; // below 10^14
+    if (exponent < -FAST_NUMBER_POWER_MAX || exponent > FAST_NUMBER_POWER_MAX)
+        return NULL;
+    if (exponent != 0)
+        d = exponent < 0 ? d / fast_number_powers[-exponent] : d * fast_number_powers[exponent];
+    *out = negative ? -d : d;
+    return p;
+}
+
 static inline const char *fast_number_parse(const char *p, const char *end, double *out)
 {
+    enum { SHORT_BYTES = 32 };
+    const char *const behind = end - p >= SHORT_BYTES ? fast_number_short(p, out) : NULL;
+    if (behind)
+        return behind;
     const bool negative = p < end && *p == '-';
     p += negative;
     uint64_t m = 0;

@@ -86,24 +86,55 @@ void pass_push(struct pass *p, enum scrape_origin what, size_t index, int64_t ms
     p->origins[p->n++] = origin;
 }
 
+enum { TURN = 4096 }; // lines between two questions whether a yield is due
+
+// The same of a body that the walk followed, whose samples are all of this shard: without a branch
+// a line.
+static void push_followed(struct pass *p)
+{
+    const struct scrape_page *page = &p->t->memory.page;
+    const struct scrape_walk *w = p->walk;
+    const size_t lines = page->lines.n;
+    size_t n = 0;
+    for (size_t begin = 0; begin < lines; begin += TURN) {
+        const size_t end = lines - begin < TURN ? lines : begin + TURN;
+        if (begin)
+            fiber_yield_if_due();
+        for (size_t i = begin; i < end; i++) {
+            const struct scrape_entry *entry = &page->entries[i];
+            p->samples[n] = (struct tsdb_sample){entry->ref, p->ms, entry->bits};
+            p->origins[n] = (uint32_t)i;
+            p->changed[i] = (uint32_t)n; // the line's place, for the time being
+            n += (entry->flags & (SCRAPE_SAMPLE | SCRAPE_DROPPED)) == SCRAPE_SAMPLE;
+        }
+    }
+    p->n = n;
+    for (size_t i = 0; i < w->changes_n;
+         i++) { // lines ascend, so none is written before it is read
+        const uint32_t line = w->changes[i].line;
+        if (!(page->entries[line].flags & SCRAPE_DROPPED))
+            p->changed[p->changed_n++] = p->changed[line];
+    }
+}
+
 void pass_push_lines(struct pass *p)
 {
-    enum { TURN = 4096 };
     const struct scrape_page *now = &p->walk->now;
     struct scrape_entry *const entries = pass_lines(p);
     const size_t lines = now->lines.n;
     const unsigned self = shard_index(shard_self());
     assert(lines < 1u << ORIGIN_SHIFT);
-    const size_t changes = p->walk->follows ? p->walk->changes_n : 0;
-    p->is_same = p->walk->follows;
-    p->changed =
-        mem_grow(p->changed, &p->changed_capacity, changes + REPORT_SERIES, sizeof *p->changed);
+    p->is_same = p->walk->follows && p->t->memory.page.owner == self;
+    p->changed = mem_grow(p->changed, &p->changed_capacity,
+                          (p->is_same ? lines : 0) + REPORT_SERIES, sizeof *p->changed);
     p->samples = mem_grow(p->samples, &p->capacity, p->n + lines, sizeof *p->samples);
     p->origins = mem_grow(p->origins, &p->origins_capacity, p->n + lines, sizeof *p->origins);
-    for (size_t i = 0, change = 0; i < lines; i++) {
+    if (p->is_same) {
+        push_followed(p);
+        return;
+    }
+    for (size_t i = 0; i < lines; i++) {
         struct scrape_entry *entry = &entries[i];
-        const bool is_changed = change < changes && p->walk->changes[change].line == i;
-        change += is_changed;
         if (i % TURN == TURN - 1)
             fiber_yield_if_due();
         if ((entry->flags & (SCRAPE_SAMPLE | SCRAPE_DROPPED)) != SCRAPE_SAMPLE)
@@ -120,8 +151,6 @@ void pass_push_lines(struct pass *p)
             push_foreign(p, (uint32_t)i, sample);
             continue;
         }
-        if (is_changed)
-            p->changed[p->changed_n++] = (uint32_t)p->n;
         p->samples[p->n] = sample;
         p->origins[p->n++] = (uint32_t)i;
     }

@@ -491,9 +491,12 @@ static void store_entries(struct scrape_page *page, const struct scrape_page *no
         if (!(after & SCRAPE_SAMPLE))
             continue;
         const bool is_dropped = after & SCRAPE_DROPPED;
-        page->samples++;
+        if (page->samples++ == page->dropped)
+            page->owner = now->entries[i].owner;
         page->dropped += is_dropped;
-        page->is_plain &= !(after & special) && (is_dropped || (after & plain) == plain);
+        page->is_plain &=
+            !(after & special) &&
+            (is_dropped || ((after & plain) == plain && now->entries[i].owner == page->owner));
     }
     page->has_repeats = flags & SCRAPE_REPEAT;
     page->lines.items = copy_exactly(page->lines.items, &page->lines.capacity, now->lines.items, n,

@@ -43,6 +43,7 @@ struct scrape_page {
     size_t samples, dropped; // lines that are SCRAPE_SAMPLE; of these SCRAPE_DROPPED
     bool has_repeats;        // some line is SCRAPE_REPEAT
     bool is_plain;           // each line is a comment, dropped, or tracked and nothing else
+    uint8_t owner;           // of all samples of a plain page that are not dropped
 };
 
 // A line that is not on the page: its marker could not be kept, or only scrapes that failed since

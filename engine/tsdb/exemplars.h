@@ -15,6 +15,7 @@ struct exemplars {
     struct exemplar_slot *slots;    // a ring of max
     uint32_t max, at, n;            // at: where the next goes
     bool is_off;                    // what there is stays, but nothing is taken
+    uint32_t wanted;                // the owner's: what max is to be, once that much is in files
     struct exemplar_series *series; // those without a slot are free
     uint32_t *free;
     size_t series_n, series_capacity, free_n, free_capacity;

@@ -34,6 +34,17 @@ struct bucket {
     unsigned kind;
 };
 
+// The floats of a commit, then its histograms.
+struct mixed {
+    struct tsdb_sample *samples;
+    struct str *histograms;
+    int64_t *starts;
+    uint32_t *places; // in the commit
+    uint8_t *outcomes;
+    size_t capacity;
+    size_t floats;
+};
+
 struct stage {
     struct staged *entries;
     struct bucket *buckets;
@@ -47,6 +58,10 @@ struct stage {
     struct str *histograms; // of these; where there are any
     int64_t *starts;        // likewise
     struct wal_row *rows;
+    struct mixed mixed;
+    struct wal_row *all_rows;     // of floats and histograms
+    const struct wal_row *beside; // staged already, in the same commit
+    size_t beside_n, all_rows_capacity;
     uint32_t *deferred; // samples of series that had no cohort
     uint8_t *outcomes;
     size_t n, capacity, buckets_n, buckets_capacity, table_mask, order_capacity, keys_capacity,
@@ -79,6 +94,12 @@ void stage_destroy(struct stage *st)
     mem_free(st->histograms);
     mem_free(st->starts);
     mem_free(st->rows);
+    mem_free(st->all_rows);
+    mem_free(st->mixed.samples);
+    mem_free(st->mixed.histograms);
+    mem_free(st->mixed.starts);
+    mem_free(st->mixed.places);
+    mem_free(st->mixed.outcomes);
     mem_free(st->deferred);
     mem_free(st->outcomes);
     mem_free(st->labels.pairs);
@@ -210,6 +231,9 @@ static const struct tsdb_sample *find_staged(const struct stage *st, const struc
 static bool is_staged(const struct head *h, uint32_t cohort, int64_t t_ms)
 {
     const struct stage *st = h->stage;
+    for (size_t i = 0; i < st->beside_n; i++)
+        if (st->beside[i].cohort == cohort && st->beside[i].t_ms == t_ms)
+            return true;
     return st->table && (st->table[find_place(st, cohort, t_ms, 0)] != 0 ||
                          st->table[find_place(st, cohort, t_ms, BUCKET_HISTOGRAMS)] != 0);
 }
@@ -521,6 +545,15 @@ static void make_forms(struct stage *st, const struct tsdb_commit *c)
     }
 }
 
+// Whether a row beside it is newer.
+static bool is_behind(const struct stage *st, const struct bucket *b)
+{
+    bool is_newer = false;
+    for (size_t i = 0; i < st->beside_n; i++)
+        is_newer |= st->beside[i].cohort == b->cohort && st->beside[i].t_ms > b->t_ms;
+    return is_newer;
+}
+
 static void make_rows(struct head *h, const struct tsdb_commit *c)
 {
     struct stage *st = h->stage;
@@ -535,7 +568,8 @@ static void make_rows(struct head *h, const struct tsdb_commit *c)
         make_forms(st, c);
     for (size_t i = 0; i < st->buckets_n; i++) {
         const struct bucket *b = &st->buckets[st->order[i]];
-        const bool behind = b->kind & BUCKET_LATE || b->t_ms < h->cohorts[b->cohort]->newest_t;
+        const bool behind =
+            b->kind & BUCKET_LATE || b->t_ms < h->cohorts[b->cohort]->newest_t || is_behind(st, b);
         const bool histograms = b->kind & BUCKET_HISTOGRAMS;
         st->rows[i] = (struct wal_row){.cohort = b->cohort,
                                        .flags = behind ? WAL_ROW_LATE : 0,
@@ -685,6 +719,127 @@ static bool stage_steady(struct head *h, const struct tsdb_commit *c, struct wal
     return head_steady_stage(h, c, row, st->bits, st->members);
 }
 
+// ---- histograms beside rows of floats: only they are staged one by one
+
+static void reserve_mixed(struct mixed *m, size_t n)
+{
+    if (n <= m->capacity)
+        return;
+    m->capacity = n + n / 2;
+    m->samples = mem_realloc(m->samples, m->capacity * sizeof *m->samples);
+    m->histograms = mem_realloc(m->histograms, m->capacity * sizeof *m->histograms);
+    m->starts = mem_realloc(m->starts, m->capacity * sizeof *m->starts);
+    m->places = mem_realloc(m->places, m->capacity * sizeof *m->places);
+    m->outcomes = mem_realloc(m->outcomes, m->capacity);
+}
+
+static void mark_histograms(struct head *h, const struct tsdb_commit *c, uint32_t mark)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        struct head_series *s = c->histograms[i].p ? head_resolve(h, c->samples[i].ref) : NULL;
+        if (s)
+            s->staged = mark;
+    }
+}
+
+// Whether no series has both in this commit: then their order does not matter.
+static bool are_apart(struct head *h, const struct tsdb_commit *c)
+{
+    bool apart = true;
+    mark_histograms(h, c, 1);
+    for (size_t i = 0; i < c->n; i++) {
+        const struct head_series *s = head_resolve(h, c->samples[i].ref);
+        apart &= c->histograms[i].p || !s || !s->staged;
+    }
+    mark_histograms(h, c, 0);
+    return apart;
+}
+
+// The commit as one of floats and one of histograms; false: there are not both, or not apart.
+static bool split(struct head *h, const struct tsdb_commit *c, struct tsdb_commit *floats,
+                  struct tsdb_commit *histograms)
+{
+    struct mixed *m = &h->stage->mixed;
+    size_t n = 0;
+    for (size_t i = 0; i < c->n; i++)
+        n += c->histograms[i].p == NULL;
+    if (n == 0 || n == c->n || !are_apart(h, c))
+        return false;
+    reserve_mixed(m, c->n);
+    m->floats = n;
+    for (size_t i = 0, at[2] = {0, n}; i < c->n; i++) {
+        const size_t to = at[c->histograms[i].p != NULL]++;
+        m->samples[to] = c->samples[i];
+        m->histograms[to] = c->histograms[i];
+        m->places[to] = (uint32_t)i;
+        if (c->starts)
+            m->starts[to] = c->starts[i];
+    }
+    *floats = *histograms = *c;
+    floats->n = n;
+    floats->samples = m->samples;
+    floats->histograms = NULL;
+    floats->starts = c->starts ? m->starts : NULL;
+    floats->outcomes = m->outcomes;
+    histograms->n = c->n - n;
+    histograms->samples = m->samples + n;
+    histograms->histograms = m->histograms + n;
+    histograms->starts = c->starts ? m->starts + n : NULL;
+    histograms->outcomes = m->outcomes + n;
+    floats->row = histograms->row = NULL;
+    return true;
+}
+
+static void apply_buckets(struct head *h, struct tsdb_commit *c, uint64_t seq)
+{
+    const struct stage *st = h->stage;
+    for (size_t i = 0; i < st->buckets_n; i++) {
+        const struct bucket *b = &st->buckets[st->order[i]];
+        apply_bucket(h, b, seq, c->starts);
+        c->newest_t_ms = b->t_ms > c->newest_t_ms ? b->t_ms : c->newest_t_ms;
+    }
+}
+
+static err commit_mixed(struct head *h, struct tsdb_commit *c, struct tsdb_commit *floats,
+                        struct tsdb_commit *histograms, const struct wal_row *rows, size_t n,
+                        head_sink_fn *sink, void *arg, uint64_t *out_seq, struct errmsg *e)
+{
+    struct stage *st = h->stage;
+    st->beside = rows;
+    st->beside_n = n;
+    stage_all(h, histograms);
+    if (st->n > 0) {
+        order_buckets(h);
+        make_rows(h, histograms);
+    }
+    st->beside_n = 0;
+    st->all_rows =
+        mem_grow(st->all_rows, &st->all_rows_capacity, n + st->buckets_n, sizeof *st->all_rows);
+    memcpy(st->all_rows, rows, n * sizeof *rows);
+    if (st->buckets_n)
+        memcpy(st->all_rows + n, st->rows, st->buckets_n * sizeof *rows);
+    const err code = sink ? sink(arg, st->all_rows, n + st->buckets_n, e) : ERR_OK;
+    if (code != ERR_OK) {
+        head_rows_drop(h, floats);
+        reset(h);
+        return code;
+    }
+    *out_seq = ++h->seq;
+    head_rows_apply(h, *out_seq);
+    for (size_t i = 0; i < n; i++)
+        c->newest_t_ms = rows[i].t_ms > c->newest_t_ms ? rows[i].t_ms : c->newest_t_ms;
+    apply_buckets(h, c, *out_seq);
+    count(h, histograms);
+    reset(h);
+    memcpy(c->counts, histograms->counts, sizeof c->counts);
+    c->counts[TSDB_APPENDED] += floats->n;
+    h->stats.samples_appended += floats->n;
+    memset(floats->outcomes, TSDB_APPENDED, floats->n);
+    for (size_t i = 0; c->outcomes && i < c->n; i++)
+        c->outcomes[st->mixed.places[i]] = st->mixed.outcomes[i];
+    return ERR_OK;
+}
+
 err head_commit(struct head *h, struct tsdb_commit *c, head_sink_fn *sink, void *arg,
                 uint64_t *out_seq, struct errmsg *e)
 {
@@ -707,10 +862,16 @@ err head_commit(struct head *h, struct tsdb_commit *c, head_sink_fn *sink, void 
         return commit_rows(h, c, &steady, 1, true, sink, arg, out_seq, e);
     if (c->row)
         *c->row = 0;
-    const struct wal_row *rows = head_rows_stage(h, c, &rows_n);
-    if (rows)
+    struct tsdb_commit floats, histograms;
+    const bool is_mixed = c->histograms && split(h, c, &floats, &histograms);
+    const struct wal_row *rows = head_rows_stage(h, is_mixed ? &floats : c, &rows_n);
+    if (rows && !is_mixed)
         return commit_rows(h, c, rows, rows_n, false, sink, arg, out_seq, e);
-    c->is_slow = c->slow_max && c->n > c->slow_max;
+    c->is_slow = c->slow_max && (rows ? histograms.n : c->n) > c->slow_max;
+    if (rows && !c->is_slow)
+        return commit_mixed(h, c, &floats, &histograms, rows, rows_n, sink, arg, out_seq, e);
+    if (rows)
+        head_rows_drop(h, &floats);
     if (c->is_slow)
         return ERR_OK;
     err result = ERR_OK;
@@ -722,11 +883,7 @@ err head_commit(struct head *h, struct tsdb_commit *c, head_sink_fn *sink, void 
             result = sink(arg, st->rows, st->buckets_n, e);
         if (result == ERR_OK) {
             *out_seq = ++h->seq;
-            for (size_t i = 0; i < st->buckets_n; i++) {
-                const struct bucket *b = &st->buckets[st->order[i]];
-                apply_bucket(h, b, *out_seq, c->starts);
-                c->newest_t_ms = b->t_ms > c->newest_t_ms ? b->t_ms : c->newest_t_ms;
-            }
+            apply_buckets(h, c, *out_seq);
         }
     }
     if (result == ERR_OK)

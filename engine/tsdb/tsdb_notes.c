@@ -38,21 +38,21 @@ static void fit_exemplars(struct part *p)
 {
     struct exemplars *x = &p->exemplars;
     const bool waits = x->seq > p->exemplars_written;
-    exemplars_set_max(x, waits && x->n > p->exemplars_max ? x->n : p->exemplars_max);
-    x->is_off = p->exemplars_max == 0;
+    exemplars_set_max(x, waits && x->n > p->exemplars.wanted ? x->n : p->exemplars.wanted);
+    x->is_off = p->exemplars.wanted == 0;
 }
 
 void tsdb_set_exemplars(struct tsdb *db, uint32_t max)
 {
     struct part *p = tsdb_part(db);
-    p->exemplars_max = share_of(p, max);
+    p->exemplars.wanted = share_of(p, max);
     fit_exemplars(p);
 }
 
 void part_notes_init(struct part *p)
 {
     p->exemplars.seed = p->families.seed = tsdb_hash_seed(p->db);
-    p->exemplars_max = share_of(p, p->db->options.exemplars_max);
+    p->exemplars.wanted = share_of(p, p->db->options.exemplars_max);
     fit_exemplars(p);
 }
 
@@ -322,7 +322,7 @@ static void replay_exemplar(struct part *p, const struct tsdb_exemplar *x)
         exemplars_set_max(&p->exemplars, room);
     p->exemplars.is_off = false;
     (void)exemplars_add(&p->exemplars, x);
-    p->exemplars.is_off = p->exemplars_max == 0;
+    p->exemplars.is_off = p->exemplars.wanted == 0;
 }
 
 void part_replay_note(struct part *p, enum note_kind kind, struct str note)

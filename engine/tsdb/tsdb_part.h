@@ -52,7 +52,6 @@ struct part {
     int64_t next_expiry;            // on the monotonic clock, ms
     _Atomic uint64_t waiting_bytes; // of the log that are in no file. Written here, read by all
     struct exemplars exemplars;
-    uint32_t exemplars_max; // as configured: no less than what is in no file yet is kept
     struct families families;
     uint64_t exemplars_written, metadata_written; // up to these sequences they are in files
     err closed;                                   // how the last spill ended
