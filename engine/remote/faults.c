@@ -50,6 +50,8 @@ static struct str outcome_text(enum tsdb_outcome outcome)
         return STR("too old sample");
     case TSDB_OUT_OF_BOUNDS:
         return STR("out of bounds");
+    case TSDB_IN_FUTURE:
+        return STR("out of bounds: timestamp is too far in the future");
     case TSDB_APPENDED:
     case TSDB_SAME:
     case TSDB_LATE_KEPT:
@@ -63,8 +65,6 @@ static struct str outcome_text(enum tsdb_outcome outcome)
 void refusal_format(const struct refusal *r, struct buf *out)
 {
     buf_put_str(out, outcome_text(r->outcome));
-    if (r->outcome == TSDB_OUT_OF_BOUNDS && r->is_future)
-        buf_put_str(out, STR(": timestamp is too far in the future"));
     if (r->outcome != TSDB_DUPLICATE || !r->kept || r->is_histogram || !r->sample.t_ms)
         return;
     buf_printf(out, " %lld; overrides not allowed: existing ", (long long)r->sample.t_ms);

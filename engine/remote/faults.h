@@ -54,7 +54,7 @@ enum { REFUSAL_WINDOW_MS = 60 * 60 * 1000 };
 struct refusal {
     enum tsdb_outcome outcome;
     struct tsdb_sample sample;
-    bool is_histogram, is_future;
+    bool is_histogram;
     const struct kept *kept; // NULL: unknown
 };
 void refusal_format(const struct refusal *r, struct buf *out);

@@ -30,10 +30,8 @@ static void answer_line(struct http_exchange *x, int status, const char *text) /
 bool intake_hold(struct intake *in, struct intake_body *body, uint64_t size)
 {
     const uint64_t others = in->decoded_held - body->held;
-    if (others > 0 && in->decoded_held + size > in->decoded_max) {
-        in->refused++;
+    if (others > 0 && in->decoded_held + size > in->decoded_max)
         return false;
-    }
     in->decoded_held += size;
     body->held += size;
     return true;
@@ -79,33 +77,36 @@ err intake_begin(struct intake *in, struct str packed, enum remote_encoding enco
                                    : begin_snappy(in, packed, out, e);
 }
 
-bool intake_read(struct intake *in, struct http_exchange *x, enum remote_encoding encoding,
-                 struct intake_body *out)
+err intake_read(struct intake *in, struct http_exchange *x, enum remote_encoding encoding,
+                struct intake_body *out)
 {
     struct errmsg e;
     struct str body;
     *out = (struct intake_body){0};
     err code = http_read_body(x, REMOTE_BODY_MAX, &body, &e);
-    if (code == ERR_CANCELED)
-        return false;
+    if (code == ERR_CANCELED) // answered
+        return code;
     if (code) {
         answer_line(x, code == ERR_LIMIT ? 413 : 400, e.text);
-        return false;
+        return code;
     }
     in->bytes += body.n;
     if (!intake_hold(in, out, decoded_size(body, encoding))) {
         http_add_header(x, "Retry-After", STR("1"));
         http_answer_text(x, 503, "too many decoded bytes are held; try again later\n");
-        return false;
+        return ERR_CANCELED;
     }
     code = intake_begin(in, body, encoding, out, &e);
     if (code == ERR_TIMEOUT || code == ERR_CANCELED) {
         http_add_header(x, "Retry-After", STR("1"));
         answer_line(x, 503, e.text);
-    } else if (code) {
-        answer_line(x, 400, e.text);
+        return ERR_CANCELED;
     }
-    return code == ERR_OK;
+    if (code) {
+        answer_line(x, 400, e.text);
+        return ERR_INVALID;
+    }
+    return ERR_OK;
 }
 
 err intake_unpack(struct intake *in, struct intake_body *body, size_t size, struct errmsg *e)

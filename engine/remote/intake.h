@@ -17,7 +17,7 @@ enum { INTAKE_SPARES = 8 };
 
 struct intake { // of a shard
     uint64_t decoded_max, decoded_held;
-    uint64_t bytes, decoded_bytes, refused; // counters
+    uint64_t bytes, decoded_bytes; // counters
     struct zstd_reader *zstd;
     struct buf spares[INTAKE_SPARES]; // memory of bodies before
     size_t spares_n;
@@ -32,10 +32,11 @@ struct intake_body {
 
 void intake_init(struct intake *in, uint64_t decoded_max);
 void intake_deinit(struct intake *in);
-// Reads the body and decompresses zstd; false: answered, or the peer is gone. Release it either
-// way. Suspends.
-bool intake_read(struct intake *in, struct http_exchange *x, enum remote_encoding encoding,
-                 struct intake_body *out);
+// Reads the body and decompresses zstd. Not ERR_OK: answered, or the peer is gone; ERR_LIMIT: it is
+// too large, ERR_IO, ERR_TIMEOUT: it did not come, ERR_CANCELED: there is no room for it now,
+// ERR_INVALID: it cannot be unpacked. Release it either way. Suspends.
+err intake_read(struct intake *in, struct http_exchange *x, enum remote_encoding encoding,
+                struct intake_body *out);
 // The same from bytes that are there, counted against no budget. Suspends.
 err intake_begin(struct intake *in, struct str packed, enum remote_encoding encoding,
                  struct intake_body *out, struct errmsg *e);

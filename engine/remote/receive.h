@@ -28,12 +28,39 @@ void receiver_destroy(struct receiver *r);
 // Answers a request: 204, or why not. Suspends.
 void receiver_handle(struct receiver *r, struct http_exchange *x);
 
+// Why nothing of a request was kept. Samples that are wrong are no such reason: they are counted
+// each, below.
+enum receiver_refusal {
+    RECEIVER_TAKEN,
+    RECEIVER_OFF,       // the receiver is not enabled
+    RECEIVER_FORMAT,    // its type, message or encoding is not taken
+    RECEIVER_TOO_LARGE, // packed
+    RECEIVER_CUT,       // its body did not come whole, or not in time
+    RECEIVER_MALFORMED, // it cannot be unpacked or read, or would become too large
+    RECEIVER_MEMORY,    // too many bytes of bodies are held
+    RECEIVER_BEHIND,    // the database is behind with its files
+    RECEIVER_STORAGE,   // the database could not keep it
+    RECEIVER_REFUSALS
+};
+
+// Why a sample, or a histogram, of a request that was read was not kept: each is counted once.
+enum receiver_sample_refusal {
+    RECEIVER_LABELS, // of its series: no name, a name twice, bad UTF-8, bad references
+    RECEIVER_LONG_LABELS,
+    RECEIVER_HISTOGRAM, // it is not valid
+    RECEIVER_DUPLICATE,
+    RECEIVER_OUT_OF_ORDER,
+    RECEIVER_TOO_OLD,
+    RECEIVER_OUT_OF_BOUNDS,
+    RECEIVER_IN_FUTURE,
+    RECEIVER_SERIES_LIMIT, // its series would be one too many
+    RECEIVER_SAMPLE_REFUSALS
+};
+
 struct receiver_stats {
     uint64_t requests, series, samples, bytes, decoded_bytes;
-    uint64_t bodies_refused; // too many decoded bytes were held
-    uint64_t behind;         // refused because the database is behind with its files
-    uint64_t invalid_series; // passed over: no name, a name twice, bad UTF-8
-    uint64_t out_of_order, duplicates, too_old, out_of_bounds, late, refused;
+    uint64_t refused[RECEIVER_REFUSALS], samples_refused[RECEIVER_SAMPLE_REFUSALS];
+    uint64_t invalid_labels; // as Prometheus counts: of 1.0 series, of 2.0 their samples
     uint64_t exemplars_dropped, histograms, metadata, metadata_dropped;
     uint64_t cache_hits, cache_misses;
 };

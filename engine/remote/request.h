@@ -87,7 +87,8 @@ struct request {
     bool is_partial;               // of 2.0: what can be kept is, whatever is wrong with the rest
     struct faults faults;          // of 1.0: histograms that are none
     struct remote_written written; // what is to be kept; in the end, what is
-    uint64_t samples;              // put so far
+    uint64_t samples, invalid_labels; // put so far; receiver_stats.invalid_labels
+    uint64_t refused[RECEIVER_SAMPLE_REFUSALS];
     struct request_exemplar *exemplars;
     size_t exemplars_n, exemplars_capacity;
     struct tsdb_metadata *metadata;
@@ -108,8 +109,7 @@ void request_destroy(struct request *q);
 // Suspend.
 err request_walk_v1(struct request *q, struct errmsg *e);
 err request_walk_v2(struct request *q, struct errmsg *e);
-// All that is wrong with it, a line each.
-void request_format_faults(struct request *q, struct buf *out);
+void request_format_faults(struct request *q, struct buf *out); // a line each
 // More samples than any honest body of 32 MiB can hold, the value 0 left out.
 enum { REQUEST_UNPACK_STEP = 64 * 1024, REQUEST_SAMPLES_MAX = 4 << 20 };
 // Before n more samples are put: whether the request may have so many.

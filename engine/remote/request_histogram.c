@@ -92,8 +92,10 @@ bool request_put_histogram(struct request *q, const struct series_place *place, 
     struct str packed;
     const err code = pack(q, h, &packed, &e);
     arena_reset(&q->r->scratch);
-    if (code != ERR_OK)
+    if (code != ERR_OK) {
+        q->refused[RECEIVER_HISTOGRAM]++;
         return note_histogram(q, series, p->n, text_of_bad(q, h->time_ms, p->max_t_ms, &e));
+    }
     request_use_histograms(p);
     if (h->start_ms)
         request_use_starts(p);

@@ -438,9 +438,10 @@ static void fail_gone(struct request *q)
 static void note_refusal(struct request *q, const struct part *p, size_t i)
 {
     struct buf text = {0};
+    if (p->judges_each)
+        tsdb_count_refusal(p->db, p->outcomes[i], is_histogram(p, i));
     const struct refusal refusal = {.outcome = p->outcomes[i],
                                     .sample = p->samples[i],
-                                    .is_future = p->samples[i].t_ms > p->max_t_ms,
                                     .is_histogram = is_histogram(p, i),
                                     .kept = p->judges_each ? &p->kept[i] : NULL};
     if (refusal.is_histogram)
@@ -465,7 +466,8 @@ static void note_refusals(struct request *q) // Suspends.
     for (unsigned k = 0; k < q->parts_count; k++) {
         const struct part *p = &q->parts[k];
         const uint64_t refused = p->counts[TSDB_DUPLICATE] + p->counts[TSDB_OUT_OF_ORDER] +
-                                 p->counts[TSDB_TOO_OLD] + p->counts[TSDB_OUT_OF_BOUNDS];
+                                 p->counts[TSDB_TOO_OLD] + p->counts[TSDB_OUT_OF_BOUNDS] +
+                                 p->counts[TSDB_IN_FUTURE];
         faults_begin(&q->faults);
         for (size_t i = 0; refused && !p->code && i < p->n; i++, breathe(i))
             if (p->outcomes[i] >= TSDB_DUPLICATE && p->outcomes[i] != TSDB_GONE)

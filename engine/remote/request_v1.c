@@ -335,11 +335,18 @@ static err find(struct walk *k, struct seen *s, bool *out_found, struct errmsg *
             return ERR_OK;
     }
     struct newcomer newcomer = {.raw = s->raw, .labels_size = s->place.labels_size};
+    const size_t long_labels = k->q->long_labels;
+    k->q->long_labels = 0;
     TRY(resolve(k->q, &s->series, &newcomer, out_found, e));
     if (!*out_found) {
-        r->stats.invalid_series++;
-        return ERR_OK;
+        k->q->invalid_labels++;
+        k->q->refused[k->q->long_labels ? RECEIVER_LONG_LABELS : RECEIVER_LABELS] +=
+            (uint64_t)s->series.samples_count + s->series.histograms_count;
     }
+    if (!k->q->long_labels)
+        k->q->long_labels = long_labels;
+    if (!*out_found)
+        return ERR_OK;
     r->stats.cache_misses++;
     request_add_newcomer(k->q, &newcomer, s->series.samples_count);
     s->place = (struct series_place){.owner = newcomer.owner};

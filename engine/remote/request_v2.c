@@ -123,8 +123,9 @@ static bool pass_over(struct request *q, const struct remote_write2_series *s, u
                       enum fault_kind kind, struct str text)
 {
     note(q, number, FAULT_RANK_SERIES, kind, text);
-    if (kind != FAULT_EMPTY)
-        q->r->stats.invalid_series += s->samples_count + s->histograms_count;
+    const uint64_t n = (uint64_t)s->samples_count + s->histograms_count;
+    q->refused[kind == FAULT_LONG_LABELS ? RECEIVER_LONG_LABELS : RECEIVER_LABELS] += n;
+    q->invalid_labels += n; // 0 of an empty series
     return false;
 }
 

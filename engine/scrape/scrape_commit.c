@@ -264,7 +264,8 @@ static void count_outcomes(struct scrape *s, const uint64_t counts[TSDB_OUTCOME_
 {
     s->stats.duplicate_timestamp += counts[TSDB_DUPLICATE];
     s->stats.out_of_order += counts[TSDB_OUT_OF_ORDER];
-    s->stats.out_of_bounds += counts[TSDB_OUT_OF_BOUNDS] + counts[TSDB_TOO_OLD];
+    s->stats.out_of_bounds +=
+        counts[TSDB_OUT_OF_BOUNDS] + counts[TSDB_IN_FUTURE] + counts[TSDB_TOO_OLD];
 }
 
 // Sends what other shards own. Those whose reference is gone are tried once more by their labels.
@@ -360,7 +361,7 @@ static void log_dropped(const struct pass *p, const uint8_t *outcomes)
         {"Error on ingesting out-of-order samples", n[TSDB_OUT_OF_ORDER]},
         {"Error on ingesting samples with different value but same timestamp", n[TSDB_DUPLICATE]},
         {"Error on ingesting samples that are too old or are too far into the future",
-         n[TSDB_TOO_OLD] + n[TSDB_OUT_OF_BOUNDS]},
+         n[TSDB_TOO_OLD] + n[TSDB_OUT_OF_BOUNDS] + n[TSDB_IN_FUTURE]},
     };
     for (size_t i = 0; i < countof(rows); i++)
         if (rows[i].n)

@@ -160,13 +160,17 @@ static void put_tsdb(const struct tsdb_stats *t, struct buf *b)
     const struct {
         const char *name;
         uint64_t count;
-    } rejected[] = {{"prometheus_tsdb_out_of_order_samples_total", t->out_of_order},
+    } rejected[] = {{"prometheus_tsdb_out_of_order_samples_total",
+                     t->out_of_order - t->histograms_out_of_order},
                     {"prometheus_tsdb_too_old_samples_total", t->too_old},
                     {"prometheus_tsdb_out_of_bound_samples_total", t->out_of_bounds}};
     for (size_t i = 0; i < sizeof rejected / sizeof rejected[0]; i++) {
         family(b, rejected[i].name, "counter", "Total number of samples that were refused.");
         buf_printf(b, "%s{type=\"float\"} %llu\n", rejected[i].name,
                    (unsigned long long)rejected[i].count);
+        if (i == 0)
+            buf_printf(b, "%s{type=\"histogram\"} %llu\n", rejected[i].name,
+                       (unsigned long long)t->histograms_out_of_order);
     }
     put_u64(b, "prometheus_tsdb_blocks_loaded", "gauge", "Number of currently loaded data blocks",
             t->files);
@@ -212,23 +216,51 @@ static void put_retention(const struct tsdb_retention *r, struct buf *b)
         r->percentage);
 }
 
+static void put_reasons(struct buf *b, const char *name, const char *help,
+                        const char *const *reasons, const uint64_t *counts, size_t n)
+{
+    family(b, name, "counter", help);
+    for (size_t i = 0; i < n; i++)
+        buf_printf(b, "%s{reason=\"%s\"} %llu\n", name, reasons[i], (unsigned long long)counts[i]);
+}
+
 static void put_receiver(const struct receiver_stats *r, struct buf *b)
 {
+    static const char *const request_reasons[RECEIVER_REFUSALS] = {
+        [RECEIVER_OFF] = "off",       [RECEIVER_FORMAT] = "format",
+        [RECEIVER_CUT] = "cut",       [RECEIVER_TOO_LARGE] = "too_large",
+        [RECEIVER_MEMORY] = "memory", [RECEIVER_MALFORMED] = "malformed",
+        [RECEIVER_BEHIND] = "behind", [RECEIVER_STORAGE] = "storage"};
+    static const char *const sample_reasons[RECEIVER_SAMPLE_REFUSALS] = {
+        [RECEIVER_LABELS] = "labels",
+        [RECEIVER_LONG_LABELS] = "long_labels",
+        [RECEIVER_HISTOGRAM] = "histogram",
+        [RECEIVER_DUPLICATE] = "duplicate",
+        [RECEIVER_OUT_OF_ORDER] = "out_of_order",
+        [RECEIVER_TOO_OLD] = "too_old",
+        [RECEIVER_OUT_OF_BOUNDS] = "out_of_bounds",
+        [RECEIVER_IN_FUTURE] = "in_future",
+        [RECEIVER_SERIES_LIMIT] = "max_series"};
     put_u64(b, "ferula_receiver_requests_total", "counter", "remote_write requests.", r->requests);
     put_u64(b, "ferula_receiver_samples_total", "counter", "Samples in remote_write requests.",
             r->samples);
-    put_u64(b, "ferula_receiver_bodies_refused_total", "counter",
-            "remote_write requests refused because too many decoded bytes were held.",
-            r->bodies_refused);
-    put_u64(b, "ferula_receiver_behind_total", "counter",
-            "remote_write requests refused because samples waited to be written to files.",
-            r->behind);
+    put_reasons(b, "ferula_receiver_requests_refused_total",
+                "remote_write requests of which nothing was kept, by reason.", request_reasons + 1,
+                r->refused + 1, RECEIVER_REFUSALS - 1);
+    put_reasons(b, "ferula_receiver_samples_refused_total",
+                "Samples and histograms of remote_write requests that were not kept, by reason.",
+                sample_reasons, r->samples_refused, RECEIVER_SAMPLE_REFUSALS);
+    put_u64(b, "ferula_receiver_series_known_total", "counter",
+            "Series of remote_write requests that were recognised by their bytes.", r->cache_hits);
+    put_u64(b, "ferula_receiver_series_new_total", "counter",
+            "Series of remote_write requests that were looked up by their labels.",
+            r->cache_misses);
     put_u64(b, "ferula_receiver_bytes_total", "counter", "Bytes of remote_write requests.",
             r->bytes);
     put_u64(b, "prometheus_api_remote_write_invalid_labels_samples_total", "counter",
             "The total number of received remote write samples and histogram samples which were "
             "rejected due to invalid labels.",
-            r->invalid_series);
+            r->invalid_labels);
     put_u64(b, "ferula_receiver_exemplars_dropped_total", "counter",
             "Exemplars that were received and not kept.", r->exemplars_dropped);
     put_u64(b, "ferula_receiver_metadata_total", "counter",
@@ -312,7 +344,7 @@ static void add_counters(void *to, const void *from, size_t size)
         sum[i] += more[i];
 }
 static_assert(sizeof(struct scrape_stats) == 18 * sizeof(uint64_t), "counters only");
-static_assert(sizeof(struct receiver_stats) == 20 * sizeof(uint64_t), "counters only");
+static_assert(sizeof(struct receiver_stats) == 30 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct http_server_stats) == 5 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct tsdb_stats) == 27 * sizeof(uint64_t), "counters only");
 

@@ -317,16 +317,19 @@ static bool find_sample(struct head *h, const struct tsdb_commit *c, const struc
     return found;
 }
 
-// Whether the time is one that is taken at all.
-static bool is_in_bounds(const struct tsdb_commit *c, int64_t t_ms)
+static enum tsdb_outcome too_early(const struct tsdb_commit *c)
 {
-    return t_ms <= c->max_t_ms && t_ms != INT64_MIN && // which stands for no time
-           !(c->window_ms > 0 && t_ms < c->min_t_ms);
+    return c->out_of_order_ms ? TSDB_TOO_OLD : TSDB_OUT_OF_BOUNDS;
 }
 
-static enum tsdb_outcome out_of_bounds(const struct tsdb_commit *c, int64_t t_ms)
+// Whether the time is one that is taken at all: TSDB_APPENDED, or why not.
+static enum tsdb_outcome judge_time(const struct tsdb_commit *c, int64_t t_ms)
 {
-    return c->out_of_order_ms && t_ms <= c->max_t_ms ? TSDB_TOO_OLD : TSDB_OUT_OF_BOUNDS;
+    if (t_ms > c->max_t_ms)
+        return TSDB_IN_FUTURE;
+    const bool is_too_early = t_ms == INT64_MIN || // which stands for no time
+                              (c->window_ms > 0 && t_ms < c->min_t_ms);
+    return is_too_early ? too_early(c) : TSDB_APPENDED;
 }
 
 static bool takes_late(const struct tsdb_commit *c, const struct tsdb_sample *x)
@@ -371,8 +374,9 @@ static enum tsdb_outcome judge_older(struct head *h, const struct tsdb_commit *c
 static enum tsdb_outcome judge(struct head *h, const struct tsdb_commit *c,
                                const struct head_series *s, const struct tsdb_sample *x)
 {
-    if (!is_in_bounds(c, x->t_ms))
-        return out_of_bounds(c, x->t_ms);
+    const enum tsdb_outcome by_time = judge_time(c, x->t_ms);
+    if (by_time != TSDB_APPENDED)
+        return by_time;
     const struct stage *st = h->stage;
     const uint32_t newest = s->staged ? st->entries[s->staged - 1].newest : 0;
     const int64_t newest_t = newest ? c->samples[st->entries[newest - 1].sample].t_ms : s->last_t;
@@ -387,8 +391,9 @@ static enum tsdb_outcome judge_strictly(struct head *h, struct tsdb_commit *c,
                                         const struct head_series *s, const struct tsdb_sample *x)
 {
     struct head_cell there;
-    if (!is_in_bounds(c, x->t_ms))
-        return out_of_bounds(c, x->t_ms);
+    const enum tsdb_outcome by_time = judge_time(c, x->t_ms);
+    if (by_time != TSDB_APPENDED)
+        return by_time;
     if (s->last_t == INT64_MIN || x->t_ms > s->last_t)
         return has_expired(h, s, x->t_ms) ? TSDB_OUT_OF_BOUNDS : TSDB_APPENDED;
     if (x->t_ms < s->last_t && c->out_of_order_ms) // who repeats one with other bits is not told
@@ -400,6 +405,23 @@ static enum tsdb_outcome judge_strictly(struct head *h, struct tsdb_commit *c,
     c->kept_bits = there.bits;
     c->kept_histogram = there.histogram;
     return TSDB_DUPLICATE;
+}
+
+// Commits count what they pass over, not what STRICT and CHECK end with.
+void head_count_refusal(struct head *h, enum tsdb_outcome outcome, bool is_histogram)
+{
+    struct tsdb_stats *stats = &h->stats;
+    stats->out_of_order += outcome == TSDB_OUT_OF_ORDER;
+    stats->too_old += outcome == TSDB_TOO_OLD;
+    stats->out_of_bounds += outcome == TSDB_OUT_OF_BOUNDS;
+    stats->histograms_out_of_order += outcome == TSDB_OUT_OF_ORDER && is_histogram;
+}
+
+static void count_refusal(struct head *h, const struct tsdb_commit *c, size_t at,
+                          enum tsdb_outcome outcome)
+{
+    if (outcome > TSDB_DUPLICATE)
+        head_count_refusal(h, outcome, histogram_of(c, &c->samples[at]).p != NULL);
 }
 
 // Judges up to the first that is refused; nothing changes. False: nothing of it may be kept.
@@ -428,8 +450,10 @@ static void stage_sample(struct head *h, const struct tsdb_commit *c, uint32_t a
     const struct tsdb_sample *x = &c->samples[at];
     head_settle(h, s->cohort);
     enum tsdb_outcome outcome = judge(h, c, s, x);
-    if (outcome >= TSDB_DUPLICATE && c->kind != TSDB_COMMIT)
+    if (outcome >= TSDB_DUPLICATE && c->kind != TSDB_COMMIT) {
+        count_refusal(h, c, at, outcome);
         outcome = TSDB_SAME; // it was judged before: dropped in silence
+    }
     st->outcomes[at] = (uint8_t)outcome;
     if (outcome != TSDB_APPENDED && outcome != TSDB_LATE_KEPT)
         return;
@@ -658,20 +682,13 @@ static void apply_bucket(struct head *h, const struct bucket *b, uint64_t seq, b
     h->newest = b->t_ms > h->newest ? b->t_ms : h->newest;
 }
 
-static void count_refused(struct head *h, const struct tsdb_commit *c)
-{
-    struct tsdb_stats *stats = &h->stats;
-    stats->duplicates += c->counts[TSDB_DUPLICATE];
-    stats->out_of_order += c->counts[TSDB_OUT_OF_ORDER];
-    stats->too_old += c->counts[TSDB_TOO_OLD];
-    stats->out_of_bounds += c->counts[TSDB_OUT_OF_BOUNDS];
-}
-
 static void count(struct head *h, struct tsdb_commit *c)
 {
     const struct stage *st = h->stage;
-    for (size_t i = 0; i < c->n; i++)
+    for (size_t i = 0; i < c->n; i++) {
         c->counts[st->outcomes[i]]++;
+        count_refusal(h, c, i, st->outcomes[i]);
+    }
     if (c->outcomes && c->n)
         memcpy(c->outcomes, st->outcomes, c->n);
     h->stats.samples_appended += c->counts[TSDB_APPENDED] + c->counts[TSDB_LATE_KEPT];
@@ -679,7 +696,6 @@ static void count(struct head *h, struct tsdb_commit *c)
     for (size_t i = 0; i < st->buckets_n; i++)
         if (st->buckets[i].kind & BUCKET_HISTOGRAMS)
             h->stats.histograms_appended += st->buckets[i].n;
-    count_refused(h, c);
 }
 
 static err commit_rows(struct head *h, struct tsdb_commit *c, const struct wal_row *rows, size_t n,
@@ -851,7 +867,6 @@ err head_commit(struct head *h, struct tsdb_commit *c, head_sink_fn *sink, void 
     *out_seq = h->seq;
     if (c->kind == TSDB_COMMIT_STRICT || c->kind == TSDB_COMMIT_CHECK) {
         const bool is_good = check(h, c);
-        count_refused(h, c);
         if (c->kind == TSDB_COMMIT_CHECK || !is_good)
             return ERR_OK;
         memset(c->counts, 0, sizeof c->counts);

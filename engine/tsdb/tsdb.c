@@ -181,6 +181,18 @@ err part_wait_for_ready(struct part *p, struct errmsg *e)
     return ERR_OK;
 }
 
+void tsdb_count_refusal(struct tsdb *db, enum tsdb_outcome outcome, bool is_histogram)
+{
+    head_count_refusal(&tsdb_part(db)->head, outcome, is_histogram);
+}
+
+static void count_end(struct tsdb *db, const struct tsdb_commit *c)
+{
+    if (c->kind == TSDB_COMMIT_STRICT && c->refused_at < c->n)
+        tsdb_count_refusal(db, c->outcomes[c->refused_at],
+                           c->histograms && c->histograms[c->refused_at].p);
+}
+
 static err commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e)
 {
     struct part *p = tsdb_part(db);
@@ -190,6 +202,8 @@ static err commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e)
         TRY(head_commit(&p->head, c, NULL, NULL, &seq, e));
         head_publish(&p->head, seq);
         part_tell_newest(p, c->newest_t_ms);
+        if (c->outcomes)
+            count_end(db, c);
         return ERR_OK;
     }
     TRY(part_wait_for_ready(p, e));
@@ -198,8 +212,10 @@ static err commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e)
         c->outcomes = own;
     tsdb_set_window(db, c);
     const err result = part_commit(p, c, e);
-    if (result == ERR_OK)
+    if (result == ERR_OK) {
         part_tell_newest(p, c->newest_t_ms);
+        count_end(db, c);
+    }
     if (own) {
         c->outcomes = NULL;
         mem_free(own);

@@ -93,7 +93,8 @@ enum tsdb_outcome {
     TSDB_DUPLICATE,     // the same time with other bits
     TSDB_OUT_OF_ORDER,  // older than the series' newest, and no late ones are taken
     TSDB_TOO_OLD,       // than late ones may be
-    TSDB_OUT_OF_BOUNDS, // older than what the head takes, or newer than max_t_ms
+    TSDB_OUT_OF_BOUNDS, // older than what the head takes
+    TSDB_IN_FUTURE,     // newer than max_t_ms
     TSDB_GONE,          // the reference is no longer good: look the series up again
     TSDB_OUTCOME_COUNT
 };
@@ -103,7 +104,7 @@ enum tsdb_commit_kind {
     // Prometheus's way: each is judged against what was there before the commit. Is one refused or
     // a reference gone, nothing is kept; what does not follow its own series is dropped in silence.
     TSDB_COMMIT_STRICT,
-    TSDB_COMMIT_CHECK,   // the judging of STRICT alone
+    TSDB_COMMIT_CHECK,   // the judging of STRICT alone, which tsdb_stats do not tell of
     TSDB_COMMIT_CHECKED, // the keeping of STRICT alone, what came between is dropped in silence
 };
 
@@ -126,9 +127,8 @@ struct tsdb_commit {
     int64_t window_ms;     // how old against the newest of the whole database; 0: any age
     int64_t min_t_ms; // that as a time, set by tsdb_commit; so are, if the database has a window:
     int64_t out_of_order_ms, late_t_ms; // of late ones, and that as a time
-    uint32_t
-        slow_max; // set by tsdb_commit: samples taken in one step that are no rows; 0: any number
-    bool is_slow; // more than that: nothing was done
+    uint32_t slow_max;   // likewise: samples taken in one step that are no rows; 0: any number
+    bool is_slow;        // more than that: nothing was done
     size_t refused_at;   // STRICT, CHECK: the first that is refused, judging ends there; n: none
     uint64_t kept_bits;  // if that is a duplicate: what is there
     bool kept_histogram; // or that it is a histogram
@@ -137,6 +137,7 @@ struct tsdb_commit {
 };
 // ERR_LIMIT: the disk is full or the WAL's queue is; nothing was kept. Suspends.
 err tsdb_commit(struct tsdb *db, struct tsdb_commit *c, struct errmsg *e);
+void tsdb_count_refusal(struct tsdb *db, enum tsdb_outcome outcome, bool is_histogram); // CHECK's
 int64_t tsdb_newest(const struct tsdb *db); // the newest time of all shards; INT64_MIN: nothing
 
 // Of this shard's partitions; queries reach every shard through engine/promql.

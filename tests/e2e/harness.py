@@ -371,6 +371,18 @@ class Server(Process):
         return self.request("POST", "/-/reload")
 
 
+def counters(server, pattern):
+    """{name and labels: value} of the server's own metrics that begin as the pattern says, zeros left out."""
+    found = re.findall(rf"^((?:{pattern})\S*(?:{{.*}})?) (\d\S*)$", server.get("/metrics").text(), re.M)
+    return {name: int(float(v)) for name, v in found if float(v)}
+
+
+def refusals(server):
+    """(of requests, of samples) that remote_write's receiver refused: {reason: how many}."""
+    found = counters(server, "ferula_receiver_(?:requests|samples)_refused_total")
+    return tuple({re.search('"(.*)"', k).group(1): n for k, n in found.items() if f"_{what}_" in k} for what in ("requests", "samples"))
+
+
 def resident(server):
     """The most memory it ever had, in bytes."""
     with open(f"/proc/{server.popen.pid}/status") as status:

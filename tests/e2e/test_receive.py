@@ -7,8 +7,8 @@ import struct
 import subprocess
 import time
 
-from harness import (BUILD, WRITE_HEADERS, FakeTarget, Process, Reply, cases, check, check_equal, ferula, field, float_bits,
-                     free_port, main, packed, peer, prometheus, remote_write, run_scenario, scenario, snappy_literal,
+from harness import (BUILD, WRITE_HEADERS, FakeTarget, Process, Reply, cases, check, check_equal, counters, ferula, field, float_bits,
+                     free_port, main, packed, peer, prometheus, refusals, remote_write, run_scenario, scenario, snappy_literal,
                      temp_folder, varint, wait_for, write_file, write_series, zigzag)
 
 NOW = int(time.time() * 1000) // 1000 * 1000
@@ -137,7 +137,7 @@ def everything(server):
 
 
 @scenario
-@cases(2 * (len(REQUESTS) + 1) + 1)
+@cases(2 * (len(REQUESTS) + 2) + 1)
 def answers_as_prometheus():
     for shards in 1, 3:
         ours = ferula(args=[RECEIVER, "--storage.tsdb.out-of-order.receiver-default=0s", f"--shards={shards}"])
@@ -145,6 +145,18 @@ def answers_as_prometheus():
         for name, method, changes, body in REQUESTS:
             run_scenario(f"request {name}, {shards} shards", compare_answer, ours, theirs, name, method, changes, body)
         run_scenario(f"what both keep then, {shards} shards", compare_kept, kept(ours), kept(theirs))
+        run_scenario(f"what both count, {shards} shards", compare_counters, ours, theirs)
+
+
+SAMPLE_COUNTERS = "prometheus_tsdb_(?:out_of_order|out_of_bound|too_old)_samples_total|prometheus_api_remote_write_invalid"
+
+
+def compare_counters(ours, theirs):
+    """What refused samples are counted as there, and here by reason: each once."""
+    check_equal(counters(ours, SAMPLE_COUNTERS), counters(theirs, SAMPLE_COUNTERS))
+    requests, samples = refusals(ours)
+    check_equal(requests, {"format": 5, "malformed": 6, "too_large": 1})
+    check_equal(samples, {"labels": 6, "duplicate": 3, "out_of_order": 5, "out_of_bounds": 3, "in_future": 1})
 
 
 def kept(server):

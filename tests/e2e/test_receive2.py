@@ -6,8 +6,8 @@ import struct
 import threading
 import time
 
-from harness import (KEPT, WRITE2_HEADERS, WRITE_HEADERS, Raw, check, check_equal, ferula, field, float_bits, histogram_message, main,
-                     packed, prometheus, resident, run_scenario, scenario, snappy_literal, varint, wait_for, write2_request, write2_series,
+from harness import (KEPT, WRITE2_HEADERS, WRITE_HEADERS, Raw, check, check_equal, counters, ferula, field, float_bits, histogram_message, main,
+                     packed, prometheus, refusals, resident, run_scenario, scenario, snappy_literal, varint, wait_for, write2_request, write2_series,
                      write_sample, write_series, zstd_raw)
 
 NOW = int(time.time() * 1000) // 1000 * 1000
@@ -165,8 +165,8 @@ def everything(server):
     return {tuple(n + "=" + v[:20] for n, v in k): v for k, v in found.items()}
 
 
-def invalid_count(server):
-    return re.search(r"^prometheus_api_remote_write_invalid_labels_samples_total (\d+)", server.get("/metrics").text(), re.M).group(1)
+INVALID = "prometheus_api_remote_write_invalid_labels_samples_total"
+SAMPLE_COUNTERS = f"prometheus_tsdb_(?:out_of_order|out_of_bound|too_old)_samples_total|{INVALID}"
 
 
 @scenario
@@ -180,7 +180,10 @@ def answers_as_prometheus():
         problems = [f"{k}: {got.get(k)}, wanted {wanted.get(k)}" for k in sorted(set(got) | set(wanted)) if got.get(k) != wanted.get(k)]
         check(not problems, "\n".join(problems)[:2000])
         # Theirs has not counted what it panicked at: six series with references out of range or odd, and the metadata's.
-        check_equal(int(invalid_count(ours)), int(invalid_count(theirs)) + 7, "prometheus_api_remote_write_invalid_labels_samples_total")
+        counted, wanted = counters(ours, SAMPLE_COUNTERS), counters(theirs, SAMPLE_COUNTERS)
+        check_equal(counted, {**wanted, INVALID: wanted[INVALID] + 7})
+        check_equal(refusals(ours), ({"malformed": 14},  # from "cut" to "text"
+                                     {"labels": counted[INVALID], "duplicate": 1, "out_of_order": 4, "out_of_bounds": 2, "in_future": 3}))
 
 
 HISTOGRAMS = [
@@ -244,6 +247,10 @@ def histograms_as_prometheus():
         theirs = prometheus(args=[RECEIVER, "--enable-feature=native-histograms"])
         for name, part in HISTOGRAMS:
             run_scenario(f"histogram {name}, {shards} shards", compare_histogram, ours, theirs, name, part)
+        name = 'prometheus_tsdb_out_of_order_samples_total{type="histogram"}'
+        check_equal(counters(ours, SAMPLE_COUNTERS), {name: 1})
+        check_equal(counters(theirs, SAMPLE_COUNTERS), {name: 2})  # one that is sent again counts there, though it is success
+        check_equal(refusals(ours)[1], {"histogram": 12, "duplicate": 4, "out_of_order": 1, "in_future": 2})
 
 
 V1 = snappy_literal(write_series({"__name__": "v1"}, [(NOW, 1.0)]))
@@ -344,6 +351,7 @@ def bombs_cost_little():
     for name, body, text in BOMBS:
         run_scenario(f"bomb {name}", check_bomb, server, body, text)
     check(resident(server) - before < (150 << 20) + KEPT, "grew by", resident(server) - before)
+    check_equal(refusals(server), ({"malformed": 2 * len(BOMBS)}, {}))
     # 32 MiB of zeros are a request that ends at its first field; many of them at once are within a budget.
     answers = []
     threads = [threading.Thread(target=lambda: answers.append(send(server, rle(256), {**WRITE2_HEADERS, "Content-Encoding": "zstd"})))
@@ -355,6 +363,8 @@ def bombs_cost_little():
     check(all(a.status in (400, 503) for a in answers), [a.status for a in answers])
     check(all(a.headers.get("Retry-After") for a in answers if a.status == 503), "Retry-After")
     check(resident(server) - before < (600 << 20) + KEPT, "grew by", resident(server) - before)
+    check_equal(sum(refusals(server)[0].values()), 2 * len(BOMBS) + 24)
+    check_equal(refusals(server)[0].get("memory", 0), sum(a.status == 503 for a in answers))
     check_equal(send(server, V1, WRITE_HEADERS).status, 204)
 
 
@@ -388,6 +398,9 @@ def hostile_bodies():
         check(text is None or answer.text() == text, name, answer.text()[:300])
         check(len(answer.text()) < 200_000, name, "answered", len(answer.text()), "bytes")
         check_equal(send(server, V1, WRITE_HEADERS).status, 204, f"behind {name}")
+    requests, samples = refusals(server)
+    check_equal(samples, {"long_labels": 2})
+    check_equal(requests, {"malformed": 4})
     names = [dict(k)["__name__"] for k in server.samples('{__name__=~"ma.y"}', at=NOW / 1000 + 60)]
     check_equal(sorted(names), ["maNy", "many"])
 
@@ -451,6 +464,7 @@ def cut_and_slow_senders():
     check_equal(raw.answer().status, 413, "told before it is sent")
     raw.close()
     check("__name__=a" not in str(everything(server)), "nothing is kept of it")
+    wait_for("each is counted", lambda: refusals(server) == ({"cut": 3 + len(slow), "malformed": 2, "too_large": 1}, {}))
     wait_for("no body is held", lambda: re.search(r"^ferula_http_body_bytes 0$", server.get("/metrics").text(), re.M) or
              "ferula_http_body_bytes" not in server.get("/metrics").text())
     check_equal(send(server, whole).status, 204)

@@ -42,7 +42,7 @@ enum tsdb_outcome sample_map_add(struct sample_map *m, struct str labels, int64_
                                  uint64_t bits, int64_t late_ms, int64_t max_t_ms)
 {
     if (t_ms > max_t_ms)
-        return TSDB_OUT_OF_BOUNDS;
+        return TSDB_IN_FUTURE;
     struct map_series *s = sample_map_find(m, labels, true);
     const struct map_sample sample = {t_ms, bits, m->seq};
     const struct map_sample *newest = s->n ? &s->samples[s->n - 1] : NULL;

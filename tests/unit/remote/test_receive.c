@@ -89,7 +89,7 @@ static void samples(struct world *w)
     put_series(&request, "job=x,__name__=b,instance=y,empty=", w->now_ms, 7);
     send_request(w, &request, w->v2 ? 400 : 204, w->v2 ? NULL : "");
     want_samples(w, "b{instance=\"y\", job=\"x\"}", "7");
-    want(&w->found, receiver_stats(w->receiver)->invalid_series == 3);
+    want(&w->found, receiver_stats(w->receiver)->invalid_labels == 3);
     put_series(&request, "__name__=b,job=x,instance=y", w->now_ms + 11 * 60 * 1000, 8);
     send_request(w, &request, 400, NULL);
     want_samples(w, "b{instance=\"y\", job=\"x\"}", "7");
@@ -445,7 +445,7 @@ static void partial(struct world *w)
     }
     want_samples(w, "a{job=\"x\"}", "6 9");
     want_samples(w, "b{job=\"x\"}", "8");
-    want(&w->found, receiver_stats(w->receiver)->invalid_series == 5 * (uint64_t)rounds);
+    want(&w->found, receiver_stats(w->receiver)->invalid_labels == 5 * (uint64_t)rounds);
     buf_deinit(&request);
     buf_deinit(&packed);
 }

@@ -64,7 +64,7 @@ Test(out_of_order, without_a_window)
         {'a', 1, 1, TSDB_OUT_OF_ORDER},
         {'b', HOUR_MS, 1, TSDB_APPENDED},
         {'c', HOUR_MS + 1, 1, TSDB_OUT_OF_BOUNDS},
-        {'c', -10 * MINUTE_MS - 1, 1, TSDB_OUT_OF_BOUNDS},
+        {'c', -10 * MINUTE_MS - 1, 1, TSDB_IN_FUTURE},
     };
     run(0, HOUR_MS, TSDB_COMMIT, steps, countof(steps));
     run(0, HOUR_MS, TSDB_COMMIT_STRICT, steps, countof(steps));
@@ -82,7 +82,7 @@ Test(out_of_order, a_window_shorter_than_the_bounds)
         {'b', 40 * MINUTE_MS + 1, 1, TSDB_TOO_OLD},
         {'c', HOUR_MS, 1, TSDB_APPENDED},
         {'d', HOUR_MS + 1, 1, TSDB_TOO_OLD},
-        {'d', -10 * MINUTE_MS - 1, 1, TSDB_OUT_OF_BOUNDS},
+        {'d', -10 * MINUTE_MS - 1, 1, TSDB_IN_FUTURE},
     };
     run(30 * MINUTE_MS, HOUR_MS, TSDB_COMMIT, steps, countof(steps));
     run(30 * MINUTE_MS, HOUR_MS, TSDB_COMMIT_STRICT, steps, countof(steps));
