@@ -371,6 +371,13 @@ class Server(Process):
         return self.request("POST", "/-/reload")
 
 
+def connections_to(port):
+    """How many are open to a port of 127.0.0.1."""
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in table.readlines()[1:]]
+    return sum(remote == f"0100007F:{port:04X}" and state == "01" for _, _, remote, state, *_ in rows)
+
+
 def counters(server, pattern):
     """{name and labels: value} of the server's own metrics that begin as the pattern says, zeros left out."""
     found = re.findall(rf"^((?:{pattern})\S*(?:{{.*}})?) (\d\S*)$", server.get("/metrics").text(), re.M)

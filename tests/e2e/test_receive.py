@@ -7,7 +7,7 @@ import struct
 import subprocess
 import time
 
-from harness import (BUILD, WRITE_HEADERS, FakeTarget, Process, Reply, cases, check, check_equal, counters, ferula, field, float_bits,
+from harness import (BUILD, WRITE_HEADERS, FakeTarget, Process, Reply, cases, check, check_equal, connections_to, counters, ferula, field, float_bits,
                      free_port, main, packed, peer, prometheus, refusals, remote_write, run_scenario, scenario, snappy_literal,
                      temp_folder, varint, wait_for, write_file, write_series, zigzag)
 
@@ -322,7 +322,7 @@ scrape_configs:
 """)
     return Process("vmagent", [peer("vmagent"), f"-promscrape.config={config}", f"-remoteWrite.url={url}",
                                f"-httpListenAddr=127.0.0.1:{port}", f"-remoteWrite.tmpDataPath={folder}/queue",
-                               "-remoteWrite.queues=4", "-remoteWrite.flushInterval=200ms",
+                               "-remoteWrite.queues=4", "-remoteWrite.flushInterval=200ms", "-remoteWrite.maxRowsPerBlock=60",
                                "-remoteWrite.retryMinInterval=100ms", "-remoteWrite.retryMaxTime=500ms", *args])
 
 
@@ -397,8 +397,9 @@ def check_sender(sender):
 
 
 def run_sender(name, start, restart, histograms=False):
-    """Scrapes and sends while each side is restarted; then all must be there."""
-    listen = f"127.0.0.1:{free_port()}"
+    """Scrapes and sends over four connections while each side is restarted, ours also killed; then all must be there."""
+    port = free_port()
+    listen = f"127.0.0.1:{port}"
     url = f"http://{listen}/api/v1/write"
     target = Counting()
     server = ferula(args=[RECEIVER, "--enable-feature=exemplar-storage"], listen=listen)
@@ -406,6 +407,8 @@ def run_sender(name, start, restart, histograms=False):
     arrived = lambda n: wait_for(f"scrape {n} has arrived",
                                  lambda: max(numbers_held(server, name).get(0, [0])) >= n, interval=0.1)
     arrived(4)
+    over_four = lambda: wait_for("it sends over four connections", lambda: connections_to(port) >= 4)
+    over_four()
     check_equal(server.stop(), 0, "exit code")
     time.sleep(0.7)
     server.restart()
@@ -417,6 +420,7 @@ def run_sender(name, start, restart, histograms=False):
     sender.stop()
     sender = restart(sender)
     arrived(target.count("/metrics") + 3)
+    over_four()
     if sender.name.startswith("prometheus"):
         check_sender(sender)
     sender.stop()
