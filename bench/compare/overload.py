@@ -15,8 +15,10 @@ it takes; a target scraped every second; ten instant queries a second. At the en
 and what is a question of time, which only the long run judges (on a machine that does nothing else):
   scrape   no slot of a second is missed by 50 ms
   query    the 99th percentile is at most five times that of the idle server
-The generator runs at a lower priority than the rest, as one on another machine would not take the processor from those who
-measure. The result is printed as a table and written as JSON. Exit code: 0, 1 when something does not hold.
+The generator runs at a lower priority than the rest, and not on the core of the server's shard if there is another: one on
+another machine would not take the processor from the server, nor from those who measure. The verdict on each is printed, with
+what the machine did beside it (load average, and how long a thread that sleeps a millisecond overslept: where that is long, times
+say nothing), and all is written as JSON. Exit code: 0, 1 when something does not hold.
 """
 import argparse
 import json
@@ -46,11 +48,11 @@ class Farm(Process):
 
 
 class Memory(threading.Thread):
-    """The most memory of each sixth of the run, and of minute two."""
+    """The most memory of each sixth of the run, and of minute two; and how late the machine lets a thread run."""
 
     def __init__(self, server, seconds):
         super().__init__(daemon=True)
-        self.server, self.seconds, self.most, self.minute_two = server, seconds, [0] * 6, 0
+        self.server, self.seconds, self.most, self.minute_two, self.overslept = server, seconds, [0] * 6, 0, []
 
     def run(self):
         begin = time.monotonic()
@@ -64,11 +66,15 @@ class Memory(threading.Thread):
             except OSError:
                 return
             time.sleep(0.1)
+            since = time.monotonic()
+            time.sleep(0.001)
+            self.overslept.append(time.monotonic() - since - 0.001)
 
 
-def send_flags(server, seconds):
-    return ["remote-write", f"--series={SERIES}", f"--duration={seconds}s", f"--pid={server.popen.pid}",
-            f"{server.base}/api/v1/write"]
+def send(server, seconds, connections, rate):
+    return run_loadgen("remote-write", f"--series={SERIES}", f"--duration={seconds}s", f"--pid={server.popen.pid}",
+                       f"--connections={connections}", f"--rate={rate:.0f}", f"{server.base}/api/v1/write", niceness=NICENESS,
+                       cores=server.free_cores())
 
 
 def queries(server, seconds):
@@ -110,7 +116,7 @@ def run(wanted):
     say(f"idle, {short} s")
     idle = queries(server, short)()
     say(f"flat out, {short} s")
-    flat = run_loadgen(*send_flags(server, short), f"--connections={wanted.connections}", "--rate=1e9", niceness=NICENESS)
+    flat = send(server, short, wanted.connections, 1e9)
     server.end()
     farm.stop()
 
@@ -119,7 +125,8 @@ def run(wanted):
     say(f"{offered / 1e6:.2f} M samples/s offered, {wanted.seconds} s")
     memory, before, asking = Memory(server, wanted.seconds), farm.report(), queries(server, wanted.seconds)
     memory.start()
-    got = run_loadgen(*send_flags(server, wanted.seconds), f"--connections={wanted.connections}", f"--rate={offered:.0f}", niceness=NICENESS)
+    got = send(server, wanted.seconds, wanted.connections, offered)
+    memory.join()
     scraped, asked, waited = farm.report(), asking(), waits(server)
     log = server.log()
     server.end()
@@ -135,6 +142,7 @@ def run(wanted):
         "slots_missed": scraped["missed"] - before["missed"], "scrape_late_max_s": scraped["late_max_seconds"],
         "scrape_late_p99_s": scraped["late_p99_seconds"],
         "query_idle_p99_s": idle["p99_seconds"], "query_p99_s": asked["p99_seconds"], "queries": asked["asked"],
+        "load_average": os.getloadavg()[0], "overslept_p99_s": sorted(memory.overslept)[len(memory.overslept) * 99 // 100],
         "waits": waited, "queries_failed": asked["failed"], "errors_logged": log.count("level=error"),
     }
 
@@ -144,7 +152,8 @@ def judge(r, with_times):
     factor = r["rss_bytes"][5] / max(r["rss_early_bytes"], 1)
     slack = 0 if r["seconds"] >= MINUTES_S else SLACK_BYTES
     found = [
-        (r["rss_bytes"][5] <= RSS_FACTOR * r["rss_early_bytes"] + slack, "memory", f"{factor:.3f} x that of the beginning, by sixths "
+        (r["rss_bytes"][5] <= RSS_FACTOR * r["rss_early_bytes"] + slack, "memory", f"at the end {factor:.3f} x that of "
+         f"{'minute two' if not slack else 'the second sixth'}, at most {RSS_FACTOR} x{f' and {slack >> 20} MiB' if slack else ''}; by sixths "
          + " ".join(f"{b / 2**20:.0f}" for b in r["rss_bytes"]) + " MiB"),
         (r["missing"] == 0 and r["checked"] > 0, "kept", f"{r['missing']} of {r['checked']} acknowledged requests not found"),
         (r["other_errors"] == 0 and r["refused_without_retry_after"] == 0 and r["queries_failed"] == 0, "errors",
@@ -155,10 +164,11 @@ def judge(r, with_times):
     ]
     times = [
         (r["slots_missed"] == 0 and r["scrape_late_max_s"] <= SLOT_S, "scrape",
-         f"{r['slots_missed']} of {r['scrapes']} slots missed, late by p99 {r['scrape_late_p99_s'] * 1000:.1f} ms, at most "
-         f"{r['scrape_late_max_s'] * 1000:.1f} ms"),
+         f"{r['slots_missed']} of {r['scrapes']} slots missed; late by p99 {r['scrape_late_p99_s'] * 1000:.1f} ms and "
+         f"{r['scrape_late_max_s'] * 1000:.1f} ms at most, allowed {SLOT_S * 1000:.0f} ms"),
         (r["query_p99_s"] <= QUERY_FACTOR * r["query_idle_p99_s"], "query",
-         f"p99 {r['query_p99_s'] * 1000:.2f} ms, idle {r['query_idle_p99_s'] * 1000:.2f} ms"),
+         f"p99 {r['query_p99_s'] * 1000:.2f} ms of {r['queries']}, {r['query_p99_s'] / r['query_idle_p99_s']:.1f} x the idle server's "
+         f"{r['query_idle_p99_s'] * 1000:.2f} ms, at most {QUERY_FACTOR} x"),
     ]
     return found + [(ok if with_times else None, name, words) for ok, name, words in times]
 
@@ -176,7 +186,8 @@ def main():
     with open(wanted.json, "w") as f:
         json.dump(result, f, indent=1)
     print(f"flat out {result['flat_out_samples_per_s'] / 1e6:.2f} M samples/s, offered {result['offered_samples_per_s'] / 1e6:.2f} M, "
-          f"acknowledged {result['acknowledged_samples_per_s'] / 1e6:.2f} M, p99 {result['ack_p99_s'] * 1000:.0f} ms")
+          f"acknowledged {result['acknowledged_samples_per_s'] / 1e6:.2f} M, p99 {result['ack_p99_s'] * 1000:.0f} ms; load average "
+          f"{result['load_average']:.1f}, a thread overslept by p99 {result['overslept_p99_s'] * 1000:.1f} ms")
     verdicts = judge(result, not wanted.no_times)
     for ok, name, words in verdicts:
         print(f"{'-' if ok is None else 'holds' if ok else 'FAILS':6} {name:7} {words}")

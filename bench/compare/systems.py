@@ -36,10 +36,11 @@ def fetch(url):
         return answer.read()
 
 
-def run_loadgen(*args, niceness=0):
-    """The JSON of a run of ferula-loadgen, which shows its progress."""
+def run_loadgen(*args, niceness=0, cores=()):
+    """The JSON of a run of ferula-loadgen, which shows its progress. cores: where it may run; none: anywhere."""
     path = os.path.join(temp_folder(), "result.json")
-    done = subprocess.run(["nice", f"-n{niceness}", LOADGEN, *args[:1], f"--json={path}", *args[1:]], stdout=subprocess.PIPE, text=True)
+    where = ["taskset", "-c", ",".join(map(str, sorted(cores)))] if cores else []
+    done = subprocess.run([*where, "nice", f"-n{niceness}", LOADGEN, *args[:1], f"--json={path}", *args[1:]], stdout=subprocess.PIPE, text=True)
     if not os.path.exists(path):
         raise SystemExit(f"ferula-loadgen {' '.join(args)} ended with {done.returncode}")
     with open(path) as f:
@@ -132,6 +133,14 @@ class System(Process):
     def _status(self, key):
         with open(f"/proc/{self.popen.pid}/status") as f:
             return int(re.search(rf"^{key}:\s+(\d+) kB", f.read(), re.M).group(1)) * 1024
+
+    def free_cores(self):
+        """Those that none of its threads is pinned to."""
+        cores = os.sched_getaffinity(0)
+        for task in os.listdir(f"/proc/{self.popen.pid}/task"):
+            own = os.sched_getaffinity(int(task))
+            cores -= own if len(own) == 1 else set()
+        return cores
 
     def rss(self):
         return self._status("VmRSS")

@@ -137,8 +137,7 @@ err head_commit(struct head *h, struct tsdb_commit *c, head_sink_fn *sink, void 
                 uint64_t *out_seq, struct errmsg *e);
 void head_publish(struct head *h, uint64_t seq);
 void head_count_refusal(struct head *h, enum tsdb_outcome outcome, bool is_histogram);
-// Whether a sample that is older than its series' newest may be kept, as far as times go.
-bool head_takes_late(const struct tsdb_commit *c, int64_t newest_t, int64_t t_ms);
+bool head_takes_late(const struct tsdb_commit *c, int64_t newest_t, int64_t t_ms); // by its time
 
 struct head_snapshot {
     struct list link;
