@@ -52,6 +52,18 @@ bool utf8_is_valid(struct str s)
     return true;
 }
 
+bool utf8_is_ascii(struct str s)
+{
+    uint64_t any = 0;
+    size_t at = 0;
+    for (; at + 32 <= s.n; at += 32)
+        any |= load_le64(s.p + at) | load_le64(s.p + at + 8) | load_le64(s.p + at + 16) |
+               load_le64(s.p + at + 24);
+    for (; at < s.n; at++)
+        any |= (uint8_t)s.p[at];
+    return !(any & 0x8080808080808080u);
+}
+
 size_t utf8_decode(struct str s, uint32_t *out_rune)
 {
     const size_t n = well_formed(s, out_rune);

@@ -7,6 +7,7 @@
 #include "engine/base/str.h"
 
 bool utf8_is_valid(struct str s);
+bool utf8_is_ascii(struct str s);
 enum { UTF8_MAX = 4, UTF8_BAD = 0xfffd };
 // Decodes the rune at the start of s (n > 0). Bad bytes: UTF8_BAD, one byte long, as Go does.
 size_t utf8_decode(struct str s, uint32_t *out_rune);

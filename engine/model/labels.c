@@ -243,7 +243,8 @@ void labels_builder_push(struct labels_builder *b, struct str name, struct str v
         b->sorted = true;
     else if (b->sorted)
         b->sorted = str_cmp(b->items[b->n - 1].name, name) < 0;
-    b->items = mem_grow(b->items, &b->capacity, b->n + 1, sizeof *b->items);
+    if (b->n == b->capacity)
+        b->items = mem_grow(b->items, &b->capacity, b->n + 1, sizeof *b->items);
     b->items[b->n++] = (struct label){name, value};
 }
 

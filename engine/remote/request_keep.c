@@ -183,15 +183,27 @@ struct tsdb_sample *request_put(struct request *q, uint32_t owner, uint32_t seri
 
 // ---- series by their labels
 
-bool labels_are_valid(struct labels_builder *b, bool no_duplicates)
+static bool all_are_utf8(const struct labels_builder *b)
+{
+    for (size_t i = 0; i < b->n; i++)
+        if (!utf8_is_valid(b->items[i].name) || !utf8_is_valid(b->items[i].value))
+            return false;
+    return true;
+}
+
+static bool are_named(struct labels_builder *b, bool no_duplicates)
 {
     if (!labels_builder_get(b, LABEL_NAME).n || (no_duplicates && labels_builder_has_duplicates(b)))
         return false;
     for (size_t i = 0; i < b->n; i++)
-        if (!b->items[i].name.n || !utf8_is_valid(b->items[i].name) ||
-            !utf8_is_valid(b->items[i].value))
+        if (!b->items[i].name.n)
             return false;
     return true;
+}
+
+bool labels_are_valid(struct labels_builder *b, bool no_duplicates)
+{
+    return are_named(b, no_duplicates) && all_are_utf8(b);
 }
 
 bool request_resolve(struct request *q, struct newcomer *out)
@@ -207,9 +219,13 @@ bool request_resolve_of(struct request *q, struct labels_builder *b, struct newc
         q->long_labels = size;
         return false;
     }
-    if (!labels_are_valid(b, true))
+    if (!are_named(b, true))
         return false;
-    out->labels = labels_builder_finish(b, q->a);
+    const struct str labels = labels_builder_finish(b, q->a);
+    // As a rule all that is written is ASCII, sizes too; a label without a value is not written.
+    if ((labels_count(labels) < b->n || !utf8_is_ascii(labels)) && !all_are_utf8(b))
+        return false;
+    out->labels = labels;
     out->hash = labels_hash(out->labels, tsdb_hash_seed(db));
     out->owner = tsdb_owner(db, tsdb_partition(db, out->labels));
     return true;

@@ -11,6 +11,7 @@ enum {
     COMPARISONS = 32, // pairs of series of one target that decide
     LABELS_MAX = 64,  // label sets beyond are not learned from
     NAMES_MAX = 64,
+    NAMES_LOW = 256, // those that came first: nearly all that are factored
     JOBS_MAX = 4096, // more keep to the placement labels
 };
 
@@ -30,6 +31,7 @@ struct factoring_job {
     bool learned;
     uint32_t comparisons;
     size_t names_n, keys_n;
+    uint64_t factored[NAMES_LOW / 64]; // learned: which of the lowest names are, a bit each
     struct name_seen names[NAMES_MAX]; // learned: those that are factored
     struct key_seen *keys;             // KEYS_MAX while learning
 };
@@ -107,6 +109,11 @@ static void compare(struct factoring_job *job, const struct label_store *s,
             job->names[kept++] = *seen;
     }
     job->names_n = kept;
+    for (size_t i = 0; i < kept; i++) {
+        const uint32_t name = job->names[i].name;
+        if (name < NAMES_LOW)
+            job->factored[name / 64] |= 1ull << (name % 64);
+    }
     job->learned = true;
     forget_keys(job);
 }
@@ -130,6 +137,13 @@ static void learn(struct factoring_job *job, const struct label_store *s, uint64
     job->keys[job->keys_n++] = (struct key_seen){key, copy, n};
 }
 
+static bool is_factored(struct factoring_job *job, uint32_t name)
+{
+    if (name < NAMES_LOW)
+        return job->factored[name / 64] >> (name % 64) & 1;
+    return find_name(job, name, false) != NULL;
+}
+
 void factoring_split(struct factoring *f, const struct label_store *s, uint64_t job_hash,
                      uint64_t key, const uint32_t *pairs, const bool *is_key, size_t n,
                      bool *in_tuple)
@@ -140,6 +154,6 @@ void factoring_split(struct factoring *f, const struct label_store *s, uint64_t 
     for (size_t i = 0; i < n; i++) {
         in_tuple[i] = is_key[i];
         if (job && job->learned && !in_tuple[i])
-            in_tuple[i] = find_name(job, label_pair_at(s, pairs[i])->name, false) != NULL;
+            in_tuple[i] = is_factored(job, label_pair_at(s, pairs[i])->name);
     }
 }

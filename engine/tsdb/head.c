@@ -88,6 +88,12 @@ static uint32_t new_series_id(struct head *h)
     return id;
 }
 
+// Name and value, as they stand one behind the other.
+static struct str whole_label(struct str name, struct str value)
+{
+    return str_make(name.p, (size_t)(value.p + value.n - name.p));
+}
+
 // The pairs of labels, found or made; what the last series had, too, is known from there.
 static size_t intern_pairs(struct head *h, struct stage_labels *l, struct str labels)
 {
@@ -95,6 +101,14 @@ static size_t intern_pairs(struct head *h, struct stage_labels *l, struct str la
     size_t n = 0, at = 0;
     const size_t last_n = l->pairs_removed == h->labels.pairs_removed ? l->last_n : 0;
     for (struct labels_iter i = labels_iter(labels); labels_next(&i, &label); n++) {
+        const struct stage_label *next = at < last_n ? &l->last_labels[at] : NULL;
+        if (next && next->name.n == label.name.n &&
+            str_eq(whole_label(next->name, next->value), whole_label(label.name, label.value))) {
+            l->is_key[n] = next->is_key;
+            l->pairs[n] = next->pair;
+            at++;
+            continue;
+        }
         while (at < last_n && str_cmp(l->last_labels[at].name, label.name) < 0)
             at++;
         const struct stage_label *last = at < last_n ? &l->last_labels[at] : NULL;

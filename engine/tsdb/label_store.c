@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "engine/base/bits.h"
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "io/fiber.h"
@@ -210,36 +211,43 @@ void label_store_drop_set(struct label_store *s, uint32_t id)
     id_list_push(&s->free_sets[tuple], at);
 }
 
-static void put_text(struct buf *out, struct str s)
+static uint8_t *put_text(uint8_t *p, struct str s)
 {
-    buf_put_varint(out, s.n);
-    buf_put_str(out, s);
+    p += varint_store(p, s.n);
+    memcpy(p, s.p, s.n);
+    return p + s.n;
+}
+
+static void put_pair(const struct label_store *s, const struct label_pair *pair, struct buf *out)
+{
+    const struct str name = s->names[pair->name].text, value = label_pair_value(pair);
+    uint8_t *const p = (uint8_t *)buf_reserve(out, 2 * VARINT_MAX + name.n + value.n);
+    out->n = (size_t)(put_text(put_text(p, name), value) - (uint8_t *)out->p);
 }
 
 void label_store_encode(const struct label_store *s, uint32_t tuple, uint32_t local,
                         struct buf *out)
 {
     const struct label_set *a = label_store_set_at(s, tuple), *b = label_store_set_at(s, local);
-    for (uint32_t i = 0, j = 0; i < a->n || j < b->n;) {
-        const struct label_pair *left = i < a->n ? label_pair_at(s, a->pairs[i]) : NULL;
-        const struct label_pair *right = j < b->n ? label_pair_at(s, b->pairs[j]) : NULL;
-        const bool take_left =
-            left && (!right || str_cmp(s->names[left->name].text, s->names[right->name].text) < 0);
-        const struct label_pair *pair = take_left ? left : right;
-        take_left ? i++ : j++;
-        put_text(out, s->names[pair->name].text);
-        put_text(out, label_pair_value(pair));
+    uint32_t i = 0, j = 0;
+    while (i < a->n && j < b->n) {
+        const struct label_pair *left = label_pair_at(s, a->pairs[i]);
+        const struct label_pair *right = label_pair_at(s, b->pairs[j]);
+        const bool is_left = str_cmp(s->names[left->name].text, s->names[right->name].text) < 0;
+        put_pair(s, is_left ? left : right, out);
+        is_left ? i++ : j++;
     }
+    for (; i < a->n; i++)
+        put_pair(s, label_pair_at(s, a->pairs[i]), out);
+    for (; j < b->n; j++)
+        put_pair(s, label_pair_at(s, b->pairs[j]), out);
 }
 
 void label_store_encode_set(const struct label_store *s, uint32_t id, struct buf *out)
 {
     const struct label_set *set = label_store_set_at(s, id);
-    for (uint32_t i = 0; i < set->n; i++) {
-        const struct label_pair *pair = label_pair_at(s, set->pairs[i]);
-        put_text(out, s->names[pair->name].text);
-        put_text(out, label_pair_value(pair));
-    }
+    for (uint32_t i = 0; i < set->n; i++)
+        put_pair(s, label_pair_at(s, set->pairs[i]), out);
 }
 
 uint32_t label_store_pair_of(const struct label_store *s, uint32_t tuple, uint32_t local,

@@ -15,6 +15,8 @@ static err add_name(struct placement *p, struct str name, struct errmsg *e)
     for (; at > 0 && str_cmp(p->names[at - 1], name) > 0; at--)
         p->names[at] = p->names[at - 1];
     p->names[at] = name;
+    if (name.n)
+        p->begins[(uint8_t)name.p[0] / 64] |= 1ull << ((uint8_t)name.p[0] % 64);
     return ERR_OK;
 }
 
@@ -60,6 +62,9 @@ uint64_t placement_key(const struct placement *p, struct str labels, uint64_t *o
     for (struct labels_iter i = labels_iter(labels); labels_next(&i, &l);) {
         if (str_eq(l.name, LABEL_NAME))
             metric = l.value;
+        const uint8_t begin = (uint8_t)l.name.p[0];
+        if (!(p->begins[begin / 64] >> (begin % 64) & 1))
+            continue;
         while (at < p->n && str_cmp(p->names[at], l.name) < 0)
             at++;
         if (at == p->n || !str_eq(p->names[at], l.name))

@@ -16,6 +16,7 @@ struct placement {
     uint64_t seed;
     struct str names[PLACEMENT_LABELS_MAX]; // sorted, job and instance among them
     size_t n;
+    uint64_t begins[4]; // bytes with which one of them begins, a bit each
 };
 
 static const struct str PLACEMENT_DEFAULT = {

@@ -6,6 +6,7 @@
 #include "engine/tsdb/wal_layouts.h"
 #include "engine/tsdb/wal_table.h"
 #include "engine/tsdb/wal_value.h"
+#include "simd/simd.h"
 
 enum {
     FRAME_BYTES = 16 * 1024,  // a frame is sealed when it holds so many: what one bad byte costs
@@ -259,18 +260,37 @@ static void cohort_grow(struct wal_encoder *enc, struct cohort *c, uint32_t need
 
 static size_t common_prefix(struct str a, struct str b)
 {
-    size_t n = 0;
-    while (n < a.n && n < b.n && a.p[n] == b.p[n])
-        n++;
-    return n;
+    const size_t n = a.n < b.n ? a.n : b.n;
+    return n ? simd.scan_mismatch(a.p, b.p, n) : 0;
 }
 
 static size_t common_suffix(struct str a, struct str b, size_t prefix)
 {
+    const size_t max = (a.n < b.n ? a.n : b.n) - prefix;
     size_t n = 0;
-    while (n < a.n - prefix && n < b.n - prefix && a.p[a.n - 1 - n] == b.p[b.n - 1 - n])
+    for (; n + 8 <= max; n += 8) {
+        const uint64_t differs = load_le64(a.p + a.n - n - 8) ^ load_le64(b.p + b.n - n - 8);
+        if (differs)
+            return n + (size_t)__builtin_clzll(differs) / 8;
+    }
+    while (n < max && a.p[a.n - 1 - n] == b.p[b.n - 1 - n])
         n++;
     return n;
+}
+
+// What a member's labels have besides those of the one before.
+static void put_member(struct buf *body, struct str labels, struct str before)
+{
+    const size_t prefix = common_prefix(before, labels);
+    const size_t suffix = common_suffix(before, labels, prefix);
+    const size_t own = labels.n - prefix - suffix;
+    uint8_t *p = (uint8_t *)buf_reserve(body, 3 * VARINT_MAX + own);
+    p += varint_store(p, prefix);
+    p += varint_store(p, suffix);
+    p += varint_store(p, own);
+    if (own)
+        memcpy(p, labels.p + prefix, own);
+    body->n = (size_t)(p + own - (uint8_t *)body->p);
 }
 
 // One record: members from first on, until it is large enough; the member after the last.
@@ -286,12 +306,7 @@ static uint32_t define_some(struct wal_encoder *enc, uint32_t number, struct coh
     for (; at < end && body.n < DEFINE_BYTES; at++) {
         const struct str labels = enc->source.member(enc->source.arg, number, at);
         assert(labels.n <= WAL_LABELS_BYTES_MAX);
-        const size_t prefix = common_prefix(buf_str(&enc->labels), labels);
-        const size_t suffix = common_suffix(buf_str(&enc->labels), labels, prefix);
-        buf_put_varint(&body, prefix);
-        buf_put_varint(&body, suffix);
-        buf_put_varint(&body, labels.n - prefix - suffix);
-        buf_put_str(&body, str_until(str_from(labels, prefix), labels.n - prefix - suffix));
+        put_member(&body, labels, buf_str(&enc->labels));
         buf_reset(&enc->labels);
         buf_put_str(&enc->labels, labels);
     }
