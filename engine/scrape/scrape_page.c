@@ -179,7 +179,7 @@ static void build(struct scrape_walk *w, size_t size)
     for (size_t i = 0; i < m->away_n; i++)
         if (leads(&m->away[i].entry))
             put(w, m->away[i].entry.hash, m->page.lines.n + i);
-    for (size_t i = 0; i < w->now.lines.n; i++)
+    for (size_t i = 0; !w->follows && i < w->now.lines.n; i++) // else none is new, nor has one
         if (w->now.entries[i].flags & SCRAPE_NEW && leads(&w->now.entries[i]))
             put(w, w->now.entries[i].hash, old + i);
 }

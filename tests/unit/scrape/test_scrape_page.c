@@ -201,6 +201,10 @@ static void run(uint64_t seed)
         struct buf body = {0};
         bool seen[NAMES] = {0};
         make_lines(&rng, lines, &n);
+        if (pick(&rng, 4) == 0) { // one that has no memory of other bodies
+            scrape_walk_deinit(w);
+            *w = (struct scrape_walk){0};
+        }
         if (known.is_simple)
             drop_repeats(lines, &n);
         for (size_t i = 0; i < n; i++)
