@@ -223,6 +223,18 @@ bool fiber_is_due(void)
     return clock_mono_ns() - loop->turn_ns >= loop->options.quota_ns;
 }
 
+bool fiber_worked(size_t units)
+{
+    struct loop *loop = loop_in_turn;
+    if (!loop || !loop->running)
+        return false;
+    loop->work_units += units;
+    if (loop->work_units < WORK_UNITS)
+        return false;
+    loop->work_units = 0;
+    return true;
+}
+
 // Until fiber_make_ready(); the caller has put the link into a list, or has other means.
 static void wait(struct fiber *self)
 {

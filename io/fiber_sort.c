@@ -9,7 +9,7 @@
 #include "engine/base/mem.h"
 #include "io/fiber.h"
 
-enum { RUN = 8, BREATH = 256, COPIED = 16384 };
+enum { RUN = 8, BREATH = 64, COPIED = 16384 };
 
 struct sorting {
     const char *items; // NULL: they are the numbers

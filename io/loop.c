@@ -24,6 +24,11 @@ enum {
     CREDIT_QUOTAS = 20, // most that is remembered, either way
     SAVED_QUOTAS = 2,   // and of a class that has nothing to run
     RUNS_MAX = 1024,    // of fibers in a turn, also where time stands still
+    // However many timers are due and operations have ended: behind a fourth of the quota timers
+    // wait for the next turn, behind half of it completions.
+    TIMERS_PART = 4,
+    COMPLETIONS_PART = 2,
+    LOOKS_EVERY = 16,
 };
 
 // Percent of the time. What is left of the hundred goes by precedence.
@@ -118,19 +123,27 @@ static void leave(struct loop *loop, struct op *op)
     loop->stats.completions++;
 }
 
+// In a loop over what has no other bound: whether the turn has no more time for it after n of them.
+static bool is_spent(const struct loop *loop, size_t n, int64_t part)
+{
+    return n % LOOKS_EVERY == 0 && mono_ns(loop) - loop->turn_ns >= loop->options.quota_ns / part;
+}
+
 // Those that had ended at the start: one that done() submits and that ends at once waits for the
 // next turn.
 static bool run_finished(struct loop *loop)
 {
-    struct op *next = loop->finished.first;
-    const bool any = next;
-    op_queue_init(&loop->finished);
-    for (struct op *op; (op = next);) {
-        next = op->next;
+    struct op *const *const end = loop->finished.end;
+    size_t n = 0;
+    for (struct op *op; (op = op_queue_pop(&loop->finished));) {
+        const bool is_last = &op->next == end;
         leave(loop, op);
         op->done(op);
+        n++;
+        if (is_last || is_spent(loop, n, COMPLETIONS_PART))
+            break;
     }
-    return any;
+    return n > 0;
 }
 
 void loop_take_finished(struct loop *loop, struct op *op)
@@ -142,17 +155,19 @@ void loop_take_finished(struct loop *loop, struct op *op)
 // Those due at the start: one that sets itself again at once waits for the next turn.
 static bool run_timers(struct loop *loop)
 {
-    bool any = false;
-    for (size_t left = loop->timers.n; left > 0; left--) {
+    const size_t n = loop->timers.n;
+    size_t fired = 0;
+    while (fired < n) {
         struct heap_node *node = heap_min(&loop->timers);
         if (!node || node->key > loop->turn_ns)
             break;
         heap_remove(&loop->timers, node);
         struct timer *timer = container_of(node, struct timer, node);
         timer->fire(timer);
-        any = true;
+        if (is_spent(loop, ++fired, TIMERS_PART))
+            break; // the others are due in the next turn, too
     }
-    return any;
+    return fired > 0;
 }
 
 static bool run_hook(struct loop *loop)

@@ -36,6 +36,7 @@ struct fiber {
 };
 
 enum { TURN_FRAMES_MAX = 6 };
+enum { WORK_UNITS = 4096 }; // see fiber_worked()
 
 // See turn_watch.c. What runs now, since when, and the longest of this turn.
 struct turn_piece {
@@ -48,6 +49,14 @@ struct turn_piece {
     unsigned frames_count;
 };
 
+// Where a long piece was: when it was told of last, and the longest.
+struct turn_place {
+    const void *fn, *from, *to;
+    int64_t ns_max, told_ns;
+};
+
+enum { TURN_PLACES = 16 };
+
 struct turn_watch {
     enum turn_watch_mode mode;
     struct logger lg;
@@ -55,6 +64,8 @@ struct turn_watch {
     int64_t begin_cpu_ns, piece_cpu_ns;
     struct turn_offender offenders[TURN_OFFENDERS_MAX];
     size_t offenders_count;
+    struct turn_place places[TURN_PLACES];
+    size_t places_next;
 };
 
 enum loop_wake { LOOP_AWAKE, LOOP_WOKEN, LOOP_ASLEEP };
@@ -76,6 +87,7 @@ struct loop {
     int64_t turn_ns;
     int64_t run_ns;     // when what runs now began
     int64_t charged_ns; // to all classes in this turn
+    size_t work_units;  // since fiber_worked() said that it is much
     struct fiber *running;
     void *sp; // the scheduler's, while a fiber runs
     const void *asan_bottom;

@@ -124,6 +124,36 @@ static void add_told(struct loop *loop, struct fiber *f, int64_t ns)
     }
 }
 
+static struct turn_place *place_of(struct turn_watch *w, const struct turn_piece *piece)
+{
+    for (size_t i = 0; i < TURN_PLACES; i++) {
+        struct turn_place *p = &w->places[i];
+        if (p->fn == piece->fn && p->from == piece->from && p->to == piece->frames[0])
+            return p;
+    }
+    struct turn_place *p = &w->places[w->places_next++ % TURN_PLACES];
+    *p = (struct turn_place){piece->fn, piece->from, piece->frames[0], 0, INT64_MIN};
+    return p;
+}
+
+// A piece longer than the quota makes turns too long where it comes last in one, if not now.
+static void tell_piece(struct loop *loop, const struct turn_piece *piece)
+{
+    struct turn_place *p = place_of(&loop->watch, piece);
+    const bool is_worse = piece->ns * 100 > p->ns_max * (100 + GROWN_BY_PERCENT);
+    if (!loop->watch.lg.sink || (!is_worse && loop->turn_ns - p->told_ns < TELL_AGAIN_NS))
+        return;
+    struct turn_offender o = {.fn = piece->fn};
+    if (!o.fn)
+        snprintf(o.flow, sizeof o.flow, "%s", piece->phase ? piece->phase : "start");
+    describe(&o, piece);
+    log_warn(&loop->watch.lg, "a piece took too long", log_i64("us", piece->ns / 1000),
+             log_cstr("flow", o.flow), log_cstr("class", loop_class_text(piece->class)),
+             log_cstr("at", o.place));
+    p->ns_max = piece->ns > p->ns_max ? piece->ns : p->ns_max;
+    p->told_ns = loop->turn_ns;
+}
+
 void turn_watch_piece(struct loop *loop, const void *pc, void *const *frame)
 {
     struct turn_watch *w = &loop->watch;
@@ -138,6 +168,13 @@ void turn_watch_piece(struct loop *loop, const void *pc, void *const *frame)
             w->longest = piece;
         if (loop->options.piece && loop->options.piece(loop->options.piece_arg, piece.ns, &piece))
             now = system_thread_cpu_ns();
+    }
+    if (w->mode == TURN_WATCH_LOG && w->now.ns > loop->options.quota_ns) {
+        struct turn_piece piece = w->now;
+        if (f && frame)
+            walk_frames(f, frame, &piece);
+        tell_piece(loop, &piece);
+        now = system_thread_cpu_ns();
     }
     if (f && f->class == LOOP_QUERY && (f->canceled || f->timed_out))
         add_told(loop, f, w->now.ns);

@@ -3,7 +3,8 @@
 // Always: the flow that ran longest in such a turn is counted, by the time that passed; a thread
 // that the system put aside meanwhile is counted, too. With a watch on, by the CPU time of the
 // thread, and down to the piece between two questions whether a yield is due. A watch costs a few
-// system calls a turn, so it is off in release builds unless it is asked for.
+// system calls a turn, so it is off in release builds unless it is asked for. Logged are turns
+// beyond twice the quota, and pieces beyond the quota: a turn takes the quota and one piece.
 //
 // Watched is also that a query which is canceled, or whose time is up, ends: its own CPU time from
 // then on, with all it has to free, is at most 100 ms.

@@ -395,6 +395,52 @@ Test(fiber, timers)
     on_each(timers);
 }
 
+// Many timers that are due at once are shared out to turns, and others run in between.
+struct slow_timer {
+    struct timer timer;
+    struct crowd *crowd;
+};
+
+struct crowd {
+    struct slow_timer all[100];
+    uint64_t turn;
+    int fired, in_turn, in_turn_max;
+};
+
+static void take_time(struct timer *timer)
+{
+    struct crowd *c = container_of(timer, struct slow_timer, timer)->crowd;
+    const int64_t until = clock_mono_ns() + MS / 20;
+    const uint64_t turn = loop_stats(loop_current())->turns;
+    c->in_turn = turn == c->turn ? c->in_turn + 1 : 1;
+    c->turn = turn;
+    c->in_turn_max = c->in_turn > c->in_turn_max ? c->in_turn : c->in_turn_max;
+    c->fired++;
+    while (clock_mono_ns() < until)
+        ;
+}
+
+static void crowded_timers(void *arg)
+{
+    struct world *w = arg;
+    struct crowd c = {0};
+    for (size_t i = 0; i < countof(c.all); i++) {
+        c.all[i].crowd = &c;
+        timer_init(&c.all[i].timer, take_time);
+        timer_set(&c.all[i].timer, clock_turn_ns());
+    }
+    int between = 0;
+    for (; c.fired < (int)countof(c.all); between++)
+        fiber_yield();
+    want(&w->f, c.in_turn_max <= 16, "%d timers fired in one turn", c.in_turn_max);
+    want(&w->f, between >= (int)countof(c.all) / 16, "%d turns of another", between);
+}
+
+Test(fiber, crowded_timers)
+{
+    on_each(crowded_timers);
+}
+
 // Present under sanitizers: their reports of what is meant to die are nobody's business.
 extern void __sanitizer_set_report_path(const char *) __attribute__((weak));
 
