@@ -236,8 +236,7 @@ void aggregate_add(enum promql_aggregate op, struct aggregate_state *s, size_t n
     for (size_t w = 0; w < steps_words(n); w++) {
         const uint64_t full = steps_mask(n, w);
         const size_t at = w * 64, width = n - at < 64 ? n - at : 64;
-        if (w % 16 == 15)
-            gently();
+        fiber_work(2 * width);
         if (present[w] == full && s->present[w] == full && add_run(op, s, at, v + at, width))
             continue;
         for (uint64_t left = present[w]; left; left &= left - 1) {

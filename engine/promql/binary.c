@@ -246,7 +246,7 @@ static void presence_of(const struct match_side *side, size_t group, size_t word
 {
     memset(out, 0, words * sizeof *out);
     for (size_t i = side->first[group]; i < side->first[group + 1]; i++) {
-        gently_at(i);
+        fiber_work(16 + words);
         const uint64_t *present = side->vec.series[side->members[i]].column.present;
         for (size_t w = 0; w < words; w++)
             out[w] |= present[w];
@@ -267,7 +267,7 @@ static err filter_side(struct query *q, struct match *m, struct match_side *side
         TRY(query_breathe(q->a, q->e));
         presence_of(other, g, words, presence);
         for (size_t i = side->first[g]; i < side->first[g + 1]; i++) {
-            gently_at(i);
+            fiber_work(16 + words);
             uint64_t *present = side->vec.series[side->members[i]].column.present;
             for (size_t w = 0; w < words; w++)
                 present[w] &= has ? presence[w] : ~presence[w];
@@ -343,7 +343,7 @@ static err first_duplicate(struct join *j, size_t *out_step)
         TRY(query_breathe(j->q->a, j->q->e));
         memset(j->seen, 0, j->words * sizeof *j->seen);
         for (size_t i = one->first[g]; i < one->first[g + 1]; i++) {
-            gently_at(i);
+            fiber_work(16 + j->words);
             const uint64_t *present = one->vec.series[one->members[i]].column.present;
             for (size_t w = 0; w < j->words; w++) {
                 const uint64_t twice = j->seen[w] & present[w] & j->many_any[w];
@@ -541,7 +541,7 @@ static err join_make(struct query *q, const struct plan_node *node, struct join 
     if (!j->many_any || !j->seen || !j->good)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < j->many->vec.n; i++) {
-        gently_at(i);
+        fiber_work(16 + j->words);
         for (size_t w = 0; w < j->words; w++)
             j->many_any[w] |= j->many->vec.series[i].column.present[w];
     }

@@ -137,7 +137,7 @@ static err by_date(struct query *q, const struct plan_node *node, struct vec *ou
     else
         *out = node_vec(node->args[0]);
     for (size_t i = 0; i < out->n; i++) {
-        gently_steps(i, 16 * node->steps.n); // a step of these is worth many
+        fiber_work(16 * node->steps.n); // a step of these is worth many
         const struct step_column *c = &out->series[i].column;
         for (struct slice s = {0}; slice_next(&s, node->steps.n);)
             for (size_t k = s.from; k < s.end; k++)
@@ -208,7 +208,7 @@ static err timestamp(struct query *q, const struct plan_node *node, struct vec *
 {
     *out = node_vec(node->args[0]);
     for (size_t i = 0; i < out->n; i++) {
-        gently_steps(i, node->steps.n);
+        fiber_work(16 + node->steps.n);
         for (struct slice s = {0}; slice_next(&s, node->steps.n);)
             for (size_t k = s.from; k < s.end; k++)
                 out->series[i].column.v[k] = (double)steps_time(&node->steps, k) / 1000;
@@ -275,6 +275,7 @@ void plan_absent(struct query *q, const struct plan_node *node)
     f->asks_until = true;
     f->until_ms = INT64_MIN;
     for (size_t i = 0; i < q->leaf_nodes_count; i++) {
+        gently_at(i);
         const struct window_times *t = &q->leaf_nodes[i]->fragment->times;
         const int64_t end_ms = steps_end(&t->at) - t->offset_ms + t->behind_ms;
         f->until_ms = end_ms > f->until_ms ? end_ms : f->until_ms;
@@ -299,7 +300,7 @@ err eval_absent(struct query *q, const struct plan_node *node, const struct prom
                     node->steps.n, &column));
     step_column_fill(&column, node->steps.n, 1);
     for (size_t i = 0; i < in.n; i++) {
-        gently_at(i);
+        fiber_work(16 + steps_words(node->steps.n));
         for (size_t w = 0; w < steps_words(node->steps.n); w++)
             column.present[w] &= ~in.series[i].column.present[w];
     }

@@ -243,7 +243,7 @@ static void choose_by_ratio(struct choice *c)
     struct buf scratch = {0};
     for (size_t i = 0; i < c->g->in.n; i++) {
         gently_at(i);
-        gently_steps(i, c->g->steps);
+        fiber_work(16 + c->g->steps);
         const struct vec_series *s = &c->g->in.series[i];
         const double place = place_of(s->labels, &scratch);
         for (size_t k = 0; k < c->g->steps; k++) {
@@ -280,7 +280,7 @@ err aggregation_choose(struct query *q, const struct promql_expr *e, struct grou
     for (size_t i = 0; i < g->in.n; i++) {
         gently_at(i);
         c.columns[i].v = g->in.series[i].column.v;
-        gently_steps(i, steps_words(g->steps));
+        fiber_work(16 + steps_words(g->steps));
         c.columns[i].present = arena_array(q->a, steps_words(g->steps), uint64_t);
         if (!c.columns[i].present)
             return query_too_many_samples(q->e);

@@ -15,7 +15,7 @@
 static err spread_vec(struct query *q, struct vec *v, size_t steps)
 {
     for (size_t i = 0; i < v->n; i++) {
-        TRY(query_breathe_at(i * (steps / 64 + 1), q->a, q->e));
+        TRY(query_breathe_at(i, q->a, q->e));
         struct step_column all;
         if (step_column_make(q->a, steps, &all))
             return query_too_many_samples(q->e);
@@ -111,6 +111,7 @@ static err note_quantiles(struct query *q, const struct plan_node *node, const d
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < v->n; i++) {
         TRY(query_breathe_at(i, q->a, q->e));
+        fiber_work(words);
         for (size_t w = 0; w < words; w++)
             any[w] |= v->series[i].column.present[w];
     }
@@ -206,7 +207,7 @@ static err eval_unary(struct query *q, const struct plan_node *node, struct vec 
         return ERR_OK;
     for (size_t i = 0; i < out->n; i++) {
         TRY(query_breathe_at(i, q->a, q->e));
-        gently_steps(i, node->steps.n);
+        fiber_work(16 + node->steps.n);
         double *v = out->series[i].column.v;
         for (struct slice s = {0}; slice_next(&s, node->steps.n);)
             for (size_t k = s.from; k < s.end; k++)
@@ -276,9 +277,9 @@ static err number_array(struct query *q, double value, size_t steps, double **ou
         return query_too_many_samples(q->e);
     if (at == q->numbers_capacity) {
         const size_t capacity = at * 2 + 8;
-        double **all = arena_zalloc(q->a, capacity * sizeof(double *), _Alignof(double *));
-        for (size_t i = 0; i < at; i++)
-            all[i] = q->number_arrays[i];
+        double **all = arena_alloc(q->a, capacity * sizeof(double *), _Alignof(double *));
+        if (at)
+            fiber_copy(all, q->number_arrays, at * sizeof(double *));
         q->number_arrays = all;
         q->numbers_capacity = capacity;
     }
@@ -391,6 +392,7 @@ static err judged_before(struct query *q, size_t failed, err code)
         return code;
     for (size_t i = 0; i < failed; i++) {
         const struct plan_node *above = q->nodes[i];
+        gently_at(i);
         if (above->place <= place && place < above->place + above->expr->size)
             TRY(check_label_texts(q, above->expr));
     }
@@ -399,8 +401,10 @@ static err judged_before(struct query *q, size_t failed, err code)
 
 err eval_judged(struct query *q, err code)
 {
-    for (size_t i = q->nodes_count; i-- > 0 && code == ERR_INVALID;)
+    for (size_t i = q->nodes_count; i-- > 0 && code == ERR_INVALID;) {
+        gently_at(i);
         TRY(check_label_texts(q, q->nodes[i]->expr));
+    }
     return code;
 }
 

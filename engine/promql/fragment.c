@@ -5,13 +5,14 @@
 #include "engine/base/util.h"
 #include "engine/model/value.h"
 #include "engine/promql/gently.h"
+#include "io/fiber_memory.h"
 
 enum {
     BATCH_SERIES_MAX = 8192, // they lie scattered over a file, which is read once for each batch
     BATCH_SAMPLES = 1 << 19, // aimed at: 8 MiB of times and values
     WINDOW_CACHE = 64,       // a power of two
     RUN_SAMPLES = 1 << 16,   // of all windows: more are run 64 steps at a time
-    SHORT_STEPS = 16384,     // more are run in slices of as many
+    SHORT_STEPS = 4096,      // more are run in slices of as many
 };
 
 // Partial results of a group, one a partition, as far as they cannot be merged yet: a chain through
@@ -151,8 +152,7 @@ static void newest(const struct windows *w, const double *v, struct step_column 
     for (size_t word = 0; word < steps_words(n); word++) {
         const size_t from = word * 64, end = n - from < 64 ? n : from + 64;
         int nans = 0;
-        if (word % 16 == 15)
-            gently();
+        fiber_work(2 * (end - from));
         for (size_t k = from; k < end; k++) {
             const double value = v[w->last[k]];
             out->v[k] = value;
@@ -200,6 +200,7 @@ err range_run(const struct range_function *f, const struct windows *w, const dou
               const double *param, const struct arena *a, struct step_column *out, struct errmsg *e)
 {
     const size_t steps = w->times->at.n;
+    fiber_work(4 * steps);
     if (arena_left(a) / sizeof(double) < w->n) // some copy the values of a window
         return query_too_many_samples(e);
     const bool is_short = f->extrapolation || w->samples < RUN_SAMPLES;
@@ -211,6 +212,7 @@ err range_run(const struct range_function *f, const struct windows *w, const dou
     for (size_t from = 0, n; from < steps; from += n) {
         TRY(query_breathe(a, e));
         n = steps - from < most ? steps - from : most;
+        fiber_work(4 * n);
         struct window_times times;
         const struct windows some = some_windows(w, from, n, &times);
         const double *some_param = param ? param + from * (size_t)f->params : NULL;
@@ -421,7 +423,7 @@ static err take_series(struct run *r, const struct storage_series *s, const stru
     struct step_column *column = &r->scratch;
     if (!column->v)
         TRY(step_column_make(&r->out->arena, steps, column));
-    memset(column->present, 0, steps_words(steps) * sizeof *column->present);
+    fiber_fill(column->present, 0, steps_words(steps) * sizeof *column->present);
     const struct windows *w;
     TRY(column_of(r, *c, column, &w));
     if (!w)
@@ -455,7 +457,7 @@ static err run_batch(struct run *r, const struct storage *storage, const struct 
 {
     arena_reset(&r->batch);
     memset(r->cache, 0, sizeof r->cache);
-    struct column *columns = arena_array(&r->batch, n, struct column);
+    struct column *columns = gently_array(&r->batch, n, struct column);
     if (!columns)
         return ERR_LIMIT;
     const struct storage_series *series = set->series + at;

@@ -10,6 +10,7 @@
 #include "engine/promql/aggregate.h"
 #include "engine/promql/label_set.h"
 #include "engine/promql/range_function.h"
+#include "io/fiber.h"
 
 enum fragment_kind {
     FRAGMENT_NEWEST,    // the newest sample of the window, none if that is a stale marker
@@ -91,7 +92,7 @@ err query_breathe(const struct arena *a, struct errmsg *e);
 // The same in a loop over i whose rounds are short.
 static inline err query_breathe_at(size_t i, const struct arena *a, struct errmsg *e)
 {
-    return i % 512 && !arena_is_over(a) ? ERR_OK : query_breathe(a, e);
+    return i && !fiber_worked(16) && !arena_is_over(a) ? ERR_OK : query_breathe(a, e);
 }
 // f for all steps of w, giving way between some; a is asked whether there is room. Suspends.
 err range_run(const struct range_function *f, const struct windows *w, const double *v,

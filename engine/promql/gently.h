@@ -7,26 +7,21 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/err.h"
+#include "io/fiber.h"
 #include "io/fiber_sort.h"
 
 void gently(void); // Suspends.
 // In a loop over i whose rounds are short. Suspends.
 static inline void gently_at(size_t i)
 {
-    if (i % 512 == 511)
-        gently();
+    if (i % 4 == 3)
+        fiber_work(64);
 }
 
-static inline void gently_step(size_t k) // in a loop over steps. Suspends.
+// In a loop over steps, or samples: what is left over is for who calls it. Suspends.
+static inline void gently_step(size_t k)
 {
     if (k % 1024 == 1023)
-        gently();
-}
-
-// The same where a round's work is that of steps steps. Suspends.
-static inline void gently_steps(size_t i, size_t steps)
-{
-    if (i * steps / 1024 != (i + 1) * steps / 1024)
         gently();
 }
 
@@ -39,10 +34,9 @@ struct slice {
 enum { SLICE_STEPS = 1024 };
 static inline bool slice_next(struct slice *s, size_t n) // Suspends.
 {
-    if (s->end && s->end < n)
-        gently();
     s->from = s->end;
     s->end = n - s->from < SLICE_STEPS ? n : s->from + SLICE_STEPS;
+    fiber_work(2 * (s->end - s->from));
     return s->from < s->end;
 }
 

@@ -257,7 +257,7 @@ static err quantiles_of(struct histogram_call *call, const struct classic *h,
     for (size_t k = 0; k < call->node->steps.n; k++) {
         TRY(query_breathe_at(k, call->q->a, call->q->e));
         const size_t n = buckets_at(&call->c, h, k);
-        gently_steps(k, n);
+        fiber_work(16 + n);
         if (n == 0)
             continue;
         if (!column.v || (label.n && memcmp(&quantiles[k], &column_of, sizeof column_of) != 0)) {
@@ -340,7 +340,7 @@ static err histogram_fraction(struct query *q, const struct plan_node *node, str
         for (size_t k = 0; k < node->steps.n; k++) {
             TRY(query_breathe_at(k, q->a, q->e));
             const size_t n = buckets_at(&call.c, h, k);
-            gently_steps(k, n);
+            fiber_work(16 + n);
             if (n == 0)
                 continue;
             column.v[k] = bucket_fraction(lower[k], upper[k], call.c.scratch, n);

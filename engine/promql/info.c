@@ -253,7 +253,7 @@ static err find_newest(struct info_call *c, struct info_key *key)
         return query_too_many_samples(c->q->e);
     for (size_t k = 0; k < steps; k++) {
         uint32_t newest = NO_SERIES;
-        gently_steps(k, key->n);
+        fiber_work(16 + key->n);
         for (size_t m = 0; m < key->n && steps_has(c->any_base, k); m++) {
             const size_t i = key->members[m];
             const struct step_column *column = &c->info.series[i].column;

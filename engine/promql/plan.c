@@ -2,9 +2,11 @@
 #include "engine/promql/gently.h"
 
 #include <assert.h>
+#include <stddef.h>
 
 #include "engine/base/util.h"
 #include "engine/promql/note.h"
+#include "io/fiber_memory.h"
 
 const struct promql_expr *expr_bare(const struct promql_expr *e)
 {
@@ -84,6 +86,17 @@ size_t expr_child_place(const struct promql_expr *e, size_t place, size_t index)
     return place;
 }
 
+// Of a list with n items of size an array of twice the capacity, whatever the limits: the query's
+// text bounds it.
+static void *grown(struct query *q, const void *p, size_t n, size_t *capacity, size_t size)
+{
+    *capacity = *capacity ? *capacity * 2 : 16;
+    void *all = arena_alloc(q->a, *capacity * size, _Alignof(max_align_t));
+    if (n)
+        fiber_copy(all, p, n * size);
+    return all;
+}
+
 // ---- selectors
 
 int64_t plan_at_time(const struct query *q, int64_t at_ms)
@@ -122,12 +135,8 @@ static err leaf_times(struct query *q, const struct promql_shift *shift, const s
 void plan_add_leaf(struct query *q, struct plan_node *node)
 {
     if (q->leaf_nodes_count == q->leaf_nodes_capacity) {
-        q->leaf_nodes_capacity = q->leaf_nodes_capacity ? q->leaf_nodes_capacity * 2 : 8;
-        struct plan_node **all = arena_zalloc(
-            q->a, q->leaf_nodes_capacity * sizeof(struct plan_node *), _Alignof(void *));
-        for (size_t i = 0; i < q->leaf_nodes_count; i++)
-            all[i] = q->leaf_nodes[i];
-        q->leaf_nodes = all;
+        q->leaf_nodes = grown(q, q->leaf_nodes, q->leaf_nodes_count, &q->leaf_nodes_capacity,
+                              sizeof *q->leaf_nodes);
     }
     q->leaf_nodes[q->leaf_nodes_count++] = node;
 }
@@ -183,12 +192,7 @@ static err matrix_range(struct query *q, const struct promql_expr *matrix, int64
 static void plan_later(struct query *q, struct plan_work work)
 {
     if (q->work_count == q->work_capacity) {
-        q->work_capacity = q->work_capacity ? q->work_capacity * 2 : 16;
-        struct plan_work *all =
-            arena_zalloc(q->a, q->work_capacity * sizeof *all, _Alignof(struct plan_work));
-        if (q->work_count)
-            memcpy(all, q->work, q->work_count * sizeof *all);
-        q->work = all;
+        q->work = grown(q, q->work, q->work_count, &q->work_capacity, sizeof *q->work);
     }
     for (; work.expr->kind == PROMQL_PAREN; work.expr = work.expr->paren)
         work.place++;
@@ -376,12 +380,7 @@ static void absorb_aggregation(struct query *q, struct plan_node *node)
 void plan_add_node(struct query *q, struct plan_node *node)
 {
     if (q->nodes_count == q->nodes_capacity) {
-        q->nodes_capacity = q->nodes_capacity ? q->nodes_capacity * 2 : 16;
-        struct plan_node **all = arena_zalloc(q->a, q->nodes_capacity * sizeof(struct plan_node *),
-                                              _Alignof(struct plan_node *));
-        for (size_t i = 0; i < q->nodes_count; i++)
-            all[i] = q->nodes[i];
-        q->nodes = all;
+        q->nodes = grown(q, q->nodes, q->nodes_count, &q->nodes_capacity, sizeof *q->nodes);
     }
     q->nodes[q->nodes_count++] = node;
 }
@@ -466,7 +465,9 @@ err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node 
         absorb_aggregation(q, q->nodes[i]);
     }
     TRY(plan_share_leaves(q));
-    for (size_t i = 0; i < q->nodes_count; i++)
+    for (size_t i = 0; i < q->nodes_count; i++) {
+        gently_at(i);
         plan_absent(q, q->nodes[i]);
+    }
     return ERR_OK;
 }

@@ -36,9 +36,9 @@ static void push(struct pretty *p, struct item item)
 
 static void put_indent(struct pretty *p, size_t level)
 {
-    if (!p->behind_sign)
-        for (size_t i = 0; i < level * INDENT; i++)
-            buf_put_char(p->out, ' ');
+    const size_t n = p->behind_sign ? 0 : level * INDENT;
+    memset(buf_reserve(p->out, n), ' ', n);
+    p->out->n += n;
     p->behind_sign = false;
 }
 
@@ -92,6 +92,10 @@ static void put_expr(struct pretty *p, const struct promql_expr *e, size_t level
         buf_put_str(p->out, str_from_c(promql_op_text(e->unary.op)));
         p->behind_sign = true;
         push(p, (struct item){ITEM_EXPR, level, e->unary.expr, NULL});
+        return;
+    }
+    if (splits && e->size > LINE_MAX_BYTES) { // each node is a byte at least
+        split(p, e, level);
         return;
     }
     const size_t from = p->out->n;

@@ -7,36 +7,49 @@
 
 // ---- rate, increase, delta
 
-static bool has_fall(const double *v, size_t n)
+// The samples that windows of these steps hold, of which the first has none before it.
+static void held_samples(const struct windows *w, size_t *out_first, size_t *out_end)
 {
-    for (size_t at = 1; at < n;) {
+    const size_t steps = w->times->at.n, first = steps_next(w->two, steps, 0);
+    size_t last = steps;
+    while (last > first && !steps_has(w->two, last - 1))
+        last--;
+    *out_first = last > first ? w->first[first] : 0;
+    *out_end = last > first ? (size_t)w->last[last - 1] + 1 : 0;
+}
+
+static bool has_fall(const double *v, size_t first, size_t n)
+{
+    for (size_t at = first + 1; at < n;) {
         const size_t end = n - at < 64 ? n : at + 64;
         int falls = 0;
         for (; at < end; at++)
             falls |= v[at] < v[at - 1];
         if (falls)
             return true;
+        fiber_work(16);
     }
     return false;
 }
 
 // Indices of values below the one before, in falls; how many.
-static size_t list_falls(const double *v, size_t n, uint32_t *falls)
+static size_t list_falls(const double *v, size_t first, size_t n, uint32_t *falls)
 {
     size_t count = 0;
-    for (size_t at = 1; at < n; at++, gently_step(at))
+    for (size_t at = first + 1; at < n; at++, gently_step(at))
         if (v[at] < v[at - 1])
             falls[count++] = (uint32_t)at;
     return count;
 }
 
 // Each fall of a counter adds the value before it, in the order of the samples.
-static void add_falls(const struct windows *w, const double *v, double *out)
+static void add_falls(const struct windows *w, const double *v, size_t first, size_t end,
+                      double *out)
 {
     struct arena scratch;
     arena_init(&scratch, 0);
-    uint32_t *falls = arena_alloc(&scratch, w->n * sizeof *falls, _Alignof(uint32_t));
-    const size_t count = list_falls(v, w->n, falls);
+    uint32_t *falls = arena_alloc(&scratch, (end - first) * sizeof *falls, _Alignof(uint32_t));
+    const size_t count = list_falls(v, first, end, falls);
     for (size_t k = 0, from = 0, added = 0; k < w->times->at.n; k++) {
         if (!steps_has(w->two, k))
             continue;
@@ -91,10 +104,14 @@ static void counter_change(const struct windows *w, const double *v, double seco
     if (!w->n)
         return;
     bool may_cut = differences(w, v, out);
-    if (has_fall(v, w->n)) {
-        add_falls(w, v, out);
+    size_t first, end;
+    held_samples(w, &first, &end);
+    gently();
+    if (has_fall(v, first, end)) {
+        add_falls(w, v, first, end, out);
         may_cut = true;
     }
+    gently();
     if (may_cut)
         cut_at_zero(w, v, seconds, out);
     else

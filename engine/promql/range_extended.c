@@ -3,7 +3,9 @@
 #include <math.h>
 
 #include "engine/base/util.h"
+#include "engine/promql/gently.h"
 #include "engine/promql/range_kernels.h"
+#include "io/fiber_memory.h"
 
 // The samples of one window, and the edges of the range within.
 struct reach {
@@ -31,7 +33,7 @@ static double between(const struct reach *r, size_t i, int64_t t, bool is_counte
 static double falls(const struct reach *r, double left, double right, size_t first, size_t end)
 {
     double sum = 0, before = left;
-    for (size_t i = first; i < end; i++) {
+    for (size_t i = first; i < end; i++, gently_step(i)) {
         if (r->v[i] < before)
             sum += before;
         before = r->v[i];
@@ -68,6 +70,7 @@ static void changes_by_window(const struct windows *w, const double *v, bool smo
                               bool is_counter, double seconds, double *out, uint64_t *present)
 {
     for (size_t k = 0; k < w->times->at.n; k++) {
+        fiber_work(1 + w->count[k]);
         if (!w->count[k])
             continue;
         const struct reach r = reach_at(w, v, k);
@@ -135,13 +138,13 @@ err range_extended_samples(const struct column *c, int64_t start_ms, int64_t end
     const size_t from = r.t[first] <= start_ms ? first + 1 : first;
     const size_t end = r.t[last] >= end_ms ? last : last + 1;
     const size_t n = end > from ? end - from : 0;
-    int64_t *t = arena_array(a, n + 2, int64_t);
-    double *v = arena_array(a, n + 2, double);
+    int64_t *t = gently_array(a, n + 2, int64_t);
+    double *v = gently_array(a, n + 2, double);
     if (!t || !v)
         return ERR_LIMIT;
     if (n) {
-        memcpy(t + 1, r.t + from, n * sizeof *t);
-        memcpy(v + 1, r.v + from, n * sizeof *v);
+        fiber_copy(t + 1, r.t + from, n * sizeof *t);
+        fiber_copy(v + 1, r.v + from, n * sizeof *v);
     }
     const bool cuts_left = smoothed && r.t[first] < start_ms;
     const bool cuts_right = smoothed && last > 0 && r.t[last] > end_ms;
@@ -160,6 +163,7 @@ static void counts_by_window(const struct windows *w, const double *v,
                              uint64_t *present)
 {
     for (size_t k = 0; k < w->times->at.n; k++) {
+        fiber_work(1 + w->count[k]);
         if (!w->count[k])
             continue;
         const struct reach r = reach_at(w, v, k);

@@ -52,6 +52,7 @@ err windows_make(const struct window_times *times, const int64_t *t, size_t n,
 {
     assert(n < UINT32_MAX);
     struct windows w = {.times = times, .t = t, .n = n};
+    fiber_work(2 * times->at.n);
     TRY(windows_alloc(times->at.n, extrapolation, a, &w));
     size_t from = 0, to = 0;
     for (size_t k = 0; k < times->at.n; k++) {
@@ -156,7 +157,8 @@ static void ts_of_extreme(const struct windows *w, const double *v, bool greates
 {
     for (size_t k = 0; k < w->times->at.n && w->n; k++) {
         size_t best = w->first[k];
-        for (size_t i = best; i <= w->last[k]; i++)
+        fiber_work(1 + w->count[k]);
+        for (size_t i = best; i <= w->last[k]; i++, gently_step(i))
             if (isnan(v[best]) || (greatest ? v[i] >= v[best] : v[i] <= v[best]))
                 best = i;
         out[k] = (double)w->t[best] / 1000;

@@ -44,12 +44,12 @@ static void select_rank(double *values, size_t n, size_t rank)
         size_t i = from, j = to;
         while (i <= j) {
             while (values[i] < pivot)
-                i++;
+                gently_step(++i);
             while (values[j] > pivot)
-                j--;
+                gently_step(--j);
             if (i > j)
                 break;
-            gently_at(swaps++);
+            gently_step(swaps++);
             const double swap = values[i];
             values[i++] = values[j];
             values[j] = swap;
@@ -57,7 +57,7 @@ static void select_rank(double *values, size_t n, size_t rank)
                 break;
             j--;
         }
-        gently();
+        fiber_work(to - from);
         if (rank <= j)
             to = j;
         else if (rank >= i)
@@ -82,8 +82,7 @@ static void two_at(double *values, size_t n, size_t rank, double *out, double *o
         return;
     }
     *out_next = values[from];
-    for (size_t i = from + 1; i < n; i++) {
-        gently_at(i);
+    for (size_t i = from + 1; i < n; i++, gently_step(i)) {
         *out_next = values[i] < *out_next ? values[i] : *out_next;
     }
 }
@@ -110,6 +109,7 @@ void range_quantile_over_time(const struct windows *w, const double *v, const do
     arena_init(&scratch, 0);
     double *values = arena_alloc(&scratch, (w->n + 1) * sizeof *values, _Alignof(double));
     for (size_t k = 0; k < w->times->at.n; k++) {
+        fiber_work(1 + 2 * (size_t)w->count[k]);
         if (!w->count[k])
             continue;
         fiber_copy(values, v + w->first[k], w->count[k] * sizeof *values);
@@ -131,6 +131,7 @@ void range_mad_over_time(const struct windows *w, const double *v, const double 
         if (!w->count[k])
             continue;
         const size_t n = w->count[k];
+        fiber_work(4 * n);
         fiber_copy(values, v + w->first[k], n * sizeof *values);
         const double median = quantile_of(0.5, values, n);
         bool has_nan = false;

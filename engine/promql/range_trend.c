@@ -42,6 +42,7 @@ void range_deriv(const struct windows *w, const double *v, const double *param, 
     (void)param;
     for (size_t k = 0; k < w->times->at.n; k++) {
         double intercept;
+        fiber_work(1 + 2 * (size_t)w->count[k]);
         if (steps_has(w->two, k))
             regression(w->t, v, w->first[k], w->last[k], w->t[w->first[k]], &out[k], &intercept);
     }
@@ -52,6 +53,7 @@ void range_predict_linear(const struct windows *w, const double *v, const double
                           double *out, uint64_t *present)
 {
     for (size_t k = 0; k < w->times->at.n; k++) {
+        fiber_work(1 + 2 * (size_t)w->count[k]);
         if (!steps_has(w->two, k))
             continue;
         double slope, intercept;
@@ -88,6 +90,7 @@ void range_smoothing(const struct windows *w, const double *v, const double *par
 {
     for (size_t k = 0; k < w->times->at.n; k++) {
         const double smoothing = param[2 * k], trending = param[2 * k + 1];
+        fiber_work(1 + 2 * (size_t)w->count[k]);
         const bool good = is_factor(smoothing) && is_factor(trending);
         if (w->count[k] < (good ? 2 : 1))
             continue;

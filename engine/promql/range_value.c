@@ -11,9 +11,11 @@ typedef double window_value(const double *v, size_t n); // n > 0
 static void by_window(const struct windows *w, const double *v, window_value *f, double *out,
                       uint64_t *present)
 {
-    for (size_t k = 0; k < w->times->at.n; k++)
+    for (size_t k = 0; k < w->times->at.n; k++) {
+        fiber_work(1 + w->count[k]);
         if (w->count[k])
             out[k] = f(v + w->first[k], w->count[k]);
+    }
     range_copy_presence(present, w->any, w->times->at.n);
 }
 

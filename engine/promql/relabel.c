@@ -49,7 +49,7 @@ static err replace_all(struct query *q, const struct plan_node *node, const stru
     struct buf value = {0};
     err code = ERR_OK;
     for (size_t i = 0; i < out->n && !code; i++) {
-        code = query_breathe_at(i, q->a, q->e);
+        code = query_breathe(q->a, q->e);
         struct vec_series *s = &out->series[i];
         const struct str text = labels_value(s->labels, src);
         if (!regex_match_groups(r, text, groups, groups_count))
@@ -61,7 +61,7 @@ static err replace_all(struct query *q, const struct plan_node *node, const stru
         }
         regex_expand(r, template, groups, groups_count, &value);
         set_label(q, &b, s, dst, buf_str(&value));
-        gently_steps(i, value.n / 4);
+        fiber_work(4 * value.n);
     }
     labels_builder_deinit(&b);
     buf_deinit(&value);
@@ -136,7 +136,7 @@ err eval_label_join(struct query *q, const struct plan_node *node, struct vec *o
         }
         if (!code)
             set_label(q, &b, s, dst, buf_str(&value));
-        gently_steps(i, value.n / 4);
+        fiber_work(4 * value.n);
     }
     labels_builder_deinit(&b);
     buf_deinit(&value);

@@ -47,7 +47,7 @@ static err count_steps(struct query *q, struct plan_node *node)
         return query_too_many_samples(q->e);
     for (size_t i = 0; i < node->vec.n; i++) {
         TRY(query_breathe_at(i, q->a, q->e));
-        gently_steps(i, steps);
+        fiber_work(16 + steps);
         count_column(&node->vec.series[i].column, steps, full, node->counts);
     }
     for (struct slice s = {0}; slice_next(&s, steps);)
@@ -127,6 +127,7 @@ static int compare_loads(const void *left, const void *right)
 err samples_count_info(struct query *q, struct plan_node *node)
 {
     for (size_t i = 0; i < node->vec.n; i++) {
+        fiber_work(16 + steps_words(node->steps.n));
         const size_t made = steps_count(node->vec.series[i].column.present, node->steps.n);
         q->out->stats.samples += made * node->weight;
         q->out->stats.samples_read += made;

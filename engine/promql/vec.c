@@ -43,10 +43,10 @@ err vec_copy(struct query *q, const struct vec *v, size_t steps, struct vec *out
         series[i] = v->series[i];
         if (step_column_make(q->a, steps, &series[i].column))
             return query_too_many_samples(q->e);
-        gently_steps(i, steps);
+        fiber_work(16 + steps);
         fiber_copy(series[i].column.v, v->series[i].column.v, steps * sizeof(double));
-        memcpy(series[i].column.present, v->series[i].column.present,
-               steps_words(steps) * sizeof(uint64_t));
+        fiber_copy(series[i].column.present, v->series[i].column.present,
+                   steps_words(steps) * sizeof(uint64_t));
     }
     *out = (struct vec){series, v->n, v->n};
     return ERR_OK;
@@ -58,7 +58,7 @@ void vec_drop_empty(struct vec *v, size_t steps)
     for (size_t i = 0; i < v->n; i++) {
         if (steps_any(v->series[i].column.present, steps))
             v->series[n++] = v->series[i];
-        gently_at(i);
+        fiber_work(16 + steps_words(steps) / 4);
     }
     v->n = n;
 }
@@ -98,6 +98,7 @@ err vec_no_equal(struct query *q, const struct vec *v)
 // False: both have a value at one step.
 static bool merge_column(struct step_column *into, const struct step_column *from, size_t steps)
 {
+    fiber_work(steps_words(steps));
     for (size_t w = 0; w < steps_words(steps); w++)
         if (into->present[w] & from->present[w])
             return false;
