@@ -153,13 +153,15 @@ struct str regex_pattern(const struct regex *r)
 
 bool regex_text_may_be_large(struct str text)
 {
+    if (text.n > TEXT_LARGE)
+        return true;
     for (size_t i = 0; i + 1 < text.n; i++) {
         const char c = text.p[i], next = text.p[i + 1];
         if ((c == '{' && next >= '0' && next <= '9') ||
             (c == '\\' && (next == 'p' || next == 'P' || next == 'x' || next == 'u')))
             return true;
     }
-    return text.n > TEXT_LARGE;
+    return false;
 }
 
 bool regex_is_large(const struct regex *r)

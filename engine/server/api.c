@@ -50,6 +50,32 @@ static void note_form_error(struct api *api, const struct errmsg *e)
         api->form_error = arena_str(api->x->arena, str_from_c(e->text));
 }
 
+// Reading a form: a long one beside the shard's other work.
+struct form_reading {
+    struct str text, boundary; // with a boundary: of a multipart body
+    struct arena *arena;
+    struct form *form;
+    struct errmsg *e;
+    err code;
+};
+
+static void read_form_there(void *arg)
+{
+    struct form_reading *r = arg;
+    r->code = r->boundary.p ? multipart_parse(r->text, r->boundary, r->arena, r->form)
+                            : form_parse(r->text, r->arena, r->form, r->e);
+}
+
+static err read_form(struct api *api, struct str text, struct str boundary, struct errmsg *e)
+{
+    struct form_reading r = {text, boundary, api->x->arena, &api->form, e, ERR_OK};
+    if (text.n < APART_BYTES)
+        read_form_there(&r);
+    else
+        run_apart(read_form_there, &r);
+    return r.code;
+}
+
 // The values of a multipart body, where it can be read: like Go's FormValue, nothing is said where
 // it cannot. False: the shard holds too much, which has been answered. Suspends.
 static bool add_multipart(struct api *api)
@@ -61,7 +87,7 @@ static bool add_multipart(struct api *api)
     if (!boundary.p)
         return true;
     const err code = http_read_body(x, MULTIPART_BODY_MAX, &body, NULL);
-    const err parsed = code ? code : multipart_parse(body, boundary, x->arena, &api->form);
+    const err parsed = code ? code : read_form(api, body, boundary, NULL);
     (void)parsed;
     return code != ERR_CANCELED;
 }
@@ -81,13 +107,13 @@ bool api_init(struct api *api, struct server *server, struct http_exchange *x)
             note_form_error(api, &e);
             code = ERR_OK;
         } else {
-            code = code ? code : form_parse(body, x->arena, &api->form, &e);
+            code = code ? code : read_form(api, body, (struct str){0}, &e);
             if (code)
                 note_form_error(api, &e);
         }
     }
     if (code != ERR_LIMIT) {
-        code = form_parse(x->query, x->arena, &api->form, &e);
+        code = read_form(api, x->query, (struct str){0}, &e);
         if (code)
             note_form_error(api, &e);
     }

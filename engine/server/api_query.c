@@ -11,7 +11,7 @@
 #include "engine/server/server.h"
 #include "io/clock.h"
 
-enum { POINTS_MAX = 11000, MS_PER_NS = 1000000 };
+enum { POINTS_MAX = 11000, MS_PER_NS = 1000000, POINT_WORK = 16 };
 
 // What both endpoints read last: the timeout becomes the fiber's deadline.
 static bool read_common(struct api *api, struct query_options *o)
@@ -74,6 +74,7 @@ static void put_points(struct api *api, const struct query_result *r, const stru
     json_array_begin(&api->json);
     while (query_points_next(r, s, &p, &t, &v)) {
         api_put_sample(&api->json, t, v);
+        fiber_work(POINT_WORK);
         if (!api_flush_if_due(api))
             break;
     }

@@ -3,6 +3,8 @@
 #include "engine/base/util.h"
 #include "io/fiber.h"
 
+enum { REGEXES_MANY = 64 }; // freeing them takes long
+
 typedef err parse_fn(struct str text, const struct promql_options *options, struct arena *a,
                      struct promql_query *out, struct errmsg *e);
 
@@ -56,27 +58,39 @@ err parse_selector_apart(struct str text, const struct promql_options *options, 
     return run(&p, e);
 }
 
-struct freeing {
+struct apart {
     struct op op;
-    struct promql_query *query;
+    void (*fn)(void *arg);
+    void *arg;
 };
 
-static void free_there(struct op *op)
+static void work_there(struct op *op)
 {
-    promql_parse_done(container_of(op, struct freeing, op)->query);
+    const struct apart *a = container_of(op, struct apart, op);
+    a->fn(a->arg);
+}
+
+void run_apart(void (*fn)(void *arg), void *arg)
+{
+    struct apart a = {.op = {.kind = OP_WORK, .work = work_there}, .fn = fn, .arg = arg};
+    fiber_shield_begin(); // it comes to its end, whoever was canceled
+    fiber_await(&a.op);
+    fiber_shield_end();
+}
+
+static void free_query(void *query)
+{
+    promql_parse_done(query);
 }
 
 void parse_apart_done(struct promql_query *query)
 {
-    struct freeing f = {.op = {.kind = OP_WORK, .work = free_there}, .query = query};
     size_t i = 0;
-    while (i < query->regexes_count && !regex_is_large(query->regexes[i]))
+    while (i < query->regexes_count && i < REGEXES_MANY && !regex_is_large(query->regexes[i]))
         i++;
     if (i == query->regexes_count) {
         promql_parse_done(query);
         return;
     }
-    fiber_shield_begin(); // it comes to its end, whoever was canceled
-    fiber_await(&f.op);
-    fiber_shield_end();
+    run_apart(free_query, query);
 }

@@ -10,6 +10,9 @@ err parse_apart(struct str text, const struct promql_options *options, struct ar
                 struct promql_query *out, struct errmsg *e);
 err parse_selector_apart(struct str text, const struct promql_options *options, struct arena *a,
                          struct promql_query *out, struct errmsg *e);
+// Anything else that long texts make long: fn(arg) on such a thread, to its end. Suspends.
+enum { APART_BYTES = 32 << 10 }; // worth it from there on
+void run_apart(void (*fn)(void *arg), void *arg);
 void parse_apart_done(struct promql_query *query); // promql_parse_done(). Suspends.
 
 #endif
