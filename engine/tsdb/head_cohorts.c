@@ -6,7 +6,10 @@
 #include "engine/base/mem.h"
 #include "engine/tsdb/head_steady.h"
 
-enum { SIBLINGS_SEARCHED = 64, MEMBERS_SPARSE = 1024 };
+// What grows with a cohort, here and in the log, is copied when it grows: that takes no longer than
+// a turn may.
+enum { SIBLINGS_SEARCHED = 64, MEMBERS_SPARSE = 1024, MEMBERS_MAX = 32768 };
+static_assert(MEMBERS_MAX <= (int)WAL_MEMBERS_MAX, "the log can name them");
 
 static uint64_t family_hash(uint64_t key, uint64_t source)
 {
@@ -101,7 +104,7 @@ void head_free_cohort(struct head *h, struct cohort *c)
 static bool has_time(const struct head *h, const struct cohort *c, int64_t t_ms,
                      head_is_staged_fn *is_staged)
 {
-    if (c->members_n == WAL_MEMBERS_MAX ||
+    if (c->members_n == MEMBERS_MAX ||
         (c->members_n > MEMBERS_SPARSE && c->live < c->members_n / 2))
         return false; // full, or mostly of series that have left: it may die out
     const uint32_t slot = cohort_find(c, t_ms);

@@ -1,4 +1,5 @@
 #include <assert.h>
+#include <string.h>
 
 #include "engine/base/mem.h"
 #include "engine/model/value.h"
@@ -46,14 +47,19 @@ static size_t drop_unseen(const struct head_reader *r, const struct cohort *c, u
 {
     if (!c->fills_n || c->fills[c->fills_n - 1].seq <= r->seq)
         return n;
-    size_t kept = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (cohort_value_seq(c, slots[i], member) <= r->seq) {
-            slots[kept] = slots[i];
-            bits[kept++] = bits[i];
-        }
+    for (size_t k = c->fills_n; k-- > 0 && c->fills[k].seq > r->seq;) {
+        if (c->fills[k].member != member)
+            continue;
+        size_t at = 0;
+        while (at < n && slots[at] != c->fills[k].slot)
+            at++;
+        if (at == n)
+            continue;
+        n--;
+        memmove(slots + at, slots + at + 1, (n - at) * sizeof *slots);
+        memmove(bits + at, bits + at + 1, (n - at) * sizeof *bits);
     }
-    return kept;
+    return n;
 }
 
 static err read_histogram(const struct head_reader *r, const struct held *held, struct str *out,

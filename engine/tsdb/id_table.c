@@ -1,6 +1,7 @@
 #include "engine/tsdb/id_table.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "engine/base/bits.h"
 #include "engine/base/mem.h"
@@ -12,12 +13,13 @@ struct id_slot {
 };
 static const uint32_t GONE = UINT32_MAX;
 
-enum { CAPACITY_MIN = 64, MOVES = 16 };
+enum { CAPACITY_MIN = 64, MOVES = 16, ZEROED = 64 };
 
 void id_table_deinit(struct id_table *t)
 {
     mem_free(t->slots);
     mem_free(t->old);
+    mem_free(t->next);
     *t = (struct id_table){0};
 }
 
@@ -82,21 +84,44 @@ static void move_some(struct id_table *t)
     }
 }
 
+// From five eighths on, until three quarters, where the table grows.
+static void prepare_next(struct id_table *t)
+{
+    const size_t capacity = t->slots ? (t->mask + 1) * 2 : CAPACITY_MIN;
+    if (t->slots && t->used * 8 < (t->mask + 1) * 5)
+        return;
+    if (!t->next)
+        t->next = mem_alloc_array(capacity, sizeof *t->next);
+    const size_t left = capacity - t->next_zeroed, n = left < ZEROED ? left : ZEROED;
+    memset(t->next + t->next_zeroed, 0, n * sizeof *t->next);
+    t->next_zeroed += n;
+}
+
+static void grow(struct id_table *t)
+{
+    const size_t capacity = t->slots ? (t->mask + 1) * 2 : CAPACITY_MIN;
+    assert(!t->old); // 16 moves an insertion end long before the next growth
+    while (!t->next || t->next_zeroed < capacity) // after removals; of the first ones
+        prepare_next(t);
+    t->old = t->slots;
+    t->old_mask = t->slots ? t->mask : 0;
+    t->old_moved = 0;
+    t->slots = t->next;
+    t->mask = capacity - 1;
+    t->used = 0;
+    t->next = NULL;
+    t->next_zeroed = 0;
+    move_some(t);
+}
+
 void id_table_insert(struct id_table *t, uint64_t hash, uint32_t id)
 {
     assert(id < ID_TABLE_NONE);
     move_some(t);
-    if (!t->slots || (t->used + 1) * 4 > (t->mask + 1) * 3) {
-        assert(!t->old); // 16 moves an insertion end long before the next growth
-        const size_t capacity = t->slots ? (t->mask + 1) * 2 : CAPACITY_MIN;
-        t->old = t->slots;
-        t->old_mask = t->slots ? t->mask : 0;
-        t->old_moved = 0;
-        t->slots = mem_zalloc(capacity * sizeof *t->slots);
-        t->mask = capacity - 1;
-        t->used = 0;
-        move_some(t);
-    }
+    if (!t->slots || (t->used + 1) * 4 > (t->mask + 1) * 3)
+        grow(t);
+    else
+        prepare_next(t);
     put(t->slots, t->mask, (struct id_slot){id + 1, tag_of(hash)});
     t->used++;
     t->n++;
@@ -141,5 +166,6 @@ void id_table_remove(struct id_table *t, uint64_t hash, uint32_t id)
 
 size_t id_table_bytes(const struct id_table *t)
 {
-    return sizeof(struct id_slot) * ((t->slots ? t->mask + 1 : 0) + (t->old ? t->old_mask + 1 : 0));
+    return sizeof(struct id_slot) *
+           ((t->slots ? t->mask + 1 : 0) + (t->old ? t->old_mask + 1 : 0) + t->next_zeroed);
 }

@@ -2,7 +2,8 @@
 //
 // The table knows ids and 32 bits of their hashes; what an id stands for is the caller's, who
 // compares the candidates. While it grows, the old slots stay readable and a few of them move with
-// each insertion: no insertion takes long. Ids are below ID_TABLE_NONE.
+// each insertion; the new ones were zeroed before in the same way: no insertion takes long. Ids are
+// below ID_TABLE_NONE.
 #ifndef ENGINE_TSDB_ID_TABLE_H
 #define ENGINE_TSDB_ID_TABLE_H
 
@@ -16,8 +17,9 @@ struct id_slot;
 
 struct id_table { // zeroed is empty
     struct id_slot *slots, *old;
+    struct id_slot *next;  // twice as many, zeroed bit by bit before they are needed; NULL: not yet
     size_t mask, old_mask; // capacity - 1
-    size_t used, old_moved;
+    size_t used, old_moved, next_zeroed;
     size_t n; // ids in the table
 };
 

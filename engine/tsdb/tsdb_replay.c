@@ -9,9 +9,11 @@
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
 #include "engine/tsdb/part_notes.h"
+#include "io/fiber_memory.h"
 
 enum {
     BATCH = 4096,
+    DEFINED = 16, // series between two questions whether a yield is due
     TRIES = 6, // of a stream: a disk that does not answer now may do so soon
     RETRY_MS = 100,
 };
@@ -70,12 +72,12 @@ static void commit_at_owner(void *arg)
     uint64_t seq;
     tsdb_set_window(b->db, &c); // what has expired does not come back
     c.slow_max = part_slow_max(p);
-    for (size_t at = 0, n = BATCH; at < c.n;) {
+    for (size_t at = 0, n = p->commit_piece; at < c.n;) {
         struct tsdb_commit piece = part_piece(&c, at, n);
         b->result = head_commit(h, &piece, NULL, NULL, &seq, &b->e);
         if (b->result != ERR_OK)
             return;
-        n = piece.is_slow ? c.slow_max : BATCH;
+        n = piece.is_slow ? c.slow_max : p->commit_piece;
         if (piece.is_slow)
             continue;
         at += piece.n;
@@ -122,9 +124,11 @@ static err on_define(void *arg, const struct wal_cohort_info *cohort, uint32_t n
     *out_handle = 0;
     if (!call.ref)
         return ERR_OK; // more series than allowed: its rows are passed over
-    r->series = mem_grow(r->series, &r->capacity, r->n + 1, sizeof *r->series);
+    r->series = fiber_grow(r->series, &r->capacity, r->n + 1, sizeof *r->series);
     r->series[r->n++] = (struct remote){call.ref, owner};
     *out_handle = r->n;
+    if (r->n % DEFINED == 0)
+        fiber_yield_if_due();
     return ERR_OK;
 }
 

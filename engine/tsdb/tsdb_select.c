@@ -9,12 +9,13 @@
 #include "engine/tsdb/head_query.h"
 #include "engine/tsdb/tsdb_pin.h"
 #include "io/fiber.h"
+#include "io/fiber_memory.h"
 
-// In a loop over i; tests ask without a fiber.
+// In a loop over i.
 static void breathe_at(size_t i)
 {
-    if (i % 512 == 511 && fiber_self())
-        fiber_yield_if_due();
+    if (i % 4 == 3)
+        fiber_work(64);
 }
 
 struct item {
@@ -51,7 +52,7 @@ struct selecting {
 static bool grow_metrics(struct metrics *m, struct arena *a)
 {
     const size_t slots_n = m->slots_n ? m->slots_n * 2 : 64;
-    uint32_t *slots = arena_array(a, slots_n, uint32_t);
+    uint32_t *slots = fiber_arena_zeroed(a, slots_n, sizeof *slots, _Alignof(uint32_t));
     if (!slots)
         return false;
     for (size_t i = 0; i < m->n; i++) {
@@ -77,7 +78,7 @@ static bool metric_number(struct selecting *s, struct str name, uint32_t *out)
     if (!m->slots[at]) {
         if (m->n == m->capacity) {
             struct str *texts =
-                arena_mem_grow(&s->scratch, m->texts, &m->capacity, m->n + 1, sizeof *texts);
+                fiber_arena_mem_grow(&s->scratch, m->texts, &m->capacity, m->n + 1, sizeof *texts);
             if (!texts)
                 return false;
             m->texts = texts;
@@ -129,13 +130,13 @@ static err rank_metrics(struct selecting *s, uint32_t **out, struct errmsg *e)
 
 // ---- finding
 
-// Room for n more: at once, because a copy of many takes long.
+// Room for n more, at once.
 static err reserve_items(struct selecting *s, size_t n, struct errmsg *e)
 {
     if (s->n + n <= s->capacity)
         return ERR_OK;
     struct item *items =
-        arena_mem_grow(&s->scratch, s->items, &s->capacity, s->n + n, sizeof *items);
+        fiber_arena_mem_grow(&s->scratch, s->items, &s->capacity, s->n + n, sizeof *items);
     if (!items)
         return pin_no_memory(e);
     s->items = items;
@@ -212,15 +213,18 @@ static err find_in_files(struct selecting *s, const struct matcher *ms, size_t m
 static err count_by(struct selecting *s, const uint32_t *from, bool by_partition, uint32_t keys_n,
                     uint32_t *to, struct errmsg *e)
 {
-    uint32_t *at = arena_array(&s->scratch, (size_t)keys_n + 1, uint32_t);
+    uint32_t *at =
+        fiber_arena_zeroed(&s->scratch, (size_t)keys_n + 1, sizeof *at, _Alignof(uint32_t));
     if (!at)
         return pin_no_memory(e);
     for (size_t i = 0; i < s->n; i++) {
         at[(by_partition ? s->items[i].partition : s->items[i].metric) + 1]++;
         breathe_at(i);
     }
-    for (uint32_t k = 1; k <= keys_n; k++)
+    for (uint32_t k = 1; k <= keys_n; k++) {
         at[k] += at[k - 1];
+        breathe_at(k);
+    }
     for (size_t i = 0; i < s->n; i++) {
         const struct item *item = &s->items[from[i]];
         to[at[by_partition ? item->partition : item->metric]++] = from[i];
@@ -260,6 +264,7 @@ static err make_labels(struct selecting *s, struct item *item, struct errmsg *e)
     struct head *h = &s->pin->part->head;
     const struct head_series *series = head_resolve(h, item->piece.id);
     struct arena *a = s->want->some_labels ? &s->texts : s->a;
+    fiber_work(128); // scattered all over memory
     buf_reset(&h->text);
     if (series)
         head_labels(h, series, &h->text);
@@ -372,7 +377,7 @@ static err make_set(struct selecting *s, struct errmsg *e)
         }
         TRY(order_group(s, from, end, e));
         TRY(put_group(s, from, end, e));
-        breathe_at(s->series_n | 511);
+        breathe_at(s->series_n | 3);
     }
     if (s->firsts)
         s->firsts[s->series_n] = (uint32_t)s->n;
