@@ -414,7 +414,8 @@ static bool add_found(struct head *h, const struct head_series *s, uint32_t id, 
         return false;
     }
     if (list->n == list->capacity) { // many: room for all there are, instead of copies
-        const size_t need = list->n < 4096 ? list->n + 1 : h->series_n + (size_t)1;
+        const size_t most = f->max && f->max <= h->series_n ? f->max : h->series_n + (size_t)1;
+        const size_t need = list->n < 4096 ? list->n + 1 : most;
         struct head_found *items =
             arena_mem_grow(f->arena, list->items, &list->capacity, need, sizeof *items);
         if (!items) {
