@@ -3,7 +3,8 @@
 
     bench/compare/storage.py                            100 targets, a day at 15 s, both label shapes: hours, Prometheus most of them
     bench/compare/storage.py --targets=2 --only=ferula --only=victoria-metrics
-    bench/compare/storage.py --capture=FILE             targets after a recording (ferula-loadgen capture) instead of its tables
+    bench/compare/storage.py --capture=FILE             targets after a recording (ferula-loadgen capture) instead of its tables;
+                                                        --hours no longer than it is: repeats compress as nothing real does
 
 Each system is alone, in a folder of its own, and gets history by remote_write: a sample of every series in a round, 15 s after
 the one before. Columns:
@@ -11,7 +12,7 @@ the one before. Columns:
   of logs  the part of it that is write-ahead log; and bytes a sample that were written to the log for the first ten minutes
   memory   resident bytes a series after the load, at rest
   CPU      seconds of user and system for a million samples, merges included
-  restart  seconds from SIGKILL at the end of the load to readiness
+  restart  seconds from SIGKILL at the end of the load to readiness; of VictoriaMetrics, which has no log, after it was told to end
 The table goes to standard output, raw results to --json.
 """
 import argparse
@@ -51,8 +52,11 @@ def measure(kind, labels, wanted):
             raise SystemExit(f"{system.name}: {young['last_error']} {late['last_error']}")
         samples, cpu = young["samples"] + late["samples"], young["cpu_s"] + late["cpu_s"]
         rss = system.rss()
-        time.sleep(10)  # VictoriaMetrics has no log: what it holds in memory is written every five seconds
-        restart_s = system.restart()
+        if system.name == "victoria-metrics":  # without a log a SIGKILL takes what it holds in memory
+            system.stop(timeout=600)
+            restart_s = system.start()
+        else:
+            restart_s = system.restart()
         if system.name == "victoria-metrics":
             system.get("/internal/force_merge")
             time.sleep(2)
