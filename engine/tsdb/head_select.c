@@ -369,7 +369,7 @@ static void walk(const struct walk *w)
     for (roaring_init_iterator(base->sets, &i); i.has_value; roaring_advance_uint32_iterator(&i)) {
         const uint32_t set = i.current_value;
         const bool tuple = (set & LABEL_SET_TUPLE) != 0;
-        breathe_after(h, &breaths, w->plan->n / 16);
+        breathe_after(h, &breaths, 1 + w->plan->n / 16);
         if (!tuple && !local_may_pass(w->plan, base, set))
             continue;
         uint32_t id = label_store_set_at(&h->labels, set)->first;

@@ -321,7 +321,8 @@ static err work_through(struct repair *r, struct errmsg *e)
     const size_t n = r->state.files_count;
     struct catalogue_file *const files = mem_alloc_array(n + 1, sizeof *files);
     err code = ERR_OK;
-    memcpy(files, r->state.files, n * sizeof *files);
+    if (n)
+        memcpy(files, r->state.files, n * sizeof *files);
     for (size_t i = 0; i < n && code == ERR_OK; i++) {
         char path[PATH_MAX_BYTES];
         block_path(r, files[i].id, path);

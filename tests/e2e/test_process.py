@@ -784,7 +784,7 @@ def log_levels():
     logs = {}
     for level in ("debug", "info", "warn", "error"):
         port = free_port()
-        server = ferula(config, args=[f"--log.level={level}", LIFECYCLE, "--web.enable-admin-api"],
+        server = ferula(config, args=[f"--log.level={level}", LIFECYCLE, "--enable-feature=no-such-thing"],
                         listen=f"127.0.0.1:{port}", ready=False)
         server.host, server.port = "127.0.0.1", port
         wait_for("ready", lambda: server.get("/-/ready").status == 200)

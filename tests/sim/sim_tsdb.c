@@ -40,10 +40,10 @@ static const enum fault expected_faults[] = {
 
 static const struct {
     const char *name;
-    const char *noticed[3]; // what the invariant says that must notice it
+    const char *noticed[4]; // what the invariant says that must notice it
 } defect_rows[DEFECT_COUNT] = {
     [DEFECT_LOST_SYNCS] = {"a disk that acknowledges a sync and loses the data",
-                           {"kept, but not shown", "open: corrupt", "open: invalid"}},
+                           {"kept, but not shown", "open: corrupt", "open: invalid", "fsck: "}},
     [DEFECT_OLD_RECORDS] = {"a recycled segment whose old records have good checksums",
                             {"shown, but was gone before", "shown, but never sent"}},
     [DEFECT_LATE_ENDS] = {"a completion after its owner is gone",

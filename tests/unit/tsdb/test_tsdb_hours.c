@@ -68,6 +68,11 @@ static void settle(struct hours *h, struct tsdb *db, size_t hour)
     }
     want(&h->found, stats->min_time_ms > stats->max_time_ms - KEPT_MS, "hour %zu", hour);
     h->live[hour] = mem_live_bytes();
+    for (size_t tries = 0; tries < 20; tries++) { // the least: a merge may be under way
+        (void)!fiber_sleep_ns(10000000);
+        const size_t live = mem_live_bytes();
+        h->live[hour] = live < h->live[hour] ? live : h->live[hour];
+    }
 }
 
 static void run(void *arg)
