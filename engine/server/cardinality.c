@@ -29,7 +29,8 @@ struct top {                // the largest
 struct cardinality {
     struct arena_budget budget;
     struct top lists[CARDINALITY_LISTS];
-    uint64_t pairs;
+    uint64_t pairs, grown;
+    int64_t growth_ms;
 };
 
 struct part { // of one shard; its memory is made and freed there
@@ -38,6 +39,9 @@ struct part { // of one shard; its memory is made and freed there
     struct arena arena, values;
     struct least names;
     size_t names_at; // of the merge
+    int64_t growth_ms, grown_ms;
+    struct tsdb_growth growth;
+    size_t targets_at;
     struct str name, after;
     struct tsdb_value_count items[BATCH];
     size_t n, at;
@@ -96,7 +100,7 @@ static err offer(struct cardinality *k, enum cardinality_list list, struct str a
                  uint64_t n, struct errmsg *e)
 {
     struct top *t = &k->lists[list];
-    if (n < t->least)
+    if (n < t->least || !n)
         return ERR_OK;
     if (t->n == 2 * t->limit)
         TRY(cut(t, e));
@@ -122,6 +126,9 @@ static void ask_names(void *arg) // on each shard
     arena_init_within(&p->values, p->budget);
     least_init(&p->names, &p->arena, 0, false);
     p->code = tsdb_active_names(p->server->db, &p->names, &p->e);
+    if (p->code == ERR_OK && p->growth_ms)
+        p->code = tsdb_growth_begin(p->server->db, p->growth_ms, &p->arena, &p->growth,
+                                    &p->grown_ms, &p->e);
 }
 
 static void ask_values(void *arg) // on each shard
@@ -129,13 +136,14 @@ static void ask_values(void *arg) // on each shard
     struct part *p = arg;
     arena_reset(&p->values);
     p->at = p->n = 0;
-    p->code = tsdb_count_values(p->server->db, p->name, p->after, BATCH, &p->values, p->items,
-                                &p->n, &p->e);
+    p->code = tsdb_count_values(p->server->db, p->growth_ms ? &p->growth : NULL, p->name, p->after,
+                                BATCH, &p->values, p->items, &p->n, &p->e);
 }
 
 static void free_part(void *arg) // on each shard
 {
     struct part *p = arg;
+    tsdb_growth_end(p->server->db, &p->growth);
     least_deinit(&p->names);
     arena_deinit(&p->values);
     arena_deinit(&p->arena);
@@ -173,7 +181,7 @@ static bool next_name(struct part *parts, unsigned count, struct str *out)
 }
 
 // The next value, counted over all shards; false: a shard must be asked before it is known.
-static bool next_value(struct part *parts, unsigned count, struct str *out, uint64_t *out_n)
+static bool next_value(struct part *parts, unsigned count, struct tsdb_value_count *out)
 {
     const struct part *least = NULL;
     for (unsigned i = 0; i < count; i++) {
@@ -186,28 +194,33 @@ static bool next_value(struct part *parts, unsigned count, struct str *out, uint
     }
     if (!least)
         return false;
-    *out = least->items[least->at].value;
-    *out_n = 0;
+    *out = (struct tsdb_value_count){.value = least->items[least->at].value};
     for (unsigned i = 0; i < count; i++) {
         struct part *p = &parts[i];
-        if (p->at < p->n && str_eq(p->items[p->at].value, *out))
-            *out_n += p->items[p->at++].series;
+        if (p->at < p->n && str_eq(p->items[p->at].value, out->value)) {
+            out->series += p->items[p->at].series;
+            out->grown += p->items[p->at++].grown;
+        }
     }
     return true;
 }
 
 struct sums {
-    uint64_t values, bytes;
+    uint64_t values, bytes, grown;
 };
 
-static err count_value(struct cardinality *k, struct str name, struct str value, uint64_t n,
+static err count_value(struct cardinality *k, struct str name, const struct tsdb_value_count *v,
                        struct sums *sums, struct errmsg *e)
 {
     sums->values++;
-    sums->bytes += n * (name.n + value.n + LENGTHS);
-    if (str_eq(name, LABEL_NAME))
-        TRY(offer(k, CARDINALITY_NAMES, value, (struct str){0}, n, e));
-    return offer(k, CARDINALITY_PAIRS, name, value, n, e);
+    sums->bytes += v->series * (name.n + v->value.n + LENGTHS);
+    sums->grown += v->grown && v->grown == v->series; // nothing had this value before
+    if (str_eq(name, LABEL_NAME)) {
+        TRY(offer(k, CARDINALITY_NAMES, v->value, (struct str){0}, v->series, e));
+        TRY(offer(k, CARDINALITY_GROWN_NAMES, v->value, (struct str){0}, v->grown, e));
+    }
+    TRY(offer(k, CARDINALITY_GROWN_PAIRS, name, v->value, v->grown, e));
+    return offer(k, CARDINALITY_PAIRS, name, v->value, v->series, e);
 }
 
 static err count_name(struct cardinality *k, struct part *parts, unsigned count, struct str name,
@@ -217,17 +230,16 @@ static err count_name(struct cardinality *k, struct part *parts, unsigned count,
     struct buf after = {0};
     err code = ERR_OK;
     for (bool more = true; more && code == ERR_OK;) {
-        struct str value;
-        uint64_t n;
+        struct tsdb_value_count value;
         for (unsigned i = 0; i < count; i++) {
             parts[i].name = name;
             parts[i].after = sums.values ? buf_str(&after) : (struct str){0};
         }
         code = ask_all(parts, count, ask_values, e);
-        while (code == ERR_OK && next_value(parts, count, &value, &n)) {
-            code = count_value(k, name, value, n, &sums, e);
+        while (code == ERR_OK && next_value(parts, count, &value)) {
+            code = count_value(k, name, &value, &sums, e);
             buf_reset(&after);
-            buf_put_str(&after, value);
+            buf_put_str(&after, value.value);
             fiber_yield_if_due();
         }
         more = false;
@@ -240,7 +252,38 @@ static err count_name(struct cardinality *k, struct part *parts, unsigned count,
     if (!sums.values)
         return ERR_OK;
     TRY(offer(k, CARDINALITY_BYTES, name, (struct str){0}, sums.bytes, e));
+    TRY(offer(k, CARDINALITY_GROWN_VALUES, name, (struct str){0}, sums.grown, e));
     return offer(k, CARDINALITY_VALUES, name, (struct str){0}, sums.values, e);
+}
+
+// Targets of several shards are one: their series spread over them.
+static err count_targets(struct cardinality *k, struct part *parts, unsigned count,
+                         struct errmsg *e)
+{
+    for (;;) {
+        const struct tsdb_target_growth *least = NULL;
+        uint64_t series = 0;
+        for (unsigned i = 0; i < count; i++) {
+            const struct part *p = &parts[i];
+            const struct tsdb_target_growth *t = &p->growth.targets[p->targets_at];
+            if (p->targets_at < p->growth.targets_n &&
+                (!least || str_cmp(t->labels, least->labels) < 0))
+                least = t;
+        }
+        if (!least)
+            return ERR_OK;
+        for (unsigned i = 0; i < count; i++) {
+            struct part *p = &parts[i];
+            const struct tsdb_target_growth *t = &p->growth.targets[p->targets_at];
+            if (p->targets_at < p->growth.targets_n && str_eq(t->labels, least->labels)) {
+                series += t->series;
+                p->targets_at++;
+            }
+        }
+        k->grown += series;
+        TRY(offer(k, CARDINALITY_GROWN_TARGETS, least->labels, (struct str){0}, series, e));
+        fiber_yield_if_due();
+    }
 }
 
 static err gather(struct cardinality *k, struct part *parts, unsigned count, struct errmsg *e)
@@ -249,12 +292,15 @@ static err gather(struct cardinality *k, struct part *parts, unsigned count, str
     TRY(ask_all(parts, count, ask_names, e));
     while (next_name(parts, count, &name))
         TRY(count_name(k, parts, count, name, e));
+    TRY(count_targets(k, parts, count, e));
+    k->growth_ms = parts[0].grown_ms;
     for (size_t i = 0; i < CARDINALITY_LISTS; i++)
         TRY(cut(&k->lists[i], e));
     return ERR_OK;
 }
 
-err cardinality_gather(struct server *s, size_t limit, struct cardinality **out, struct errmsg *e)
+err cardinality_gather(struct server *s, size_t limit, int64_t growth_ms, struct cardinality **out,
+                       struct errmsg *e)
 {
     const unsigned count = shards_count(s->shards);
     struct cardinality *k = mem_zalloc(sizeof *k);
@@ -270,6 +316,7 @@ err cardinality_gather(struct server *s, size_t limit, struct cardinality **out,
     for (unsigned i = 0; i < count; i++) {
         parts[i].server = s;
         parts[i].budget = &k->budget;
+        parts[i].growth_ms = growth_ms;
     }
     const err code = gather(k, parts, count, e);
     fiber_shield_begin();
@@ -286,6 +333,12 @@ err cardinality_gather(struct server *s, size_t limit, struct cardinality **out,
 uint64_t cardinality_pairs(const struct cardinality *k)
 {
     return k->pairs;
+}
+
+uint64_t cardinality_grown(const struct cardinality *k, int64_t *out_ms)
+{
+    *out_ms = k->growth_ms;
+    return k->grown;
 }
 
 void cardinality_destroy(struct cardinality *k)

@@ -29,7 +29,7 @@ static const struct {
     const char *title;
     struct {
         const char *path, *text;
-    } links[6];
+    } links[7];
 } sections[] = {
     {"What is measured",
      {{"/api/v1/targets", "Targets and how their scrapes went"},
@@ -45,6 +45,7 @@ static const struct {
     {"How this server does",
      {{"/metrics", "Metrics of this server"},
       {"/api/v1/status/tsdb", "What the head holds"},
+      {"/api/v1/status/tsdb?growth=1h", "What grew"},
       {"/api/v1/status/runtimeinfo", "Run time"},
       {"/api/v1/status/buildinfo", "Version"},
       {"/api/v1/notifications", "Notices"},

@@ -1,12 +1,14 @@
 // /metrics, and status/tsdb, which says some of the same.
 #include <math.h>
 
+#include "engine/base/duration.h"
 #include "engine/base/mem.h"
 #include "engine/base/number.h"
 #include "engine/server/cardinality.h"
 #include "engine/server/handlers.h"
 #include "engine/server/server.h"
 #include "engine/server/version.h"
+#include "engine/tsdb/arrivals.h"
 #include "io/clock.h"
 #include "io/process.h"
 
@@ -431,21 +433,69 @@ void page_metrics(struct server *s, struct http_exchange *x)
 
 // ---- status/tsdb
 
+static void put_lists(const struct cardinality *k, enum cardinality_list from,
+                      enum cardinality_list end, struct json *j)
+{
+    static const char *const names[] = {
+        [CARDINALITY_NAMES] = "seriesCountByMetricName",
+        [CARDINALITY_VALUES] = "labelValueCountByLabelName",
+        [CARDINALITY_BYTES] = "memoryInBytesByLabelName",
+        [CARDINALITY_PAIRS] = "seriesCountByLabelValuePair",
+        [CARDINALITY_GROWN_NAMES] = "seriesCountByMetricName",
+        [CARDINALITY_GROWN_VALUES] = "labelValueCountByLabelName",
+        [CARDINALITY_GROWN_PAIRS] = "seriesCountByLabelValuePair",
+        [CARDINALITY_GROWN_TARGETS] = "seriesCountByTarget",
+    };
+    for (enum cardinality_list i = from; i < end; i++) {
+        json_key(j, names[i]);
+        cardinality_put(k, i, j);
+    }
+}
+
+// What came of late, as far as the process lives.
+static void put_growth(const struct server *s, const struct cardinality *k, struct json *j)
+{
+    int64_t span_ms;
+    const uint64_t series = cardinality_grown(k, &span_ms);
+    const int64_t since_ms = clock_wall_ms() - span_ms;
+    json_key(j, "growth");
+    json_object_begin(j);
+    json_key(j, "since");
+    json_i64(j, since_ms > s->start_ms ? since_ms : s->start_ms);
+    json_key(j, "numSeries");
+    json_u64(j, series);
+    put_lists(k, CARDINALITY_GROWN_NAMES, CARDINALITY_LISTS, j);
+    json_object_end(j);
+}
+
+// growth=15m asks, beside what Prometheus's page says, for what came in that time.
+static bool get_growth(struct api *api, int64_t *out_ms)
+{
+    const struct str text = api_get(api, "growth");
+    struct errmsg e;
+    *out_ms = 0;
+    if (!text.n)
+        return true;
+    if (duration_parse(text, out_ms, &e) == ERR_OK && *out_ms > 0 && *out_ms <= ARRIVALS_SPAN_MS)
+        return true;
+    api_error(api, API_BAD_DATA, "growth must be a duration above 0 and at most 1h");
+    return false;
+}
+
 void api_status_tsdb(struct api *api)
 {
-    static const char *const lists[] = {[CARDINALITY_NAMES] = "seriesCountByMetricName",
-                                        [CARDINALITY_VALUES] = "labelValueCountByLabelName",
-                                        [CARDINALITY_BYTES] = "memoryInBytesByLabelName",
-                                        [CARDINALITY_PAIRS] = "seriesCountByLabelValuePair"};
+    int64_t growth_ms;
     int64_t limit = 10;
     const struct str text = api_get(api, "limit");
     if (text.n && (number_parse_i64(text, &limit) != ERR_OK || limit < 1 || limit > 10000)) {
         api_error(api, API_BAD_DATA, "limit must be a positive number");
         return;
     }
+    if (!get_growth(api, &growth_ms))
+        return;
     struct cardinality *k;
     struct errmsg e;
-    const err code = cardinality_gather(api->server, (size_t)limit, &k, &e);
+    const err code = cardinality_gather(api->server, (size_t)limit, growth_ms, &k, &e);
     if (code) {
         api_error(api, code == ERR_LIMIT ? API_EXECUTION : API_INTERNAL, "%s", e.text);
         return;
@@ -467,10 +517,9 @@ void api_status_tsdb(struct api *api)
     json_key(j, "maxTime");
     json_i64(j, sum->tsdb.max_time_ms);
     json_object_end(j);
-    for (size_t i = 0; i < CARDINALITY_LISTS; i++) {
-        json_key(j, lists[i]);
-        cardinality_put(k, (enum cardinality_list)i, j);
-    }
+    put_lists(k, CARDINALITY_NAMES, CARDINALITY_GROWN_NAMES, j);
+    if (growth_ms)
+        put_growth(api->server, k, j);
     json_object_end(j);
     api_end(api);
     mem_free(sum);

@@ -6,6 +6,7 @@
 #include "engine/model/labels.h"
 #include "engine/tsdb/part_notes.h"
 #include "engine/tsdb/tsdb_snapshot.h"
+#include "io/clock.h"
 
 enum {
     MEMORY_SEED = 0x5eed,
@@ -126,7 +127,12 @@ uint64_t tsdb_series(struct tsdb *db, struct str labels, struct hash128 hash, ui
 {
     if (labels.n > TSDB_LABELS_BYTES_MAX)
         return 0; // the log takes no larger ones
-    return head_find_or_make(&tsdb_part(db)->head, labels, hash, source);
+    struct part *p = tsdb_part(db);
+    const uint64_t created = p->head.stats.series_created;
+    const uint64_t ref = head_find_or_make(&p->head, labels, hash, source);
+    if (p->ready && p->head.stats.series_created != created)
+        arrivals_add(&p->arrivals, (uint32_t)ref, clock_turn_ns() / 1000000);
+    return ref;
 }
 
 struct str tsdb_series_labels(struct tsdb *db, uint64_t ref)
@@ -327,6 +333,7 @@ static void part_destroy(struct part *p)
         part_drop_file(p, p->files[0].info.id, false);
     mem_free(p->files);
     part_notes_deinit(p);
+    arrivals_deinit(&p->arrivals);
     head_deinit(&p->head);
     mem_free(p);
 }

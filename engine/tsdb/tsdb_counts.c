@@ -35,9 +35,9 @@ static uint64_t series_of(const struct head *h, uint32_t pair, roaring_bitmap_t 
     return series;
 }
 
-static err count_values(struct head *h, uint32_t name, struct str after, size_t max,
-                        struct arena *a, struct tsdb_value_count *out, size_t *out_n,
-                        struct errmsg *e)
+static err count_values(struct head *h, const struct tsdb_growth *growth, uint32_t name,
+                        struct str after, size_t max, struct arena *a, struct tsdb_value_count *out,
+                        size_t *out_n, struct errmsg *e)
 {
     struct pair_walk walk;
     roaring_bitmap_t *sets = roaring_bitmap_create();
@@ -54,7 +54,8 @@ static err count_values(struct head *h, uint32_t name, struct str after, size_t 
             code = err_set(e, ERR_LIMIT, "the query needs more memory than it may use");
         } else if (series) {
             memcpy(own, value.p, value.n);
-            out[n++] = (struct tsdb_value_count){str_make(own, value.n), series};
+            out[n++] = (struct tsdb_value_count){str_make(own, value.n), series,
+                                                 growth ? tally_of(&growth->pairs, pair) : 0};
         }
     }
     roaring_bitmap_free(sets);
@@ -62,9 +63,9 @@ static err count_values(struct head *h, uint32_t name, struct str after, size_t 
     return code;
 }
 
-err tsdb_count_values(struct tsdb *db, struct str name, struct str after, size_t max,
-                      struct arena *a, struct tsdb_value_count *out, size_t *out_n,
-                      struct errmsg *e)
+err tsdb_count_values(struct tsdb *db, const struct tsdb_growth *growth, struct str name,
+                      struct str after, size_t max, struct arena *a, struct tsdb_value_count *out,
+                      size_t *out_n, struct errmsg *e)
 {
     struct head *h = &tsdb_part(db)->head;
     const uint32_t id = label_store_find_name(&h->labels, name);
@@ -72,7 +73,7 @@ err tsdb_count_values(struct tsdb *db, struct str name, struct str after, size_t
     if (id == LABEL_NONE)
         return ERR_OK;
     h->selects++; // the values that were walked over stay
-    const err code = count_values(h, id, after, max, a, out, out_n, e);
+    const err code = count_values(h, growth, id, after, max, a, out, out_n, e);
     h->selects--;
     return code;
 }

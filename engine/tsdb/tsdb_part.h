@@ -3,6 +3,7 @@
 #define ENGINE_TSDB_TSDB_PART_H
 
 #include "engine/shard/shard.h"
+#include "engine/tsdb/arrivals.h"
 #include "engine/tsdb/block_file.h"
 #include "engine/tsdb/catalogue.h"
 #include "engine/tsdb/exemplars.h"
@@ -22,18 +23,17 @@ struct part {
     unsigned index;
     uint32_t partition_begin, partition_end;
     struct head head;
+    struct arrivals arrivals;
     struct wal *wal;         // NULL: in memory only
     struct part_file *files; // by generation
     size_t files_n, files_capacity;
-    bool ready;                  // replay is done
-    bool refused;                // it failed: nothing will be taken
+    bool ready, refused;         // replay is done; it failed: nothing will be taken
     unsigned undoing;            // commits that are being taken back: nobody may rely on them
     bool in_pieces, spill_waits; // a large commit is applied, or a spill begins; it waits for that
     uint32_t commit_piece;
     int64_t out_of_order_ms;
     bool closing;
-    bool maintained;                        // the maintaining fiber is alive
-    bool sleeping;                          // and can be cancelled
+    bool maintained, sleeping;              // the maintaining fiber is alive; and can be cancelled
     bool spilled;                           // everything that replay brought is in files
     uint64_t spills_asked, spills_answered; // by part_ask_spill()
     struct errmsg spill_why;                // of the last, if spill_result is not ERR_OK

@@ -342,6 +342,7 @@ void part_maintain(void *arg)
         if (p->ready && now >= p->next_expiry) {
             p->next_expiry = now + EXPIRE_MS;
             expire(p);
+            arrivals_expire(&p->arrivals, now);
         }
         release(p);
         const int64_t wait = next > now && next - now < TICK_MS ? next - now : TICK_MS;

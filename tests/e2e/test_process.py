@@ -444,6 +444,36 @@ def snapshots():
 
 
 @scenario
+def what_grew():
+    """status/tsdb names the metric, the label and the target whose series came of late; those that a restart brings back did not."""
+    server = ferula(args=[RECEIVER, "--shards=3"])
+    now = int(time.time()) * 1000
+    series = lambda job, metric, n, of=lambda k: {}: [
+        ({"__name__": metric, "instance": f"{job}:{k % 2}", "job": job, **of(k)}, [(now, 1.0)]) for k in range(n)]
+    ask = lambda **params: server.api("status/tsdb", {"limit": 5, **params})
+    lists = lambda growth: {name: {row["name"]: row["value"] for row in rows} for name, rows in growth.items() if name.startswith(("s", "l")) and name != "since"}
+    old = series("old", "m", 40, lambda k: {"k": str(k)})
+    check_equal(remote_write(server, old).status, 204)
+    before = ask(growth="1h")["growth"]
+    check_equal(before["numSeries"], 40)
+    check(abs(now - before["since"]) < 3700000, before["since"], now)
+    check_equal(lists(before)["seriesCountByTarget"], {'{instance="old:0", job="old"}': 20, '{instance="old:1", job="old"}': 20})
+    server.kill()
+    server.restart()
+    check_equal(len(server.samples("m", now / 1000 + 60, "1h")), 40)
+    check_equal(ask(growth="5m")["growth"]["numSeries"], 0, "they were there before")
+    check_equal(remote_write(server, old + series("new", "m", 2) + series("new", "bomb", 100, lambda k: {"k": str(k), "id": f"id-{k}"})).status, 204)
+    check_equal(lists(ask(growth="20m")["growth"]), {
+        "seriesCountByMetricName": {"bomb": 100, "m": 2},
+        "labelValueCountByLabelName": {"id": 100, "k": 60, "instance": 2, "__name__": 1, "job": 1},
+        "seriesCountByLabelValuePair": {"job=new": 102, "__name__=bomb": 100, "instance=new:0": 51, "instance=new:1": 51, "__name__=m": 2},
+        "seriesCountByTarget": {'{instance="new:0", job="new"}': 51, '{instance="new:1", job="new"}': 51}})
+    check("growth" not in ask(), "Prometheus's page has no such part")
+    for wrong in "x", "0s", "61m", "-1h":
+        check_equal(server.get("/api/v1/status/tsdb", {"growth": wrong}).status, 400, wrong)
+
+
+@scenario
 def retention_by_size():
     """Files go, the oldest first, until what is left is no more than the limit; the configuration's block overrides the flag."""
     hour, r = 3600_000, random.Random(7)
