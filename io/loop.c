@@ -1,6 +1,7 @@
 #include "io/loop.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "engine/base/mem.h"
 #include "engine/base/util.h"
@@ -31,7 +32,7 @@ enum {
     LOOKS_EVERY = 16,
 };
 
-// Percent of the time. What is left of the hundred goes by precedence.
+// Percent of the time, at first. What is left of the hundred goes by precedence.
 static const int64_t floors[LOOP_CLASS_COUNT] = {
     [LOOP_CONTROL] = 10, [LOOP_SCRAPE] = 20, [LOOP_RULES] = 10, [LOOP_RECEIVE] = 20,
     [LOOP_QUERY] = 25,   [LOOP_EXPORT] = 5,  [LOOP_MERGE] = 5,
@@ -69,6 +70,7 @@ err loop_create(struct backend *backend, const struct loop_options *options, str
         list_init(&loop->ready[i]);
         list_init(&loop->yielded[i]);
     }
+    memcpy(loop->floors, floors, sizeof floors);
     if (loop->options.quota_ns == 0)
         loop->options.quota_ns = QUOTA_NS;
     rng_init(&loop->rng, options->seed);
@@ -208,7 +210,14 @@ void loop_charge(struct loop *loop, enum loop_class class)
 static void earn_floors(struct loop *loop, int64_t ns)
 {
     for (unsigned class = 0; class < LOOP_CLASS_COUNT; class ++)
-        add_credit(loop, class, ns * floors[class] / 100);
+        add_credit(loop, class, ns * loop->floors[class] / 100);
+}
+
+void loop_lend(struct loop *loop, enum loop_class from, enum loop_class to, int percent)
+{
+    loop->floors[from] -= percent;
+    loop->floors[to] += percent;
+    assert(loop->floors[from] >= 0 && loop->floors[to] >= 0);
 }
 
 // What a class that has nothing to run keeps; its debts are forgotten.

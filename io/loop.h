@@ -26,6 +26,9 @@ enum loop_class {
     LOOP_CLASS_COUNT
 };
 const char *loop_class_text(enum loop_class class); // "control"
+// So much of the time goes from one class's floor to another's, until it is lent back: work that a
+// class causes, and that another must do in time.
+void loop_lend(struct loop *loop, enum loop_class from, enum loop_class to, int percent);
 
 struct loop_options {
     size_t fibers_max; // --server.max-fibers; fiber_start() refuses beyond

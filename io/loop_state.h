@@ -83,6 +83,7 @@ struct loop {
     struct list ready[LOOP_CLASS_COUNT];
     struct list yielded[LOOP_CLASS_COUNT]; // ready again, but not before the next turn
     unsigned ready_mask;                   // classes with something in ready
+    int64_t floors[LOOP_CLASS_COUNT];      // percent of the time
     int64_t credit_ns[LOOP_CLASS_COUNT];   // what a class is owed of its floor
     int64_t turn_ns;
     int64_t run_ns;     // when what runs now began

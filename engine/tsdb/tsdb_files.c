@@ -1,6 +1,10 @@
 // The files of a part: those of a range that has passed are merged, those of several parts are
 // divided.
 //
+// A fiber of its own does it, for spills must not wait until much is merged: the log would grow,
+// and memory with it. It alone lets files go; spills put new ones beside them, newer than all that
+// it looks at.
+//
 // A file belongs to the part that has its first partition: that part alone divides it, merges it or
 // lets it go (tsdb_retention.c), in the catalogue first. Others that look at it are told
 // afterwards, so that nothing is missing before it is gone for good.
@@ -9,13 +13,17 @@
 
 #include "engine/base/mem.h"
 #include "engine/tsdb/tsdb_part.h"
+#include "io/clock.h"
 #include "io/file.h"
 
 enum {
     GRACE_MS = 600000, // a range is merged when it ended so long ago
     MERGE_MIN = 2,     // files of a range
     MERGE_FILES_MAX = 64,
+    RETRY_MS = 30000,  // after an error
+    EXPIRE_MS = 30000, // between looks for files beyond retention
 };
+static const int64_t NS_PER_MS = 1000000;
 
 static int compare_files(const void *a, const void *b)
 {
@@ -179,7 +187,7 @@ static err merge_files(struct part *p, const struct part_file *files, size_t n, 
     return ERR_OK;
 }
 
-err part_merge_files(struct part *p, struct errmsg *e)
+static err merge_ranges(struct part *p, struct errmsg *e)
 {
     struct part_file files[MERGE_FILES_MAX];
     size_t n;
@@ -331,7 +339,7 @@ static const struct part_file *find_straddling(const struct part *p)
     return NULL;
 }
 
-err part_divide_files(struct part *p, struct errmsg *e)
+static err divide_files(struct part *p, struct errmsg *e)
 {
     const struct part_file *f;
     while (!p->closing && (f = find_straddling(p))) {
@@ -339,4 +347,39 @@ err part_divide_files(struct part *p, struct errmsg *e)
         TRY(divide(p, &whole, e));
     }
     return ERR_OK;
+}
+
+// ---- when
+
+static void divide_and_merge(struct part *p, int64_t now)
+{
+    struct errmsg e;
+    const char *what = "files of several parts not divided";
+    err result = divide_files(p, &e);
+    if (result == ERR_OK) {
+        what = "files not merged";
+        result = merge_ranges(p, &e);
+    }
+    if (result != ERR_OK) {
+        log_error(&p->db->log, what, log_cstr("err", e.text));
+        p->next_merge = now + RETRY_MS;
+    }
+}
+
+void part_tend_files(void *arg)
+{
+    struct part *p = arg;
+    const int64_t now = clock_mono_ns() / NS_PER_MS;
+    struct errmsg e;
+    if (now >= p->next_merge) {
+        p->next_merge = INT64_MAX; // until something is spilled
+        divide_and_merge(p, now);
+    }
+    if (now >= p->next_expiry) {
+        p->next_expiry = now + EXPIRE_MS;
+        if (part_expire(p, &e) != ERR_OK)
+            log_error(&p->db->log, "files beyond retention not removed", log_cstr("err", e.text));
+    }
+    p->tending = false;
+    waiters_wake_all(&p->changed);
 }

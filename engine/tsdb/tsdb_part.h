@@ -34,6 +34,7 @@ struct part {
     int64_t out_of_order_ms;
     bool closing;
     bool maintained, sleeping;              // the maintaining fiber is alive; and can be cancelled
+    bool tending;                           // a fiber tends files
     bool spilled;                           // everything that replay brought is in files
     uint64_t spills_asked, spills_answered; // by part_ask_spill()
     struct errmsg spill_why;                // of the last, if spill_result is not ERR_OK
@@ -49,8 +50,8 @@ struct part {
     _Atomic int64_t newest_t; // of any sample; INT64_MIN: none. Written here, read by all
     uint64_t retention_deletions, size_deletions, corruptions, merges, divisions;
     struct tsdb_retention retention;
-    int64_t next_expiry;            // on the monotonic clock, ms
-    _Atomic uint64_t waiting_bytes; // of the log that are in no file. Written here, read by all
+    int64_t next_expiry, next_merge; // on the monotonic clock, ms
+    _Atomic uint64_t waiting_bytes;  // of the log that are in no file. Written here, read by all
     struct exemplars exemplars;
     struct families families;
     uint64_t exemplars_written, metadata_written; // up to these sequences they are in files
@@ -114,7 +115,7 @@ struct tsdb_new_file {
 };
 err tsdb_new_file(struct tsdb_new_file *f, struct errmsg *e); // db is set. Suspends.
 
-// tsdb_spill.c: the fiber that writes, seals, expires and releases, and its steps.
+// tsdb_spill.c: the fiber that writes and releases, and has files tended, and its steps.
 void part_maintain(void *part);
 void part_note_log(struct part *p); // whether spilling falls behind what the log grows by
 err part_spill(struct part *p, struct errmsg *e);
@@ -124,8 +125,7 @@ err part_ask_spill(struct part *p, struct errmsg *e); // of all acknowledged bef
 err part_open_file(struct part *p, const struct catalogue_file *info, struct part_file *out,
                    struct errmsg *e);
 void part_drop_file(struct part *p, uint64_t id, bool remove);
-err part_divide_files(struct part *p, struct errmsg *e);
-err part_merge_files(struct part *p, struct errmsg *e);
+void part_tend_files(void *part); // a fiber: divides, merges, expires what is due, and ends
 void part_put_file(struct part *p, struct part_file file);
 void tsdb_set_summary(struct catalogue_file *info, const struct block_summary *sum);
 bool part_is_first(const struct part *p, const struct catalogue_file *f); // it is this part's

@@ -1,5 +1,5 @@
 // What a part does in the background: it writes packed samples to files and lets the log be cut,
-// has the files looked after (tsdb_files.c), releases memory.
+// has the files tended (tsdb_files.c), releases memory.
 //
 // Memory is released some minutes after it is written, so that queries about the present need no
 // file, and not before every query that began earlier has ended: it may look at that memory, and
@@ -17,8 +17,8 @@ enum {
     LEAVE_MS = 3600000, // a series without samples for so long leaves the head
     RETRY_MS = 30000,   // after an error
     TICK_MS = 1000,     // between looks at what there is to do
-    EXPIRE_MS = 30000,  // between looks for files beyond retention
     BEHIND_SPILLS = 3,  // of spill_bytes: then senders are told to wait
+    HURRY_PERCENT = 15, // of the time, from receivers to spills that much was sent for
     COLLECT_SERIES = 512,
 };
 static const int64_t NS_PER_MS = 1000000;
@@ -202,7 +202,7 @@ void part_note_log(struct part *p)
     p->waiting_bytes = waiting;
 }
 
-err part_spill(struct part *p, struct errmsg *e)
+static err spill(struct part *p, struct errmsg *e)
 {
     part_wait_for_pieces(p);
     const uint64_t log_seq = wal_next_seq(p->wal), bytes = log_bytes(p);
@@ -248,6 +248,19 @@ err part_spill(struct part *p, struct errmsg *e)
             tsdb_streams_done(p->db, false);
     }
     return ERR_OK;
+}
+
+// Receivers pay for what they cause: else a spill that has the floor of merging alone takes longer
+// than they need for the next, and they are told to wait in turns of some seconds.
+err part_spill(struct part *p, struct errmsg *e)
+{
+    struct loop *loop = loop_current();
+    const int percent =
+        log_bytes(p) - p->mark_bytes > p->db->options.spill_bytes ? HURRY_PERCENT : 0;
+    loop_lend(loop, LOOP_RECEIVE, LOOP_MERGE, percent);
+    const err result = spill(p, e);
+    loop_lend(loop, LOOP_RECEIVE, LOOP_MERGE, -percent);
+    return result;
 }
 
 // ---- memory
@@ -302,33 +315,28 @@ err part_ask_spill(struct part *p, struct errmsg *e)
 static void work(struct part *p, bool *out_failed)
 {
     struct errmsg e;
-    const char *what = "samples not written to a file";
-    err result = spill_and_answer(p, &e);
-    if (result == ERR_OK) {
-        what = "files of several parts not divided";
-        result = part_divide_files(p, &e);
-    }
-    if (result == ERR_OK) {
-        what = "files not merged";
-        result = part_merge_files(p, &e);
-    }
+    const err result = spill_and_answer(p, &e);
     *out_failed = result != ERR_OK;
-    if (result != ERR_OK)
-        log_error(logger_of(p), what, log_cstr("err", e.text));
+    if (result == ERR_OK)
+        p->next_merge = p->next_expiry = INT64_MIN;
+    else
+        log_error(logger_of(p), "samples not written to a file", log_cstr("err", e.text));
 }
 
-static void expire(struct part *p)
+static void have_files_tended(struct part *p, int64_t now)
 {
-    struct errmsg e;
-    if (part_expire(p, &e) != ERR_OK)
-        log_error(logger_of(p), "files beyond retention not removed", log_cstr("err", e.text));
+    if (!p->ready || p->tending || (now < p->next_merge && now < p->next_expiry))
+        return;
+    p->tending = true;
+    fiber_start_always(LOOP_MERGE, part_tend_files, p, NULL);
 }
 
 void part_maintain(void *arg)
 {
     struct part *p = arg;
-    int64_t next = INT64_MIN; // the first time at once: what replay brought
-    bool failed = false;      // then the amount waits, too
+    int64_t next = INT64_MIN;  // the first time at once: what replay brought
+    bool failed = false;       // then the amount waits, too
+    p->next_merge = INT64_MAX; // not while the disk takes nothing
     while (!p->closing) {
         const int64_t now = clock_mono_ns() / NS_PER_MS;
         const bool is_much =
@@ -337,13 +345,9 @@ void part_maintain(void *arg)
         if (p->ready && (now >= next || is_much || is_asked)) {
             work(p, &failed);
             next = now + (failed ? RETRY_MS : p->db->options.spill_ms);
-            p->next_expiry = now;
         }
-        if (p->ready && now >= p->next_expiry) {
-            p->next_expiry = now + EXPIRE_MS;
-            expire(p);
-            arrivals_expire(&p->arrivals, now);
-        }
+        have_files_tended(p, now);
+        arrivals_expire(&p->arrivals, now);
         release(p);
         const int64_t wait = next > now && next - now < TICK_MS ? next - now : TICK_MS;
         p->sleeping = true;
@@ -352,6 +356,8 @@ void part_maintain(void *arg)
         p->sleeping = false;
     }
     fiber_shield_begin(); // it was woken by being cancelled
+    while (p->tending)
+        (void)!waiters_wait(&p->changed);
     p->closed = p->ready ? part_spill(p, &p->closed_why) : ERR_OK;
     fiber_shield_end();
     p->maintained = false;

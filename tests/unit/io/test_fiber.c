@@ -255,6 +255,37 @@ Test(fiber, classes_have_floors)
     on_each(classes);
 }
 
+// A receiver and a merger always have work: the latter has 5 of a hundred, and more when it is
+// lent.
+static void lent(void *arg)
+{
+    struct world *w = arg;
+    struct hog hogs[] = {{w, LOOP_RECEIVE}, {w, LOOP_MERGE}};
+    for (size_t i = 0; i < countof(hogs); i++)
+        if (fiber_start(hogs[i].class, work_all_the_time, &hogs[i], NULL) != ERR_OK)
+            abort();
+    enum { TURNS = 400, WAITS = 100 };
+    int shares[2];
+    for (int is_lent = 0; is_lent < 2; is_lent++) {
+        loop_lend(loop_current(), LOOP_RECEIVE, LOOP_MERGE, is_lent ? 15 : 0);
+        int total = w->counts[LOOP_RECEIVE] = w->counts[LOOP_MERGE] = 0;
+        for (int i = 0; i < WAITS && total < TURNS; i++) {
+            want(&w->f, fiber_sleep_ns(20 * MS) == ERR_OK);
+            total = w->counts[LOOP_RECEIVE] + w->counts[LOOP_MERGE];
+        }
+        shares[is_lent] = w->counts[LOOP_MERGE] * 1000 / total;
+    }
+    loop_lend(loop_current(), LOOP_RECEIVE, LOOP_MERGE, -15);
+    w->stop = true;
+    want(&w->f, shares[1] > 100 && shares[1] > 2 * shares[0], "of a thousand turns %d, lent %d",
+         shares[0], shares[1]);
+}
+
+Test(fiber, floors_are_lent)
+{
+    on_each(lent);
+}
+
 // What a flow does in another class than it began in, that class pays for: of ten that come as
 // queries and work as receivers none holds up a query behind them for long.
 struct heads {
