@@ -9,7 +9,7 @@ import time
 import urllib.parse
 
 from harness import (BUILD, PATIENCE_S, REPORTS, TOP, URING_IS_FORBIDDEN, FakeTarget, Process, Reply, cases, check, check_equal, ferula, main, prometheus, request,
-                     run_scenario, scenario, temp_folder, wait_for)
+                     run_scenario, scenario, temp_folder, wait_for, write_file)
 
 LOADGEN = os.path.join(BUILD, "tools", "ferula-loadgen")
 
@@ -400,6 +400,51 @@ def test_farm_histograms():
         wait_for("they are there", lambda: ours.query("count(http_request_duration_seconds_bucket)") == {(): str(6 * 9)}, 60)
         ours.stop()
     run_scenario("classic", classic)
+    farm.stop()
+
+
+CAPTURED = """# TYPE took histogram
+took_bucket{code="200",le="0.1"} 5
+took_bucket{code="200",le="1"} 7
+took_bucket{code="200",le="+Inf"} 9
+took_sum{code="200"} 3.5
+took_count{code="200"} 9
+took_bucket{code="500",le="0.1"} 0
+took_bucket{code="500",le="+Inf"} 0
+took_sum{code="500"} 0
+took_count{code="500"} 0
+# TYPE rpc summary
+rpc{quantile="0.5"} 0.25
+rpc_sum 5
+rpc_count 7
+# TYPE level gauge
+level 1.5
+# TYPE x_total counter
+x_total 5
+other 7
+"""
+
+
+@scenario
+def test_farm_of_a_capture():
+    """Families are of their kinds, by protobuf and in the text format; series are those of the capture."""
+    farm = Farm("--targets=1", "--interval=1s", "--capture=" + write_file(os.path.join(temp_folder(), "app.capture"), CAPTURED))
+    named = "{job!='',__name__!~'up|scrape_.*'}"
+    wanted = {"took_bucket": 5, "took_sum": 2, "took_count": 2, "rpc": 1, "rpc_sum": 1, "rpc_count": 1, "level": 1, "x_total": 1, "other": 1}
+    config, found = farm.text("/config"), []
+    for start, args in (prometheus, ["--enable-feature=native-histograms"]), (ferula, []):
+        server = start(config, args=args)
+        wait_for("it is scraped", lambda: server.query("level"))
+        counts = {dict(k)["__name__"]: int(v) for k, v in server.query(f"count by (__name__) ({named})").items()}
+        check_equal(counts, wanted)
+        found.append({k for k in server.query(f"count by (__name__, code, le, quantile) ({named})")})
+        check_equal(server.query("count(took_bucket{le='+Inf'} == ignoring (le) took_count)"), {(): "2"})
+        check_equal([float(v) for name in ("level", "rpc") for v in server.query(name).values()], [1.5, 0.25])
+        kinds = {name: m[0]["type"] for name, m in server.api("metadata").items()}
+        check_equal(kinds, {"took": "histogram", "rpc": "summary", "level": "gauge", "x_total": "counter", "other": "unknown"})
+        server.stop()
+    check_equal(found[0], found[1])
+    check(json.loads(farm.text("/report"))["protobuf_scrapes"] > 0, "by protobuf, too")
     farm.stop()
 
 

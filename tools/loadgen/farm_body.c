@@ -2,7 +2,9 @@
 //
 //   MetricFamily  0a name  12 help  18 type  22 Metric ...
 //   Metric        0a { 0a name 12 value } ...  and one of
-//                 12 { 09 value8 } gauge, 1a { 09 value8 } counter, 3a Histogram
+//                 12 { 09 value8 } gauge, 1a { 09 value8 } counter, 2a { 09 value8 } untyped,
+//                 22 Summary, 3a Histogram
+//   Summary       08 count  11 sum8  1a { 09 quantile8 11 value8 } ...
 //   Histogram     08 count  11 sum8  1a { 08 count 11 bound8 } ...  28 schema  31 threshold8  38 00
 //                 62 { 08 offset 10 length }  6a { delta ... }
 #include "tools/loadgen/farm_body.h"
@@ -13,6 +15,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/number.h"
 #include "engine/model/labels.h"
+#include "tools/loadgen/load_capture.h"
 #include "tools/loadgen/load_histogram.h"
 
 // A line's text, with the bytes of a generation as themselves: labels are printed in quotes.
@@ -50,12 +53,13 @@ static void put_double(struct buf *out, char tag, double value)
     buf_put(out, bytes, sizeof bytes);
 }
 
-static struct str pairs_of(struct str labels, struct arena *a)
+// apart: a name that is left out.
+static struct str pairs_of(struct str labels, struct str apart, struct arena *a)
 {
     struct buf all = {0}, pair = {0};
     struct label one;
     for (struct labels_iter i = labels_iter(labels); labels_next(&i, &one);) {
-        if (str_eq(one.name, LABEL_NAME))
+        if (str_eq(one.name, LABEL_NAME) || str_eq(one.name, apart))
             continue;
         buf_reset(&pair);
         put_field(&pair, 0x0a, one.name);
@@ -68,12 +72,17 @@ static struct str pairs_of(struct str labels, struct arena *a)
     return copy;
 }
 
-enum family_type { TYPE_COUNTER = 0, TYPE_GAUGE = 1, TYPE_HISTOGRAM = 4 }; // of a MetricFamily
+enum family_type { // of a MetricFamily
+    TYPE_COUNTER,
+    TYPE_GAUGE,
+    TYPE_SUMMARY,
+    TYPE_UNTYPED,
+    TYPE_HISTOGRAM,
+};
 
 static void add_family(struct farm_lines *l, struct str name, enum family_type type)
 {
-    static const char *const words[] = {
-        [TYPE_COUNTER] = "counter", [TYPE_GAUGE] = "gauge", [TYPE_HISTOGRAM] = "histogram"};
+    static const char *const words[] = {"counter", "gauge", "summary", "untyped", "histogram"};
     static const char help[] = "As an exporter would show it.";
     struct buf head = {0};
     put_field(&head, 0x0a, name);
@@ -86,8 +95,39 @@ static void add_family(struct farm_lines *l, struct str name, enum family_type t
         .comment = arena_printf(&l->arena, "# HELP %.*s %s\n# TYPE %.*s %s\n", STR_ARG(name), help,
                                 STR_ARG(name), words[type]),
         .head = arena_str(&l->arena, buf_str(&head)),
-        .is_counter = type == TYPE_COUNTER};
+        .name = arena_str(&l->arena, name),
+        .type = type};
     buf_deinit(&head);
+}
+
+static enum family_type type_of(const struct captured_series *s)
+{
+    static const enum family_type types[EXPOSITION_TYPES] = {
+        [EXPOSITION_UNKNOWN] = TYPE_UNTYPED,
+        [EXPOSITION_COUNTER] = TYPE_COUNTER,
+        [EXPOSITION_GAUGE] = TYPE_GAUGE,
+        [EXPOSITION_HISTOGRAM] = TYPE_HISTOGRAM,
+        [EXPOSITION_GAUGE_HISTOGRAM] = TYPE_UNTYPED,
+        [EXPOSITION_SUMMARY] = TYPE_SUMMARY,
+        [EXPOSITION_INFO] = TYPE_GAUGE,
+        [EXPOSITION_STATESET] = TYPE_GAUGE};
+    return types[s->type];
+}
+
+// Which part of a histogram or a summary the line is; the name of the label that says of which
+// bucket or quantile.
+static struct str set_captured(struct farm_line *line, enum family_type type, struct str suffix,
+                               struct str labels)
+{
+    const struct str apart = type == TYPE_HISTOGRAM ? STR("le") : STR("quantile");
+    if (type != TYPE_HISTOGRAM && type != TYPE_SUMMARY)
+        return LABEL_NAME;
+    line->captured = str_eq(suffix, STR("_sum"))     ? FARM_SUM
+                     : str_eq(suffix, STR("_count")) ? FARM_COUNT
+                                                     : FARM_BUCKET;
+    if (number_parse(labels_value(labels, apart), &line->bound) != ERR_OK)
+        line->bound = INFINITY;
+    return apart;
 }
 
 static void add_line(void *arg, uint32_t key, struct str labels, const struct load_motion *motion)
@@ -95,9 +135,7 @@ static void add_line(void *arg, uint32_t key, struct str labels, const struct lo
     struct farm_lines *const l = arg;
     const struct str name = labels_value(labels, LABEL_NAME);
     const struct farm_line *const last = l->n ? &l->items[l->n - 1] : NULL;
-    const bool is_new = !last || !str_has_prefix(last->text, name) ||
-                        (last->text.p[name.n] != '{' && last->text.p[name.n] != ' ');
-    struct farm_line line = {.family = last ? last->family + is_new : 0, .key = key};
+    struct farm_line line = {.key = key};
     if (last) { // rows come one behind the other
         line.row = last->row;
         line.series = last->series + 1;
@@ -106,10 +144,17 @@ static void add_line(void *arg, uint32_t key, struct str labels, const struct lo
         line.row++;
         line.series = 0;
     }
-    if (is_new)
-        add_family(l, name, load_shape_is_counter(&l->shape, line.row) ? TYPE_COUNTER : TYPE_GAUGE);
+    const struct load_capture *const capture = l->shape.capture;
+    const struct str family = capture ? capture->items[line.row].family : name;
+    const enum family_type type = capture ? type_of(&capture->items[line.row])
+                                  : load_shape_is_counter(&l->shape, line.row) ? TYPE_COUNTER
+                                                                               : TYPE_GAUGE;
+    if (!last || !str_eq(l->families[l->families_n - 1].name, family))
+        add_family(l, family, type);
+    line.family = (uint32_t)l->families_n - 1;
     line.text = text_of(labels, &l->arena);
-    line.pairs = pairs_of(labels, &l->arena);
+    const struct str apart = set_captured(&line, type, str_from(name, family.n), labels);
+    line.pairs = pairs_of(labels, apart, &l->arena);
     l->items = mem_grow(l->items, &l->capacity, l->n + 1, sizeof *l->items);
     l->items[l->n++] = line;
     (void)motion;
@@ -149,7 +194,7 @@ static void add_histogram(void *arg, uint32_t key, struct str labels,
     if (is_new)
         add_family(l, name, TYPE_HISTOGRAM);
     line.family = (uint32_t)l->families_n - 1;
-    line.pairs = pairs_of(labels, &l->arena);
+    line.pairs = pairs_of(labels, LABEL_NAME, &l->arena);
     for (; line.bucket <= LOAD_BUCKETS_N; line.bucket++) {
         const struct str le = line.bucket < LOAD_BUCKETS_N
                                   ? arena_printf(&l->arena, "%.6g", load_bucket_bound(line.bucket))
@@ -296,45 +341,85 @@ static void put_histogram(const struct load_motion *m, uint64_t step, struct buf
     buf_deinit(&span);
 }
 
+// A part of a captured histogram or summary.
+static void put_captured(const struct farm_line *line, bool is_histogram, double value,
+                         struct buf *out)
+{
+    struct buf part = {0};
+    const uint64_t whole = value > 0 && value < 0x1p63 ? (uint64_t)value : 0;
+    switch (line->captured) {
+    case FARM_SUM:
+        put_double(out, 0x11, value);
+        break;
+    case FARM_COUNT:
+        put_count(out, 0x08, whole);
+        break;
+    case FARM_VALUE:
+    case FARM_BUCKET:
+        if (is_histogram)
+            put_count(&part, 0x08, whole);
+        else
+            put_double(&part, 0x09, line->bound);
+        put_double(&part, 0x11, is_histogram ? line->bound : value);
+        put_field(out, 0x1a, buf_str(&part));
+    }
+    buf_deinit(&part);
+}
+
+// The parts of a captured one stand together: the metric ends with the last of its labels.
+static bool is_metric_end(const struct farm_line *line, const struct farm_line *next)
+{
+    if (line->captured)
+        return next->family != line->family || !str_eq(line->pairs, next->pairs);
+    return line->part == FARM_VALUE || line->part == FARM_COUNT;
+}
+
+static void put_value(const struct farm_lines *l, const struct farm_line *line,
+                      const struct load_motion *motion, uint64_t step, struct buf *out)
+{
+    if (line->captured)
+        put_captured(line, l->families[line->family].type == TYPE_HISTOGRAM,
+                     load_value(motion, step), out);
+    else if (line->part == FARM_COUNT)
+        put_histogram(motion, step, out);
+    else if (line->part == FARM_VALUE)
+        put_double(out, 0x09, load_value(motion, step));
+}
+
 size_t farm_body_protobuf(const struct farm_lines *l, uint32_t target,
                           const struct farm_moment *moment, size_t first, struct buf *out)
 {
+    static const char tags[] = {
+        [TYPE_COUNTER] = 0x1a, [TYPE_GAUGE] = 0x12,     [TYPE_SUMMARY] = 0x22,
+        [TYPE_UNTYPED] = 0x2a, [TYPE_HISTOGRAM] = 0x3a,
+    };
     const size_t begin = line_of_family(l, first);
     struct buf family = {0}, metric = {0}, value = {0};
-    size_t n = 0, metrics = 0;
+    size_t n = 0;
     for (size_t i = 0; i < l->n; i++) {
         const struct farm_line *const line = &l->items[(begin + i) % l->n];
         const struct farm_line *const next = &l->items[(begin + i + 1) % l->n];
+        const struct farm_family *const of = &l->families[line->family];
         const struct load_motion motion = motion_of(l, line, target);
-        const bool is_there = load_is_there(&motion, moment->step);
-        n += is_there;
-        if (is_there && (line->part == FARM_VALUE || line->part == FARM_COUNT)) {
+        if (load_is_there(&motion, moment->step)) {
+            put_value(l, line, &motion, moment->step, &value);
+            n++;
+        }
+        if (value.n && (i + 1 == l->n || is_metric_end(line, next))) {
             buf_reset(&metric);
-            buf_reset(&value);
             put_text(line->pairs, generation_of(l, line, target, moment), &metric);
-            if (line->part == FARM_COUNT)
-                put_histogram(&motion, moment->step, &value);
-            else
-                put_double(&value, 0x09, load_value(&motion, moment->step));
-            const bool is_counter = l->families[line->family].is_counter;
-            put_field(&metric,
-                      line->part == FARM_COUNT ? 0x3a
-                      : is_counter             ? 0x1a
-                                               : 0x12,
-                      buf_str(&value));
+            put_field(&metric, tags[of->type], buf_str(&value));
             put_field(&family, 0x22, buf_str(&metric));
-            metrics++;
+            buf_reset(&value);
         }
         if (i + 1 < l->n && next->family == line->family)
             continue;
-        const struct str head = l->families[line->family].head;
-        if (metrics) {
-            buf_put_varint(out, head.n + family.n);
-            buf_put_str(out, head);
+        if (family.n) {
+            buf_put_varint(out, of->head.n + family.n);
+            buf_put_str(out, of->head);
             buf_put_str(out, buf_str(&family));
         }
         buf_reset(&family);
-        metrics = 0;
     }
     buf_deinit(&family);
     buf_deinit(&metric);

@@ -14,12 +14,17 @@ struct farm_lines {          // of an exporter: all targets have the same
         uint32_t family, row, series, key; // key: of load_generation(), as target 0 has it
         enum farm_part { FARM_VALUE, FARM_BUCKET, FARM_SUM, FARM_COUNT } part;
         int bucket; // of FARM_BUCKET; parts of histograms have their number as series
+        // Of a captured histogram or summary the part that the line is; FARM_BUCKET: a quantile,
+        // too
+        enum farm_part captured;
+        double bound;
     } * items;
     size_t n, capacity;
     struct farm_family {
         struct str comment; // HELP and TYPE
         struct str head;    // name, help and type of a MetricFamily
-        bool is_counter;
+        struct str name;
+        int type; // of a MetricFamily
     } * families;
     size_t families_n, families_capacity;
     struct arena arena;

@@ -1,10 +1,13 @@
 #include "tools/loadgen/load_capture.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "engine/base/bits.h"
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
+#include "engine/base/util.h"
 #include "engine/model/labels.h"
 #include "engine/model/value.h"
 #include "protocol/exposition.h"
@@ -21,6 +24,8 @@ struct parsing {
     double **values; // of each series, a scrape each
     size_t values_capacity;
     struct buf scratch, labels;
+    struct buf family; // of the last TYPE line
+    uint64_t families;
     struct labels_builder builder;
 };
 
@@ -32,17 +37,37 @@ static uint32_t *slot_of(struct parsing *p, struct hash128 hash)
     return &p->slots[at];
 }
 
-static bool is_counter(const struct exposition *x, struct str name)
+// Of which family a series is: that of the last TYPE line, or one of its own.
+static void set_family(struct parsing *p, const struct exposition *x, struct captured_series *s)
 {
-    static const char *const suffixes[] = {"_bucket", "_count", "_sum"};
-    if (x->type == EXPOSITION_COUNTER)
-        return true;
-    if (x->type != EXPOSITION_HISTOGRAM && x->type != EXPOSITION_SUMMARY)
-        return false;
-    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+    static const char *const suffixes[] = {"_bucket", "_sum", "_count"};
+    const struct str name = labels_value(s->labels, LABEL_NAME);
+    const bool has_parts = x->type == EXPOSITION_HISTOGRAM || x->type == EXPOSITION_SUMMARY;
+    struct load_capture *const c = p->c;
+    s->family = name;
+    s->type = EXPOSITION_UNKNOWN;
+    for (size_t i = 0; has_parts && i < countof(suffixes); i++)
         if (str_has_suffix(name, str_from_c(suffixes[i])))
-            return true;
-    return false;
+            s->family = str_until(name, name.n - strlen(suffixes[i]));
+    s->column.is_counter = s->family.n < name.n;
+    if (str_eq(s->family, buf_str(&p->family)))
+        s->type = x->type;
+    else
+        s->family = name;
+    s->column.is_counter &= s->type != EXPOSITION_UNKNOWN;
+    s->column.is_counter |= s->type == EXPOSITION_COUNTER;
+    uint64_t place = p->families;
+    for (size_t i = c->n; i > 0 && place == p->families; i--) // most often the last one's
+        if (str_eq(c->items[i - 1].family, s->family))
+            place = c->items[i - 1].place >> 32;
+    p->families += place == p->families;
+    s->place = place << 32 | c->n;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct captured_series *const x = a, *const y = b;
+    return (x->place > y->place) - (x->place < y->place);
 }
 
 static err take_sample(struct parsing *p, const struct exposition *x, size_t scrape, size_t scrapes,
@@ -67,7 +92,7 @@ static err take_sample(struct parsing *p, const struct exposition *x, size_t scr
         p->values = mem_grow(p->values, &p->values_capacity, c->n + 1, sizeof *p->values);
         struct captured_series *const s = &c->items[c->n];
         *s = (struct captured_series){.labels = arena_str(&c->arena, buf_str(&p->labels))};
-        s->column.is_counter = is_counter(x, labels_value(s->labels, LABEL_NAME));
+        set_family(p, x, s);
         p->values[c->n] = arena_array(&c->arena, scrapes, double);
         p->hashes[c->n++] = hash;
         *slot = (uint32_t)c->n;
@@ -108,6 +133,10 @@ static err take_scrape(struct parsing *p, struct str body, size_t scrape, size_t
         TRY(exposition_next(&x, &event, e));
         if (event == EXPOSITION_END)
             return ERR_OK;
+        if (event == EXPOSITION_TYPE) {
+            buf_reset(&p->family);
+            buf_put_str(&p->family, x.name);
+        }
         if (event == EXPOSITION_SERIES)
             TRY(take_sample(p, &x, scrape, scrapes, e));
     }
@@ -192,11 +221,14 @@ err load_capture_parse(struct str text, struct load_capture **out, struct errmsg
         code = err_set(e, ERR_INVALID, "its scrapes have no series");
     for (size_t i = 0; !code && i < c->n; i++)
         finish_column(&c->items[i].column, p.values[i], c->scrapes);
+    if (c->n)
+        qsort(c->items, c->n, sizeof *c->items, by_place);
     mem_free(p.slots);
     mem_free(p.hashes);
     mem_free(p.values);
     buf_deinit(&p.scratch);
     buf_deinit(&p.labels);
+    buf_deinit(&p.family);
     labels_builder_deinit(&p.builder);
     if (code)
         load_capture_destroy(c);

@@ -6,6 +6,7 @@
 #define TOOLS_LOADGEN_LOAD_CAPTURE_H
 
 #include "engine/base/arena.h"
+#include "protocol/exposition.h"
 #include "tools/loadgen/load_shape.h"
 
 enum { CAPTURE_SERIES_MAX = 1 << 20, CAPTURE_SCRAPES_MAX = 100000 };
@@ -13,6 +14,9 @@ enum { CAPTURE_SERIES_MAX = 1 << 20, CAPTURE_SCRAPES_MAX = 100000 };
 struct load_capture {
     struct captured_series {
         struct str labels; // encoded
+        struct str family; // its name: "took" of took_bucket; series of one stand together
+        enum exposition_type type;
+        uint64_t place; // of the family in the upper half, and in it
         struct load_column column;
     } * items;
     size_t n, capacity, scrapes;

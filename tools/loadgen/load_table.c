@@ -174,7 +174,7 @@ void load_table_capture(const struct load_capture *c, struct buf *out)
             load_measure_add(&m, &motion, is_counter, 0, c->scrapes);
             load_measure_add(&all, &motion, is_counter, 0, c->scrapes);
         }
-        put_captured(name, is_counter ? "counter" : "gauge", c->scrapes, &m, out);
+        put_captured(name, exposition_type_name(c->items[i].type), c->scrapes, &m, out);
         load_measure_deinit(&m);
     }
     all.moves_n = 0; // of all kinds of values
