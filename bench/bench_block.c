@@ -5,9 +5,16 @@
 // after the one before (of which one in every is taken), 480 of them (2 h) for each target, which
 // begin two bodies apart. With the labels job and instance, and with the fourteen of an operator.
 // The times are those of a loaded scraper: one in twenty is some milliseconds late.
+//
+// bench_block targets every metrics: one file alone, with that many of the metrics that have one
+// series a target, and what reading one of them costs: nothing of the file in memory but its footer
+// and its pages in the page cache (open), not even those (cold: the device's time, too), and again
+// (warm). Bytes of its columns beside it: the cost follows these, not what else the targets have.
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "engine/base/bits.h"
 #include "engine/base/mem.h"
@@ -38,6 +45,7 @@ struct bench {
     struct metric metrics[SERIES_MAX];
     uint32_t order[SERIES_MAX]; // by name
     size_t metrics_n, targets, rows, every;
+    size_t metrics_max; // of the file for one metric; 0: the others
     uint32_t slots[SLOTS];
     char dir[PATH];
 };
@@ -226,32 +234,37 @@ static void report_sections(const struct block_file *f)
     printf(", \"rest\": %llu", (unsigned long long)(f->footer.summary.bytes - total));
 }
 
-static double time_query(struct bench *b, struct block_file *f, struct str metric, size_t *samples)
+static double time_query_once(struct block_file *f, struct str metric, size_t *samples)
+{
+    struct errmsg e;
+    struct arena a;
+    struct block_series *series;
+    size_t n;
+    arena_init(&a, 0);
+    const struct matcher m = {MATCHER_EQ, LABEL_NAME, metric, NULL};
+    double spent = -now_ns();
+    must(block_file_select(f, &m, 1, (struct block_range){0, 256}, 0, &a, &series, &n, &e), &e);
+    uint32_t *ids = arena_array(&a, n, uint32_t);
+    struct column *columns = arena_array(&a, n, struct column);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = series[i].id;
+    must(block_file_read(f, ids, n, INT64_MIN, INT64_MAX, &a, columns, &e), &e);
+    spent += now_ns();
+    *samples = 0;
+    for (size_t i = 0; i < n; i++)
+        *samples += columns[i].n;
+    arena_deinit(&a);
+    return spent;
+}
+
+static double time_query(struct block_file *f, struct str metric, size_t *samples)
 {
     enum { ROUNDS = 20 };
-    struct errmsg e;
     double best = 1e18;
     for (int round = 0; round < ROUNDS; round++) {
-        struct arena a;
-        struct block_series *series;
-        size_t n;
-        arena_init(&a, 0);
-        const struct matcher m = {MATCHER_EQ, LABEL_NAME, metric, NULL};
-        double spent = -now_ns();
-        must(block_file_select(f, &m, 1, (struct block_range){0, 256}, 0, &a, &series, &n, &e), &e);
-        uint32_t *ids = arena_array(&a, n, uint32_t);
-        struct column *columns = arena_array(&a, n, struct column);
-        for (size_t i = 0; i < n; i++)
-            ids[i] = series[i].id;
-        must(block_file_read(f, ids, n, INT64_MIN, INT64_MAX, &a, columns, &e), &e);
-        spent += now_ns();
+        const double spent = time_query_once(f, metric, samples);
         best = spent < best ? spent : best;
-        *samples = 0;
-        for (size_t i = 0; i < n; i++)
-            *samples += columns[i].n;
-        arena_deinit(&a);
     }
-    (void)b;
     return best;
 }
 
@@ -268,7 +281,7 @@ static void measure_file(struct bench *b, const struct shape *shape)
     open_ns += now_ns();
     const size_t opened = block_file_memory(f);
     size_t samples;
-    const double query_ns = time_query(b, f, STR("node_cpu_seconds_total"), &samples);
+    const double query_ns = time_query(f, STR("node_cpu_seconds_total"), &samples);
     printf("{\"bench\": \"block_file\", \"labels\": \"%s\", \"targets\": %zu, \"series\": %llu, "
            "\"samples\": %llu, \"bytes_per_sample\": %.4f, \"write_ns_per_sample\": %.1f, "
            "\"open_us\": %.0f, \"open_bytes\": %zu, \"query_ns_per_sample\": %.2f, "
@@ -309,6 +322,69 @@ static void measure_merge(struct bench *b)
         (double)s.bytes / (double)s.samples, spent / (double)s.samples);
     for (unsigned i = 0; i < PARTS; i++)
         block_file_unref(files[i]);
+}
+
+// ---- one metric of many targets
+
+// Leaves the metrics with one series, most of them; the first is asked for.
+static void keep_single(struct bench *b, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < b->metrics_n && n < max; i++) {
+        const struct str name = b->metrics[b->order[i]].name;
+        const bool is_before = i && str_eq(b->metrics[b->order[i - 1]].name, name);
+        const bool is_behind =
+            i + 1 < b->metrics_n && str_eq(b->metrics[b->order[i + 1]].name, name);
+        if (!is_before && !is_behind)
+            b->order[n++] = b->order[i];
+    }
+    b->metrics_n = n;
+}
+
+enum reading { READING_WARM, READING_OPEN, READING_COLD, READINGS };
+
+static double time_reading(const char *path, struct str metric, enum reading reading,
+                           size_t *samples)
+{
+    enum { ROUNDS = 20 };
+    double best = 1e18;
+    for (int round = 0; round < ROUNDS; round++) {
+        struct block_file *f;
+        struct errmsg e;
+        if (reading == READING_COLD) {
+            const int fd = open(path, O_RDONLY | O_CLOEXEC);
+            if (fd < 0 || posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0)
+                abort();
+            close(fd);
+        }
+        must(block_file_open(path, BLOCK_CACHE_DEFAULT_BYTES, &f, &e), &e);
+        if (reading == READING_WARM)
+            time_query_once(f, metric, samples);
+        const double spent = time_query_once(f, metric, samples);
+        best = spent < best ? spent : best;
+        block_file_unref(f);
+    }
+    return best;
+}
+
+static void measure_metric(struct bench *b, const struct shape *shape, size_t metrics)
+{
+    static const char *const names[READINGS] = {"warm", "open", "cold"};
+    char path[PATH + 16];
+    struct block_summary s;
+    size_t samples = 0;
+    keep_single(b, metrics);
+    snprintf(path, sizeof path, "%s/%s", b->dir, shape->name);
+    write_file(b, shape, path, 0, ROWS, &s);
+    for (size_t i = 0; i < b->metrics_n; i += b->metrics_n / 4 + 1) {
+        const struct str metric = b->metrics[b->order[i]].name;
+        printf("{\"bench\": \"block_metric\", \"metric\": \"%.*s\", \"targets\": %zu, "
+               "\"metrics\": %zu, \"file_bytes\": %llu",
+               (int)metric.n, metric.p, b->targets, b->metrics_n, (unsigned long long)s.bytes);
+        for (enum reading r = 0; r < READINGS; r++)
+            printf(", \"%s_us\": %.0f", names[r], time_reading(path, metric, r, &samples) / 1000);
+        printf(", \"samples\": %zu}\n", samples);
+    }
 }
 
 // ---- columns by kind
@@ -379,6 +455,10 @@ static void measure_columns(struct bench *b)
 static void run(void *arg)
 {
     struct bench *b = arg;
+    if (b->metrics_max) {
+        measure_metric(b, &shapes[0], b->metrics_max);
+        return;
+    }
     measure_columns(b);
     for (size_t i = 0; i < countof(shapes); i++)
         measure_file(b, &shapes[i]);
@@ -393,12 +473,14 @@ int main(int argc, char **argv)
     uint32_t mask;
     b.targets = argc > 1 ? strtoul(argv[1], NULL, 10) : 2;
     b.every = argc > 2 ? strtoul(argv[2], NULL, 10) : 1;
+    b.metrics_max = argc > 3 ? strtoul(argv[3], NULL, 10) : 0;
     if (b.targets == 0 || b.every == 0 || simd_mask_from_environment(&mask, NULL) != ERR_OK)
         return 2;
     if (!capture_load(&b.capture)) {
         printf("FERULA_CAPTURE names no recording\n");
         return SKIPPED;
     }
+    mem_thread_init(); // as a shard
     simd_init(mask);
     arena_init(&b.arena, 0);
     parse_all(&b);

@@ -34,11 +34,11 @@ struct reading {
     uint32_t *time_numbers;
     struct times *times;
     size_t times_n, times_capacity, numbers_capacity;
-    // the last chunk of time columns, pinned, and where the next of them begins: neighbours in the
-    // file have neighbouring times
+    // the last chunk of time columns, pinned, and where in it those begin that were come by:
+    // neighbours in the file have neighbouring times, but not always in that order
     struct block_held *held;
-    struct block_cursor at;
-    uint32_t next;
+    uint32_t *begins; // one more: the next
+    size_t begins_n, begins_capacity;
     // the last layout of histograms that was asked for; p NULL: none
     struct str layout;
     uint32_t layout_number;
@@ -51,18 +51,39 @@ struct reading {
 
 // ---- time columns
 
-// Goes to time column number, whose chunk is held.
+// Of a time column at the cursor; n is 0 where there is none.
+static struct str take_times(struct block_cursor *at, uint32_t *out_n)
+{
+    *out_n = block_number_below(at, COLUMN_MAX + 1);
+    const struct str column = block_bytes(at, block_number(at));
+    *out_n = at->failed ? 0 : *out_n;
+    return column;
+}
+
+// Time column number, whose chunk is held.
 static bool seek_times(struct reading *r, uint32_t number, uint32_t *out_n, struct str *out_column)
 {
-    if (number < r->next) {
-        r->at = block_chunk_cursor(r->held);
-        r->next = r->held->first;
+    const struct block_cursor chunk = block_chunk_cursor(r->held);
+    const size_t index = number - r->held->first;
+    for (;;) {
+        const size_t from = index < r->begins_n ? index : r->begins_n - 1;
+        struct block_cursor at = {chunk.at + r->begins[from], chunk.end, false};
+        *out_column = take_times(&at, out_n);
+        if (from == index || at.failed)
+            return *out_n > 0;
+        r->begins[r->begins_n++] = (uint32_t)(at.at - chunk.at);
     }
-    do {
-        *out_n = block_number_below(&r->at, COLUMN_MAX + 1);
-        *out_column = block_bytes(&r->at, block_number(&r->at));
-    } while (!r->at.failed && r->next++ < number);
-    return !r->at.failed && *out_n > 0;
+}
+
+// Whether they ascend strictly: without a branch, because most do.
+static bool is_ascending(const int64_t *t, size_t n)
+{
+    uint64_t below = UINT64_MAX; // the highest bit: of all so far
+    for (size_t k = 1; k < n; k++) {
+        const uint64_t a = (uint64_t)t[k - 1], b = (uint64_t)t[k];
+        below &= (a & ~b) | (~(a ^ b) & (a - b)); // the highest bit of a < b
+    }
+    return below >> 63;
 }
 
 static err decode_times(struct reading *r, uint32_t number, struct times *out, struct errmsg *e)
@@ -74,11 +95,8 @@ static err decode_times(struct reading *r, uint32_t number, struct times *out, s
     int64_t *t = arena_try(r->a, n + COLUMN_PAD, sizeof *t, _Alignof(int64_t));
     if (!t)
         return err_set(e, ERR_LIMIT, too_much);
-    if (!column_decode_times((const uint8_t *)column.p, column.n, n, t))
+    if (!column_decode_times((const uint8_t *)column.p, column.n, n, t) || !is_ascending(t, n))
         return block_chunk_corrupt(r->f, r->held, e);
-    for (uint32_t k = 1; k < n; k++)
-        if (t[k] <= t[k - 1])
-            return block_chunk_corrupt(r->f, r->held, e);
     *out = (struct times){t, n};
     return ERR_OK;
 }
@@ -95,8 +113,9 @@ static err hold_times(struct reading *r, uint32_t number, struct errmsg *e)
     if (r->held)
         block_chunk_put(r->f, r->held);
     r->held = held;
-    r->at = block_chunk_cursor(held);
-    r->next = held->first;
+    r->begins = mem_grow(r->begins, &r->begins_capacity, held->items + 1, sizeof *r->begins);
+    r->begins[0] = 0;
+    r->begins_n = 1;
     return ERR_OK;
 }
 
@@ -127,6 +146,7 @@ static void reading_deinit(struct reading *r)
         block_chunk_put(r->f, r->held);
     mem_free(r->times);
     mem_free(r->time_numbers);
+    mem_free(r->begins);
     mem_free(r->other.bytes);
     block_table_deinit(&r->by_time);
 }

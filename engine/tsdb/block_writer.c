@@ -25,6 +25,8 @@ enum {
     BESIDE_BYTES = 64 // columns that take less are told by themselves
 };
 
+static const uint32_t NUMBER_NONE = UINT32_MAX;
+
 struct part {
     uint32_t time, size, layout;
     size_t at; // in waiting.columns
@@ -41,6 +43,7 @@ struct pending { // a series of the present metric
 struct times { // of each time column
     size_t at; // in time_bytes
     uint32_t size, n;
+    uint32_t number; // in the file; NUMBER_NONE: nothing that was written has it yet
 };
 
 struct block_writer {
@@ -83,6 +86,8 @@ struct block_writer {
 
     struct times *times;
     size_t times_n, times_capacity;
+    uint32_t *time_order; // by number in the file: that of the first use, as the file is sorted
+    size_t time_order_n, time_order_capacity;
     struct buf time_bytes;
     struct block_table by_time;
 
@@ -138,6 +143,7 @@ void block_writer_destroy(struct block_writer *w)
     buf_deinit(&w->notes.raw);
     block_recent_deinit(&w->recent);
     mem_free(w->times);
+    mem_free(w->time_order);
     buf_deinit(&w->time_bytes);
     block_table_deinit(&w->by_time);
     arena_deinit(&w->layouts_text);
@@ -165,7 +171,7 @@ static uint32_t time_number(struct block_writer *w, const int64_t *t, size_t n)
         if (memcmp(t, other, n * sizeof *t) == 0)
             return id;
     }
-    struct times fresh = {.at = w->time_bytes.n, .n = (uint32_t)n};
+    struct times fresh = {.at = w->time_bytes.n, .n = (uint32_t)n, .number = NUMBER_NONE};
     char *room = fiber_buf_reserve(&w->time_bytes, COLUMN_BYTES_MAX);
     fresh.size = (uint32_t)column_encode_times(t, n, (uint8_t *)room);
     w->time_bytes.n += fresh.size;
@@ -414,9 +420,22 @@ static void put_place(struct block_writer *w, const struct block_place *other)
     buf_put_varint(&w->group.directory, other->size);
 }
 
+static uint32_t file_time(struct block_writer *w, uint32_t time)
+{
+    struct times *t = &w->times[time];
+    if (t->number == NUMBER_NONE) {
+        w->time_order = fiber_grow(w->time_order, &w->time_order_capacity, w->time_order_n + 1,
+                                   sizeof *w->time_order);
+        w->time_order[w->time_order_n] = time;
+        t->number = (uint32_t)w->time_order_n++;
+    }
+    return t->number;
+}
+
 static void group_add_part(struct block_writer *w, const struct part *part)
 {
-    const int64_t jump = (int64_t)part->time - (int64_t)w->group.time - 1;
+    const uint32_t time = file_time(w, part->time);
+    const int64_t jump = (int64_t)time - (int64_t)w->group.time - 1;
     struct buf *directory = &w->group.directory;
     buf_put_varint(directory, zigzag(jump) << 1 | (part->flags != 0));
     if (part->flags)
@@ -431,7 +450,7 @@ static void group_add_part(struct block_writer *w, const struct part *part)
     if (part->flags & BLOCK_PART_BESIDE)
         put_place(w, &part->other);
     buf_put_varint(directory, part->size);
-    w->group.time = part->time;
+    w->group.time = time;
     buf_put(&w->group.columns, w->waiting.columns.p + part->at, part->size);
     w->group.parts++;
 }
@@ -528,10 +547,12 @@ static err write_times(struct block_writer *w, struct errmsg *e)
     struct buf raw = {0};
     size_t items = 0;
     err code = ERR_OK;
+    assert(w->time_order_n == w->times_n);
     for (size_t i = 0; i < w->times_n && code == ERR_OK; i++) {
-        buf_put_varint(&raw, w->times[i].n);
-        buf_put_varint(&raw, w->times[i].size);
-        buf_put(&raw, w->time_bytes.p + w->times[i].at, w->times[i].size);
+        const struct times *t = &w->times[w->time_order[i]];
+        buf_put_varint(&raw, t->n);
+        buf_put_varint(&raw, t->size);
+        buf_put(&raw, w->time_bytes.p + t->at, t->size);
         items++;
         if (raw.n < TIMES_BYTES && i + 1 < w->times_n)
             continue;
