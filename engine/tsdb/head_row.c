@@ -1,7 +1,8 @@
 // The common commit: rows. Every sample is newer than all that its series has, committed or in this
-// commit before it; every series has a cohort; and every time is that of the newest slot of its
-// cohort or newer than that, in order. Then each sample is accepted, nothing has to be looked up or
-// remembered for the rules of acceptance, and a row is members and values side by side.
+// commit before it; every series has a cohort; and every time is that of a slot of its cohort that
+// takes more values, or newer than all of them, in order. Then each sample is accepted, nothing has
+// to be looked up or remembered for the rules of acceptance, and a row is members and values side
+// by side.
 //
 // In which order samples come does not matter: targets may be mixed, series shuffled, a series may
 // come several times with ascending times. Whatever else a commit may hold, histograms too, is for
@@ -99,16 +100,31 @@ static bool is_open(const struct cohort *c)
     return c->n > 0 && c->closed < cohort_end(c);
 }
 
-bool head_has_slot(const struct head *h, const struct tsdb_commit *c, const struct cohort *to,
-                   unsigned partition, int64_t t_ms)
+// The same of an older one: a sender that catches up sends several times of a part of its series,
+// then the same times of the next part.
+static bool has_older_slot(const struct cohort *c, int64_t t_ms)
+{
+    const uint32_t slot = cohort_find(c, t_ms);
+    return slot != SLOT_NONE && slot >= c->closed;
+}
+
+static bool is_in_bounds(const struct head *h, const struct tsdb_commit *c, unsigned partition,
+                         int64_t t_ms)
 {
     const int64_t newest = h->newest_t[partition];
     int64_t oldest;
-    if (to->newest_t > t_ms || (to->newest_t == t_ms && !is_open(to)) || t_ms == INT64_MIN ||
-        t_ms > c->max_t_ms || (c->window_ms > 0 && t_ms < c->min_t_ms))
+    if (t_ms == INT64_MIN || t_ms > c->max_t_ms || (c->window_ms > 0 && t_ms < c->min_t_ms))
         return false;
     return h->retention_ms <= 0 || newest == INT64_MIN ||
            __builtin_sub_overflow(newest, h->retention_ms, &oldest) || t_ms >= oldest;
+}
+
+bool head_has_slot(const struct head *h, const struct tsdb_commit *c, const struct cohort *to,
+                   unsigned partition, int64_t t_ms)
+{
+    if (to->newest_t > t_ms || (to->newest_t == t_ms && !is_open(to)))
+        return false;
+    return is_in_bounds(h, c, partition, t_ms);
 }
 
 // A row behind those that the cohort has in this commit; false: its time does not follow.
@@ -117,8 +133,13 @@ static bool add_row(struct head *h, const struct tsdb_commit *c, struct cohort *
 {
     struct head_rows *r = h->rows;
     struct row_plan *last = cohort->last_row ? &r->plans[cohort->last_row - 1] : NULL;
-    if (last ? t_ms <= last->t_ms : !head_has_slot(h, c, cohort, partition, t_ms))
+    if (t_ms < cohort->newest_t) {
+        if ((last && t_ms <= last->t_ms) || !has_older_slot(cohort, t_ms) ||
+            !is_in_bounds(h, c, partition, t_ms))
+            return false;
+    } else if (last ? t_ms <= last->t_ms : !head_has_slot(h, c, cohort, partition, t_ms)) {
         return false;
+    }
     if (t_ms > c->max_t_ms)
         return false;
     const uint32_t number = (uint32_t)++r->rows_n;
@@ -452,7 +473,9 @@ const struct wal_row *head_rows_stage(struct head *h, const struct tsdb_commit *
     r->rows = mem_grow(r->rows, &r->rows_capacity, r->rows_n, sizeof *r->rows);
     for (size_t i = 0; i < r->rows_n; i++) {
         const struct row_plan *plan = &r->plans[i];
+        const bool is_behind = plan->t_ms < h->cohorts[plan->cohort]->newest_t;
         r->rows[i] = (struct wal_row){.cohort = plan->cohort,
+                                      .flags = is_behind ? WAL_ROW_LATE : 0,
                                       .t_ms = plan->t_ms,
                                       .members = r->members + plan->start,
                                       .bits = r->bits + plan->start,
@@ -472,8 +495,9 @@ static void apply_row(struct head *h, const struct wal_row *row, struct head_ser
 {
     head_settle(h, row->cohort);
     struct cohort *c = h->cohorts[row->cohort];
-    const bool is_new = c->newest_t != row->t_ms;
-    const uint32_t slot = is_new ? cohort_open(c, row->t_ms, seq, floor) : cohort_end(c) - 1;
+    const bool is_new = c->newest_t < row->t_ms;
+    const uint32_t slot =
+        is_new ? cohort_open(c, row->t_ms, seq, floor) : cohort_find(c, row->t_ms);
     const bool fills = !is_new && !head_is_of_commit(h, cohort_seq(c, slot), seq);
     const unsigned partition = series[0]->partition;
     for (uint32_t i = 0; i < row->n; i++) {
