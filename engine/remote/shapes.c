@@ -34,7 +34,7 @@ void shapes_begin(struct shapes *s, struct str request, const struct fingerprint
 {
     uint32_t symbols;
     const size_t n = remote_write2_leading_symbols(request, &symbols);
-    *out = (struct shapes_table){.symbols = symbols, .expected = SERIES_CACHE_NONE};
+    *out = (struct shapes_table){.bytes = n, .symbols = symbols, .expected = SERIES_CACHE_NONE};
     s->requests++;
     if (!symbols || symbols > SHAPES_SYMBOLS_MAX)
         return;

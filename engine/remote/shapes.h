@@ -32,6 +32,7 @@ struct shapes {
 struct shapes_table { // that of a request
     struct hash128 print;
     uint64_t expected; // number in the cache
+    size_t bytes;      // of its symbols
     uint32_t symbols;  // that lead the request
     bool is_known;     // it came before: series may be found by their shape
     bool learns;

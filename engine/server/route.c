@@ -143,6 +143,11 @@ static const double bounds[ROUTE_BUCKETS - 1] = {.1, .2, .4, 1, 3, 8, 20, 60, 12
 
 static bool path_matches(const char *pattern, struct str path)
 {
+    size_t same = 0; // nearly all patterns differ from the path by a byte before any star
+    while (same < path.n && pattern[same] == path.p[same] && pattern[same] && pattern[same] != '*')
+        same++;
+    if (same < path.n && pattern[same] && pattern[same] != '*')
+        return false;
     struct str want = str_from_c(pattern), want_part, part;
     for (;;) {
         const bool more = str_split(&want, '/', &want_part), has = str_split(&path, '/', &part);
