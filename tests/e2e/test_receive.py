@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """remote_write 1.0: codes and bodies beside Prometheus's receiver, then real senders with restarts."""
+import http.client
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import time
 from harness import (BUILD, WRITE_HEADERS, FakeTarget, Process, Reply, cases, check, check_equal, connections_to, counters, ferula, field, float_bits,
                      free_port, main, packed, peer, prometheus, refusals, remote_write, run_scenario, scenario, snappy_literal,
                      temp_folder, varint, wait_for, write_file, write_series, zigzag)
+from wire import labels_of, sent_samples, unsnappy
 
 NOW = int(time.time() * 1000) // 1000 * 1000
 STALE = 0x7FF0000000000002
@@ -496,6 +498,81 @@ def sender_vmagent():
 @scenario
 def sender_vmagent_plain():
     vmagent_sender(["-remoteWrite.forcePromProto"])
+
+
+# ---- senders that are killed
+
+class Between(FakeTarget):
+    """Stands before a server, and remembers what that acknowledged."""
+
+    def __init__(self, server):
+        super().__init__(self.pass_on)
+        self.server, self.acknowledged = server, []
+
+    def pass_on(self, r):
+        kept = {k: v for k, v in r.headers.items() if k.lower() not in ("host", "content-length", "connection")}
+        try:
+            answer = self.server.request(r.method, r.path, r.body, kept)
+        except (OSError, http.client.HTTPException):
+            return Reply(raw=b"", close=True)
+        if answer.status // 100 == 2:
+            self.acknowledged.append((r.headers["Content-Type"], r.body))
+        return Reply(answer.body, answer.status, {k: v for k, v in answer.headers.items() if k.startswith("X-") or k == "Retry-After"})
+
+
+class Agent:
+    """Prometheus as an agent, with a log of its own."""
+
+    def __init__(self, name, target, between, more):
+        self.folder, self.port, self.between = temp_folder(), free_port(), between
+        self.config = write_file(os.path.join(self.folder, "agent.yml"),
+                                 prometheus_config(name, target, f"http://{between.address}/api/v1/write", more))
+        self.is_v2, self.before = "v2" in more, 0
+
+    def start(self):
+        self.before = self.sent()
+        self.process = Process("agent", [peer("prometheus"), "--agent", f"--config.file={self.config}",
+                                         f"--storage.agent.path={self.folder}/wal", f"--web.listen-address=127.0.0.1:{self.port}"])
+
+    def sent(self):
+        return sum(("v2" in kind) == self.is_v2 for kind, _ in list(self.between.acknowledged))
+
+    def wait_sends(self, requests):
+        wait_for("it sends", lambda: self.sent() > self.before + requests)
+
+
+@scenario
+def killed_senders():
+    """Agents, of 1.0 and of 2.0, are killed again and again, as is the server: each float that was acknowledged is there."""
+    target, listen = Counting(), f"127.0.0.1:{free_port()}"
+    server = ferula(args=[RECEIVER], listen=listen)
+    between = Between(server)
+    agents = [Agent("v1", target, between, ""), Agent("v2", target, between, "  protobuf_message: io.prometheus.write.v2.Request\n")]
+    for i in range(3):
+        for agent in agents:
+            agent.start()
+        for agent in agents:
+            agent.wait_sends(4)
+        if i == 1:
+            server.kill()
+            time.sleep(0.3)
+            server.restart()
+            for agent in agents:
+                agent.wait_sends(10)
+        time.sleep(0.1 + 0.13 * i)  # somewhere between two scrapes
+        for agent in agents:
+            agent.process.kill()
+    check_equal(server.stop(), 0, "exit code")
+    wanted = {}
+    for kind, body in list(between.acknowledged):
+        wanted.update(sent_samples(unsnappy(body), "v2" in kind))
+    held = {(labels_of(labels), int(ms)): value for labels, samples in dumped(server.data).items() for value, ms, _ in samples}
+    lost = [(key, value) for key, value in wanted.items() if key not in held]
+    check(not lost, len(lost), "of", len(wanted), "are not there:", lost[:3])
+    other = [(k, v, held[k]) for k, v in wanted.items() if v != (
+        STALE if held[k] == "stale" else struct.unpack("<Q", float_bits(float(held[k])))[0])]
+    check(not other, len(other), "are others:", other[:3])
+    check(len(wanted) > 12 * SERIES, len(wanted), "were acknowledged")
 
 
 if __name__ == "__main__":

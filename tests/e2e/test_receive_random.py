@@ -6,12 +6,11 @@
 A case is some requests of one message to series of its own, and a function of the seed, its number and the time at the start:
 --only=I --now=MS sends that case alone again. Compared of each request: status, text, content type and the X-Prometheus-Remote-Write-*-Written headers. At the end, of all
 cases, what both hold: samples and histograms bit for bit (theirs by remote read, ours by the storage's own reader after SIGKILL)
-and exemplars; those and metadata stay after the restart, with another number of shards.
+and exemplars; start timestamps and hints beside what was sent; those and metadata stay after the restart, with another number of shards.
 
 The server is told to answer as Prometheus (--storage.tsdb.out-of-order.receiver-default=0s). What is left is in KNOWN, by name;
 each is counted, and the last lines say how often it was met. A case whose two sides parted in a known way is not compared further.
 """
-import ast
 import collections
 import http.client
 import json
@@ -25,6 +24,7 @@ import time
 
 from harness import (BUILD, Counts, WRITE2_HEADERS, WRITE_HEADERS, check, check_equal, ferula, field, float_bits, main, packed, prometheus,
                      run_scenario, scenario, snappy_literal, varint, write2_request, write2_series, write_sample, zigzag)
+from wire import bits, fields, labels_of, numbers, signed, unsnappy, unzigzag
 
 OPTIONS = {name: next((int(a.split("=")[1]) for a in sys.argv if a.startswith(f"--{name}=")), default)
            for name, default in (("seed", 1), ("count", 300), ("only", -1), ("now", int(time.time()) * 1000))}
@@ -84,14 +84,14 @@ def some_labels(r, name):
     return pairs
 
 
-def a_histogram(r, ms, is_float, start):
+def a_histogram(r, name, ms, is_float, start):
     """A message Histogram, of any kind; sometimes not valid."""
     schema = r.choice([0, 0, 1, 3, -4, 8, -53, -53])
     hint, stale = r.choice([0, 0, 0, 1, 2, 3, 3]), r.random() < 0.08
     trouble = r.randrange(12) if r.random() < 0.2 else -1
     sides, count = {}, 0
     custom = sorted(r.sample([0.1, 0.5, 1.0, 2.5, 5.0, 10.0], r.randrange(1, 5))) if schema == -53 else []
-    for name in ("positive",) if schema == -53 else ("positive", "negative"):
+    for side in ("positive",) if schema == -53 else ("positive", "negative"):
         room = len(custom) + 1 if custom else 9
         spans, counts, at = [], [], 0
         for _ in range(r.randrange(3)):
@@ -101,7 +101,7 @@ def a_histogram(r, ms, is_float, start):
             spans.append((offset, length))
             counts += [r.choice([0, 1, 2, 7, 1000]) for _ in range(length)]
             at += offset + length
-        sides[name] = (spans, counts)
+        sides[side] = (spans, counts)
         count += sum(counts)
     zero = r.choice([0, 1, 5]) if not custom else 0
     count += zero
@@ -130,14 +130,15 @@ def a_histogram(r, ms, is_float, start):
     out = (b"\x11" + float_bits(float(count)) if is_float else b"\x08" + varint(count)) + b"\x19" + float_bits(total)
     out += b"\x20" + zigzag(schema) + b"\x29" + float_bits(threshold if trouble != 9 else -1.0)
     out += b"\x39" + float_bits(float(zero)) if is_float else b"\x30" + varint(zero)
-    for name, span, delta, absolute in ("negative", 8, 9, 10), ("positive", 11, 12, 13):
-        spans, counts = sides.get(name, ([], []))
+    for side, span, delta, absolute in ("negative", 8, 9, 10), ("positive", 11, 12, 13):
+        spans, counts = sides.get(side, ([], []))
         for offset, length in spans:
             out += field(span, b"\x08" + zigzag(offset) + b"\x10" + varint(length))
         if is_float:
             out += field(absolute, packed([float(n) for n in counts], float_bits)) if counts else b""
         elif counts:
             out += field(delta, packed([b - a for a, b in zip([0] + counts, counts)], zigzag))
+    HINTS[name, ms].add(hint)
     if hint:
         out += b"\x70" + varint(hint)
     out += b"\x78" + varint(ms)
@@ -164,16 +165,17 @@ class Items:
     in silence what is then out of order. 3.14 and we keep what was sent in its order. For the same reason no stale marker is among
     floats behind histograms."""
 
-    def __init__(self, r, clock, kind, values):
+    def __init__(self, r, name, clock, kind, values):
         self.samples, self.histograms, self.exemplars = [], [], []
         for _ in range(r.choice([0, 1, 1, 1, 2, 3])):
             clock[0] += r.choice([0, 1, 1000, 1000, 1000])
             ms = clock[0] if r.random() < 0.85 else a_time(r)
             start = r.choice([None, None, 0, ms - 60_000])
+            STARTS[name, ms].add(start or 0)
             if kind == FLOATS:
                 self.samples.append((ms, r.choice(values), start))
             else:
-                self.histograms.append(a_histogram(r, ms, kind == FLOAT_HISTOGRAMS, start))
+                self.histograms.append(a_histogram(r, name, ms, kind == FLOAT_HISTOGRAMS, start))
         for k in range(r.choice([0, 0, 0, 1, 2]) if r.random() < 0.1 or self.samples or self.histograms else 0):
             ms = clock[0] + k if r.random() < 0.85 else a_time(r)
             self.exemplars.append((ms, r.choice(VALUES[:8]), exemplar_pairs(r)))
@@ -185,7 +187,7 @@ def request_v1(r, names, clock, kinds):
     out = b""
     for _ in range(r.choice([0, 1, 1, 2, 3, 5])):
         name = r.choice(names)
-        items = Items(r, clock, *kinds[name])
+        items = Items(r, name, clock, *kinds[name])
         body = b"".join(field(1, field(1, n) + field(2, v)) for n, v in some_labels(r, name))
         body += b"".join(field(2, b"\x09" + float_bits(v) + b"\x10" + varint(ms)) for ms, v, _ in items.samples)
         for ms, value, pairs in items.exemplars:
@@ -211,7 +213,7 @@ def request_v2(r, names, clock, kinds):
     series = []
     for _ in range(r.choice([0, 1, 1, 2, 3, 5])):
         name = r.choice(names)
-        items, labels = Items(r, clock, *kinds[name]), refs(some_labels(r, name))
+        items, labels = Items(r, name, clock, *kinds[name]), refs(some_labels(r, name))
         if labels and r.random() < 0.02:
             labels[r.randrange(len(labels))] = r.choice([99, 1 << 31])
         if labels and r.random() < 0.01:
@@ -246,6 +248,9 @@ def mutated(r, body):
 
 
 BOUNDS = set()  # all that were sent, as bits: 3.5's remote read leaves them out
+# By metric and time, all that were sent: 3.5 keeps no start timestamps, and makes hints anew.
+COMPARED = collections.Counter()
+STARTS, HINTS = collections.defaultdict(set), collections.defaultdict(set)
 
 
 def check_digits(number):
@@ -356,84 +361,6 @@ class Run:
 
 # ---- what is kept
 
-def unsnappy(data):
-    at = shift = size = 0
-    while True:
-        byte = data[at]
-        size |= (byte & 0x7f) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            break
-    out = bytearray()
-    while at < len(data):
-        tag, at = data[at], at + 1
-        if tag & 3 == 0:
-            n = tag >> 2
-            if n >= 60:
-                width = n - 59
-                n, at = int.from_bytes(data[at:at + width], "little"), at + width
-            out += data[at:at + n + 1]
-            at += n + 1
-            continue
-        if tag & 3 == 1:
-            n, back, at = (tag >> 2 & 7) + 4, (tag >> 5) << 8 | data[at], at + 1
-        else:
-            width = 2 if tag & 3 == 2 else 4
-            n, back, at = (tag >> 2) + 1, int.from_bytes(data[at:at + width], "little"), at + width
-        for _ in range(n):
-            out.append(out[-back])
-    check_equal(len(out), size, "snappy")
-    return bytes(out)
-
-
-def fields(data):
-    """(number, value) of a message: ints for varints, bytes for the rest."""
-    at = 0
-
-    def number():
-        nonlocal at
-        out = shift = 0
-        while True:
-            byte, at = data[at], at + 1
-            out |= (byte & 0x7f) << shift
-            shift += 7
-            if byte < 0x80:
-                return out
-    while at < len(data):
-        key = number()
-        if key & 7 == 0:
-            yield key >> 3, number()
-        else:
-            n = 8 if key & 7 == 1 else number()
-            yield key >> 3, data[at:at + n]
-            at += n
-
-
-def unzigzag(n):
-    return n >> 1 ^ -(n & 1)
-
-
-def signed(n):
-    return n - (1 << 64) if n >> 63 else n
-
-
-def bits(data):
-    return struct.unpack("<Q", data)[0]
-
-
-def numbers(data, size=None):
-    if size:
-        return [data[i:i + size] for i in range(0, len(data), size)]
-    out, n, shift = [], 0, 0
-    for byte in data:
-        n |= (byte & 0x7f) << shift
-        shift += 7
-        if byte < 0x80:
-            out.append(n)
-            n = shift = 0
-    return out
-
-
 def sample_text(value_bits):
     """Remote read leaves out -0, which is then 0."""
     return "stale" if value_bits == STALE else repr(struct.unpack("<d", struct.pack("<Q", value_bits))[0] or 0.0)
@@ -501,27 +428,27 @@ def held_by_theirs(server):
     return out
 
 
-def labels_of(text):
-    """Of name{a="x",...}, whose texts are quoted as in Go."""
-    name, _, rest = text.partition("{")
-    if name.startswith("{") or not name:
-        name = ""
-    pairs = re.findall(r'(?:^|, ?)("(?:[^"\\]|\\.)*"|[^"=,]+)(?:=("(?:[^"\\]|\\.)*"))?', rest[:-1] if rest else "")
-    out = [("__name__", name)] if name else []
-    for n, v in pairs:
-        plain = ast.literal_eval(n) if n.startswith('"') else n
-        out.append((plain, ast.literal_eval(v)) if v else ("__name__", plain))
-    return tuple(sorted(out))
+def check_beside(labels, ms, start, value, of_v1, mutated_cases):
+    """What a sample has beside its value: as it was sent, and 1.0 has no start timestamps."""
+    key, number = (dict(labels).get("__name__"), ms), number_of(labels)
+    if number in mutated_cases or key not in STARTS:
+        return
+    check(start in ({0} if number in of_v1 else STARTS[key]), "start", start, labels, ms, STARTS[key])
+    hint = value[1:].split(",")[1] if value.startswith("[") else ""
+    check(not hint or int(hint) in HINTS[key], "hint", hint, labels, ms, HINTS[key])
+    COMPARED["start timestamps"] += start != 0
+    COMPARED["hints"] += hint not in ("", "0")
 
 
-def held_by_ours(folder, mutated_cases):
+def held_by_ours(folder, of_v1, mutated_cases):
     done = subprocess.run([os.path.join(BUILD, "tests", "lib", "dump_folder"), folder], capture_output=True, text=True)
     check_equal((done.returncode, done.stderr), (0, ""), "dump_folder")
     out = {}
     for line in done.stdout.split("\n")[:-1]:
         at = re.match(r'(?:[^"{ ]*)(?:\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\})?', line).end()
         samples = []
-        for value, ms in re.findall(r" (\S+?)@(-?\d+)(?:<-?\d+)?(?= |$)", line[at:]):
+        for value, ms, start in re.findall(r" (\S+?)@(-?\d+)(?:<(-?\d+))?(?= |$)", line[at:]):
+            check_beside(labels_of(line[:at]), int(ms), int(start or 0), value, of_v1, mutated_cases)
             if value.startswith("["):
                 head, positive, negative, custom = value[1:-1].split("|")
                 schema, hint, count, zero, threshold, total = head.split(",")
@@ -594,7 +521,8 @@ def random_requests():
     run_scenario("exemplars after a restart", compare_held, exemplars(ours), shown, set())
     run_scenario("metadata after a restart", check_equal, ours.api("metadata"), said)
     ours.kill()
-    run_scenario("samples", compare_held, held_by_ours(ours.data, mutated_cases), held_by_theirs(theirs), run.parted)
+    run_scenario("samples", compare_held, held_by_ours(ours.data, of_v1, mutated_cases), held_by_theirs(theirs), run.parted)
+    check(all(COMPARED[what] for what in ("start timestamps", "hints")) or OPTIONS["only"] >= 0, COMPARED)
     print("known differences met: " + (", ".join(f"{name} {n}" for name, n in run.met.items()) or "none"), flush=True)
 
 

@@ -4,13 +4,7 @@
 #include "protocol/remote_write.h"
 #include "protocol/snappy_block.h"
 #include "tests/fuzz/fuzz.h"
-
-static void put_field(struct buf *b, unsigned number, struct str content)
-{
-    buf_put_varint(b, number << 3 | 2);
-    buf_put_varint(b, content.n);
-    buf_put_str(b, content);
-}
+#include "tests/lib/pb_put.h"
 
 static void put_series(const struct remote_write_series *s, struct buf *out)
 {
@@ -20,9 +14,9 @@ static void put_series(const struct remote_write_series *s, struct buf *out)
     for (struct remote_write_labels i = remote_write_labels(s);
          remote_write_labels_next(&i, &name, &value); labels++) {
         buf_reset(&item);
-        put_field(&item, 1, name);
-        put_field(&item, 2, value);
-        put_field(&series, 1, buf_str(&item));
+        pb_put_bytes(&item, 1, name);
+        pb_put_bytes(&item, 2, value);
+        pb_put_bytes(&series, 1, buf_str(&item));
     }
     struct remote_write_sample sample;
     for (struct remote_write_samples i = remote_write_samples(s);
@@ -32,10 +26,10 @@ static void put_series(const struct remote_write_series *s, struct buf *out)
         buf_put_le64(&item, sample.bits);
         buf_put_char(&item, 2 << 3);
         buf_put_varint(&item, (uint64_t)sample.time_ms);
-        put_field(&series, 2, buf_str(&item));
+        pb_put_bytes(&series, 2, buf_str(&item));
     }
     fuzz_must(labels == s->labels_count && samples == s->samples_count);
-    put_field(out, 1, buf_str(&series));
+    pb_put_bytes(out, 1, buf_str(&series));
     buf_deinit(&series);
     buf_deinit(&item);
 }

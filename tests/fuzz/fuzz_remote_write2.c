@@ -5,32 +5,14 @@
 #include "protocol/remote_write2.h"
 #include "protocol/zstd_frames.h"
 #include "tests/fuzz/fuzz.h"
-
-static void put_field(struct buf *b, unsigned number, struct str content)
-{
-    buf_put_varint(b, number << 3 | 2);
-    buf_put_varint(b, content.n);
-    buf_put_str(b, content);
-}
-
-static void put_number(struct buf *b, unsigned number, uint64_t n)
-{
-    buf_put_varint(b, number << 3);
-    buf_put_varint(b, n);
-}
-
-static void put_fixed(struct buf *b, unsigned number, uint64_t n)
-{
-    buf_put_varint(b, number << 3 | 1);
-    buf_put_le64(b, n);
-}
+#include "tests/lib/pb_put.h"
 
 static void put_refs(struct buf *out, struct str region, uint32_t wanted)
 {
     struct remote_write2_refs refs = remote_write2_refs(region);
     uint32_t n = 0;
     for (uint32_t ref; remote_write2_refs_next(&refs, &ref); n++)
-        put_number(out, 1, ref);
+        pb_put_varint(out, 1, ref);
     fuzz_must(n == wanted);
 }
 
@@ -47,15 +29,15 @@ static void put_side(struct buf *out, const struct remote_write_histogram *h, bo
     remote_write_histogram_counts(h, negative, counts);
     for (uint32_t i = 0; i < side->spans; i++) {
         buf_reset(&span);
-        put_number(&span, 1, zigzag(spans[i].offset) & UINT32_MAX);
-        put_number(&span, 2, spans[i].length);
-        put_field(out, first, buf_str(&span));
+        pb_put_varint(&span, 1, zigzag(spans[i].offset) & UINT32_MAX);
+        pb_put_varint(&span, 2, spans[i].length);
+        pb_put_bytes(out, first, buf_str(&span));
     }
     for (uint32_t i = 0; i < n; last = counts[i++])
         if (h->is_float)
-            put_fixed(out, first + 2, counts[i]);
+            pb_put_fixed64(out, first + 2, counts[i]);
         else
-            put_number(out, first + 1, zigzag((int64_t)(counts[i] - last)));
+            pb_put_varint(out, first + 1, zigzag((int64_t)(counts[i] - last)));
     buf_deinit(&span);
     free(spans);
     free(counts);
@@ -67,23 +49,23 @@ static void put_histogram(struct buf *out, unsigned number, const struct remote_
     double *custom = calloc(h->custom + !h->custom, sizeof *custom);
     remote_write_histogram_custom(h, custom);
     if (h->is_float) {
-        put_fixed(&m, 2, h->count);
-        put_fixed(&m, 7, h->zero_count);
+        pb_put_fixed64(&m, 2, h->count);
+        pb_put_fixed64(&m, 7, h->zero_count);
     } else {
-        put_number(&m, 1, h->count);
-        put_number(&m, 6, h->zero_count);
+        pb_put_varint(&m, 1, h->count);
+        pb_put_varint(&m, 6, h->zero_count);
     }
-    put_fixed(&m, 3, h->sum_bits);
-    put_number(&m, 4, zigzag(h->schema) & UINT32_MAX);
-    put_fixed(&m, 5, h->zero_threshold_bits);
+    pb_put_fixed64(&m, 3, h->sum_bits);
+    pb_put_varint(&m, 4, zigzag(h->schema) & UINT32_MAX);
+    pb_put_fixed64(&m, 5, h->zero_threshold_bits);
     put_side(&m, h, true);
     put_side(&m, h, false);
-    put_number(&m, 14, h->hint);
-    put_number(&m, 15, (uint64_t)h->time_ms);
-    put_number(&m, 17, (uint64_t)h->start_ms);
+    pb_put_varint(&m, 14, h->hint);
+    pb_put_varint(&m, 15, (uint64_t)h->time_ms);
+    pb_put_varint(&m, 17, (uint64_t)h->start_ms);
     for (uint32_t i = 0; i < h->custom; i++)
-        put_fixed(&m, 16, bits_from_double(custom[i]));
-    put_field(out, number, buf_str(&m));
+        pb_put_fixed64(&m, 16, bits_from_double(custom[i]));
+    pb_put_bytes(out, number, buf_str(&m));
     buf_deinit(&m);
     free(custom);
 }
@@ -98,10 +80,10 @@ static void put_series(const struct remote_write2_series *s, struct buf *out)
     put_refs(&series, s->refs, s->refs_count);
     for (struct pb i = pb_of(s->samples); remote_write2_samples_next(&i, &sample); n++) {
         buf_reset(&item);
-        put_fixed(&item, 1, sample.bits);
-        put_number(&item, 2, (uint64_t)sample.time_ms);
-        put_number(&item, 3, (uint64_t)sample.start_ms);
-        put_field(&series, 2, buf_str(&item));
+        pb_put_fixed64(&item, 1, sample.bits);
+        pb_put_varint(&item, 2, (uint64_t)sample.time_ms);
+        pb_put_varint(&item, 3, (uint64_t)sample.start_ms);
+        pb_put_bytes(&series, 2, buf_str(&item));
         fuzz_must(s->has_starts || sample.start_ms == 0);
     }
     fuzz_must(n == s->samples_count);
@@ -113,18 +95,18 @@ static void put_series(const struct remote_write2_series *s, struct buf *out)
     for (struct pb i = pb_of(s->exemplars); remote_write2_exemplars_next(&i, &exemplar); n++) {
         buf_reset(&item);
         put_refs(&item, exemplar.labels, exemplar.labels_count);
-        put_fixed(&item, 2, exemplar.bits);
-        put_number(&item, 3, (uint64_t)exemplar.time_ms);
-        put_field(&series, 4, buf_str(&item));
+        pb_put_fixed64(&item, 2, exemplar.bits);
+        pb_put_varint(&item, 3, (uint64_t)exemplar.time_ms);
+        pb_put_bytes(&series, 4, buf_str(&item));
     }
     fuzz_must(n == s->exemplars_count);
     buf_reset(&item);
-    put_number(&item, 1, s->metadata.type);
-    put_number(&item, 3, s->metadata.help);
-    put_number(&item, 4, s->metadata.unit);
-    put_field(&series, 5, buf_str(&item));
-    put_number(&series, 6, (uint64_t)s->start_ms);
-    put_field(out, 5, buf_str(&series));
+    pb_put_varint(&item, 1, s->metadata.type);
+    pb_put_varint(&item, 3, s->metadata.help);
+    pb_put_varint(&item, 4, s->metadata.unit);
+    pb_put_bytes(&series, 5, buf_str(&item));
+    pb_put_varint(&series, 6, (uint64_t)s->start_ms);
+    pb_put_bytes(out, 5, buf_str(&series));
     buf_deinit(&series);
     buf_deinit(&item);
 }
@@ -141,7 +123,7 @@ static bool rewrite(struct str request, struct buf *out)
     const size_t leading_bytes = remote_write2_leading_symbols(request, &leading);
     fuzz_must(leading > 0 || leading_bytes == 0);
     for (struct str symbol; remote_write2_next_symbol(&in, &symbol);) {
-        put_field(out, 4, symbol);
+        pb_put_bytes(out, 4, symbol);
         fuzz_must(++n != leading || in.at == begin + leading_bytes);
     }
     fuzz_must(n >= leading);

@@ -9,38 +9,23 @@
 #include "engine/base/buf.h"
 #include "engine/base/rng.h"
 #include "engine/base/util.h"
-
-enum { VARINT = 0, FIXED64 = 1, BYTES = 2, GROUP = 3, GROUP_END = 4, FIXED32 = 5 };
-
-static void put_tag(struct buf *b, unsigned number, unsigned type)
-{
-    buf_put_varint(b, (uint64_t)number << 3 | type);
-}
-
-static void put_bytes(struct buf *b, unsigned number, struct str s)
-{
-    put_tag(b, number, BYTES);
-    buf_put_varint(b, s.n);
-    buf_put_str(b, s);
-}
+#include "tests/lib/pb_put.h"
 
 static void put_label(struct buf *b, const char *name, const char *value)
 {
     struct buf m = {0};
-    put_bytes(&m, 1, str_from_c(name));
-    put_bytes(&m, 2, str_from_c(value));
-    put_bytes(b, 1, buf_str(&m));
+    pb_put_bytes(&m, 1, str_from_c(name));
+    pb_put_bytes(&m, 2, str_from_c(value));
+    pb_put_bytes(b, 1, buf_str(&m));
     buf_deinit(&m);
 }
 
 static void put_sample(struct buf *b, uint64_t bits, int64_t time_ms)
 {
     struct buf m = {0};
-    put_tag(&m, 1, FIXED64);
-    buf_put_le64(&m, bits);
-    put_tag(&m, 2, VARINT);
-    buf_put_varint(&m, (uint64_t)time_ms);
-    put_bytes(b, 2, buf_str(&m));
+    pb_put_fixed64(&m, 1, bits);
+    pb_put_varint(&m, 2, (uint64_t)time_ms);
+    pb_put_bytes(b, 2, buf_str(&m));
     buf_deinit(&m);
 }
 
@@ -98,11 +83,11 @@ Test(remote_write, series_labels_samples)
     put_label(&s, "job", "x");
     put_sample(&s, 0x7ff0000000000002u, 1700000000000);
     put_sample(&s, 0x8000000000000000u, -1);
-    put_bytes(&s, 3, STR(""));
-    put_bytes(&s, 4, STR(""));
-    put_bytes(&request, 1, buf_str(&s));
-    put_bytes(&request, 3, STR("\x08\x01"));
-    put_bytes(&request, 1, STR(""));
+    pb_put_bytes(&s, 3, STR(""));
+    pb_put_bytes(&s, 4, STR(""));
+    pb_put_bytes(&request, 1, buf_str(&s));
+    pb_put_bytes(&request, 3, STR("\x08\x01"));
+    pb_put_bytes(&request, 1, STR(""));
     check(buf_str(&request), "__name__=up job=x 7ff0000000000002@1700000000000 "
                              "8000000000000000@-1 1 exemplars 1 histograms / / 1 metadata");
     buf_deinit(&request);
@@ -115,20 +100,21 @@ Test(remote_write, unusual_order)
     struct buf request = {0}, s = {0};
     put_sample(&s, 0x3ff0000000000000u, 5);
     put_label(&s, "a", "b");
-    put_tag(&s, 77, FIXED32);
+    pb_put_tag(&s, 77, PB_FIXED32);
     buf_put_le32(&s, 9);
-    put_tag(&s, 78, GROUP);
-    put_tag(&s, 1, VARINT);
+    pb_put_tag(&s, 78, PB_GROUP);
+    pb_put_tag(&s, 1, PB_VARINT);
     buf_put_varint(&s, 300);
-    put_tag(&s, 2, GROUP);
-    put_tag(&s, 2, GROUP_END);
-    put_tag(&s, 78, GROUP_END);
-    put_bytes(&s, 2, STR(""));
-    put_bytes(&s, 1, STR("\x0a\x01x\x0a\x01y\x22\x01z")); // two names, an unknown field, no value
-    put_tag(&request, 99, VARINT);
+    pb_put_tag(&s, 2, PB_GROUP);
+    pb_put_tag(&s, 2, PB_GROUP_END);
+    pb_put_tag(&s, 78, PB_GROUP_END);
+    pb_put_bytes(&s, 2, STR(""));
+    pb_put_bytes(&s, 1,
+                 STR("\x0a\x01x\x0a\x01y\x22\x01z")); // two names, an unknown field, no value
+    pb_put_tag(&request, 99, PB_VARINT);
     buf_put_varint(&request, UINT64_MAX);
-    put_bytes(&request, 1, buf_str(&s));
-    put_tag(&request, 98, FIXED64);
+    pb_put_bytes(&request, 1, buf_str(&s));
+    pb_put_tag(&request, 98, PB_FIXED64);
     buf_put_le64(&request, 1);
     check(buf_str(&request), "a=b y= 3ff0000000000000@5 0000000000000000@0 / 0 metadata");
     buf_deinit(&request);
@@ -145,7 +131,7 @@ Test(remote_write, label_bytes)
         buf_reset(&s);
         buf_put_str(&s, buf_str(&labels));
         put_sample(&s, (uint64_t)i, i);
-        put_bytes(&request, 1, buf_str(&s));
+        pb_put_bytes(&request, 1, buf_str(&s));
     }
     struct remote_write w;
     struct remote_write_series series;
@@ -205,12 +191,12 @@ Test(remote_write, usual_samples)
                 struct buf m = {0}, field = {0};
                 struct remote_write_sample got = {0};
                 if (with_value) {
-                    put_tag(&m, 1, FIXED64);
+                    pb_put_tag(&m, 1, PB_FIXED64);
                     buf_put_le64(&m, 0x4029000000000080);
                 }
-                put_tag(&m, 2, VARINT);
+                pb_put_tag(&m, 2, PB_VARINT);
                 buf_put_varint(&m, (uint64_t)time_ms);
-                put_bytes(&field, 2, buf_str(&m));
+                pb_put_bytes(&field, 2, buf_str(&m));
                 uint8_t *const exact = malloc(field.n);
                 memcpy(exact, field.p, field.n);
                 const uint8_t *const end = exact + field.n;
@@ -240,8 +226,8 @@ Test(remote_write, damage)
     struct buf request = {0}, s = {0}, out = {0};
     put_label(&s, "__name__", "up");
     put_sample(&s, 1, 2);
-    put_bytes(&request, 1, buf_str(&s));
-    put_bytes(&request, 1, buf_str(&s));
+    pb_put_bytes(&request, 1, buf_str(&s));
+    pb_put_bytes(&request, 1, buf_str(&s));
     for (size_t n = 0; n < request.n; n++) {
         buf_reset(&out);
         transcribe(str_until(buf_str(&request), n), &out);

@@ -10,39 +10,16 @@
 #include "engine/base/buf.h"
 #include "engine/base/rng.h"
 #include "engine/base/util.h"
-
-static void put_tag(struct buf *b, unsigned number, enum pb_type type)
-{
-    buf_put_varint(b, (uint64_t)number << 3 | type);
-}
-
-static void put_bytes(struct buf *b, unsigned number, struct str s)
-{
-    put_tag(b, number, PB_BYTES);
-    buf_put_varint(b, s.n);
-    buf_put_str(b, s);
-}
-
-static void put_number(struct buf *b, unsigned number, uint64_t n)
-{
-    put_tag(b, number, PB_VARINT);
-    buf_put_varint(b, n);
-}
-
-static void put_double(struct buf *b, unsigned number, uint64_t bits)
-{
-    put_tag(b, number, PB_FIXED64);
-    buf_put_le64(b, bits);
-}
+#include "tests/lib/pb_put.h"
 
 static void put_sample(struct buf *b, uint64_t bits, int64_t time_ms, int64_t start_ms)
 {
     struct buf m = {0};
-    put_double(&m, 1, bits);
-    put_number(&m, 2, (uint64_t)time_ms);
+    pb_put_fixed64(&m, 1, bits);
+    pb_put_varint(&m, 2, (uint64_t)time_ms);
     if (start_ms)
-        put_number(&m, 3, (uint64_t)start_ms);
-    put_bytes(b, 2, buf_str(&m));
+        pb_put_varint(&m, 3, (uint64_t)start_ms);
+    pb_put_bytes(b, 2, buf_str(&m));
     buf_deinit(&m);
 }
 
@@ -180,17 +157,17 @@ static void check(struct str request, const char *want)
 Test(remote_write2, symbols_samples_metadata)
 {
     struct buf request = {0}, s = {0};
-    put_bytes(&request, 4, STR(""));
-    put_bytes(&request, 4, STR("__name__"));
-    put_bytes(&request, 4, STR("up"));
-    put_bytes(&s, 1, STR("\x01\x02\x81\x01"));
+    pb_put_bytes(&request, 4, STR(""));
+    pb_put_bytes(&request, 4, STR("__name__"));
+    pb_put_bytes(&request, 4, STR("up"));
+    pb_put_bytes(&s, 1, STR("\x01\x02\x81\x01"));
     put_sample(&s, 0x7ff0000000000002u, 1700000000000, 0);
     put_sample(&s, 0x8000000000000000u, -1, 1600000000000);
     put_sample(&s, 0, INT64_MIN, INT64_MAX);
-    put_bytes(&s, 5, STR("\x08\x02\x18\x05\x20\x06"));
-    put_bytes(&request, 5, buf_str(&s));
-    put_bytes(&request, 5, STR(""));
-    put_bytes(&request, 4, STR("late"));
+    pb_put_bytes(&s, 5, STR("\x08\x02\x18\x05\x20\x06"));
+    pb_put_bytes(&request, 5, buf_str(&s));
+    pb_put_bytes(&request, 5, STR(""));
+    pb_put_bytes(&request, 4, STR("late"));
     check(buf_str(&request),
           "'' '__name__' 'up' 'late' 1 2 129 7ff0000000000002@1700000000000<0 "
           "8000000000000000@-1<1600000000000 0000000000000000@-9223372036854775808<"
@@ -205,20 +182,20 @@ Test(remote_write2, unusual_order)
 {
     struct buf request = {0}, s = {0};
     put_sample(&s, 0x3ff0000000000000u, 5, 0);
-    put_number(&s, 1, 1);
-    put_number(&s, 6, 77);
-    put_tag(&s, 99, PB_FIXED32);
+    pb_put_varint(&s, 1, 1);
+    pb_put_varint(&s, 6, 77);
+    pb_put_tag(&s, 99, PB_FIXED32);
     buf_put_le32(&s, 1);
-    put_bytes(&s, 1, STR("\x02\x03"));
-    put_bytes(&s, 2, STR(""));
-    put_bytes(&s, 2, STR("\x10\x05\x28\x01\x10\x06"));
-    put_number(&s, 1, (UINT64_C(1) << 32) + 4);
-    put_bytes(&s, 1, STR(""));
-    put_bytes(&s, 5, STR("\x08\x01"));
-    put_bytes(&s, 5, STR("\x18\x02"));
-    put_bytes(&request, 5, buf_str(&s));
-    put_number(&request, 1, 7);
-    put_bytes(&request, 3, STR("ignored"));
+    pb_put_bytes(&s, 1, STR("\x02\x03"));
+    pb_put_bytes(&s, 2, STR(""));
+    pb_put_bytes(&s, 2, STR("\x10\x05\x28\x01\x10\x06"));
+    pb_put_varint(&s, 1, (UINT64_C(1) << 32) + 4);
+    pb_put_bytes(&s, 1, STR(""));
+    pb_put_bytes(&s, 5, STR("\x08\x01"));
+    pb_put_bytes(&s, 5, STR("\x18\x02"));
+    pb_put_bytes(&request, 5, buf_str(&s));
+    pb_put_varint(&request, 1, 7);
+    pb_put_bytes(&request, 3, STR("ignored"));
     check(buf_str(&request), "1 2 3 4 3ff0000000000000@5<0 0000000000000000@0<0 "
                              "0000000000000000@6<0 type=1 help=2 unit=0 start=77 / ");
     buf_deinit(&request);
@@ -228,39 +205,39 @@ Test(remote_write2, unusual_order)
 Test(remote_write2, histograms_and_exemplars)
 {
     struct buf request = {0}, s = {0}, h = {0}, list = {0};
-    put_number(&h, 1, 12);
-    put_double(&h, 3, 0x4032000000000000u);
-    put_number(&h, 4, zigzag(-4));
-    put_double(&h, 5, 0x3e10000000000000u);
-    put_number(&h, 6, 2);
-    put_bytes(&h, 11, STR("\x08\x03\x10\x02"));
-    put_bytes(&h, 11, STR("\x08\x00\x10\x01"));
+    pb_put_varint(&h, 1, 12);
+    pb_put_fixed64(&h, 3, 0x4032000000000000u);
+    pb_put_varint(&h, 4, zigzag(-4));
+    pb_put_fixed64(&h, 5, 0x3e10000000000000u);
+    pb_put_varint(&h, 6, 2);
+    pb_put_bytes(&h, 11, STR("\x08\x03\x10\x02"));
+    pb_put_bytes(&h, 11, STR("\x08\x00\x10\x01"));
     for (int i = 0; i < 3; i++)
         buf_put_varint(&list, zigzag((const int64_t[]){1, 2, -1}[i]));
-    put_bytes(&h, 12, buf_str(&list));
-    put_number(&h, 9, zigzag(-7));
-    put_bytes(&h, 8, STR("\x08\x01\x10\x01"));
-    put_number(&h, 14, 3);
-    put_number(&h, 15, 1000);
-    put_number(&h, 17, 900);
-    put_bytes(&s, 3, buf_str(&h));
+    pb_put_bytes(&h, 12, buf_str(&list));
+    pb_put_varint(&h, 9, zigzag(-7));
+    pb_put_bytes(&h, 8, STR("\x08\x01\x10\x01"));
+    pb_put_varint(&h, 14, 3);
+    pb_put_varint(&h, 15, 1000);
+    pb_put_varint(&h, 17, 900);
+    pb_put_bytes(&s, 3, buf_str(&h));
     buf_reset(&h);
-    put_double(&h, 2, 5);
-    put_double(&h, 7, 6);
-    put_double(&h, 13, 1);
-    put_bytes(&h, 13, STR("\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0"));
-    put_bytes(&h, 12, STR("\x02"));
-    put_number(&h, 4, zigzag(-53));
-    put_double(&h, 16, 0x3ff0000000000000u);
-    put_bytes(&s, 3, buf_str(&h));
-    put_bytes(&s, 3, STR("\x30\x05\x11\0\0\0\0\0\0\0\0")); // the kinds of its two counts differ
+    pb_put_fixed64(&h, 2, 5);
+    pb_put_fixed64(&h, 7, 6);
+    pb_put_fixed64(&h, 13, 1);
+    pb_put_bytes(&h, 13, STR("\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0"));
+    pb_put_bytes(&h, 12, STR("\x02"));
+    pb_put_varint(&h, 4, zigzag(-53));
+    pb_put_fixed64(&h, 16, 0x3ff0000000000000u);
+    pb_put_bytes(&s, 3, buf_str(&h));
+    pb_put_bytes(&s, 3, STR("\x30\x05\x11\0\0\0\0\0\0\0\0")); // the kinds of its two counts differ
     buf_reset(&h);
-    put_bytes(&h, 1, STR("\x05\x06"));
-    put_double(&h, 2, 0x7ff8000000000001u);
-    put_number(&h, 3, (uint64_t)-5);
-    put_number(&h, 1, 9);
-    put_bytes(&s, 4, buf_str(&h));
-    put_bytes(&request, 5, buf_str(&s));
+    pb_put_bytes(&h, 1, STR("\x05\x06"));
+    pb_put_fixed64(&h, 2, 0x7ff8000000000001u);
+    pb_put_varint(&h, 3, (uint64_t)-5);
+    pb_put_varint(&h, 1, 9);
+    pb_put_bytes(&s, 4, buf_str(&h));
+    pb_put_bytes(&request, 5, buf_str(&s));
     check(buf_str(&request),
           "{5 6 9 } 7ff8000000000001@-5 int n=12 z=2 sum=4032000000000000 zt=3e10000000000000 "
           "schema=-4 hint=3 -2+2,0+1:1,3,2 -1+1:-7 @1000<900 float n=5 z=6 sum=0000000000000000 "
@@ -333,10 +310,10 @@ Test(remote_write2, wrong_types_of_histogram_fields)
         buf_reset(&h);
         buf_reset(&s);
         buf_reset(&request);
-        put_tag(&h, i + 1, PB_FIXED32);
+        pb_put_tag(&h, i + 1, PB_FIXED32);
         buf_put_le32(&h, 1);
-        put_bytes(&s, 3, buf_str(&h));
-        put_bytes(&request, 5, buf_str(&s));
+        pb_put_bytes(&s, 3, buf_str(&h));
+        pb_put_bytes(&request, 5, buf_str(&s));
         snprintf(want, sizeof want, "error proto: wrong wireType = 5 for field %s", names[i]);
         check(buf_str(&request), want);
     }

@@ -14,13 +14,6 @@
 
 // ---- requests
 
-void put_bytes(struct buf *out, unsigned field, struct str s)
-{
-    buf_put_varint(out, field << 3 | 2);
-    buf_put_varint(out, s.n);
-    buf_put_str(out, s);
-}
-
 void put_labels(struct buf *message, const char *labels)
 {
     struct buf label = {0};
@@ -28,9 +21,9 @@ void put_labels(struct buf *message, const char *labels)
     while (str_split(&rest, ',', &pair)) {
         str_split(&pair, '=', &name);
         buf_reset(&label);
-        put_bytes(&label, 1, name);
-        put_bytes(&label, 2, pair);
-        put_bytes(message, 1, buf_str(&label));
+        pb_put_bytes(&label, 1, name);
+        pb_put_bytes(&label, 2, pair);
+        pb_put_bytes(message, 1, buf_str(&label));
     }
     buf_deinit(&label);
 }
@@ -43,8 +36,8 @@ void put_series(struct buf *request, const char *labels, int64_t ms, double v)
         put_double_field(&part, 1, v);
     buf_put_char(&part, 2 << 3);
     buf_put_varint(&part, (uint64_t)ms);
-    put_bytes(&series, 2, buf_str(&part));
-    put_bytes(request, 1, buf_str(&series));
+    pb_put_bytes(&series, 2, buf_str(&part));
+    pb_put_bytes(request, 1, buf_str(&series));
     buf_deinit(&series);
     buf_deinit(&part);
 }
@@ -78,8 +71,8 @@ void send_body(struct world *w, struct str body, const char *type, const char *e
 static void put_refs(struct buf *series, struct buf *symbols, uint32_t *symbols_n, struct str name,
                      struct str value)
 {
-    put_bytes(symbols, 4, name);
-    put_bytes(symbols, 4, value);
+    pb_put_bytes(symbols, 4, name);
+    pb_put_bytes(symbols, 4, value);
     buf_put_varint(series, (*symbols_n)++);
     buf_put_varint(series, (*symbols_n)++);
 }
@@ -100,11 +93,11 @@ static void translate(struct str request, bool symbols_lead, struct buf *out)
         struct remote_write_labels labels = remote_write_labels(&s);
         for (struct str name, value; remote_write_labels_next(&labels, &name, &value);)
             put_refs(&refs, &symbols, &symbols_n, name, value);
-        put_bytes(&series, 1, buf_str(&refs));
+        pb_put_bytes(&series, 1, buf_str(&refs));
         buf_put_str(&series, s.samples); // written the same
         struct remote_write_histogram h;
         for (struct pb i = pb_of(s.histograms); remote_write_histograms_next(&i, &h);)
-            put_bytes(&series, 3, h.message);
+            pb_put_bytes(&series, 3, h.message);
         struct remote_write_exemplar x;
         for (struct pb i = pb_of(s.exemplars); remote_write_exemplars_next(&i, &x);) {
             struct buf own = {0};
@@ -112,15 +105,15 @@ static void translate(struct str request, bool symbols_lead, struct buf *out)
             buf_reset(&refs);
             for (struct str name, value; remote_write_labels_next(&walk, &name, &value);)
                 put_refs(&refs, &symbols, &symbols_n, name, value);
-            put_bytes(&own, 1, buf_str(&refs));
+            pb_put_bytes(&own, 1, buf_str(&refs));
             buf_put_char(&own, 2 << 3 | 1);
             buf_put_le64(&own, x.bits);
             buf_put_char(&own, 3 << 3);
             buf_put_varint(&own, (uint64_t)x.time_ms);
-            put_bytes(&series, 4, buf_str(&own));
+            pb_put_bytes(&series, 4, buf_str(&own));
             buf_deinit(&own);
         }
-        put_bytes(out, 5, buf_str(&series));
+        pb_put_bytes(out, 5, buf_str(&series));
     }
     if (symbols_lead) {
         buf_put_str(&symbols, buf_str(out));
@@ -176,8 +169,7 @@ void want_samples(struct world *w, const char *series, const char *wanted)
 
 void put_double_field(struct buf *out, unsigned field, double v)
 {
-    buf_put_varint(out, field << 3 | 1);
-    buf_put_le64(out, bits_from_double(v));
+    pb_put_fixed64(out, field, bits_from_double(v));
 }
 
 // ---- the world

@@ -6,6 +6,7 @@
 #include "engine/http/server.h"
 #include "engine/remote/receive.h"
 #include "tests/lib/in_shards.h"
+#include "tests/lib/pb_put.h"
 
 struct world;
 
@@ -42,7 +43,6 @@ struct world {
 // Runs the script in a world of its own; a finding fails the test.
 void world_run(const struct flow *f);
 
-void put_bytes(struct buf *out, unsigned field, struct str s);
 void put_double_field(struct buf *out, unsigned field, double v);
 // Names and values in turn, as "__name__=a,x=1": of a series, of an exemplar.
 void put_labels(struct buf *message, const char *labels);

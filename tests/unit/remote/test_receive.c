@@ -281,15 +281,15 @@ static void late_symbols(struct world *w)
     static const char *const names[] = {"x", "x", "x", "y", "x", "y", "y", "y"};
     for (size_t i = 0; i < countof(names); i++) {
         struct buf request = {0}, series = {0}, sample = {0}, packed = {0};
-        put_bytes(&request, 4, STR(""));
-        put_bytes(&request, 4, STR("__name__"));
-        put_bytes(&series, 1, STR("\1\2"));
+        pb_put_bytes(&request, 4, STR(""));
+        pb_put_bytes(&request, 4, STR("__name__"));
+        pb_put_bytes(&series, 1, STR("\1\2"));
         put_double_field(&sample, 1, (double)i);
         buf_put_char(&sample, 2 << 3);
         buf_put_varint(&sample, (uint64_t)w->now_ms + i);
-        put_bytes(&series, 2, buf_str(&sample));
-        put_bytes(&request, 5, buf_str(&series));
-        put_bytes(&request, 4, str_from_c(names[i]));
+        pb_put_bytes(&series, 2, buf_str(&sample));
+        pb_put_bytes(&request, 5, buf_str(&series));
+        pb_put_bytes(&request, 4, str_from_c(names[i]));
         snappy_block_compress(buf_str(&request), &packed);
         send_body(w, buf_str(&packed), V2_TYPE, "snappy", 204, "");
         buf_deinit(&request);
@@ -415,7 +415,7 @@ static void partial(struct world *w)
     };
     struct buf request = {0}, packed = {0};
     for (size_t i = 0; i < 8; i++)
-        put_bytes(
+        pb_put_bytes(
             &request, 4,
             str_from_c((const char *[]){"__name__", "a", "job", "x", "\xff", "b", "", "empty"}[i]));
     for (size_t i = 0; i < countof(rows); i++) {
@@ -424,12 +424,12 @@ static void partial(struct world *w)
         buf_put_le64(&sample, bits_from_double((double)i));
         buf_put_char(&sample, 2 << 3);
         buf_put_varint(&sample, (uint64_t)(w->now_ms + rows[i].later_ms));
-        put_bytes(&series, 1, rows[i].refs);
+        pb_put_bytes(&series, 1, rows[i].refs);
         if (!rows[i].bare)
-            put_bytes(&series, 2, buf_str(&sample));
+            pb_put_bytes(&series, 2, buf_str(&sample));
         if (rows[i].exemplar)
-            put_bytes(&series, 4, STR("\x0a\x01\x00"));
-        put_bytes(&request, 5, buf_str(&series));
+            pb_put_bytes(&series, 4, STR("\x0a\x01\x00"));
+        pb_put_bytes(&request, 5, buf_str(&series));
         buf_deinit(&series);
         buf_deinit(&sample);
     }

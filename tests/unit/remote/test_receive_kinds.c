@@ -36,19 +36,19 @@ static void put_histogram(struct buf *request, const char *labels, int64_t ms,
     } else {
         buf_put_char(&m, 1 << 3);
         buf_put_varint(&m, h->count);
-        put_bytes(&m, 12, str_from_c(h->list));
+        pb_put_bytes(&m, 12, str_from_c(h->list));
     }
     put_double_field(&m, 3, h->sum);
     buf_put_char(&m, 4 << 3);
     buf_put_varint(&m, zigzag(h->schema));
-    put_bytes(&m, 11, STR("\x08\x00\x10\x01"));
-    put_bytes(&m, 11, h->bound != 0 ? STR("\x10\x01") : STR("\x08\x02\x10\x01"));
+    pb_put_bytes(&m, 11, STR("\x08\x00\x10\x01"));
+    pb_put_bytes(&m, 11, h->bound != 0 ? STR("\x10\x01") : STR("\x08\x02\x10\x01"));
     if (h->bound != 0)
         put_double_field(&m, 16, h->bound);
     buf_put_char(&m, 15 << 3);
     buf_put_varint(&m, (uint64_t)ms);
-    put_bytes(&series, 4, buf_str(&m));
-    put_bytes(request, 1, buf_str(&series));
+    pb_put_bytes(&series, 4, buf_str(&m));
+    pb_put_bytes(request, 1, buf_str(&series));
     buf_deinit(&series);
     buf_deinit(&m);
 }
@@ -137,33 +137,33 @@ static void starts(struct world *w)
 {
     struct buf request = {0}, series = {0}, m = {0}, packed = {0};
     for (size_t i = 0; i < 3; i++)
-        put_bytes(&request, 4, str_from_c((const char *[]){"__name__", "a", "b"}[i]));
+        pb_put_bytes(&request, 4, str_from_c((const char *[]){"__name__", "a", "b"}[i]));
     for (int of = 1; of <= 2; of++) {
         buf_reset(&series);
         buf_reset(&m);
-        put_bytes(&series, 1, of == 1 ? STR("\x00\x01") : STR("\x00\x02"));
+        pb_put_bytes(&series, 1, of == 1 ? STR("\x00\x01") : STR("\x00\x02"));
         put_double_field(&m, 1, 1);
         buf_put_char(&m, 2 << 3);
         buf_put_varint(&m, (uint64_t)w->now_ms);
-        put_bytes(&series, 2, buf_str(&m));
+        pb_put_bytes(&series, 2, buf_str(&m));
         buf_reset(&m);
         put_double_field(&m, 1, 2);
         buf_put_char(&m, 2 << 3);
         buf_put_varint(&m, (uint64_t)w->now_ms + 1);
         buf_put_char(&m, 3 << 3);
         buf_put_varint(&m, 1600000000000);
-        put_bytes(&series, 2, buf_str(&m));
+        pb_put_bytes(&series, 2, buf_str(&m));
         buf_reset(&m);
         buf_put_char(&m, 15 << 3);
         buf_put_varint(&m, (uint64_t)w->now_ms + 2);
         buf_put_str(&m, STR("\x88\x01"));
         buf_put_varint(&m, 1500000000000);
-        put_bytes(&series, 3, buf_str(&m));
+        pb_put_bytes(&series, 3, buf_str(&m));
         if (of == 2) {
             buf_put_char(&series, 6 << 3);
             buf_put_varint(&series, 1400000000000);
         }
-        put_bytes(&request, 5, buf_str(&series));
+        pb_put_bytes(&request, 5, buf_str(&series));
     }
     snappy_block_compress(buf_str(&request), &packed);
     send_body(w, buf_str(&packed), V2_TYPE, "snappy", 204, "");
@@ -192,15 +192,15 @@ static void put_exemplar(struct buf *request, const char *trace, int64_t ms, dou
     buf_put_char(&m, 2 << 3);
     buf_put_varint(&m, (uint64_t)ms);
     if (v != 0)
-        put_bytes(&series, 2, buf_str(&m));
+        pb_put_bytes(&series, 2, buf_str(&m));
     buf_reset(&m);
     snprintf(labels, sizeof labels, "trace_id=%s", trace);
     put_labels(&m, labels);
     put_double_field(&m, 2, 7);
     buf_put_char(&m, 3 << 3);
     buf_put_varint(&m, (uint64_t)ms);
-    put_bytes(&series, 3, buf_str(&m));
-    put_bytes(request, 1, buf_str(&series));
+    pb_put_bytes(&series, 3, buf_str(&m));
+    pb_put_bytes(request, 1, buf_str(&series));
     buf_deinit(&series);
     buf_deinit(&m);
 }
