@@ -15,6 +15,7 @@
 #include "engine/base/util.h"
 
 enum { REQUEST_SYMBOL = 4, REQUEST_SERIES };
+enum { SAMPLE_OF_TODAY = 18 }; // bytes of the field
 enum {
     SERIES_REFS = 1,
     SERIES_SAMPLE,
@@ -119,24 +120,30 @@ static inline size_t take_usual_sample(const struct pb *m, struct remote_write2_
     return at == end ? (size_t)p[1] + 2 : 0;
 }
 
-// The same for a Metadata field: type, help, unit, each at most once, in this order.
-static inline size_t take_usual_metadata(const struct pb *m, struct remote_write2_metadata *out)
+// Type, help, unit, each at most once, in this order, which is all there is up to end.
+static inline bool read_usual_metadata(const uint8_t *at, const uint8_t *end,
+                                       struct remote_write2_metadata *out)
 {
-    enum { TAG = SERIES_METADATA << 3 | PB_BYTES };
     static const uint8_t tags[] = {1 << 3, 3 << 3, 4 << 3};
-    const uint8_t *const p = m->at;
-    if (pb_left(m) < 2 || p[0] != TAG || p[1] >= 0x80 || pb_left(m) - 2 < p[1])
-        return 0;
-    const uint8_t *const end = p + 2 + p[1], *at = p + 2;
     int64_t numbers[countof(tags)] = {out->type, out->help, out->unit};
     for (size_t i = 0; i < countof(tags); i++)
         if (at < end && *at == tags[i] && (at++, !take_varint(&at, end, &numbers[i])))
-            return 0;
+            return false;
     if (at < end)
-        return 0;
+        return false;
     *out = (struct remote_write2_metadata){(uint32_t)numbers[0], (uint32_t)numbers[1],
                                            (uint32_t)numbers[2]};
-    return (size_t)p[1] + 2;
+    return true;
+}
+
+// The same for a Metadata field.
+static inline size_t take_usual_metadata(const struct pb *m, struct remote_write2_metadata *out)
+{
+    enum { TAG = SERIES_METADATA << 3 | PB_BYTES };
+    const uint8_t *const p = m->at;
+    if (pb_left(m) < 2 || p[0] != TAG || p[1] >= 0x80 || pb_left(m) - 2 < p[1])
+        return 0;
+    return read_usual_metadata(p + 2, p + 2 + p[1], out) ? (size_t)p[1] + 2 : 0;
 }
 
 // A field of the request as every sender writes it, of less than 16 KiB. Its number, 0: it is of
@@ -284,9 +291,21 @@ static err parse_series(struct str message, struct remote_write2_series *out, st
     return ERR_OK;
 }
 
+// A Sample field as nearly all are: a value, and a time of six bytes.
+static inline bool is_sample_of_today(const uint8_t *p, const uint8_t *end,
+                                      struct remote_write_sample *out)
+{
+    enum { TAG = SERIES_SAMPLE << 3 | PB_BYTES, CONTENT = 16, VALUE_TAG = 0x09, TIME_TAG = 0x10 };
+    if (end - p < SAMPLE_OF_TODAY || load_le16(p) != (TAG | CONTENT << 8) || p[2] != VALUE_TAG ||
+        p[11] != TIME_TAG || !remote_write_time_of_six(p + SAMPLE_OF_TODAY, &out->time_ms))
+        return false;
+    out->bits = load_le64(p + 3);
+    return true;
+}
+
 bool remote_write2_peek(const struct remote_write2 *w, struct remote_write2_usual *out)
 {
-    enum { REFS_TAG = SERIES_REFS << 3 | PB_BYTES };
+    enum { REFS_TAG = SERIES_REFS << 3 | PB_BYTES, METADATA_TAG = SERIES_METADATA << 3 | PB_BYTES };
     struct pb m = w->in;
     struct str content;
     struct remote_write2_sample sample;
@@ -300,18 +319,40 @@ bool remote_write2_peek(const struct remote_write2 *w, struct remote_write2_usua
     out->refs = m.at + 2;
     out->refs_n = m.at[1];
     m.at += 2 + out->refs_n;
-    out->samples = str_make((const char *)m.at, 0);
-    out->samples_count = 0;
-    for (size_t size; (size = take_usual_sample(&m, &sample)) > 0; m.at += size) {
-        if (sample.start_ms)
+    const uint8_t *const samples = m.at;
+    out->samples_count = is_sample_of_today(m.at, m.end, &out->first);
+    m.at += out->samples_count * SAMPLE_OF_TODAY;
+    while (m.at < m.end && *m.at != METADATA_TAG) {
+        const size_t size = take_usual_sample(&m, &sample);
+        if (!size || sample.start_ms)
             return false;
         if (!out->samples_count++)
             out->first = (struct remote_write_sample){sample.bits, sample.time_ms};
-        out->samples.n += size;
+        m.at += size;
     }
-    out->metadata = (struct remote_write2_metadata){0};
-    m.at += take_usual_metadata(&m, &out->metadata);
-    return out->samples_count > 0 && m.at == m.end;
+    out->samples = str_make((const char *)samples, (size_t)(m.at - samples));
+    out->metadata_n = 0;
+    out->metadata = 0;
+    if (m.at < m.end) {
+        const size_t n = pb_left(&m) - 2; // wraps where its size is missing
+        if (n > REMOTE_WRITE2_USUAL_METADATA || m.at[1] != n)
+            return false;
+        out->metadata_n = (uint32_t)n;
+        out->metadata = n ? load_le64(m.end - 8) >> (64 - 8 * n) : 0; // more lies before it
+    }
+    return out->samples_count > 0;
+}
+
+bool remote_write2_usual_metadata(const struct remote_write2_usual *s,
+                                  struct remote_write2_metadata *out)
+{
+    uint8_t bytes[REMOTE_WRITE2_USUAL_METADATA];
+    struct remote_write2_metadata m = {0};
+    store_le64(bytes, s->metadata);
+    if (!read_usual_metadata(bytes, bytes + s->metadata_n, &m))
+        return false;
+    *out = m;
+    return true;
 }
 
 void remote_write2_init(struct remote_write2 *w, struct str request)

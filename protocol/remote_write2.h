@@ -39,19 +39,26 @@ err remote_write2_next(struct remote_write2 *w, struct remote_write2_series *out
                        struct errmsg *e);
 
 // A series as nearly all are: one packed field of references, samples without start timestamps,
-// perhaps metadata.
-enum { REMOTE_WRITE2_USUAL_REFS = 127 }; // bytes
+// perhaps metadata of a few bytes.
+enum {
+    REMOTE_WRITE2_USUAL_REFS = 127, // bytes
+    REMOTE_WRITE2_USUAL_METADATA = 8,
+};
 struct remote_write2_usual {
     const uint8_t *refs; // numbers; that they are whole is not checked
     size_t refs_n;
     struct str samples;
     uint32_t samples_count;           // 1 at least
+    uint32_t metadata_n;              // bytes, which are not checked
+    uint64_t metadata;                // those, the first one lowest
     struct remote_write_sample first; // sample
-    struct remote_write2_metadata metadata;
-    const uint8_t *end; // of the series, where the walk goes on
+    const uint8_t *end;               // of the series, where the walk goes on
 };
 // Whether the series comes next in that form. Nothing is taken.
 bool remote_write2_peek(const struct remote_write2 *w, struct remote_write2_usual *out);
+// What the bytes of its metadata say; false: nothing in the usual form.
+bool remote_write2_usual_metadata(const struct remote_write2_usual *s,
+                                  struct remote_write2_metadata *out);
 
 // References to symbols, of a series (name, value, ...) or of an exemplar's labels.
 struct remote_write2_refs {

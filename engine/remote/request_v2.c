@@ -375,20 +375,23 @@ static bool take_usual(struct request *q, const struct remote_write2_usual *s)
     struct symbols *const symbols = &q->symbols;
     struct hash128 raw;
     struct series_place place;
-    const bool tells = has_metadata(&s->metadata);
+    struct remote_write2_metadata metadata;
+    if (!remote_write2_usual_metadata(s, &metadata))
+        return false;
+    const bool tells = has_metadata(&metadata);
     if (q->samples + s->samples_count > REQUEST_SAMPLES_MAX ||
         !symbols_usual_print(symbols, s->refs, s->refs_n, &raw))
         return false;
     // The name comes first, or it is looked for.
     struct pb refs = {s->refs, s->refs + s->refs_n};
     uint64_t label = 0, name = 0;
-    if (tells && (!metadata_is_good(q, &s->metadata) || pb_varint(&refs, &label, NULL) != ERR_OK ||
+    if (tells && (!metadata_is_good(q, &metadata) || pb_varint(&refs, &label, NULL) != ERR_OK ||
                   pb_varint(&refs, &name, NULL) != ERR_OK || label != symbols->name))
         return false;
     if (!look_up(q, raw, &place))
         return false;
     if (tells)
-        put_metadata_of(q, (uint32_t)name, &s->metadata);
+        put_metadata_of(q, (uint32_t)name, &metadata);
     if (is_to_be_learned(q))
         shapes_learn(&q->r->shapes, &q->v2->table, s, &q->r->key, &place);
     put_usual(q, s, &place);

@@ -52,10 +52,8 @@ static struct hash128 print_of(const struct shapes_table *t, const struct remote
 {
     static const uint64_t MIX = 0x9e3779b97f4a7c15u;
     const struct hash128 refs = simd.fingerprint(x->refs, x->refs_n, key);
-    const struct remote_write2_metadata *const m = &x->metadata;
-    return (struct hash128){.lo =
-                                (refs.lo ^ t->print.lo) + ((uint64_t)m->help << 32 | m->type) * MIX,
-                            .hi = (refs.hi ^ t->print.hi) + m->unit * MIX};
+    return (struct hash128){.lo = (refs.lo ^ t->print.lo) + x->metadata * MIX,
+                            .hi = (refs.hi ^ t->print.hi) + x->metadata_n * MIX};
 }
 
 bool shapes_find(struct shapes *s, struct shapes_table *t, const struct remote_write2_usual *series,

@@ -130,15 +130,19 @@ static bool rewrite(struct str request, struct buf *out)
     remote_write2_init(&w, request);
     for (bool more = true;;) {
         struct remote_write2_usual usual;
+        struct remote_write2_metadata told;
         const bool is_usual = remote_write2_peek(&w, &usual);
         if (remote_write2_next(&w, &s, &more, &e) != ERR_OK)
             return false;
         if (!more)
             return true;
-        fuzz_must(!is_usual || (usual.end == w.in.at && usual.samples_count == s.samples_count &&
-                                usual.samples.p == s.samples.p && usual.samples.n == s.samples.n &&
-                                usual.metadata.help == s.metadata.help && !s.has_starts &&
-                                !s.histograms_count && !s.exemplars_count && !s.start_ms));
+        fuzz_must(!is_usual ||
+                  (usual.end == w.in.at && usual.samples_count == s.samples_count &&
+                   usual.samples.p == s.samples.p && usual.samples.n == s.samples.n &&
+                   (!remote_write2_usual_metadata(&usual, &told) ||
+                    (told.help == s.metadata.help && told.unit == s.metadata.unit &&
+                     told.type == s.metadata.type)) &&
+                   !s.has_starts && !s.histograms_count && !s.exemplars_count && !s.start_ms));
         put_series(&s, out);
     }
 }
