@@ -140,14 +140,17 @@ void api_status_walreplay(struct api *api)
     struct tsdb_progress p = {0};
     if (api->server->db)
         tsdb_replay_progress(api->server->db, &p);
+    static const uint64_t MIB = 1 << 20;
+    const uint64_t max = (p.bytes_max + MIB - 1) / MIB, read = p.bytes / MIB;
+    const bool is_done = server_state(api->server) == SERVER_READY || read > max;
     api_begin(api);
     json_object_begin(&api->json);
     json_key(&api->json, "min");
-    json_u64(&api->json, 0); // segments of all streams are counted, not numbered
+    json_u64(&api->json, 0); // MiB of all logs: segments are few and large
     json_key(&api->json, "max");
-    json_u64(&api->json, p.segments_max);
+    json_u64(&api->json, max);
     json_key(&api->json, "current");
-    json_u64(&api->json, p.segments_done);
+    json_u64(&api->json, is_done ? max : read);
     json_object_end(&api->json);
     api_end(api);
 }

@@ -205,6 +205,18 @@ static void put_tsdb(const struct tsdb_stats *t, struct buf *b)
     put_u64(b, "ferula_tsdb_cohorts", "gauge", "Cohorts of the head.", t->cohorts);
 }
 
+static void put_replay(const struct tsdb *db, struct buf *b)
+{
+    struct tsdb_progress p;
+    tsdb_replay_progress(db, &p);
+    put_u64(b, "ferula_tsdb_replay_bytes", "gauge", "Bytes read of the logs of earlier runs.",
+            p.bytes);
+    put_u64(b, "ferula_tsdb_replay_rows", "gauge", "Rows that the logs of earlier runs brought.",
+            p.rows);
+    put_u64(b, "ferula_tsdb_replay_samples", "gauge",
+            "Samples that the logs of earlier runs brought.", p.samples);
+}
+
 static void put_retention(const struct tsdb_retention *r, struct buf *b)
 {
     put_u64(b, "prometheus_tsdb_retention_limit_bytes", "gauge",
@@ -421,6 +433,7 @@ void page_metrics(struct server *s, struct http_exchange *x)
         put_scrape(&sum->scrape, &out);
         put_receiver(&sum->receiver, &out);
         put_tsdb(&sum->tsdb, &out);
+        put_replay(s->db, &out);
         const struct tsdb_retention retention = server_retention(s);
         put_retention(&retention, &out);
         mem_free(sum);

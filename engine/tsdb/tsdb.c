@@ -100,8 +100,10 @@ err tsdb_start_result(const struct tsdb *db, struct errmsg *e)
 
 void tsdb_replay_progress(const struct tsdb *db, struct tsdb_progress *out)
 {
-    *out = (struct tsdb_progress){.segments_max = db->segments_max,
-                                  .segments_done = db->segments_done};
+    *out = (struct tsdb_progress){.bytes_max = db->bytes_max,
+                                  .bytes = db->replay_bytes,
+                                  .rows = db->replay_rows,
+                                  .samples = db->replay_samples};
 }
 
 uint64_t tsdb_hash_seed(const struct tsdb *db)
@@ -509,8 +511,10 @@ static err list_streams(struct tsdb *db, struct errmsg *e)
         db->streams = mem_alloc_array(n, sizeof *db->streams);
         memcpy(db->streams, streams.p, n * sizeof *db->streams);
         db->streams_n = n;
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
             db->segments_max += db->streams[i].segments;
+            db->bytes_max += db->streams[i].bytes;
+        }
     }
     buf_deinit(&streams);
     return result;

@@ -40,8 +40,9 @@ struct tsdb_options {
     void *fatal_arg;
 };
 
-struct tsdb_progress { // of replay, for status/walreplay
-    uint64_t segments_max, segments_done;
+struct tsdb_progress { // of replay
+    uint64_t bytes_max; // of the logs' files, which end with room that was not used
+    uint64_t bytes, rows, samples;
 };
 
 // On one shard: opens the folder, starts replay on every shard. ERR_EXISTS: another process has the

@@ -78,8 +78,8 @@ struct tsdb {
     _Atomic unsigned replays_left; // parts that still read streams
     _Atomic unsigned spills_left;  // parts that have not written what replay brought
     _Atomic bool ready;
-    uint64_t segments_max; // of all streams at the start
-    _Atomic uint64_t segments_done;
+    uint64_t segments_max, bytes_max; // of all streams at the start
+    _Atomic uint64_t segments_done, replay_bytes, replay_rows, replay_samples; // of them, so far
     struct waiters replayed;
 };
 

@@ -4,17 +4,24 @@
 // its own shard and hands the rows of others to their owners in batches. When all are read,
 // everybody is let in; the streams are removed when all they brought is in files. When one cannot
 // be read, nobody is: a database with holes would be taken for a whole one.
+//
+// Most rows have all members of their cohort, are of this shard, and bring few other values than
+// the one before: they are committed one by one as what a steady source says (struct tsdb_commit,
+// row), so that only values that are others cost anything. The rest goes in batches.
 #include <assert.h>
 
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
+#include "engine/tsdb/head_steady.h"
 #include "engine/tsdb/part_notes.h"
+#include "io/clock.h"
 #include "io/fiber_memory.h"
 
 enum {
     BATCH = 4096,
+    ROW_MIN = 4,  // samples of a row that is worth a commit of its own
     DEFINED = 16, // series between two questions whether a yield is due
-    TRIES = 6, // of a stream: a disk that does not answer now may do so soon
+    TRIES = 6,    // of a stream: a disk that does not answer now may do so soon
     RETRY_MS = 100,
 };
 
@@ -41,7 +48,9 @@ struct reader {
     struct remote *series; // handle - 1 is the index
     size_t n, capacity;
     struct owner_batch *batches; // by owner
-    uint64_t segments_before;
+    struct tsdb_sample *row;     // of one row
+    size_t row_capacity;
+    struct wal_replay_progress before; // as it was told last
 };
 
 struct define_call {
@@ -57,27 +66,20 @@ static void define_at_owner(void *arg)
                             labels_hash(call->labels, tsdb_hash_seed(call->db)), call->source);
 }
 
-static void commit_at_owner(void *arg)
+// Of this shard, with what one step may take where it is no single row.
+static err commit_here(struct part *p, struct tsdb_commit *c, struct errmsg *e)
 {
-    struct owner_batch *b = arg;
-    struct part *p = tsdb_part(b->db);
     struct head *h = &p->head;
-    struct tsdb_commit c = {.samples = b->samples,
-                            .n = b->n,
-                            .histograms = b->has_histograms ? b->histograms : NULL,
-                            .starts = b->has_starts ? b->starts : NULL,
-                            .late_ms = INT64_MAX,
-                            .max_t_ms = INT64_MAX,
-                            .window_ms = h->retention_ms};
     uint64_t seq;
-    tsdb_set_window(b->db, &c); // what has expired does not come back
-    c.slow_max = part_slow_max(p);
-    for (size_t at = 0, n = p->commit_piece; at < c.n;) {
-        struct tsdb_commit piece = part_piece(&c, at, n);
-        b->result = head_commit(h, &piece, NULL, NULL, &seq, &b->e);
-        if (b->result != ERR_OK)
-            return;
-        n = piece.is_slow ? c.slow_max : p->commit_piece;
+    c->late_ms = c->max_t_ms = INT64_MAX;
+    c->window_ms = h->retention_ms;
+    tsdb_set_window(p->db, c); // what has expired does not come back
+    c->slow_max = part_slow_max(p);
+    for (size_t at = 0, n = c->row ? c->n : p->commit_piece; at < c->n;) {
+        struct tsdb_commit piece = part_piece(c, at, n);
+        piece.row = piece.n == c->n ? c->row : NULL;
+        TRY(head_commit(h, &piece, NULL, NULL, &seq, e));
+        n = piece.is_slow ? c->slow_max : p->commit_piece;
         if (piece.is_slow)
             continue;
         at += piece.n;
@@ -85,6 +87,17 @@ static void commit_at_owner(void *arg)
         part_tell_newest(p, piece.newest_t_ms);
         fiber_yield_if_due();
     }
+    return ERR_OK;
+}
+
+static void commit_at_owner(void *arg)
+{
+    struct owner_batch *b = arg;
+    struct tsdb_commit c = {.samples = b->samples,
+                            .n = b->n,
+                            .histograms = b->has_histograms ? b->histograms : NULL,
+                            .starts = b->has_starts ? b->starts : NULL};
+    b->result = commit_here(tsdb_part(b->db), &c, &b->e);
 }
 
 static void at_owner(struct reader *r, unsigned owner, fiber_fn *fn, void *arg)
@@ -147,9 +160,42 @@ static void add_forms(struct owner_batch *b, const struct wal_replay_row *row, u
         b->starts[b->n - 1] = row->starts[i];
 }
 
+// The row's samples; false: some are not this shard's, or of no series.
+static bool take_row(struct reader *r, const struct wal_replay_row *row)
+{
+    if (row->n < ROW_MIN || row->n > HEAD_STEADY_MAX || row->n >= 2 * r->part->commit_piece ||
+        row->histograms || row->starts)
+        return false;
+    r->row = mem_grow(r->row, &r->row_capacity, row->n, sizeof *r->row);
+    for (uint32_t i = 0; i < row->n; i++) {
+        if (!row->handles[i] || r->series[row->handles[i] - 1].owner != r->part->index)
+            return false;
+        r->row[i] =
+            (struct tsdb_sample){r->series[row->handles[i] - 1].ref, row->t_ms, row->bits[i]};
+    }
+    return true;
+}
+
+static err commit_row(struct reader *r, const struct wal_replay_row *row, struct errmsg *e)
+{
+    struct tsdb_commit c = {.samples = r->row,
+                            .n = row->n,
+                            .row = row->changed ? row->memo : NULL,
+                            .changed = row->changed,
+                            .changed_n = row->changed_n};
+    TRY(flush(r, r->part->index, e)); // rows of the same series, perhaps
+    if (!row->changed)
+        *row->memo = 0;
+    return commit_here(r->part, &c, e);
+}
+
 static err on_row(void *arg, const struct wal_replay_row *row, struct errmsg *e)
 {
     struct reader *r = arg;
+    if (row->memo && take_row(r, row))
+        return commit_row(r, row, e);
+    if (row->memo)
+        *row->memo = 0;
     for (uint32_t i = 0; i < row->n; i++) {
         if (!row->handles[i])
             continue;
@@ -207,10 +253,21 @@ static err on_progress(void *arg, const struct wal_replay_progress *p, struct er
 {
     (void)e;
     struct reader *r = arg;
-    if (p->segments_done > r->segments_before) {
-        r->part->db->segments_done += p->segments_done - r->segments_before;
-        r->segments_before = p->segments_done;
+    struct tsdb *db = r->part->db;
+    db->replay_bytes += p->bytes - r->before.bytes;
+    db->replay_rows += p->rows - r->before.rows;
+    db->replay_samples += p->samples - r->before.samples;
+    if (p->segments_done > r->before.segments_done) {
+        db->segments_done += p->segments_done - r->before.segments_done;
+        log_info(&db->log, "segment of an earlier run's log read",
+                 log_i64("segment", (int64_t)db->segments_done),
+                 log_i64("segments", (int64_t)db->segments_max),
+                 log_i64("bytes", (int64_t)db->replay_bytes),
+                 log_i64("samples", (int64_t)db->replay_samples));
     }
+    if (p->segment != r->before.segment) // which defines its series anew
+        r->n = 0;
+    r->before = *p;
     return ERR_OK;
 }
 
@@ -235,6 +292,7 @@ static err replay_stream(struct part *p, const struct wal_mark *mark, struct err
     }
     mem_free(r.batches);
     mem_free(r.series);
+    mem_free(r.row);
     return result;
 }
 
@@ -351,6 +409,7 @@ void tsdb_replay(void *arg)
     struct tsdb *db = arg;
     struct errmsg e;
     err result = ERR_OK;
+    const int64_t begun_ms = clock_mono_ns() / 1000000;
     for (size_t from = 0, to; from < db->streams_n && result == ERR_OK; from = to) {
         to = from + 1;
         while (to < db->streams_n && db->streams[to].stream.epoch == db->streams[from].stream.epoch)
@@ -368,6 +427,12 @@ void tsdb_replay(void *arg)
         let_in(all);
     mem_free(all);
     db->ready = db->start == ERR_OK;
+    if (db->ready && db->streams_n)
+        log_info(
+            &db->log, "logs of earlier runs read", log_i64("segments", (int64_t)db->segments_done),
+            log_i64("bytes", (int64_t)db->replay_bytes), log_i64("rows", (int64_t)db->replay_rows),
+            log_i64("samples", (int64_t)db->replay_samples),
+            log_i64("ms", clock_mono_ns() / 1000000 - begun_ms));
     waiters_wake_all(&db->replayed);
 }
 

@@ -334,11 +334,13 @@ static void have_files_tended(struct part *p, int64_t now)
 void part_maintain(void *arg)
 {
     struct part *p = arg;
-    int64_t next = INT64_MIN;  // the first time at once: what replay brought
+    // The first time at once, if replay brought something.
+    int64_t next = p->db->segments_max ? INT64_MIN : INT64_MAX;
     bool failed = false;       // then the amount waits, too
     p->next_merge = INT64_MAX; // not while the disk takes nothing
     while (!p->closing) {
         const int64_t now = clock_mono_ns() / NS_PER_MS;
+        next = next == INT64_MAX ? now + p->db->options.spill_ms : next;
         const bool is_much =
             !failed && p->ready && log_bytes(p) - p->mark_bytes > p->db->options.spill_bytes;
         const bool is_asked = p->spills_asked != p->spills_answered;

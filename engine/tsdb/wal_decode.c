@@ -18,6 +18,8 @@ struct cohort {
     uint64_t new_seq;
     uint64_t last_seq; // of the previous record; 0: one was lost, only an absolute one helps
     int64_t t_ms, step_ms;
+    uint64_t memo;  // the caller's, see wal_replay.h
+    uint32_t whole; // members of the last row, if it was handed over and had all; 0: not so
     uint32_t defined, capacity;
     uint32_t known; // handles of so many members, also when they are being defined again
     uint32_t shapes_count;
@@ -36,7 +38,7 @@ struct wal_decoder {
     struct wal_table cohorts;
     struct buf labels[2];
     // Of one row, as large as the largest cohort.
-    uint32_t *members;
+    uint32_t *members, *changed;
     uint64_t *bits, *handles;
     int64_t *starts;
     size_t scratch_count;
@@ -101,6 +103,7 @@ void wal_decoder_destroy(struct wal_decoder *d)
     buf_deinit(&d->labels[0]);
     buf_deinit(&d->labels[1]);
     mem_free(d->members);
+    mem_free(d->changed);
     mem_free(d->bits);
     mem_free(d->handles);
     mem_free(d->starts);
@@ -163,6 +166,7 @@ static void cohort_grow(struct wal_decoder *d, struct cohort *c, uint32_t need)
     if (need > d->scratch_count) {
         const size_t count = need + need / 2;
         d->members = mem_realloc(d->members, count * sizeof *d->members);
+        d->changed = mem_realloc(d->changed, count * sizeof *d->changed);
         d->bits = mem_realloc(d->bits, count * sizeof *d->bits);
         d->handles = mem_realloc(d->handles, count * sizeof *d->handles);
         d->starts = mem_realloc(d->starts, count * sizeof *d->starts);
@@ -236,7 +240,8 @@ static struct cohort *cohort_renew(struct wal_decoder *d, uint32_t number)
         *at = c = mem_zalloc(sizeof *c);
         d->stats.state_bytes += sizeof *c;
     }
-    c->defined = 0;
+    c->defined = c->whole = 0;
+    c->memo = 0;
     return c;
 }
 
@@ -374,11 +379,12 @@ static inline uint64_t load_bytes(const struct input *in, unsigned bytes)
 }
 
 // Applies the changes. Member i of the row has its last value at bits[m], its mode at modes[m], m
-// being members[i], or i where there are none. The modes stay as they are when late.
+// being members[i], or i where there are none. The modes stay as they are when late. changed gets
+// which they are.
 static bool take_changes(struct input *in, const uint32_t *members, uint32_t n, uint64_t *bits,
-                         uint8_t *modes)
+                         uint8_t *modes, uint32_t *changed, uint32_t *out_changed_n)
 {
-    uint32_t at = 0;
+    uint32_t at = 0, changed_n = 0;
     while (in->p < in->end) {
         const uint8_t control = *in->p++;
         uint32_t skip = control & 31, more = 0;
@@ -389,7 +395,7 @@ static bool take_changes(struct input *in, const uint32_t *members, uint32_t n, 
             return false;
         at += skip;
         const uint32_t m = members ? members[at] : at;
-        at++;
+        changed[changed_n++] = at++;
         uint8_t mode = modes[m];
         unsigned bytes;
         if (!take_kind(in, control, &mode, &bytes) || (size_t)(in->end - in->p) < bytes)
@@ -404,17 +410,19 @@ static bool take_changes(struct input *in, const uint32_t *members, uint32_t n, 
         modes[m] = mode;
         in->p += bytes;
     }
+    *out_changed_n = changed_n;
     return true;
 }
 
 // Of a late row, whose last values were copied to bits: the modes are the cohort's, and stay.
 static bool take_changes_late(struct input *in, const struct cohort *c, const uint32_t *members,
-                              uint32_t n, uint64_t *bits)
+                              uint32_t n, uint64_t *bits, uint32_t *changed)
 {
+    uint32_t changed_n;
     uint8_t *modes = mem_alloc(n);
     for (uint32_t i = 0; i < n; i++)
         modes[i] = c->modes[members ? members[i] : i];
-    const bool good = take_changes(in, NULL, n, bits, modes);
+    const bool good = take_changes(in, NULL, n, bits, modes, changed, &changed_n);
     mem_free(modes);
     return good;
 }
@@ -527,19 +535,26 @@ static err read_row(struct wal_decoder *d, uint64_t seq, uint8_t flags, bool has
     if (has_starts && !take_starts(d, c, members, &row, in))
         return ERR_OK;
     row.starts = c->starts ? d->starts : NULL;
-    if (!late && !take_changes(in, members, row.n, c->bits, c->modes))
-        return ERR_OK;
+    const bool follows = !late && !members && c->whole == row.n && !(flags & WAL_FLAG_ABSOLUTE);
+    if (!late) {
+        c->whole = 0;
+        if (!take_changes(in, members, row.n, c->bits, c->modes, d->changed, &row.changed_n))
+            return ERR_OK;
+        row.changed = follows ? d->changed : NULL;
+        row.memo = &c->memo;
+    }
     for (uint32_t i = 0; members && i < row.n; i++)
         d->handles[i] = c->handles[members[i]];
     for (uint32_t i = 0; (members || late) && i < row.n; i++)
         d->bits[i] = c->bits[members ? members[i] : i];
     row.handles = members ? d->handles : c->handles;
     row.bits = members || late ? d->bits : c->bits;
-    if (late && !take_changes_late(in, c, members, row.n, d->bits))
+    if (late && !take_changes_late(in, c, members, row.n, d->bits, d->changed))
         return ERR_OK;
     if (!late) {
         c->t_ms = row.t_ms;
         c->step_ms = (int64_t)step;
+        c->whole = !members && seq >= d->seq_min ? row.n : 0;
     }
     c->last_seq = last_seq;
     *out_good = true;

@@ -19,6 +19,11 @@ struct wal_replay_row {
     const uint64_t *bits;
     const struct str *histograms; // n packed ones; NULL: it is a row of floats
     const int64_t *starts;        // start timestamps, 0: none; NULL: none at all
+    // Of a row that has all members of the cohort, as the one handed over before had: the indices,
+    // ascending, of those whose bits may be others. NULL: any.
+    const uint32_t *changed;
+    uint32_t changed_n;
+    uint64_t *memo; // of floats not late: the cohort's, for the caller; 0 once it is defined anew
     uint32_t n;
 };
 
