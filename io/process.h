@@ -34,6 +34,7 @@ void process_cpus(struct process_cpus *out);
 void process_pin_thread(uint16_t cpu);
 // Bytes of memory this process may use: the cgroup's limit or the machine's.
 uint64_t process_memory_limit(void);
+uint64_t process_resident_bytes(void); // 0: not known. A few microseconds
 
 struct process_numbers { // for process_* metrics
     double cpu_seconds;

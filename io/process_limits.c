@@ -148,6 +148,15 @@ void process_cpus(struct process_cpus *out)
         out->count = whole ? whole : 1;
 }
 
+uint64_t process_resident_bytes(void) // the second number of statm
+{
+    char text[128], *end;
+    if (!read_line("/proc/self/statm", text, sizeof text))
+        return 0;
+    strtoull(text, &end, 10);
+    return strtoull(end, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 uint64_t process_memory_limit(void)
 {
     const double pages = (double)sysconf(_SC_PHYS_PAGES), page = (double)sysconf(_SC_PAGESIZE);

@@ -34,8 +34,8 @@ void arena_init_beside(struct arena *a, const struct arena *other)
 static void give_back(struct arena *a, size_t size)
 {
     a->used_bytes -= size;
-    if (a->budget)
-        atomic_fetch_sub_explicit(&a->budget->used_bytes, size, memory_order_relaxed);
+    for (struct arena_budget *b = a->budget; b; b = b->all)
+        atomic_fetch_sub_explicit(&b->used_bytes, size, memory_order_relaxed);
 }
 
 static void free_block(struct arena *a, struct arena_block *block)
@@ -109,39 +109,63 @@ static size_t left_of(size_t limit, size_t used)
     return !limit ? SIZE_MAX : limit > used ? limit - used : 0;
 }
 
-static size_t budget_used(const struct arena *a)
+static size_t load(const _Atomic(size_t) *p)
 {
-    return a->budget ? atomic_load_explicit(&a->budget->used_bytes, memory_order_relaxed) : 0;
+    return atomic_load_explicit(p, memory_order_relaxed);
+}
+
+static size_t left_of_budget(const struct arena_budget *b)
+{
+    return b ? left_of(load(&b->limit_bytes), load(&b->used_bytes)) : SIZE_MAX;
 }
 
 size_t arena_left(const struct arena *a)
 {
-    const size_t own = left_of(a->limit_bytes, a->used_bytes);
-    const size_t all = a->budget ? left_of(a->budget->limit_bytes, budget_used(a)) : SIZE_MAX;
-    return own < all ? own : all;
+    size_t left = left_of(a->limit_bytes, a->used_bytes);
+    for (const struct arena_budget *b = a->budget; b; b = b->all) {
+        const size_t of_budget = left_of_budget(b);
+        left = of_budget < left ? of_budget : left;
+    }
+    return left;
 }
 
 bool arena_is_over(const struct arena *a)
 {
     if (a->limit_bytes && a->used_bytes > a->limit_bytes)
         return true;
-    return a->budget && a->budget->limit_bytes && budget_used(a) > a->budget->limit_bytes;
+    for (struct arena_budget *b = a->budget; b; b = b->all) {
+        const size_t limit = load(&b->limit_bytes);
+        if (!limit || load(&b->used_bytes) <= limit)
+            continue;
+        if (b != a->budget)
+            atomic_store_explicit(&a->budget->all_is_used, true, memory_order_relaxed);
+        return true;
+    }
+    return false;
 }
 
-// Takes want bytes from the limits, or what they leave, if that is at least need; else 0.
+// Takes want bytes from the limits, or what they leave, if that is at least need; else 0. What all
+// may take is looked at, then counted: by a block a shard it may be passed.
 static size_t charge(struct arena *a, size_t need, size_t want, bool limited)
 {
-    const size_t own = limited ? left_of(a->limit_bytes, a->used_bytes) : SIZE_MAX;
-    size_t used = budget_used(a), take;
+    struct arena_budget *const b = a->budget, *const all = b ? b->all : NULL;
+    const size_t of_all = limited ? left_of_budget(all) : SIZE_MAX;
+    size_t own = limited ? left_of(a->limit_bytes, a->used_bytes) : SIZE_MAX;
+    size_t used = b ? load(&b->used_bytes) : 0, take;
+    if (need > of_all)
+        atomic_store_explicit(&b->all_is_used, true, memory_order_relaxed);
+    own = own < of_all ? own : of_all;
     do {
-        size_t left = limited && a->budget ? left_of(a->budget->limit_bytes, used) : SIZE_MAX;
+        size_t left = limited && b ? left_of(load(&b->limit_bytes), used) : SIZE_MAX;
         left = own < left ? own : left;
         if (need > left)
             return 0;
         take = want < left ? want : left;
-    } while (a->budget &&
-             !atomic_compare_exchange_weak_explicit(&a->budget->used_bytes, &used, used + take,
+    } while (b &&
+             !atomic_compare_exchange_weak_explicit(&b->used_bytes, &used, used + take,
                                                     memory_order_relaxed, memory_order_relaxed));
+    if (all)
+        atomic_fetch_add_explicit(&all->used_bytes, take, memory_order_relaxed);
     a->used_bytes += take;
     return take;
 }

@@ -14,10 +14,12 @@
 
 struct arena_block;
 
-// What arenas may take together, whatever shards they are on: those of one query.
+// What arenas may take together, whatever shards they are on: those of one query, and all queries.
 struct arena_budget {
     _Atomic(size_t) used_bytes;
-    size_t limit_bytes; // 0: none
+    _Atomic(size_t) limit_bytes; // 0: none
+    struct arena_budget *all;    // that this is a part of; NULL: of none
+    _Atomic(bool) all_is_used;   // something was refused for the limit of all
 };
 
 struct arena {

@@ -18,6 +18,11 @@ void intake_deinit(struct intake *in)
 {
     assert(in->decoded_held == 0);
     zstd_reader_destroy(in->zstd);
+    intake_shrink(in);
+}
+
+void intake_shrink(struct intake *in)
+{
     while (in->spares_n)
         buf_deinit(&in->spares[--in->spares_n]);
 }

@@ -32,6 +32,7 @@ struct intake_body {
 
 void intake_init(struct intake *in, uint64_t decoded_max);
 void intake_deinit(struct intake *in);
+void intake_shrink(struct intake *in); // gives memory of bodies before back
 // Reads the body and decompresses zstd. Not ERR_OK: answered, or the peer is gone; ERR_LIMIT: it is
 // too large, ERR_IO, ERR_TIMEOUT: it did not come, ERR_CANCELED: there is no room for it now,
 // ERR_INVALID: it cannot be unpacked. Release it either way. Suspends.

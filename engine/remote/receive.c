@@ -16,15 +16,28 @@ struct receiver *receiver_create(const struct receiver_options *options)
     return r;
 }
 
-void receiver_destroy(struct receiver *r)
+static void drop_spares(struct receiver *r)
 {
-    if (!r)
-        return;
     while (r->spares) {
         struct request *q = r->spares;
         r->spares = q->next_spare;
         request_destroy(q);
     }
+    r->spares_n = 0;
+    intake_shrink(&r->intake);
+}
+
+void receiver_shrink(struct receiver *r)
+{
+    drop_spares(r);
+    series_cache_age(&r->cache);
+}
+
+void receiver_destroy(struct receiver *r)
+{
+    if (!r)
+        return;
+    drop_spares(r);
     series_cache_deinit(&r->cache);
     shapes_deinit(&r->shapes);
     intake_deinit(&r->intake);
@@ -100,7 +113,8 @@ static void count_refused(const struct request *q, const struct part *first)
     const bool is_whole = !q->is_partial && !q->r->options.late_ms;
     for (unsigned i = 0; i < q->parts_count; i++) {
         const struct part *p = &q->parts[i];
-        refused[RECEIVER_SERIES_LIMIT] += p->refused;
+        refused[p->refusal == TSDB_REFUSED_MEMORY ? RECEIVER_SERIES_MEMORY
+                                                  : RECEIVER_SERIES_LIMIT] += p->refused;
         for (size_t k = TSDB_DUPLICATE; !is_whole && k < TSDB_GONE; k++)
             refused[refusal_of[k]] += p->counts[k];
     }
@@ -171,7 +185,7 @@ static enum receiver_refusal answer(struct request *q, struct http_exchange *x)
         http_add_header(x, "Retry-After", STR("60"));
         if (q->is_partial)
             remote_add_written(x, &q->written);
-        http_answer_text(x, 429, "the limit of active series (--storage.max-series) is reached\n");
+        answer_line(x, 429, full->e.text);
     } else if (q->is_partial) {
         answer_partial(q, x);
     } else if (rejected || q->faults.total) {

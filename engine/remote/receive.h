@@ -25,6 +25,7 @@ struct receiver_options {
 
 struct receiver *receiver_create(const struct receiver_options *options);
 void receiver_destroy(struct receiver *r);
+void receiver_shrink(struct receiver *r); // forgets what only makes it faster
 // Answers a request: 204, or why not. Suspends.
 void receiver_handle(struct receiver *r, struct http_exchange *x);
 
@@ -53,7 +54,8 @@ enum receiver_sample_refusal {
     RECEIVER_TOO_OLD,
     RECEIVER_OUT_OF_BOUNDS,
     RECEIVER_IN_FUTURE,
-    RECEIVER_SERIES_LIMIT, // its series would be one too many
+    RECEIVER_SERIES_LIMIT,  // its series would be one too many
+    RECEIVER_SERIES_MEMORY, // there is no memory for its series
     RECEIVER_SAMPLE_REFUSALS
 };
 

@@ -13,6 +13,7 @@
 #include "engine/remote/shapes.h"
 #include "engine/remote/symbols.h"
 #include "engine/tsdb/tsdb_notes.h"
+#include "engine/tsdb/tsdb_pressure.h"
 #include "protocol/remote_write.h"
 #include "simd/fingerprint.h"
 
@@ -59,7 +60,8 @@ struct part {
     int64_t late_ms, max_t_ms;
 
     uint64_t counts[TSDB_OUTCOME_COUNT];
-    uint64_t refused, refused_histograms; // samples of new series beyond the limit
+    uint64_t refused, refused_histograms; // samples of new series that were not made
+    enum tsdb_refusal refusal;            // of the last of these; e says why
     enum tsdb_outcome worst;              // of the first sample that was refused
     uint32_t worst_series, worst_index;   // REQUEST_NONE: none was; of it among the samples
     struct tsdb_sample worst_sample;
@@ -70,7 +72,6 @@ struct part {
 };
 
 enum { REQUEST_NONE = UINT32_MAX };
-
 struct request;
 struct request_v2;
 // The labels of a series of the request into r->builder, and raw and labels_size of *out. Numbers
@@ -143,7 +144,6 @@ bool labels_are_valid(struct labels_builder *b, bool no_duplicates);
 void request_add_newcomer(struct request *q, struct newcomer *newcomer, size_t n);
 // All of the series at place is put: forgets a newcomer that has nothing.
 void request_end_newcomer(struct request *q, const struct series_place *place);
-
 // Keeps the good of it, or all of it or nothing (receiver_options.late_ms 0). Suspends.
 void request_keep(struct request *q, uint64_t source);
 

@@ -311,6 +311,8 @@ static void find_newcomers(struct part *p) // Suspends.
         if (x->ref)
             continue;
         x->ref = tsdb_series(p->db, x->labels, x->hash, p->source);
+        if (!x->ref)
+            p->refusal = tsdb_why_refused(p->db, any_refused ? NULL : &p->e);
         any_refused |= !x->ref;
         for (uint32_t k = x->first; k < x->first + x->n; k++)
             p->samples[k].ref = x->ref;

@@ -82,6 +82,13 @@ static void grow_slots(struct series_cache_table *t)
     t->slots = mem_zalloc(t->slots_size * sizeof *t->slots);
 }
 
+void series_cache_age(struct series_cache *c)
+{
+    table_deinit(&c->old);
+    c->old = c->young;
+    c->young = (struct series_cache_table){.first = c->old.first + c->old.n};
+}
+
 void series_cache_put(struct series_cache *c, struct hash128 key, const struct series_place *place)
 {
     assert(place->ref);
@@ -91,11 +98,8 @@ void series_cache_put(struct series_cache *c, struct hash128 key, const struct s
         series_cache_entry_at(t, index)->place = *place;
         return;
     }
-    if (t->n >= c->max) {
-        table_deinit(&c->old);
-        c->old = *t;
-        *t = (struct series_cache_table){.first = t->first + t->n};
-    }
+    if (t->n >= c->max)
+        series_cache_age(c);
     const size_t block = t->n / SERIES_CACHE_BLOCK;
     if (t->n % SERIES_CACHE_BLOCK == 0) {
         t->blocks = mem_grow(t->blocks, &t->blocks_capacity, block + 1, sizeof *t->blocks);

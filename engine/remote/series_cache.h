@@ -44,6 +44,7 @@ static const uint64_t SERIES_CACHE_NONE = UINT64_MAX;
 
 void series_cache_init(struct series_cache *c, size_t max);
 void series_cache_deinit(struct series_cache *c);
+void series_cache_age(struct series_cache *c); // forgets what was not asked for since the last time
 // For looking up many: first the memory that says where the key's entry is, then the entry itself.
 void series_cache_prefetch(const struct series_cache *c, struct hash128 key);
 void series_cache_prefetch_entry(const struct series_cache *c, struct hash128 key);

@@ -226,6 +226,8 @@ struct foreign_part { // what one other shard gets
     uint64_t seed;
     int64_t max_t_ms;
     uint64_t counts[TSDB_OUTCOME_COUNT];
+    uint64_t refused; // series
+    struct errmsg refusal;
     err code;
     struct errmsg e;
 };
@@ -243,6 +245,8 @@ static void keep_foreign(void *arg) // on the owner; Suspends.
                 tsdb_series(p->db, f->labels, labels_hash(f->labels, p->seed), p->source);
         if (f->sample.ref)
             samples[n++] = f->sample;
+        else if (tsdb_why_refused(p->db, p->refused ? NULL : &p->refusal))
+            p->refused++;
     }
     struct tsdb_commit c = {.samples = samples,
                             .n = n,
@@ -300,6 +304,10 @@ static void commit_foreign(struct pass *p, bool again) // Suspends.
     shard_call_all(LOOP_SCRAPE, keep_foreign, parts, sizeof *parts, where);
     for (unsigned i = 0; i < shards; i++) {
         count_outcomes(p->t->scrape, parts[i].counts);
+        if (parts[i].refused && !again) {
+            p->refused += parts[i].refused;
+            p->refusal = parts[i].refusal;
+        }
         if (parts[i].code)
             log_warn(&p->t->scrape->lg, "a part of a scrape was not kept",
                      log_str("target", p->t->url), log_cstr("err", parts[i].e.text));
@@ -369,17 +377,26 @@ static void log_dropped(const struct pass *p, const uint8_t *outcomes)
                      log_str("target", p->t->url), log_i64("num_dropped", (int64_t)rows[i].n));
 }
 
+// Series refused at their creation are looked up again: the limits may allow them now.
+static void find_refused(struct pass *p)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->samples[i].ref)
+            continue;
+        p->is_same = false;
+        if (!find_again(p, i) && p->samples[i].bits != VALUE_STALE_BITS &&
+            tsdb_why_refused(p->t->scrape->options.db, p->refused ? NULL : &p->refusal))
+            p->refused++;
+        if (i % TURN == TURN - 1)
+            fiber_yield_if_due();
+    }
+}
+
 err pass_commit(struct pass *p, struct errmsg *e)
 {
     struct scrape *s = p->t->scrape;
     uint8_t *outcomes = mem_alloc(p->n);
-    // Series refused at their creation are looked up again: the limit may allow them now.
-    for (size_t i = 0; i < p->n; i++) {
-        if (p->samples[i].ref)
-            continue;
-        find_again(p, i);
-        p->is_same = false;
-    }
+    find_refused(p);
     uint64_t row = p->is_same && !p->foreign_n ? p->t->row : 0;
     struct tsdb_commit c = {.samples = p->samples,
                             .n = p->n,

@@ -4,6 +4,7 @@
 
 #include "engine/scrape/target.h"
 #include "engine/tsdb/tsdb_notes.h"
+#include "engine/tsdb/tsdb_pressure.h"
 
 enum { SCRAPE_FUTURE_MS = 10 * 60 * 1000 }; // how far ahead a sample may be
 
@@ -49,6 +50,8 @@ struct pass {
     int64_t body_bytes;            // uncompressed; -1: more than its limit, 0: nothing came
     int64_t oldest_ms;             // what is older is refused by the database
     bool over_sample_limit;
+    uint64_t refused;      // new series that the database did not take,
+    struct errmsg refusal; // and why
 };
 
 void pass_init(struct pass *p, struct target *t, int64_t ms);

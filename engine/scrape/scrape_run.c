@@ -330,13 +330,17 @@ static void push_reports(struct pass *p, bool up, int64_t start_ns)
         pass_push_report(p, i, bits_from_double(values[i]));
 }
 
-static void note_result(struct target *t, err code, const struct errmsg *e, int64_t start_ns)
+// refused: new series, e says why; what is there was kept: the target is up.
+static void note_result(struct target *t, err code, uint64_t refused, struct errmsg *e,
+                        int64_t start_ns)
 {
     struct scrape *s = t->scrape;
     const bool was_up = t->health == SCRAPE_UP;
     t->health = code ? SCRAPE_DOWN : SCRAPE_UP;
     t->last_duration_s = (double)(clock_mono_ns() - start_ns) / 1e9;
-    target_note_error(t, code ? e->text : "");
+    if (!code && refused)
+        err_prefix(e, "%llu new series left out", (unsigned long long)refused);
+    target_note_error(t, code || refused ? e->text : "");
     s->stats.scrapes++;
     s->stats.failed += code != ERR_OK;
     if (code && was_up)
@@ -386,7 +390,7 @@ void target_scrape(struct target *t)
     const err code = read_body(&p, &e);
     if (fiber_status() != ERR_CANCELED) { // else the server stops: nothing is written, no markers
         keep(&p, code, start_ns);
-        note_result(t, code, &e, start_ns);
+        note_result(t, code, p.refused, code ? &e : &p.refusal, start_ns);
     }
     if (p.walk)
         scrape_give_walk(t->scrape, p.walk);

@@ -34,6 +34,7 @@ static const struct {
     [API_NOT_FOUND] = {"not_found", 404},
     [API_NOT_ACCEPTABLE] = {"not_acceptable", 406},
     [API_UNAVAILABLE] = {"unavailable", 500},
+    [API_MEMORY] = {"unavailable", 503},
 };
 
 static bool is_form(const struct http_exchange *x)

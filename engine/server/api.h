@@ -38,6 +38,7 @@ enum api_error {
     API_NOT_FOUND,
     API_NOT_ACCEPTABLE,
     API_UNAVAILABLE,
+    API_MEMORY, // there is none for it now
 };
 
 typedef void api_fn(struct api *api); // Suspends.

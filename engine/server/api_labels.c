@@ -99,6 +99,7 @@ static void answer(struct api *api, struct fan_question *q)
     enum { FIRST = 65536, MOST = 131072 };
     struct answering a = {.api = api, .q = q, .wanted = q->limit};
     q->bytes_max = (size_t)api->server->flags.query_max_bytes;
+    q->all = &api->server->memory.queries;
     for (uint64_t some = FIRST; !a.is_over; some = some < MOST ? some * 2 : some) {
         const uint64_t left = a.wanted ? a.wanted - a.n + 1 : UINT64_MAX;
         answer_some(&a, q->kind == FAN_SERIES || left < some ? left : some);

@@ -54,10 +54,11 @@ static void word_failure(err code, struct errmsg *e)
         err_format(e, "query was canceled in expression evaluation");
 }
 
-static void answer_failure(struct api *api, err code, const char *text)
+static void answer_failure(struct api *api, err code, bool is_short, const char *text)
 {
     // The answer itself has the connection's own time.
-    const enum api_error kind = code == ERR_TIMEOUT                     ? API_TIMEOUT
+    const enum api_error kind = is_short                                ? API_MEMORY
+                                : code == ERR_TIMEOUT                   ? API_TIMEOUT
                                 : code == ERR_CANCELED                  ? API_CANCELED
                                 : code == ERR_IO || code == ERR_CORRUPT ? API_INTERNAL
                                                                         : API_EXECUTION;
@@ -242,7 +243,8 @@ static void run_query(struct api *api, const struct query_options *o, uint64_t l
         return;
     }
     struct arena arena; // of the result: it may be much larger than a request's
-    struct arena_budget budget = {.limit_bytes = (size_t)server->flags.query_max_bytes};
+    struct arena_budget budget = {.limit_bytes = (size_t)server->flags.query_max_bytes,
+                                  .all = &server->memory.queries};
     arena_init_within(&arena, &budget);
     const int64_t begun_ns = clock_mono_ns();
     code = promql_exec(&server->query_source, o, query.expr, turn.text, &arena, &result, &e);
@@ -250,10 +252,11 @@ static void run_query(struct api *api, const struct query_options *o, uint64_t l
     turn.times.eval = clock_mono_ns() - begun_ns;
     if (code)
         word_failure(code, &e);
-    query_turn_end(&turn, &result.stats,
-                   code ? result.error.n ? result.error : str_from_c(e.text) : (struct str){0});
+    const bool is_short = code == ERR_LIMIT && memory_refused_query(server, &budget, &e);
+    const struct str failure = !is_short && result.error.n ? result.error : str_from_c(e.text);
+    query_turn_end(&turn, &result.stats, code ? failure : (struct str){0});
     if (code) {
-        answer_failure(api, code, result.error.n ? result.error.p : e.text);
+        answer_failure(api, code, is_short, failure.p);
     } else {
         fiber_set_deadline(INT64_MAX);
         answer_result(api, &result, limit, &turn.times);

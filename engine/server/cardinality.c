@@ -305,6 +305,7 @@ err cardinality_gather(struct server *s, size_t limit, int64_t growth_ms, struct
     const unsigned count = shards_count(s->shards);
     struct cardinality *k = mem_zalloc(sizeof *k);
     struct part *parts = mem_zalloc(count * sizeof *parts);
+    k->budget.all = &s->memory.queries;
     k->budget.limit_bytes = (size_t)s->flags.query_max_bytes;
     for (size_t i = 0; i < CARDINALITY_LISTS; i++) {
         struct top *t = &k->lists[i];

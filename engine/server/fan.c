@@ -55,6 +55,10 @@ static void free_part(void *arg) // on each shard
 
 static err too_much(const struct fan *f, struct errmsg *e)
 {
+    if (f->budget->all_is_used)
+        return err_set(e, ERR_LIMIT,
+                       "refused: memory is short (--storage.memory-limit); ask for less, or again "
+                       "later");
     return err_set(e, ERR_LIMIT,
                    "what matches needs more than the %zu bytes that --query.max-bytes allows: "
                    "narrow the selectors, or ask for less with the parameter limit",
@@ -67,6 +71,7 @@ err fan_open(const struct fan_question *q, struct fan *out, struct errmsg *e)
     struct fan f = {.budget = mem_zalloc(sizeof *f.budget),
                     .parts = mem_zalloc(count * sizeof *f.parts),
                     .parts_count = count};
+    f.budget->all = q->all;
     f.budget->limit_bytes = q->bytes_max ? q->bytes_max : BYTES_MAX;
     for (unsigned i = 0; i < count; i++) {
         f.parts[i].q = q;

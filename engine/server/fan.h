@@ -18,9 +18,10 @@ struct fan_question {
     const struct fan_selector *selectors; // ORed; none: all series (not of FAN_SERIES)
     size_t selectors_count;
     int64_t mint, maxt;
-    struct str after; // only names and values behind it; p NULL: all
-    uint64_t limit;   // 0: none; one more than that may come back, as a sign of truncation
-    size_t bytes_max; // of all shards' parts together; 0: a default
+    struct str after;         // only names and values behind it; p NULL: all
+    uint64_t limit;           // 0: none; one more than that may come back, as a sign of truncation
+    size_t bytes_max;         // of all shards' parts together; 0: a default
+    struct arena_budget *all; // that they are counted in; may be NULL
 };
 
 // Answers in memory of the shards, until fan_done(). q must live as long.

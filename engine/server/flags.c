@@ -52,6 +52,15 @@ static void add_storage(struct rows *r, struct server_flags *f)
                .help = "Labels that decide, with job and instance, where a series "
                        "lives; fixed when the data folder is made: not given, the folder's "
                        "hold, others are refused. Ferula's own."});
+    add(r, (struct setting){"storage.memory-limit", .size_bytes = &f->memory_limit, .min = 0,
+                            .max = INT64_MAX, .default_text = "0",
+                            .help = "Memory that the process may use; 0: 80% of the smallest limit "
+                                    "of its cgroups, or of the machine. From 70% of it caches "
+                                    "shrink and samples are written early, from 80% queries get "
+                                    "little, from 86% new series of targets and metrics that "
+                                    "made most of late are refused (429 with Retry-After, left "
+                                    "out of a scrape), from 92% all new series; the others go on. "
+                                    "Ferula's own."});
     add(r, (struct setting){"storage.max-series", .number = &f->series_max, .default_text = "0",
                             .help = "Active series at most; new ones beyond are refused, 0: no "
                                     "limit. Ferula's own."});

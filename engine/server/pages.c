@@ -133,7 +133,7 @@ static void put_scrape(const struct scrape_stats *t, struct buf *b)
     put_u64(b, "ferula_scrape_targets", "gauge", "Targets that are scraped.", t->targets);
 }
 
-static void put_tsdb(const struct tsdb_stats *t, struct buf *b)
+static void put_series(const struct tsdb_stats *t, struct buf *b)
 {
     put_u64(b, "prometheus_tsdb_head_series", "gauge", "Total number of series in the head block.",
             t->series);
@@ -141,6 +141,17 @@ static void put_tsdb(const struct tsdb_stats *t, struct buf *b)
             "Total number of series created in the head", t->series_created);
     put_u64(b, "prometheus_tsdb_head_series_removed_total", "counter",
             "Total number of series removed in the head", t->series_removed);
+    family(b, "ferula_tsdb_series_refused_total", "counter",
+           "Series that were not made, by reason.");
+    buf_printf(b,
+               "ferula_tsdb_series_refused_total{reason=\"max_series\"} %llu\n"
+               "ferula_tsdb_series_refused_total{reason=\"memory\"} %llu\n",
+               (unsigned long long)t->refused_max, (unsigned long long)t->refused_memory);
+}
+
+static void put_tsdb(const struct tsdb_stats *t, struct buf *b)
+{
+    put_series(t, b);
     put_u64(b, "prometheus_tsdb_head_chunks", "gauge", "Total number of chunks in the head block.",
             t->blocks);
     put(b, "prometheus_tsdb_head_min_time", "gauge",
@@ -254,7 +265,8 @@ static void put_receiver(const struct receiver_stats *r, struct buf *b)
         [RECEIVER_TOO_OLD] = "too_old",
         [RECEIVER_OUT_OF_BOUNDS] = "out_of_bounds",
         [RECEIVER_IN_FUTURE] = "in_future",
-        [RECEIVER_SERIES_LIMIT] = "max_series"};
+        [RECEIVER_SERIES_LIMIT] = "max_series",
+        [RECEIVER_SERIES_MEMORY] = "memory"};
     put_u64(b, "ferula_receiver_requests_total", "counter", "remote_write requests.", r->requests);
     put_u64(b, "ferula_receiver_samples_total", "counter", "Samples in remote_write requests.",
             r->samples);
@@ -358,9 +370,9 @@ static void add_counters(void *to, const void *from, size_t size)
         sum[i] += more[i];
 }
 static_assert(sizeof(struct scrape_stats) == 18 * sizeof(uint64_t), "counters only");
-static_assert(sizeof(struct receiver_stats) == 30 * sizeof(uint64_t), "counters only");
+static_assert(sizeof(struct receiver_stats) == 31 * sizeof(uint64_t), "counters only");
 static_assert(sizeof(struct http_server_stats) == 5 * sizeof(uint64_t), "counters only");
-static_assert(sizeof(struct tsdb_stats) == 27 * sizeof(uint64_t), "counters only");
+static_assert(sizeof(struct tsdb_stats) == 29 * sizeof(uint64_t), "counters only");
 
 static int64_t min_i64(int64_t a, int64_t b)
 {
@@ -436,6 +448,7 @@ void page_metrics(struct server *s, struct http_exchange *x)
         put_replay(s->db, &out);
         const struct tsdb_retention retention = server_retention(s);
         put_retention(&retention, &out);
+        memory_put_metrics(s, &out);
         mem_free(sum);
         metrics_put_runtime(s, &out);
     }
@@ -533,6 +546,8 @@ void api_status_tsdb(struct api *api)
     put_lists(k, CARDINALITY_NAMES, CARDINALITY_GROWN_NAMES, j);
     if (growth_ms)
         put_growth(api->server, k, j);
+    if (sum->tsdb.refused_max + sum->tsdb.refused_memory)
+        memory_put_refused(api->server, (size_t)limit, j);
     json_object_end(j);
     api_end(api);
     mem_free(sum);

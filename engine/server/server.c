@@ -351,12 +351,21 @@ static err listen_all(struct server *s, struct errmsg *e) // Suspends.
 
 // ---- start and end, on shard 0
 
+static uint64_t least(int64_t a, uint64_t b)
+{
+    return (uint64_t)a < b ? (uint64_t)a : b;
+}
+
+// Of the memory's limit, where the flags allow more.
+enum { BODIES_PART = 16, SCRAPE_BODY_PART = 8 };
+
 static void open_shard(void *arg) // on every shard
 {
     struct server *s = ((const struct apply *)arg)->server;
     struct server_shard *self = server_self(s);
     const struct server_flags *f = &s->flags;
     const unsigned shards = shards_count(s->shards);
+    const uint64_t bodies = least(f->body_bytes_max, memory_share(s, BODIES_PART * shards));
     const struct http_server_options web = {
         .handler = route_handle,
         .observer = route_observe,
@@ -364,7 +373,7 @@ static void open_shard(void *arg) // on every shard
         .read_timeout_ns = f->prom.web.read_timeout_ms * NS_PER_MS,
         .write_timeout_ns = WRITE_TIMEOUT_NS,
         .door = &s->door,
-        .body_bytes_max = (uint64_t)f->body_bytes_max,
+        .body_bytes_max = bodies,
         .log = &s->log,
     };
     const struct str hostname = str_from_c(process_hostname());
@@ -379,13 +388,13 @@ static void open_shard(void *arg) // on every shard
         .version = PROMETHEUS_VERSION,
         .failed = log_files_scrape_failed,
         .failed_arg = s,
-        .body_bytes_max = (size_t)f->scrape_body_max,
+        .body_bytes_max = least(f->scrape_body_max, memory_share(s, SCRAPE_BODY_PART)),
     };
     const struct receiver_options receiver = {.db = s->db,
                                               .enabled = f->prom.web.enable_remote_write_receiver,
                                               .late_ms = f->receiver_late_ms,
                                               .messages = s->write_messages,
-                                              .decoded_bytes_max = (uint64_t)f->body_bytes_max,
+                                              .decoded_bytes_max = bodies,
                                               .series_max = CACHE_SERIES / shards,
                                               .log = &s->log};
     self->query_times = mem_zalloc(sizeof *self->query_times);
@@ -437,6 +446,7 @@ static err open_db(struct server *s, const struct prom_config *config,
         return needs_room(code, e);
     s->storage = tsdb_storage(s->db);
     s->query_source = (struct query_source){&s->storage, 1, true};
+    memory_watch(s);
     return ERR_OK;
 }
 
@@ -506,6 +516,7 @@ static void shut_down(struct server *s) // Suspends.
         shard_call_all(LOOP_CONTROL, close_shard, args, sizeof *args, NULL);
     }
     active_queries_close(&s->active);
+    memory_watch_end(s);
     if (s->db && tsdb_close(s->db, &e) != ERR_OK) {
         log_error(&s->lg, "the data folder was not closed cleanly", log_cstr("err", e.text));
         s->exit_code = 1;
@@ -551,6 +562,7 @@ static void run(void *arg) // a control fiber on shard 0
     waiters_init(&s->stop);
     waiters_init(&s->reloaded);
     query_turns_init(&s->turns);
+    memory_init(s);
     notices_set(s, NOTICE_STARTING, true);
     s->reloading = true; // so that nobody reloads what is not there yet
     const err booted = boot(s, &cause, &e);

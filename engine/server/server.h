@@ -20,6 +20,7 @@
 #include "engine/scrape/scrape.h"
 #include "engine/server/active_queries.h"
 #include "engine/server/log_files.h"
+#include "engine/server/memory.h"
 #include "engine/server/notices.h"
 #include "engine/server/query_summary.h"
 #include "engine/server/query_turn.h"
@@ -34,7 +35,7 @@ struct server_flags {
     bool pin;
     int64_t shards, max_fibers, body_bytes_max;
     int64_t wal_sync_interval_ms, series_max, receiver_late_ms, spill_ms, spill_bytes,
-        query_max_bytes, scrape_body_max;
+        query_max_bytes, scrape_body_max, memory_limit;
 };
 
 enum server_state { SERVER_STARTING, SERVER_READY, SERVER_STOPPING };
@@ -89,6 +90,7 @@ struct server {
     struct notices notices;
     struct active_queries active;
     struct query_turns turns;
+    struct memory memory;
     struct http_door door; // its home is shard 0
     int exit_code;
     struct shard_post signal_post[2]; // reload, stop

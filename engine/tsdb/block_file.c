@@ -193,15 +193,21 @@ static err read_chunk(struct block_file *f, const struct block_chunk *c, struct 
     return code;
 }
 
-static void make_room(struct block_file *f)
+static void make_room(struct block_file *f, size_t bytes)
 {
     struct list *at = f->recent.next;
-    while (f->held_bytes > f->cache_bytes && at != &f->recent) {
+    while (f->held_bytes > bytes && at != &f->recent) {
         struct block_held *held = container_of(at, struct block_held, recent);
         at = at->next;
         if (held->pins == 0)
             forget(f, held);
     }
+}
+
+void block_file_shrink(struct block_file *f)
+{
+    make_room(f, 0);
+    block_answers_drop(f);
 }
 
 err block_chunk_get(struct block_file *f, enum block_section section, uint32_t index,
@@ -229,7 +235,7 @@ err block_chunk_get(struct block_file *f, enum block_section section, uint32_t i
     }
     list_push(&f->recent, &held->recent);
     held->pins++;
-    make_room(f);
+    make_room(f, f->cache_bytes);
     *out = held;
     return ERR_OK;
 }
@@ -238,7 +244,7 @@ void block_chunk_put(struct block_file *f, struct block_held *held)
 {
     assert(held->pins > 0);
     held->pins--;
-    make_room(f);
+    make_room(f, f->cache_bytes);
 }
 
 struct block_cursor block_chunk_cursor(const struct block_held *held)

@@ -61,6 +61,7 @@ void block_file_unref(struct block_file *f); // NULL is accepted. Closes with th
 const struct block_summary *block_file_summary(const struct block_file *f);
 const char *block_file_path(const struct block_file *f);
 size_t block_file_memory(const struct block_file *f); // bytes held now
+void block_file_shrink(struct block_file *f);         // keeps no part that nobody looks at
 
 struct block_series {
     struct str labels; // in the arena

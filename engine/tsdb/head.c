@@ -10,12 +10,10 @@
 
 enum { BREATH = 128 };
 
-void head_init(struct head *h, const struct placement *placement, uint64_t series_max,
-               int64_t retention_ms)
+void head_init(struct head *h, const struct placement *placement, int64_t retention_ms)
 {
     *h = (struct head){.placement = placement,
                        .seed = placement->seed,
-                       .series_max = series_max,
                        .retention_ms = retention_ms,
                        .complete_t = INT64_MIN,
                        .pieces_from = HEAD_NO_PIECES,
@@ -174,20 +172,23 @@ static void link_series(struct head *h, struct head_series *s, uint32_t id)
     local->series++;
 }
 
-uint64_t head_find_or_make(struct head *h, struct str labels, struct hash128 hash, uint64_t source)
+uint64_t head_find(const struct head *h, struct hash128 hash)
 {
     struct id_probe probe = id_table_probe(&h->series_ids, hash.lo);
     uint32_t id;
     while ((id = id_table_next(&h->series_ids, &probe)) != ID_TABLE_NONE) {
-        struct head_series *s = head_series_at(h, id);
+        const struct head_series *s = head_series_at(h, id);
         if (hash128_eq(s->hash, hash))
             return head_ref(s, id);
     }
-    if (h->series_max && h->series_ids.n >= h->series_max)
-        return 0;
+    return 0;
+}
+
+uint64_t head_make(struct head *h, struct str labels, struct hash128 hash, uint64_t source)
+{
     uint64_t job;
     const uint64_t key = placement_key(h->placement, labels, &job);
-    id = new_series_id(h);
+    const uint32_t id = new_series_id(h);
     struct head_series *s = head_series_at(h, id);
     *s = (struct head_series){.hash = hash,
                               .last_t = INT64_MIN,

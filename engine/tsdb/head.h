@@ -48,7 +48,7 @@ struct stage; // head_stage.c
 
 struct head {
     const struct placement *placement;
-    uint64_t seed, series_max;
+    uint64_t seed;
     int64_t retention_ms;
     struct label_store labels;
     struct factoring factoring;
@@ -90,8 +90,7 @@ struct head {
     struct tsdb_stats stats;
 };
 
-void head_init(struct head *h, const struct placement *placement, uint64_t series_max,
-               int64_t retention_ms);
+void head_init(struct head *h, const struct placement *placement, int64_t retention_ms);
 void head_deinit(struct head *h); // Suspends, if it may.
 
 static inline struct head_series *head_series_at(const struct head *h, uint32_t id)
@@ -115,7 +114,8 @@ static inline uint64_t head_ref(const struct head_series *s, uint32_t id)
     return (uint64_t)s->generation << 32 | id;
 }
 
-uint64_t head_find_or_make(struct head *h, struct str labels, struct hash128 hash, uint64_t source);
+uint64_t head_find(const struct head *h, struct hash128 hash); // 0: there is none
+uint64_t head_make(struct head *h, struct str labels, struct hash128 hash, uint64_t source);
 void head_labels(const struct head *h, const struct head_series *s, struct buf *out); // appends
 // The series' sample at t_ms; false: memory has none.
 struct head_cell {

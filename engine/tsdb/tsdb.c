@@ -6,7 +6,6 @@
 #include "engine/model/labels.h"
 #include "engine/tsdb/part_notes.h"
 #include "engine/tsdb/tsdb_snapshot.h"
-#include "io/clock.h"
 
 enum {
     MEMORY_SEED = 0x5eed,
@@ -127,13 +126,16 @@ static_assert((int)TSDB_LABELS_BYTES_MAX <= (int)WAL_LABELS_BYTES_MAX, "the log 
 
 uint64_t tsdb_series(struct tsdb *db, struct str labels, struct hash128 hash, uint64_t source)
 {
-    if (labels.n > TSDB_LABELS_BYTES_MAX)
-        return 0; // the log takes no larger ones
     struct part *p = tsdb_part(db);
-    const uint64_t created = p->head.stats.series_created;
-    const uint64_t ref = head_find_or_make(&p->head, labels, hash, source);
-    if (p->ready && p->head.stats.series_created != created)
-        arrivals_add(&p->arrivals, (uint32_t)ref, clock_turn_ns() / 1000000);
+    if (labels.n > TSDB_LABELS_BYTES_MAX) {
+        p->makers.refusal = TSDB_REFUSED_LONG; // the log takes no larger ones
+        return 0;
+    }
+    uint64_t ref = head_find(&p->head, hash);
+    if (ref || !part_admits(p, labels))
+        return ref;
+    ref = head_make(&p->head, labels, hash, source);
+    part_made_series(p, ref, labels);
     return ref;
 }
 
@@ -271,6 +273,8 @@ void tsdb_stats(struct tsdb *db, struct tsdb_stats *out)
     out->series = h->series_ids.n;
     out->blocks = h->blocks + h->series_ids.n;
     out->max_time_ms = h->newest;
+    out->refused_max = p->makers.refused[TSDB_REFUSED_MAX];
+    out->refused_memory = p->makers.refused[TSDB_REFUSED_MEMORY];
     out->min_time_ms = INT64_MAX;
     for (size_t i = 0; i < h->cohorts_n; i++) {
         if (h->may_yield && i % BREATH == BREATH - 1)
@@ -319,9 +323,7 @@ static struct part *part_create(struct tsdb *db, unsigned index)
     p->newest_t = p->mark_newest = INT64_MIN;
     p->retention = db->options.retention;
     p->commit_piece = db->options.commit_piece ? db->options.commit_piece : COMMIT_PIECE;
-    const uint64_t max = db->options.series_max;
-    head_init(&p->head, &db->placement, max ? (max + db->parts_n - 1) / db->parts_n : 0,
-              db->options.retention.time_ms);
+    head_init(&p->head, &db->placement, db->options.retention.time_ms);
     part_notes_init(p);
     waiters_init(&p->changed);
     return p;
@@ -557,6 +559,7 @@ err tsdb_open(const struct tsdb_options *options, struct tsdb **out, struct errm
     if (!db->options.seal_ms)
         db->options.seal_ms = DEFAULT_SEAL_MS;
     db->log = (struct logger){"tsdb", options->log};
+    db->pressure.series_left = INT64_MAX;
     waiters_init(&db->catalogue_free);
     waiters_init(&db->replayed);
     const err result = options->path ? open_folder(db, e) : open_memory(db, e);

@@ -10,6 +10,7 @@
 #include "engine/tsdb/families.h"
 #include "engine/tsdb/head_query.h"
 #include "engine/tsdb/head_spill.h"
+#include "engine/tsdb/tsdb_pressure.h"
 #include "engine/tsdb/wal.h"
 #include "engine/tsdb/wal_replay.h"
 
@@ -52,6 +53,7 @@ struct part {
     struct tsdb_retention retention;
     int64_t next_expiry, next_merge; // on the monotonic clock, ms
     _Atomic uint64_t waiting_bytes;  // of the log that are in no file. Written here, read by all
+    struct part_makers makers;
     struct exemplars exemplars;
     struct families families;
     uint64_t exemplars_written, metadata_written; // up to these sequences they are in files
@@ -63,6 +65,7 @@ struct tsdb {
     struct tsdb_options options;
     struct buf texts; // of the options and of the folder
     struct placement placement;
+    struct pressure pressure;
     struct logger log;
     struct catalogue *catalogue; // NULL: in memory only; used on the home shard
     struct shard *home;
@@ -88,9 +91,8 @@ void part_tell_newest(struct part *p, int64_t t_ms);
 void tsdb_set_window(const struct tsdb *db, struct tsdb_commit *c);
 
 // tsdb_commit.c: of a part with a log. All suspend, the waits cancelled or not.
-err part_commit(struct part *p, struct tsdb_commit *c, struct errmsg *e); // outcomes is set
-// At most n samples of c, from at on.
-struct tsdb_commit part_piece(const struct tsdb_commit *c, size_t at, size_t n);
+err part_commit(struct part *p, struct tsdb_commit *c, struct errmsg *e);        // outcomes is set
+struct tsdb_commit part_piece(const struct tsdb_commit *c, size_t at, size_t n); // n at most
 uint32_t part_slow_max(const struct part *p); // for struct tsdb_commit
 void part_wait_for_undo(struct part *p);
 void part_wait_for_pieces(struct part *p); // of a large commit
@@ -105,8 +107,7 @@ err tsdb_change(struct tsdb *db, const struct catalogue_change *change, struct e
 void tsdb_hold_catalogue(struct tsdb *db);
 void tsdb_let_catalogue_go(struct tsdb *db);
 
-// A new file's id and path.
-struct tsdb_new_file {
+struct tsdb_new_file { // its id and path
     struct tsdb *db;
     uint64_t id;
     char path[CATALOGUE_PATH_MAX];
@@ -144,7 +145,6 @@ void tsdb_streams_done(struct tsdb *db, bool own);
 // tsdb_known.c: makes the head know what it may have forgotten and must judge by. Suspends.
 err part_recall(struct part *p, const struct tsdb_commit *c, struct errmsg *e);
 
-// tsdb_query.c
-extern const struct storage_ops tsdb_storage_ops;
+extern const struct storage_ops tsdb_storage_ops; // tsdb_query.c
 
 #endif

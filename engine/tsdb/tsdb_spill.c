@@ -20,6 +20,10 @@ enum {
     BEHIND_SPILLS = 3,  // of spill_bytes: then senders are told to wait
     HURRY_PERCENT = 15, // of the time, from receivers to spills that much was sent for
     COLLECT_SERIES = 512,
+    // While memory is short:
+    EARLY_MS = 20000,        // between spills at least, if
+    EARLY_BYTES = 1 << 20,   // of the log are in no file
+    LEAVE_EARLY_MS = 600000, // a series without samples for so long leaves the head
 };
 static const int64_t NS_PER_MS = 1000000;
 
@@ -174,12 +178,15 @@ static err publish_files(struct spill *s, uint64_t log_seq, struct errmsg *e)
     return result;
 }
 
-// What was written stays for some minutes, but no more of it than one spill wrote.
+// What was written stays for some minutes, but no more of it than one spill wrote, and nothing
+// while memory is short.
 static void let_go(struct part *p, int64_t newest)
 {
     struct head *h = &p->head;
     const int64_t some_minutes = time_before(h->newest, KEEP_MS);
-    const int64_t keep = p->mark_newest > some_minutes ? p->mark_newest : some_minutes;
+    int64_t keep = p->mark_newest > some_minutes ? p->mark_newest : some_minutes;
+    if (p->db->pressure.shrinks)
+        keep = newest;
     p->mark_newest = newest;
     if (keep > h->complete_t)
         h->complete_t = keep;
@@ -277,7 +284,8 @@ static void release(struct part *p)
     uint32_t at = 0;
     part_wait_for_pieces(p);
     head_release(h, h->complete_t);
-    const int64_t before = time_before(h->newest, LEAVE_MS);
+    const bool is_short = p->db->pressure.shrinks;
+    const int64_t before = time_before(h->newest, is_short ? LEAVE_EARLY_MS : LEAVE_MS);
     do {
         if (h->selects == 0)
             at = head_collect(h, before, at, COLLECT_SERIES);
@@ -331,11 +339,25 @@ static void have_files_tended(struct part *p, int64_t now)
     fiber_start_always(LOOP_MERGE, part_tend_files, p, NULL);
 }
 
+// Whether samples are to be written before their time.
+static bool is_early(const struct part *p, int64_t now, int64_t last)
+{
+    return p->db->pressure.shrinks && now - last >= EARLY_MS &&
+           log_bytes(p) - p->mark_bytes > EARLY_BYTES;
+}
+
+static void shrink_caches(struct part *p)
+{
+    for (size_t i = 0; i < p->files_n && p->db->pressure.shrinks; i++)
+        block_file_shrink(p->files[i].file);
+}
+
 void part_maintain(void *arg)
 {
     struct part *p = arg;
     // The first time at once, if replay brought something.
     int64_t next = p->db->segments_max ? INT64_MIN : INT64_MAX;
+    int64_t last = clock_mono_ns() / NS_PER_MS;
     bool failed = false;       // then the amount waits, too
     p->next_merge = INT64_MAX; // not while the disk takes nothing
     while (!p->closing) {
@@ -344,13 +366,16 @@ void part_maintain(void *arg)
         const bool is_much =
             !failed && p->ready && log_bytes(p) - p->mark_bytes > p->db->options.spill_bytes;
         const bool is_asked = p->spills_asked != p->spills_answered;
-        if (p->ready && (now >= next || is_much || is_asked)) {
+        if (p->ready && (now >= next || is_much || is_asked || is_early(p, now, last))) {
+            last = now;
             work(p, &failed);
             next = now + (failed ? RETRY_MS : p->db->options.spill_ms);
         }
         have_files_tended(p, now);
         arrivals_expire(&p->arrivals, now);
         release(p);
+        shrink_caches(p);
+        part_tell_makers(p, now);
         const int64_t wait = next > now && next - now < TICK_MS ? next - now : TICK_MS;
         p->sleeping = true;
         if (!p->closing)

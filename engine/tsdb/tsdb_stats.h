@@ -6,7 +6,8 @@
 
 struct tsdb_stats {
     uint64_t series, series_created, series_removed, cohorts;
-    uint64_t blocks; // pieces of values in memory, each series' run counted
+    uint64_t refused_max, refused_memory; // series that were not made
+    uint64_t blocks;                      // pieces of values in memory, each series' run counted
     uint64_t samples_appended, samples_late, out_of_order, too_old, out_of_bounds;
     uint64_t histograms_appended, histograms_out_of_order; // of the samples
     uint64_t wal_bytes, wal_records, wal_syncs, wal_segment, wal_corruptions;

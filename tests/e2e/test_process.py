@@ -149,7 +149,7 @@ FLAGS = {
         "storage.tsdb.max-block-duration": "1d", "storage.tsdb.min-block-duration": "1h", "storage.agent.retention.max-time": "7h",
         "storage.agent.retention.min-time": "7h", "storage.agent.wal-truncate-frequency": "7h"},
     "units: invalid x!": {
-        "query.max-bytes": "7MiB", "scrape.max-body-size": "7MiB", "web.max-undecoded-bytes": "77MiB", "storage.spill-size": "7MiB",
+        "query.max-bytes": "7MiB", "scrape.max-body-size": "7MiB", "web.max-undecoded-bytes": "77MiB", "storage.spill-size": "7MiB", "storage.memory-limit": "7GiB",
         "storage.tsdb.retention.size": "7GiB", "storage.tsdb.wal-segment-size": "77MiB", "storage.tsdb.max-block-chunk-segment-size": "77MiB",
         "storage.agent.wal-segment-size": "77MiB"},
     "got 'x!'": {

@@ -11,14 +11,20 @@
 
 static const int64_t START_MS = 1700000000000;
 
+static uint64_t find_or_make(struct head *h, struct str labels, uint64_t source)
+{
+    const struct hash128 hash = labels_hash(labels, h->seed);
+    const uint64_t ref = head_find(h, hash);
+    return ref ? ref : head_make(h, labels, hash, source);
+}
+
 static void commit(struct head *h, const struct traffic_batch *b, uint64_t change,
                    struct tsdb_sample *samples, uint8_t *outcomes)
 {
     for (size_t i = 0; i < b->n; i++) {
         const struct traffic_sample *s = &b->samples[i];
-        samples[i] = (struct tsdb_sample){
-            head_find_or_make(h, s->labels, labels_hash(s->labels, h->seed), b->source), s->t_ms,
-            s->bits ^ change};
+        samples[i] =
+            (struct tsdb_sample){find_or_make(h, s->labels, b->source), s->t_ms, s->bits ^ change};
     }
     struct tsdb_commit c = {.samples = samples,
                             .n = b->n,
@@ -37,7 +43,7 @@ static struct column read(struct head *h, struct str labels, struct arena *a)
 {
     struct head_reader reader;
     struct column column;
-    const uint64_t ref = head_find_or_make(h, labels, labels_hash(labels, h->seed), 0);
+    const uint64_t ref = find_or_make(h, labels, 0);
     cr_assert_eq(head_reader_init(&reader, h, h->visible, INT64_MIN, INT64_MAX, 1, a, NULL),
                  ERR_OK);
     cr_assert_eq(head_reader_read(&reader, ref, &column, NULL), ERR_OK);
@@ -72,8 +78,8 @@ Test(head_undo, leaves_no_trace)
         struct traffic t;
         size_t capacity = 0;
         struct tsdb_sample *samples = NULL;
-        head_init(&a, &placement, 0, 0);
-        head_init(&b, &placement, 0, 0);
+        head_init(&a, &placement, 0);
+        head_init(&b, &placement, 0);
         traffic_init(&t, (enum traffic_shape)shape, shape + 10, START_MS, 30);
         for (size_t i = 0; i < t.n; i++) {
             const struct traffic_batch *batch = &t.batches[i];

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/base/mem.h"
 #include "engine/base/util.h"
 #include "engine/model/labels.h"
 #include "tests/lib/in_shards.h"
@@ -137,7 +138,7 @@ static void look_at(void *arg)
 
 static void look(struct life *l, struct tsdb *db)
 {
-    struct look looks[SHARD_MAX];
+    struct look *looks = mem_zalloc(SHARD_MAX * sizeof *looks); // a fiber's stack is too small
     for (unsigned i = 0; i < l->shards; i++)
         looks[i].db = db;
     shard_call_all(LOOP_CONTROL, look_at, looks, sizeof *looks, NULL);
@@ -147,6 +148,7 @@ static void look(struct life *l, struct tsdb *db)
         l->stats.merges += looks[i].stats.merges;
         l->stats.files += looks[i].stats.files;
     }
+    mem_free(looks);
 }
 
 static void live(void *arg)
