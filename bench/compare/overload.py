@@ -32,6 +32,7 @@ from systems import LOADGEN, Ferula, Process, fetch, run_loadgen, run_to_end, sa
 SERIES = 50_000
 RSS_FACTOR, QUERY_FACTOR, SLOT_S = 1.05, 5, 0.05
 NICENESS = 10  # of the generator
+BUSY_S = 0.002  # that a thread oversleeps where something else has the processor
 TURNS_MAX = {"scrape": 8, "query": 16}  # of half a millisecond each, between what woke it and when it ran
 MINUTES_S, SLACK_BYTES = 180, 32 << 20  # from here on minute two is the beginning; what shorter runs have beside
 
@@ -191,6 +192,11 @@ def main():
     verdicts = judge(result, not wanted.no_times)
     for ok, name, words in verdicts:
         print(f"{'-' if ok is None else 'holds' if ok else 'FAILS':6} {name:7} {words}")
+    failed = [name for ok, name, _ in verdicts if ok is False]
+    busy = result["overslept_p99_s"] > BUSY_S
+    print(f"{sum(ok is True for ok, _, _ in verdicts)} of {len(verdicts)} hold" + (", not judged: " + ", ".join(
+        name for ok, name, _ in verdicts if ok is None) if wanted.no_times else "") + (f"; {', '.join(failed)} do not" if failed else "") +
+          ("; the machine had other work to do: its times say nothing of the server" if busy else ""))
     return 0 if all(ok is not False for ok, _, _ in verdicts) else 1
 
 

@@ -9,7 +9,10 @@
 #include "engine/scrape/scrape_pass.h"
 #include "engine/shard/shard.h"
 
-enum { WINDOW_MS = 60 * 60 * 1000 };
+enum {
+    WINDOW_MS = 60 * 60 * 1000,
+    GONE_TRIES = 8, // of samples whose series left the head
+};
 
 const char *const scrape_report_names[REPORT_SERIES] = {
     "up",
@@ -272,9 +275,16 @@ static void count_outcomes(struct scrape *s, const uint64_t counts[TSDB_OUTCOME_
         counts[TSDB_OUT_OF_BOUNDS] + counts[TSDB_IN_FUTURE] + counts[TSDB_TOO_OLD];
 }
 
-// Sends what other shards own. Those whose reference is gone are tried once more by their labels.
-static void commit_foreign(struct pass *p, bool again) // Suspends.
+static void warn_left(const struct pass *p)
 {
+    log_warn(&p->t->scrape->lg, "series left the head meanwhile, their samples are not kept",
+             log_str("target", p->t->url));
+}
+
+// Sends what other shards own. Those whose reference is gone are tried again by their labels.
+static void commit_foreign(struct pass *p, int tries) // Suspends.
+{
+    const bool again = tries > 0;
     const unsigned shards = shards_count(shard_all());
     struct foreign_part *parts = mem_alloc_array(shards, sizeof *parts);
     struct foreign **slots = mem_alloc_array(p->foreign_n, sizeof *slots);
@@ -318,8 +328,10 @@ static void commit_foreign(struct pass *p, bool again) // Suspends.
     }
     mem_free(parts);
     mem_free(slots);
-    if (any_gone && !again)
-        commit_foreign(p, true);
+    if (any_gone && tries < GONE_TRIES)
+        commit_foreign(p, tries + 1);
+    else if (any_gone)
+        warn_left(p);
 }
 
 // ---- the commit
@@ -336,21 +348,37 @@ static bool find_again(struct pass *p, size_t sample)
     return entry->ref != 0;
 }
 
-// Series of this shard whose references are no longer good: found again, then committed.
-static void commit_gone(struct pass *p, const uint8_t *outcomes) // Suspends.
+// Series of this shard whose references are no longer good: found again, then committed. The commit
+// may wait, and one that is made anew has no sample until then, so it may leave once more.
+static void commit_gone(struct pass *p, uint8_t *outcomes) // Suspends.
 {
-    size_t n = 0;
-    for (size_t i = 0; i < p->n; i++) {
-        if (outcomes[i] == TSDB_GONE && find_again(p, i))
-            p->samples[n++] = p->samples[i];
-    }
-    struct tsdb_commit c = {.samples = p->samples,
-                            .n = n,
-                            .max_t_ms = p->ms + SCRAPE_FUTURE_MS,
-                            .window_ms = WINDOW_MS,
-                            .markers_in_order = true};
-    if (n && tsdb_commit(p->t->scrape->options.db, &c, NULL) == ERR_OK)
+    size_t n = p->n;
+    for (int i = 0; i < GONE_TRIES; i++) {
+        size_t found = 0;
+        for (size_t k = 0; k < n; k++) {
+            if (outcomes[k] != TSDB_GONE || !find_again(p, k))
+                continue;
+            p->origins[found] = p->origins[k];
+            p->samples[found++] = p->samples[k];
+        }
+        n = found;
+        struct tsdb_commit c = {.samples = p->samples,
+                                .n = n,
+                                .outcomes = outcomes,
+                                .max_t_ms = p->ms + SCRAPE_FUTURE_MS,
+                                .window_ms = WINDOW_MS,
+                                .markers_in_order = true};
+        struct errmsg e;
+        if (n && tsdb_commit(p->t->scrape->options.db, &c, &e) != ERR_OK) {
+            log_warn(&p->t->scrape->lg, "a part of a scrape was not kept",
+                     log_str("target", p->t->url), log_cstr("err", e.text));
+            return;
+        }
         count_outcomes(p->t->scrape, c.counts);
+        if (!c.counts[TSDB_GONE])
+            return;
+    }
+    warn_left(p);
 }
 
 // Says in Prometheus's words what was left out of the scrape. Stale markers are not counted: they
@@ -415,7 +443,7 @@ err pass_commit(struct pass *p, struct errmsg *e)
         s->stats.samples += p->n + p->foreign_n;
         const bool any_gone = c.counts[TSDB_GONE] > 0;
         if (p->foreign_n)
-            commit_foreign(p, false);
+            commit_foreign(p, 0);
         if (p->foreign_n || c.counts[TSDB_APPENDED] + c.counts[TSDB_SAME] < p->n)
             log_dropped(p, outcomes);
         if (any_gone) // which takes the samples apart
