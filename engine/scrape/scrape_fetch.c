@@ -92,6 +92,13 @@ static err too_large(struct target *t, const struct scrape_config *job, struct e
                    t->scrape->options.body_bytes_max);
 }
 
+// A body is about as large as the last one: it then stays where it was read to (scrape_page.c).
+static size_t body_room(const struct target *t)
+{
+    const size_t last = t->memory.page.body.n;
+    return last + last / 32;
+}
+
 static err decode(struct target *t, const struct scrape_config *job, struct http_result *r,
                   struct buf *body, struct errmsg *e)
 {
@@ -105,6 +112,7 @@ static err decode(struct target *t, const struct scrape_config *job, struct http
         *body = r->body;
         r->body = swap;
     } else {
+        buf_reserve(body, body_room(t));
         const err code = unpack_gzip(t->scrape->gzip, buf_str(&r->body), max, body, e);
         if (code && code != ERR_LIMIT)
             return code;
@@ -140,6 +148,7 @@ err target_fetch(struct target *t, const struct scrape_config *job, struct buf *
                                          .secrets = request.secrets,
                                          .secrets_count = request.secrets_n,
                                          .body_max = packed_max(max)};
+        buf_reserve(&r->body, body_room(t));
         code = http_fetch(t->client, &get, r, e);
         if (code == ERR_LIMIT)
             code = too_large(t, job, e);

@@ -509,17 +509,19 @@ static void store_entries(struct scrape_page *page, const struct scrape_page *no
                                flags & SCRAPE_TIMED ? n : 0, sizeof *now->times);
 }
 
-// Bytes that fit where the last ones are go there: no memory changes hands, and none is too large.
+// The body's own memory becomes the page's, and the other way round, unless too much of it is
+// unused: then its bytes go where the last ones are, if they fit.
 static void store_body(struct buf *page, struct buf *body)
 {
-    if (body->n <= page->capacity && page->capacity - body->n <= page->capacity / 8) {
+    const bool is_tight = body->capacity - body->n <= body->n / 8;
+    if (!is_tight && body->n <= page->capacity && page->capacity - body->n <= page->capacity / 8) {
         memcpy(page->p, body->p, body->n);
         page->n = body->n;
         return;
     }
-    buf_deinit(page);
+    const struct buf before = *page;
     *page = *body;
-    *body = (struct buf){0};
+    *body = before;
     buf_trim(page);
 }
 
