@@ -17,34 +17,37 @@ static err windows_alloc(size_t steps, enum window_extrapolation extrapolation, 
     w->two = gently_array(a, steps_words(steps), uint64_t);
     bool ok = w->first && w->last && w->count && w->any && w->two;
     if (extrapolation) {
-        w->factor = gently_array(a, steps, double);
-        w->sampled = gently_array(a, steps, double);
-        w->to_start = gently_array(a, steps, double);
-        w->to_end = gently_array(a, steps, double);
-        ok = ok && w->factor && w->sampled && w->to_start && w->to_end;
+        double *all = arena_try(a, 4 * steps, sizeof *all, _Alignof(double)); // all will be set
+        if (!all)
+            return ERR_LIMIT;
+        w->factor = all;
+        w->sampled = all + steps;
+        w->to_start = all + 2 * steps;
+        w->to_end = all + 3 * steps;
     }
     return ok ? ERR_OK : ERR_LIMIT;
 }
 
-static void extrapolation_of(struct windows *w, size_t k, int64_t start, int64_t end,
-                             bool per_second)
+struct reach { // of a window: in milliseconds what decides it, in seconds what it is
+    int64_t sampled_ms, start_ms, end_ms;
+    size_t count; // of samples; 0: less than two
+    double sampled, to_start, to_end, factor;
+};
+
+static struct reach reach_of(int64_t sampled_ms, int64_t start_ms, int64_t end_ms, size_t count,
+                             double seconds)
 {
-    const int64_t first_t = w->t[w->first[k]], last_t = w->t[w->last[k]];
-    double to_start = (double)(first_t - start) / 1000;
-    double to_end = (double)(end - last_t) / 1000;
-    const double sampled = (double)(last_t - first_t) / 1000;
-    const double gap = sampled / (double)(w->count[k] - 1);
+    const double sampled = (double)sampled_ms / 1000;
+    const double gap = sampled / (double)(count - 1);
     const double threshold = gap * 1.1;
+    double to_start = (double)start_ms / 1000, to_end = (double)end_ms / 1000;
     if (to_start >= threshold)
         to_start = gap / 2;
     if (to_end >= threshold)
         to_end = gap / 2;
-    w->sampled[k] = sampled;
-    w->to_start[k] = to_start;
-    w->to_end[k] = to_end;
-    w->factor[k] = (sampled + to_start + to_end) / sampled;
-    if (per_second)
-        w->factor[k] /= window_seconds(w->times);
+    return (struct reach){
+        sampled_ms, start_ms, end_ms, count,
+        sampled,    to_start, to_end, (sampled + to_start + to_end) / sampled / seconds};
 }
 
 err windows_make(const struct window_times *times, const int64_t *t, size_t n,
@@ -52,9 +55,11 @@ err windows_make(const struct window_times *times, const int64_t *t, size_t n,
 {
     assert(n < UINT32_MAX);
     struct windows w = {.times = times, .t = t, .n = n};
+    struct reach last = {.count = 0};
     fiber_work(2 * times->at.n);
     TRY(windows_alloc(times->at.n, extrapolation, a, &w));
-    size_t from = 0, to = 0;
+    const double seconds = extrapolation == WINDOW_PER_SECOND ? window_seconds(times) : 1;
+    size_t from = 0, to = 0, most = 0;
     for (size_t k = 0; k < times->at.n; k++) {
         gently_step(k);
         const size_t to_before = to;
@@ -65,21 +70,36 @@ err windows_make(const struct window_times *times, const int64_t *t, size_t n,
             to++;
         while (from < to && t[from] <= start)
             from++;
-        if (from == to)
+        const size_t count = to - from;
+        if (extrapolation && count < 2) {
+            last = (struct reach){0};
+        } else if (extrapolation) {
+            // As regular as clocks it is that of the step before: divisions are most of what
+            // windows cost.
+            const int64_t first_t = t[from], last_t = t[to - 1];
+            if ((last_t - first_t != last.sampled_ms) | (first_t - start != last.start_ms) |
+                (end - last_t != last.end_ms) | (count != last.count))
+                last = reach_of(last_t - first_t, first_t - start, end - last_t, count, seconds);
+        }
+        if (extrapolation) {
+            w.sampled[k] = last.sampled;
+            w.to_start[k] = last.to_start;
+            w.to_end[k] = last.to_end;
+            w.factor[k] = last.factor;
+        }
+        if (!count)
             continue;
         w.first[k] = (uint32_t)from;
         w.last[k] = (uint32_t)(to - 1);
-        w.count[k] = (uint32_t)(to - from);
-        w.samples += to - from;
+        w.count[k] = (uint32_t)count;
+        w.samples += count;
         w.samples_new += to - (from > to_before ? from : to_before);
-        w.most = w.count[k] > w.most ? w.count[k] : w.most;
+        most = count > most ? count : most;
         steps_set(w.any, k);
-        if (to - from < 2)
-            continue;
-        steps_set(w.two, k);
-        if (extrapolation)
-            extrapolation_of(&w, k, start, end, extrapolation == WINDOW_PER_SECOND);
+        if (count > 1)
+            steps_set(w.two, k);
     }
+    w.most = (uint32_t)most;
     *out = w;
     return ERR_OK;
 }
