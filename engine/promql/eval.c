@@ -31,75 +31,7 @@ static err make_scalar(struct query *q, size_t steps, double **out)
     return *out ? ERR_OK : query_too_many_samples(q->e);
 }
 
-// ---- range functions over subqueries
-
-// The values of one series of the inner expression as samples. A full series uses the inner steps'
-// own times, so that its windows serve all full ones.
-static err samples_of(struct query *q, const struct steps *inner, const int64_t *times,
-                      const struct step_column *column, struct column *out)
-{
-    const size_t n = steps_count(column->present, inner->n);
-    if (n == inner->n) {
-        *out = (struct column){.t = times, .v = column->v, .n = n};
-        return ERR_OK;
-    }
-    int64_t *t = arena_try(q->a, n, sizeof *t, _Alignof(int64_t));
-    double *v = arena_try(q->a, n, sizeof *v, _Alignof(double));
-    if (!t || !v)
-        return query_too_many_samples(q->e);
-    size_t at = 0;
-    for (struct slice s = {0}; slice_next(&s, inner->n);)
-        for (size_t k = steps_next(column->present, s.end, s.from); k < s.end;
-             k = steps_next(column->present, s.end, k + 1)) {
-            t[at] = steps_time(inner, k);
-            v[at++] = column->v[k];
-        }
-    *out = (struct column){.t = t, .v = v, .n = n};
-    return ERR_OK;
-}
-
-static err over_subquery(struct query *q, struct plan_node *node, const struct range_function *f,
-                         const double *param, struct vec *out)
-{
-    if (node->is_empty)
-        return ERR_OK;
-    struct steps grid = node->args[0]->steps;
-    if (node->args[0]->spread)
-        grid.n = node->args[0]->spread;
-    const struct vec in = node_vec(node->args[0]);
-    if (!in.n)
-        return ERR_OK;
-    int64_t *times = arena_try(q->a, grid.n, sizeof *times, _Alignof(int64_t));
-    if (!times)
-        return query_too_many_samples(q->e);
-    for (struct slice s = {0}; slice_next(&s, grid.n);)
-        for (size_t k = s.from; k < s.end; k++)
-            times[k] = steps_time(&grid, k);
-    struct windows full = {0};
-    for (size_t i = 0; i < in.n; i++) {
-        TRY(query_breathe(q->a, q->e));
-        struct column c = {0};
-        TRY(samples_of(q, &grid, times, &in.series[i].column, &c));
-        struct windows own, *w = c.t == times ? &full : &own;
-        if ((w == &own || !full.n) &&
-            windows_make(&node->windows, c.t, c.n, f->extrapolation, q->a, w))
-            return query_too_many_samples(q->e);
-        struct step_column made;
-        TRY(vec_add_new(q, out, in.series[i].labels, in.series[i].drop_name, node->steps.n, &made));
-        TRY(range_run(f, w, c.v, param, q->a, &made, q->e));
-        TRY(samples_count_series(q, node, w, steps_count(made.present, node->steps.n)));
-    }
-    vec_drop_empty(out, node->steps.n);
-    if (f->keeps_name || node->expr->call.function->id == PROMQL_FN_ABSENT_OVER_TIME)
-        return ERR_OK;
-    for (size_t i = 0; i < out->n && f->counts; i++) {
-        const struct str name = labels_value(out->series[i].labels, LABEL_NAME);
-        if (name_is_odd_counter(name)) // Prometheus has no position of a subquery
-            query_note_odd_counter(q, NULL, name);
-    }
-    TRY(vec_drop_names(q, out));
-    return q->options->delayed_name_removal ? ERR_OK : vec_no_equal(q, out);
-}
+// ---- range functions
 
 // Of steps at which there is something to take the quantile of.
 static err note_quantiles(struct query *q, const struct plan_node *node, const double *param,
@@ -190,7 +122,7 @@ static err eval_range_function(struct query *q, struct plan_node *node, struct v
             id == PROMQL_FN_ABSENT_OVER_TIME ? PROMQL_FN_PRESENT_OVER_TIME : id);
         const double *param;
         TRY(params_of(q, node, &param));
-        TRY(over_subquery(q, node, f, param, out));
+        TRY(eval_over_subquery(q, node, f, param, out));
         TRY(check_params(q, node, param, out));
     }
     if (id == PROMQL_FN_ABSENT_OVER_TIME)

@@ -42,6 +42,11 @@ err vec_merge_equal(struct query *q, struct vec *v, size_t steps);
 err vec_no_equal(struct query *q, const struct vec *v); // an error where there are any
 err vec_sort_by_labels(struct query *q, struct vec *v);
 
+// subquery.c: a range function over a subquery; a subquery of many steps that is the whole query.
+err eval_over_subquery(struct query *q, struct plan_node *node, const struct range_function *f,
+                       const double *param, struct vec *out);
+err eval_subquery_alone(struct query *q, struct plan_node *root);
+
 // binary.c, aggregation.c, call.c
 err eval_binary(struct query *q, const struct plan_node *node, struct vec *out);
 void eval_scalar_binary(const struct plan_node *node, double *l); // l: left side, then result

@@ -52,6 +52,8 @@ static err result_subquery(struct query *q, struct plan_node *root)
 {
     q->out->kind = QUERY_MATRIX;
     struct vec v = {0};
+    if (root->apart)
+        return eval_subquery_alone(q, root);
     if (!root->is_empty) {
         v = node_vec(root->args[0]);
         q->steps = root->args[0]->steps;

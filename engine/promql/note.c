@@ -59,6 +59,17 @@ void query_note_detailed(struct query *q, bool is_warning, const struct promql_e
     buf_deinit(&text);
 }
 
+void query_notes_take(struct query *q, const struct query *from)
+{
+    q->lacks_room |= from->lacks_room;
+    for (size_t i = 0; i < from->out->notes_count; i++) {
+        const struct query_note *theirs = &from->out->notes[i];
+        struct query_note *note = note_of(q, from->notes.keys[i]);
+        if (note && !str_eq(note->text, theirs->text))
+            *note = (struct query_note){theirs->is_warning, arena_str(q->a, theirs->text)};
+    }
+}
+
 void query_note(struct query *q, bool is_warning, const struct promql_expr *at, const char *format,
                 ...)
 {

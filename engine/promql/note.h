@@ -10,6 +10,7 @@ void query_note(struct query *q, bool is_warning, const struct promql_expr *at, 
 // The same with a detail that does not make it another note, behind the words.
 void query_note_detailed(struct query *q, bool is_warning, const struct promql_expr *at,
                          struct str words, struct str detail);
+void query_notes_take(struct query *q, const struct query *from); // from's, at their positions
 // A warning for each of values at the n steps (in present, if given) that is not a quantile.
 void query_note_quantiles(struct query *q, const struct promql_expr *at, const double *values,
                           const uint64_t *present, size_t n);

@@ -8,6 +8,11 @@
 #include "engine/promql/note.h"
 #include "io/fiber_memory.h"
 
+enum {
+    WHOLE_STEPS_MAX = 1 << 18, // of a subquery: more are evaluated in parts
+    PARTS_DEPTH_MAX = 2,       // of such subqueries in each other: each takes of the stack
+};
+
 const struct promql_expr *expr_bare(const struct promql_expr *e)
 {
     while (e->kind == PROMQL_PAREN)
@@ -236,8 +241,17 @@ static err plan_subquery(struct query *q, struct plan_node *node, const struct p
     if (node->is_empty) // what is never evaluated has no errors and no notes
         return ERR_OK;
     inner.n = (size_t)((end - inner.start_ms) / step_ms) + 1;
-    plan_later(q, (struct plan_work){e->subquery.expr, place + 1, inner, end, weight, true,
-                                     &node->args[0]});
+    const struct plan_work work = {e->subquery.expr, place + 1, inner,         end,
+                                   weight,           true,      &node->args[0]};
+    if (inner.n <= WHOLE_STEPS_MAX || q->is_whole || q->depth == PARTS_DEPTH_MAX) {
+        plan_later(q, work);
+        return ERR_OK;
+    }
+    node->apart = arena_new(q->a, struct plan_work);
+    *node->apart = work;
+    node->args[0] = arena_new(q->a, struct plan_node); // what it holds is counted
+    node->args[0]->expr = e->subquery.expr;
+    node->args[0]->steps = inner;
     return ERR_OK;
 }
 
@@ -442,10 +456,9 @@ static err plan_node(struct query *q, struct plan_node *node)
     return ERR_INVALID;
 }
 
-err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node **out)
+err plan_make_part(struct query *q, struct plan_work first)
 {
-    TRY(find_constants(q, expr));
-    plan_later(q, (struct plan_work){expr, 0, q->steps, q->options->end_ms, 1, false, out});
+    plan_later(q, first);
     while (q->work_count) {
         TRY(query_breathe_at(q->nodes_count, q->a, q->e));
         const struct plan_work work = q->work[--q->work_count];
@@ -470,4 +483,11 @@ err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node 
         plan_absent(q, q->nodes[i]);
     }
     return ERR_OK;
+}
+
+err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node **out)
+{
+    TRY(find_constants(q, expr));
+    return plan_make_part(q,
+                          (struct plan_work){expr, 0, q->steps, q->options->end_ms, 1, false, out});
 }

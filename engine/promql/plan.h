@@ -40,6 +40,7 @@ struct plan_node {
     struct plan_node **args;   // of calls, aggregations (expr, param), operators; NULL: see above
     size_t args_count;
     struct window_times windows;     // of a subquery below a range function
+    struct plan_work *apart;         // of its expression, where it is evaluated in parts
     const struct plan_node *informs; // of info series: the call of info()
     bool is_empty;                   // a subquery without a single step
     bool in_subquery;                // its steps are not the query's
@@ -84,6 +85,8 @@ struct query {
     struct label_map notes; // their words, in out->notes
     size_t notes_capacity;
     bool lacks_room;          // for a note: the query ends
+    unsigned depth;           // of a part of a subquery: how many are around it
+    bool is_whole;            // all of a subquery whose steps no column has: it may be empty
     struct label_map numbers; // value and steps of the arrays
     double **number_arrays;
     size_t numbers_capacity;
@@ -106,6 +109,8 @@ static inline int64_t near_time(int64_t t_ms)
 // in nanoseconds, overflows.
 int64_t plan_at_time(const struct query *q, int64_t at_ms);
 err plan_make(struct query *q, const struct promql_expr *expr, struct plan_node **out);
+// Of a part of a subquery's steps; q has is_constant.
+err plan_make_part(struct query *q, struct plan_work first);
 const struct promql_expr *expr_bare(const struct promql_expr *e); // without parentheses
 // Functions of the time of evaluation, also where their argument has an @.
 bool function_is_of_time(enum promql_function_id id);

@@ -179,6 +179,18 @@ err samples_count_series(struct query *q, struct plan_node *node, const struct w
     return ERR_OK;
 }
 
+// Prometheus evaluates the parts as one: what each held at most adds up.
+err samples_hold_parts(struct query *q, uint64_t peak)
+{
+    return set_held(q, q->samples + peak);
+}
+
+void samples_take_parts(struct query *q, struct plan_node *below, uint64_t held)
+{
+    below->held = held;
+    q->samples += held;
+}
+
 // ---- nodes
 
 // Behind a function over a range: scalars that were its arguments stay, a subquery's points go.

@@ -17,6 +17,9 @@ err samples_count_info(struct query *q, struct plan_node *node);
 // A function over a subquery: what it held per series of the inner expression.
 err samples_count_series(struct query *q, struct plan_node *node, const struct windows *w,
                          size_t made);
+// The parts of a subquery so far held as many at most; of all, held were left behind, below.
+err samples_hold_parts(struct query *q, uint64_t peak);
+void samples_take_parts(struct query *q, struct plan_node *below, uint64_t held);
 err samples_count_node(struct query *q, struct plan_node *node);
 // A node's value at one step was repeated at all.
 err samples_count_spread(struct query *q, struct plan_node *node);

@@ -16,7 +16,7 @@ struct steps {
 };
 
 // Columns have no more. A range query may have 11,000 points a series at the API; subqueries make
-// finer steps, and more than these where they select nothing.
+// finer steps, which are evaluated in parts where they are many.
 enum { STEPS_MAX = 1 << 26 };
 
 static inline int64_t steps_time(const struct steps *s, size_t at)

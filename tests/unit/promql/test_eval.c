@@ -57,6 +57,7 @@ static const char *const queries[] = {
     "y unless x_total",
     "sum(rate(x_total[2m])) by (job) > bool 3",
     "max_over_time(sum by (job) (rate(x_total[3m]))[10m:1m])",
+    "sum(deriv(sum by (job) (rate(x_total[3m]))[4d:1s]))",
     "rate({job=\"j1\",__name__=~\"x.*\"}[5m])",
     "sum(-{job=~\"j[12]\",__name__!=\"x_total\"})",
     "scalar(sum(y)) + time()",
@@ -472,8 +473,13 @@ Test(promql_eval, limits_end_in_prometheus_words)
     struct oracle *o = oracle_create(NULL);
     fill(o, 3);
     cut_make(&whole, o, 1);
-    static const char *const many[] = {"x_total", "sum(x_total)", "rate(x_total[10m])",
-                                       "x_total + x_total", "sum_over_time(y[30m:1s])"};
+    static const char *const many[] = {"x_total",
+                                       "sum(x_total)",
+                                       "rate(x_total[10m])",
+                                       "x_total + x_total",
+                                       "sum_over_time(y[30m:1s])",
+                                       "sum_over_time(y[4d:1s])",
+                                       "sum_over_time(y[99y:1ms])"};
     for (size_t i = 0; i < countof(many); i++)
         for (int by_bytes = 0; by_bytes < 2; by_bytes++) {
             struct query_options options = options_of(true);
