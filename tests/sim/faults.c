@@ -47,6 +47,10 @@ void faults_init(struct faults *f, uint64_t seed)
 
 bool faults_strike(struct faults *f, enum fault fault)
 {
+    if (f->only_at && f->on && fault == f->only && ++f->only_asked == f->only_at) {
+        f->counts[fault]++;
+        return true;
+    }
     if (!f->on || f->chance[fault] <= 0 || rng_double(&f->rng) >= f->chance[fault])
         return false;
     f->counts[fault]++;

@@ -52,6 +52,8 @@ struct faults {
     bool on;
     double chance[FAULT_COUNT]; // of each operation that could have it
     uint64_t counts[FAULT_COUNT];
+    enum fault only; // of which the operation number only_at fails, whatever the chances; 0: none
+    uint64_t only_at, only_asked;
 };
 
 const char *fault_name(enum fault fault);

@@ -179,12 +179,9 @@ static void run_to_crash(struct seed *s, enum world_crash kind)
     crash(s, kind);
 }
 
-static void run_to_end(struct seed *s, int64_t end_ns, bool faults)
+static void finish(struct seed *s)
 {
     struct program *p = &s->program;
-    start(s, faults);
-    s->world->faults.chance[FAULT_SYNC_EIO] = 0; // it has no clean end
-    run_until(s, end_ns, 0);
     s->world->faults.on = s->world->disk->is_full = false;
     run_until_calm(s, s->world->now_ns + 5 * SECOND); // what waits for a better disk goes on
     program_stop(p);
@@ -203,6 +200,53 @@ static void run_to_end(struct seed *s, int64_t end_ns, bool faults)
     }
     if (!has_failed(s))
         program_free(p);
+}
+
+static void run_to_end(struct seed *s, int64_t end_ns, bool faults)
+{
+    start(s, faults);
+    s->world->faults.chance[FAULT_SYNC_EIO] = 0; // it has no clean end
+    run_until(s, end_ns, 0);
+    finish(s);
+}
+
+// A run in which one operation fails; one that died of it is killed and started again.
+static void run_with_one_fault(struct seed *s)
+{
+    memset(s->world->faults.chance, 0, sizeof s->chance);
+    memset(s->chance, 0, sizeof s->chance);
+    s->world->faults.only = s->options->only;
+    s->world->faults.only_at = s->options->only_at;
+    world_leaks_begin();
+    start(s, true);
+    run_until(s, s->world->now_ns + 60 * SECOND, 0);
+    const bool no_sync = s->world->faults.counts[FAULT_SYNC_EIO] > 0; // then it has no clean end
+    if (!has_failed(s) && (s->program.is_fatal || no_sync)) {
+        s->result->fatal_syncs += s->program.is_fatal;
+        crash(s, WORLD_KILL);
+        start(s, false);
+        run_until(s, s->world->now_ns + 5 * SECOND, 0);
+    }
+    world_leaks_end();
+    if (!has_failed(s))
+        finish(s);
+    s->result->only_asked = s->world->faults.only_asked;
+    if (has_failed(s))
+        return;
+    program_crash(&s->program, WORLD_POWER_LOSS);
+    run_to_end(s, s->world->now_ns + 5 * SECOND, false);
+}
+
+static void draw_short(struct program_options *o)
+{
+    o->duration_ns = 50 * SECOND;
+    o->spill_ms = 5000;
+    o->spill_bytes = 0;
+    o->seal_ms = 20000;
+    o->retention_ms = 0;
+    o->segment_bytes = 4000;
+    o->rounds = 8;
+    o->senders = 2;
 }
 
 static void run_all(struct seed *s)
@@ -270,9 +314,14 @@ void seed_run(const struct seed_options *o, struct seed_result *out)
     s->world->calls_the_dead = has_defect(s, DEFECT_LATE_ENDS);
     struct program_options options;
     draw_options(s, &options);
+    if (o->only_at)
+        draw_short(&options);
     draw_chances(s);
     program_init(&s->program, s->world, &options, rng_u64(&s->rng));
-    run_all(s);
+    if (o->only_at)
+        run_with_one_fault(s);
+    else
+        run_all(s);
     if (o->turn_cpu_ns_max && s->world->turn_cpu_ns_max > o->turn_cpu_ns_max)
         world_violate(s->world, "a turn took %lld ms of the machine's time",
                       (long long)(s->world->turn_cpu_ns_max / MS));

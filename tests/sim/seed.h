@@ -20,6 +20,9 @@ struct seed_options {
     uint64_t seed;
     enum seed_defect defect;
     bool is_control; // everything as with the defect, but without it
+    // One fault and no other: the operation of that number fails, in a short run; 0: not so.
+    uint64_t only_at;
+    enum fault only;
     bool verbose;
     int64_t turn_cpu_ns_max; // of the machine's time; 0: any
     bool watches_pieces;     // of turns
@@ -28,6 +31,7 @@ struct seed_options {
 struct seed_result {
     char violation[4096]; // empty: none
     uint64_t faults[FAULT_COUNT];
+    uint64_t only_asked; // operations that could have had the one fault
     uint64_t kills, power_losses, fatal_syncs;
     uint64_t samples_judged, samples_gone, batches, commits, commit_errors, queries, query_errors;
     uint64_t steady_commits; // of rows that came again

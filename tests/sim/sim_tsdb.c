@@ -4,6 +4,8 @@
 //     time sim_tsdb --seed N [--verbose]        one world, in this process sim_tsdb --piece-us N
 //     ...            what a flow may work at a time, of the machine's time sim_tsdb --defects
 //     worlds that are broken on purpose: each must be noticed
+//     sim_tsdb --each-fault N              world N again and again, another operation fails each
+//     time
 #include <getopt.h>
 #include <sched.h>
 #include <stdio.h>
@@ -280,6 +282,58 @@ static int run_defects(struct seed_result *shared)
     return failed > 0;
 }
 
+// Each operation of each kind fails once, in a world of its own that is else without fault.
+static const enum fault each_faults[] = {FAULT_NO_SPACE, FAULT_WRITE_EIO, FAULT_SHORT_WRITE,
+                                         FAULT_SYNC_EIO, FAULT_NAME_EIO,  FAULT_READ_EIO};
+
+static void run_each_of(struct worker *w, enum fault fault, uint64_t seed, uint64_t first,
+                        uint64_t step)
+{
+    for (uint64_t at = first;; at += step) {
+        struct seed_options o = {.seed = seed, .only = fault, .only_at = at};
+        run_apart(&o, &w->last);
+        if (w->last.violation[0]) {
+            printf("seed %llu, %s of operation %llu: %s\n", ull(seed), fault_name(fault), ull(at),
+                   w->last.violation);
+            w->failed++;
+        } else {
+            w->passed++;
+        }
+        add(&w->sum, &w->last);
+        if (w->last.only_asked < at)
+            break;
+    }
+}
+
+static int run_each(uint64_t seed, struct worker *workers, unsigned n)
+{
+    unsigned passed = 0, failed = 0;
+    pid_t pids[WORKERS_MAX];
+    fflush(NULL);
+    for (unsigned i = 0; i < n; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            for (size_t k = 0; k < countof(each_faults); k++)
+                run_each_of(&workers[i], each_faults[k], seed, i + 1, n);
+            fflush(NULL);
+            exit(0);
+        }
+    }
+    struct seed_result sum = {0};
+    for (unsigned i = 0; i < n; i++) {
+        int status;
+        failed += pids[i] < 0 || waitpid(pids[i], &status, 0) < 0 || status != 0;
+        passed += workers[i].passed;
+        failed += workers[i].failed;
+        add(&sum, &workers[i].sum);
+    }
+    print_sum(&sum);
+    for (size_t k = 0; k < countof(each_faults); k++)
+        printf("    %10llu  %s\n", ull(sum.faults[each_faults[k]]), fault_name(each_faults[k]));
+    printf("%u passed, %u failed\n", passed, failed);
+    return failed > 0;
+}
+
 static int run_one(const struct seed_options *o, struct seed_result *result)
 {
     seed_run(o, result);
@@ -297,17 +351,13 @@ static int run_one(const struct seed_options *o, struct seed_result *result)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"seeds", required_argument, NULL, 'n'},
-        {"first", required_argument, NULL, 'f'},
-        {"seed", required_argument, NULL, 's'},
-        {"defect", required_argument, NULL, 'd'},
-        {"defects", no_argument, NULL, 'D'},
-        {"verbose", no_argument, NULL, 'v'},
-        {"any-faults", no_argument, NULL, 'a'},
-        {"piece-us", required_argument, NULL, 'p'},
-        {0},
+        {"seeds", required_argument, NULL, 'n'},    {"first", required_argument, NULL, 'f'},
+        {"seed", required_argument, NULL, 's'},     {"defect", required_argument, NULL, 'd'},
+        {"defects", no_argument, NULL, 'D'},        {"each-fault", required_argument, NULL, 'e'},
+        {"verbose", no_argument, NULL, 'v'},        {"any-faults", no_argument, NULL, 'a'},
+        {"piece-us", required_argument, NULL, 'p'}, {0},
     };
-    uint64_t seeds = 10, first = 1;
+    uint64_t seeds = 10, first = 1, each = 0;
     struct seed_options one = {0};
     bool defects = false, all_faults = true, is_one = false;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -327,6 +377,9 @@ int main(int argc, char **argv)
             break;
         case 'D':
             defects = true;
+            break;
+        case 'e':
+            each = strtoull(optarg, NULL, 10);
             break;
         case 'v':
             one.verbose = one.watches_pieces = true;
@@ -348,6 +401,8 @@ int main(int argc, char **argv)
         return 2;
     if (is_one)
         return run_one(&one, &workers->last);
+    if (each)
+        return run_each(each, workers, cores());
     return defects ? run_defects(&workers->last)
                    : run_seeds(first, seeds, all_faults, workers, cores());
 }
