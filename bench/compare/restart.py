@@ -4,7 +4,7 @@
     bench/compare/restart.py                                 a million series, two hours at 15 s: tens of minutes, Prometheus most of them
     bench/compare/restart.py --series=100000 --rounds=60     seconds; --only=ferula, --labels=14
 
-Each system is alone and gets history by remote_write, up to now. Then, twice (SIGKILL, and SIGTERM), it ends, the page cache is
+Each system is alone and gets history by remote_write, up to now. Then, twice (SIGKILL, then SIGTERM), it ends, the page cache is
 dropped (root only; the last line says), and it starts on the same data. Columns, in seconds from the start of the process:
   end      how long it took to end (SIGTERM)
   HTTP     until anything is answered
@@ -13,7 +13,7 @@ dropped (root only; the last line says), and it starts on the same data. Columns
   query    until the number of all series is answered as before
   memory   resident MiB: before, and the most it had from its start until 10 s after the query
   read     MiB read from the disk until then
-VictoriaMetrics has no log: what it had not written when it was killed is lost, and its query is the first that answers at all.
+VictoriaMetrics has no log: it is killed last, loses what it had not written, and its query is then the first that answers at all.
 The table goes to standard output.
 """
 import argparse
@@ -117,7 +117,10 @@ def measure(kind, wanted, config, served):
         if got["errors"]:
             raise SystemExit(f"{system.name}: {got['last_error']}")
         count = settled_count(system)
-        return {how.name: one_end(system, how, served, count) for how in (signal.SIGKILL, signal.SIGTERM)}
+        ends = [signal.SIGKILL, signal.SIGTERM]  # killed with all in the log
+        if kind.name == "victoria-metrics":
+            ends.reverse()  # as long as it has what is counted
+        return {how.name: one_end(system, how, served, count) for how in ends}
     finally:
         system.end()
 
