@@ -70,6 +70,28 @@ Test(arena, shares_a_budget_and_gives_it_back)
     cr_assert_eq(budget.used_bytes, 0);
 }
 
+Test(arena, budgets_are_parts_of_one)
+{
+    struct arena_budget all = {.limit_bytes = 1 << 20};
+    struct arena_budget one = {.limit_bytes = 1 << 20, .all = &all}, two = {.all = &all};
+    struct arena a, b;
+    arena_init_within(&a, &one);
+    arena_init_within(&b, &two);
+    cr_assert_not_null(arena_try(&a, 1, 700 << 10, 1));
+    cr_assert_null(arena_try(&b, 1, 700 << 10, 1));
+    cr_assert(two.all_is_used && !one.all_is_used);
+    cr_assert(arena_left(&b) < 400 << 10);
+    all.limit_bytes = 500 << 10; // it shrank meanwhile
+    cr_assert(arena_is_over(&a) && one.all_is_used);
+    cr_assert_eq(arena_left(&b), 0);
+    arena_deinit(&a);
+    cr_assert_not_null(arena_try(&b, 1, 400 << 10, 1));
+    arena_deinit(&b);
+    cr_assert_eq(all.used_bytes, 0);
+    cr_assert_eq(one.used_bytes, 0);
+    cr_assert_eq(two.used_bytes, 0);
+}
+
 Test(pool, reuses)
 {
     struct pool p;
