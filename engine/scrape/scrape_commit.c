@@ -408,6 +408,8 @@ static void log_dropped(const struct pass *p, const uint8_t *outcomes)
 // Series refused at their creation are looked up again: the limits may allow them now.
 static void find_refused(struct pass *p)
 {
+    enum { BREATH = 64 };
+    size_t looked = 0;
     for (size_t i = 0; i < p->n; i++) {
         if (p->samples[i].ref)
             continue;
@@ -415,7 +417,7 @@ static void find_refused(struct pass *p)
         if (!find_again(p, i) && p->samples[i].bits != VALUE_STALE_BITS &&
             tsdb_why_refused(p->t->scrape->options.db, p->refused ? NULL : &p->refusal))
             p->refused++;
-        if (i % TURN == TURN - 1)
+        if (++looked % BREATH == 0)
             fiber_yield_if_due();
     }
 }
