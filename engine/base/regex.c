@@ -6,7 +6,21 @@
 #include "engine/base/regex_syntax.h"
 #include "engine/base/util.h"
 
-enum { RE2_BYTES = 32 << 20, RE2_BYTES_MAX = 256 << 20 };
+// Of a program, and of the states that matching makes: what the program needs, and a share of what
+// all those of one query have; more where the program does not fit.
+enum {
+    RE2_BYTES = 1 << 20,
+    RE2_BYTES_MIN = 64 << 10,
+    RE2_BYTES_ALL = 64 << 20,
+    RE2_BYTES_LARGE = 32 << 20,
+    RE2_BYTES_MAX = 256 << 20,
+    SIZE_LARGE = 1 << 16, // instructions
+    SIZE_BYTES = 512,     // for each of them
+};
+// RE2 writes a class like \pL out in bytes, each time it stands there: hundreds of instructions.
+// Such expressions are compiled with all that is not ASCII in them, which is right for texts
+// of ASCII, and else says what need not be asked for.
+enum { CLASS_LARGE = 512, CLASSES_MAX = 1200 };
 enum { TEXT_LARGE = 1024, PROGRAM_LARGE = 4096, GLOBS_LARGE = 4096 };
 
 struct regex {
@@ -60,15 +74,100 @@ static err parse(struct str pattern, enum regex_mode mode, struct regex_tree *ou
     return code;
 }
 
-static err compile(const struct regex_tree *tree, struct regex *r, struct errmsg *e)
+static bool is_large_class(const struct regex_node *node)
+{
+    return node->op == REGEX_CLASS && node->n > CLASS_LARGE;
+}
+
+static bool wants_rough(const struct regex_tree *tree, enum regex_mode mode)
+{
+    const int64_t size = tree->nodes[tree->root].size;
+    if (mode != REGEX_MATCHER || size > CLASSES_MAX)
+        return false;
+    for (size_t i = 1; i < tree->nodes_count; i++)
+        if (is_large_class(&tree->nodes[i]))
+            return true;
+    return false;
+}
+
+// A class in words for RE2 of all that is not ASCII and what of ASCII the node's class has.
+static void put_rough_class(const struct regex_tree *tree, const struct regex_node *node,
+                            struct buf *out)
 {
     struct buf text = {0};
     struct re2_shim_error error = {0};
-    regex_tree_print(tree, &text);
-    r->re = re2_shim_create(text.p, text.n, RE2_BYTES, &error);
-    if (!r->re && error.is_too_large)
-        r->re = re2_shim_create(text.p, text.n, RE2_BYTES_MAX, &error);
+    buf_printf(&text, node->fold ? "(?i:%.*s)" : "%.*s", (int)node->n, tree->text.p + node->at);
+    struct re2_shim *class = re2_shim_create(text.p, text.n, RE2_BYTES_LARGE, &error);
+    buf_put_char(out, '[');
+    for (int c = 0; c < 0x80; c++) {
+        const char byte = (char)c;
+        if (!class || re2_shim_match(class, &byte, 1, true, NULL, 0))
+            buf_printf(out, "\\x{%x}", (unsigned)c);
+    }
+    buf_put_str(out, STR("\\x{80}-\\x{10ffff}]"));
+    re2_shim_destroy(class);
     buf_deinit(&text);
+}
+
+// The tree's text as it was belongs to others.
+static void make_rough(struct regex_tree *tree, struct buf *text)
+{
+    for (size_t i = 1; i < tree->nodes_count; i++) {
+        struct regex_node *node = &tree->nodes[i];
+        struct buf class = {0};
+        if (!is_large_class(node))
+            continue;
+        put_rough_class(tree, node, &class);
+        node->at = (uint32_t)text->n;
+        node->n = (uint32_t) class.n;
+        node->fold = false;
+        buf_put_str(text, buf_str(&class));
+        buf_deinit(&class);
+    }
+}
+
+static void print_rough(struct regex_tree *tree, struct buf *out)
+{
+    struct buf text = {0};
+    const struct buf own = tree->text;
+    buf_put_str(&text, buf_str(&own));
+    make_rough(tree, &text);
+    tree->text = text;
+    regex_tree_print(tree, out);
+    tree->text = own;
+    buf_deinit(&text);
+}
+
+// Less than 20 states of the program's size, and RE2 makes none.
+static size_t bytes_first(const struct regex_tree *tree, enum regex_mode mode, size_t others)
+{
+    if (mode != REGEX_MATCHER)
+        return RE2_BYTES_LARGE;
+    const int64_t size = tree->nodes[tree->root].size;
+    const size_t program = (size_t)(size < SIZE_LARGE ? size : SIZE_LARGE) * SIZE_BYTES;
+    const size_t share = RE2_BYTES_ALL / (others + 1);
+    return program + (share < RE2_BYTES_MIN ? RE2_BYTES_MIN
+                      : share > RE2_BYTES   ? RE2_BYTES
+                                            : share);
+}
+
+static err compile(struct regex_tree *tree, struct regex *r, size_t others, struct errmsg *e)
+{
+    struct buf text = {0}, rough = {0};
+    struct re2_shim_error error = {0};
+    regex_tree_print(tree, &text);
+    const bool is_rough = wants_rough(tree, r->mode);
+    if (is_rough)
+        print_rough(tree, &rough);
+    const struct str first = buf_str(is_rough ? &rough : &text);
+    size_t bytes = bytes_first(tree, r->mode, others);
+    while (!(r->re = re2_shim_create(first.p, first.n, bytes, &error)) && error.is_too_large &&
+           bytes < RE2_BYTES_MAX)
+        bytes = bytes < RE2_BYTES_LARGE ? RE2_BYTES_LARGE : RE2_BYTES_MAX;
+    if (r->re && is_rough)
+        re2_shim_set_exact(r->re, text.p, text.n, RE2_BYTES_MAX);
+    buf_deinit(&text);
+    buf_deinit(&rough);
     if (r->re)
         return ERR_OK;
     if (error.is_too_large)
@@ -89,7 +188,7 @@ static struct regex *make(struct str pattern, enum regex_mode mode)
 }
 
 // Takes the names from the tree.
-static err finish(struct regex *r, struct regex_tree *tree, struct errmsg *e)
+static err finish(struct regex *r, struct regex_tree *tree, size_t others, struct errmsg *e)
 {
     r->groups_count = tree->groups_count;
     r->names = tree->names;
@@ -100,13 +199,19 @@ static err finish(struct regex *r, struct regex_tree *tree, struct errmsg *e)
     const bool wants_groups = r->mode != REGEX_MATCHER && r->groups_count;
     err code = ERR_OK;
     if (wants_groups || !r->globs.is_exact || r->globs.is_one_line)
-        code = compile(tree, r, e);
+        code = compile(tree, r, others, e);
     r->text = tree->text;
     tree->text = (struct buf){0};
     return code;
 }
 
 err regex_create(struct str pattern, enum regex_mode mode, struct regex **out, struct errmsg *e)
+{
+    return regex_create_beside(pattern, mode, 0, out, e);
+}
+
+err regex_create_beside(struct str pattern, enum regex_mode mode, size_t others, struct regex **out,
+                        struct errmsg *e)
 {
     if (pattern.n > REGEX_PATTERN_MAX)
         return err_set(e, ERR_INVALID, "error parsing regexp: expression too large");
@@ -118,7 +223,7 @@ err regex_create(struct str pattern, enum regex_mode mode, struct regex **out, s
     struct regex_tree tree;
     TRY(parse(pattern, mode, &tree, NULL, e));
     struct regex *r = make(pattern, mode);
-    const err code = finish(r, &tree, e);
+    const err code = finish(r, &tree, others, e);
     regex_tree_deinit(&tree);
     if (code)
         regex_destroy(r);

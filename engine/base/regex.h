@@ -22,6 +22,10 @@ enum { REGEX_PATTERN_MAX = 1 << 20, REGEX_GROUPS_MAX = 100 };
 // The error reads as Go's: `error parsing regexp: missing closing ): ...`, of REGEX_ANCHORED with
 // the anchors in it, as Prometheus shows it. ERR_INVALID also where RE2 would need too much memory.
 err regex_create(struct str pattern, enum regex_mode mode, struct regex **out, struct errmsg *e);
+// The same beside others that live as long: the more there are, the less memory it may take for
+// what it learns in matching.
+err regex_create_beside(struct str pattern, enum regex_mode mode, size_t others, struct regex **out,
+                        struct errmsg *e);
 // Appends the error of a pattern's syntax, which an errmsg may have cut.
 void regex_say_error(struct str pattern, enum regex_mode mode, struct buf *out);
 void regex_destroy(struct regex *r);             // NULL is accepted

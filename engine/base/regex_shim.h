@@ -18,6 +18,9 @@ struct re2_shim_error {
 // bytes_max: of the program, and of the states made in matching. NULL: *error is set.
 struct re2_shim *re2_shim_create(const char *p, size_t n, size_t bytes_max,
                                  struct re2_shim_error *error);
+// What r says of texts of ASCII is right; where it finds a match in another, the expression exact
+// is asked, which is compiled then, once, by whichever thread comes first.
+void re2_shim_set_exact(struct re2_shim *r, const char *exact, size_t n, size_t bytes_max);
 void re2_shim_destroy(struct re2_shim *r);
 size_t re2_shim_size(const struct re2_shim *r); // instructions
 struct re2_shim_span {

@@ -29,7 +29,7 @@ err parser_compile(struct parser *p, uint32_t pos, struct matcher *m)
 {
     struct regex *regex;
     struct errmsg reason;
-    if (regex_create(m->value, REGEX_MATCHER, &regex, &reason)) {
+    if (regex_create_beside(m->value, REGEX_MATCHER, p->query.regexes_count, &regex, &reason)) {
         struct buf whole = {0};
         regex_say_error(m->value, REGEX_MATCHER, &whole);
         const struct str said = whole.n ? buf_str(&whole) : str_from_c(reason.text);

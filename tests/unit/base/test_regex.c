@@ -111,39 +111,106 @@ Test(regex, matchers_answer_as_prometheus_s)
     }
 }
 
-// What is told without the engine is what the engine says: groups ask for it.
-Test(regex, shortcuts_say_what_the_engine_says)
+// What is told without the engine, or by a smaller program, is what the engine says: groups ask for
+// it. Texts are made of the pieces that letters has.
+static void compare_with_engine(const char *const *parts, size_t parts_n,
+                                const char *const *letters, size_t letters_n, unsigned patterns)
 {
-    static const char *const parts[] = {
-        "a",    "b", "ab", ".*", ".+",    "(a|b)", "(ab|)",  "a?",       "[ab]",     "(.*)", "x|",
-        "|b.*", "^", "$",  "b*", "[^a]+", "a{2}",  "(?i:a)", "(?-s:.*)", "(?-s:.+)", "."};
     const uint64_t seed = 4;
     struct rng rng;
     rng_init(&rng, seed);
-    for (unsigned i = 0; i < 4000; i++) {
+    for (unsigned i = 0; i < patterns; i++) {
         struct buf pattern = {0};
         for (uint64_t k = rng_below(&rng, 6); k < 6; k++)
-            buf_put_str(&pattern, str_from_c(parts[rng_below(&rng, countof(parts))]));
+            buf_put_str(&pattern, str_from_c(parts[rng_below(&rng, parts_n)]));
         struct regex *quick = NULL, *engine = NULL;
         struct buf grouped = {0};
         buf_printf(&grouped, "(%.*s)", STR_ARG(buf_str(&pattern)));
         if (regex_create(buf_str(&pattern), REGEX_MATCHER, &quick, NULL) == ERR_OK &&
             regex_create(buf_str(&grouped), REGEX_ANCHORED, &engine, NULL) == ERR_OK)
             for (unsigned t = 0; t < 40; t++) {
-                char text[8];
-                const size_t n = rng_below(&rng, sizeof text);
-                for (size_t k = 0; k < n; k++)
-                    text[k] = "abAx\n"[rng_below(&rng, 5)];
+                struct buf text = {0};
+                for (uint64_t k = rng_below(&rng, 8); k > 0; k--)
+                    buf_put_str(&text, str_from_c(letters[rng_below(&rng, letters_n)]));
                 struct str groups[2];
-                cr_assert_eq(regex_matches(quick, str_make(text, n)),
-                             regex_match_groups(engine, str_make(text, n), groups, 2),
-                             "%.*s on %.*s", STR_ARG(buf_str(&pattern)), (int)n, text);
+                cr_assert_eq(regex_matches(quick, buf_str(&text)),
+                             regex_match_groups(engine, buf_str(&text), groups, 2), "%.*s on %.*s",
+                             STR_ARG(buf_str(&pattern)), STR_ARG(buf_str(&text)));
+                buf_deinit(&text);
             }
         regex_destroy(quick);
         regex_destroy(engine);
         buf_deinit(&pattern);
         buf_deinit(&grouped);
     }
+}
+
+Test(regex, shortcuts_say_what_the_engine_says)
+{
+    static const char *const parts[] = {
+        "a",    "b", "ab", ".*", ".+",    "(a|b)", "(ab|)",  "a?",       "[ab]",     "(.*)", "x|",
+        "|b.*", "^", "$",  "b*", "[^a]+", "a{2}",  "(?i:a)", "(?-s:.*)", "(?-s:.+)", "."};
+    static const char *const letters[] = {"a", "b", "A", "x", "\n"};
+    compare_with_engine(parts, countof(parts), letters, countof(letters), 4000);
+}
+
+// Of Unicode's classes a smaller program decides for ASCII, the whole one for other texts. K and s
+// have a third form, the sign of Kelvin and the long s, which are not ASCII.
+Test(regex, large_classes_say_what_the_engine_says)
+{
+    static const char *const parts[] = {"\\pL",       "\\p{Lu}", "[\\pL\\-]{2}", "(?i:\\p{Lu})",
+                                        "\\PL",       "[^\\pL]", "(?i:[^\\pL])", "\\p{Ll}?",
+                                        "\\p{Greek}", "a?",      "[\\pL\\d]*",   "(?i:k)",
+                                        "\\b",        "(\\pN|-)"};
+    static const char *const letters[] = {"a",
+                                          "k",
+                                          "S",
+                                          "-",
+                                          "7",
+                                          "\n",
+                                          "\xc3\xa9",
+                                          "\xce\xa9",
+                                          "\xe2\x84\xaa",
+                                          "\xc5\xbf",
+                                          "\xf0\x9d\x94\xb8",
+                                          "\xff"};
+    compare_with_engine(parts, countof(parts), letters, 6, 100); // of ASCII alone
+    compare_with_engine(parts, countof(parts), letters, countof(letters), 100);
+}
+
+// However many there are, and whatever they are asked: bounded, and answered.
+Test(regex, many_hostile_ones_live_together)
+{
+    enum { MANY = 1000 };
+    static const char *const hostile[] = {"[\\pL%c-]{100}", "(.*%c){20}", "(a|b|%c)*a(a|b|%c){14}",
+                                          "(x+x+)+%c", "((%ca?){30}){30}"};
+    static struct regex *all[MANY];
+    for (size_t i = 0; i < MANY; i++) {
+        struct buf text = {0};
+        const int letter = 'a' + (int)(i % 26);
+        for (const char *p = hostile[i % countof(hostile)]; *p; p++)
+            if (p[0] == '%' && p[1] == 'c')
+                buf_put_char(&text, (char)letter), p++;
+            else
+                buf_put_char(&text, *p);
+        cr_assert_eq(regex_create_beside(buf_str(&text), REGEX_MATCHER, i, &all[i], NULL), ERR_OK);
+        buf_deinit(&text);
+    }
+    struct rng rng;
+    rng_init(&rng, 5);
+    for (size_t i = 0; i < MANY; i++)
+        for (unsigned k = 0; k < 8; k++) {
+            char text[100];
+            for (size_t n = 0; n < sizeof text; n++)
+                text[n] = (char)('a' + rng_below(&rng, 2));
+            const bool matches = regex_matches(all[i], str_make(text, sizeof text));
+            if (i % countof(hostile) == 0)
+                cr_assert(matches, "letters are letters");
+            if (i % countof(hostile) == 3)
+                cr_assert(!matches, "it does not end so");
+        }
+    for (size_t i = 0; i < MANY; i++)
+        regex_destroy(all[i]);
 }
 
 Test(regex, long_lists_are_sets)
