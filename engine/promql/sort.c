@@ -101,9 +101,11 @@ static const struct promql_expr *ordered_arg(const struct promql_expr *call)
 
 bool expr_has_order(const struct promql_expr *e)
 {
-    while (e) {
-        e = expr_bare(e);
-        if (e->kind == PROMQL_AGGREGATE) {
+    for (size_t i = 0; e; i++) {
+        gently_at(i);
+        if (e->kind == PROMQL_PAREN) {
+            e = e->paren;
+        } else if (e->kind == PROMQL_AGGREGATE) {
             if (e->aggregate.op == PROMQL_TOPK || e->aggregate.op == PROMQL_BOTTOMK)
                 return true;
             const bool chooses =

@@ -1,10 +1,11 @@
 #include "engine/remote/series_cache.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "engine/base/mem.h"
 
-enum { SLOTS_MIN = 256, PROBES_AHEAD = 4, MOVED_AT_ONCE = 4 };
+enum { SLOTS_MIN = 256, PROBES_AHEAD = 4, MOVED_AT_ONCE = 4, CLEARED_AT_ONCE = 32 };
 
 void series_cache_init(struct series_cache *c, size_t max)
 {
@@ -19,6 +20,7 @@ static void table_deinit(struct series_cache_table *t)
     mem_free(t->blocks);
     mem_free(t->slots);
     mem_free(t->before);
+    mem_free(t->next);
 }
 
 void series_cache_deinit(struct series_cache *c)
@@ -70,16 +72,36 @@ static void move_some(struct series_cache_table *t, size_t n)
     }
 }
 
+static size_t next_size(const struct series_cache_table *t)
+{
+    return t->slots_size ? 2 * t->slots_size : SLOTS_MIN;
+}
+
+// The slots to come are cleared by n: megabytes at once, whose pages the system clears, take long.
+static void clear_some(struct series_cache_table *t, size_t n)
+{
+    const size_t size = next_size(t);
+    if (!t->next) {
+        t->next = mem_alloc_array(size, sizeof *t->next);
+        t->cleared = 0;
+    }
+    n = n < size - t->cleared ? n : size - t->cleared;
+    memset(t->next + t->cleared, 0, n * sizeof *t->next);
+    t->cleared += n;
+}
+
 // One entry moved a put would do to have moved all before the next slots are too few.
 static void grow_slots(struct series_cache_table *t)
 {
     assert(!t->before);
+    clear_some(t, SIZE_MAX); // nothing is left to do, but for the smallest
     t->before = t->slots;
     t->before_size = t->slots_size;
     t->moving = t->n;
     t->moved = 0;
-    t->slots_size = t->slots_size ? 2 * t->slots_size : SLOTS_MIN;
-    t->slots = mem_zalloc(t->slots_size * sizeof *t->slots);
+    t->slots_size = next_size(t);
+    t->slots = t->next;
+    t->next = NULL;
 }
 
 void series_cache_age(struct series_cache *c)
@@ -111,6 +133,8 @@ void series_cache_put(struct series_cache *c, struct hash128 key, const struct s
     put_slot(t, key, t->n++);
     if (t->before)
         move_some(t, MOVED_AT_ONCE);
+    else if (2 * t->n > t->slots_size && 4 * c->max > 3 * t->slots_size)
+        clear_some(t, CLEARED_AT_ONCE);
 }
 
 void series_cache_prefetch(const struct series_cache *c, struct hash128 key)

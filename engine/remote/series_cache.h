@@ -6,7 +6,7 @@
 // and needs no look-up as long as senders repeat themselves.
 //
 // No step takes long, however many there are: entries stay where they are put, and slots that
-// become too few are followed by others, into which each put moves some entries.
+// become too few are followed by others, which puts first clear and then fill, some at a time.
 //
 // Bounded: entries move between two tables; when the newer is full the older is dropped, so what
 // was not used for a while is forgotten and found again by its labels.
@@ -36,6 +36,8 @@ struct series_cache {
         uint64_t first;                     // number of the first entry
         size_t n, blocks_capacity, slots_size;
         size_t before_size, moving, moved; // of the first moving entries, moved are in slots
+        uint64_t *next; // the larger slots that come when these are too few; NULL: not yet
+        size_t cleared; // of next
     } young, old;
     size_t max; // entries of one table
 };

@@ -9,6 +9,7 @@
 #include "engine/tsdb/block_symbols.h"
 #include "engine/tsdb/head_cohorts.h"
 #include "io/fiber.h"
+#include "io/fiber_memory.h"
 
 enum { BREATH = 256 };
 
@@ -212,7 +213,8 @@ static size_t add_set_series(const struct head *h, uint32_t set, size_t n, uint3
 {
     uint32_t id = label_store_set_at(&h->labels, set)->first;
     for (; id != LABEL_NONE; id = head_series_at(h, id)->next_in_local) {
-        *ids = mem_grow(*ids, capacity, n + 1, sizeof **ids);
+        *ids = h->may_yield ? fiber_grow(*ids, capacity, n + 1, sizeof **ids)
+                            : mem_grow(*ids, capacity, n + 1, sizeof **ids);
         (*ids)[n++] = id;
         breathe(h, n);
     }

@@ -26,7 +26,8 @@ static const int64_t turn_cpu_ns_max = 100 * 1000 * 1000;
 
 // No flow may work on for longer, of the machine's time, without asking whether a yield is due:
 // then no turn is longer than twice the quota. What is too long in each of some runs is too long.
-static int64_t piece_ns_max = 1000 * 1000;
+static int64_t piece_ns_max =
+    500 * 1000; // the quota: with a piece behind it a turn takes twice that
 enum { PIECE_TRIES = 6, PIECES_TOLD = 4 };
 
 extern void __asan_init(void) __attribute__((weak)); // present only where everything is slower
