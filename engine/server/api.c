@@ -352,7 +352,7 @@ static void bad_matcher(struct api *api, bool with_name, const char *cause)
         api_error(api, API_BAD_DATA, "%s", cause);
 }
 
-bool api_matchers(struct api *api, bool with_name)
+bool api_selectors(struct api *api, bool with_name)
 {
     size_t count = 0;
     for (size_t i = 0; i < api->form.n; i++)
@@ -374,6 +374,13 @@ bool api_matchers(struct api *api, bool with_name)
         }
         api->selectors_count++;
     }
+    return true;
+}
+
+bool api_matchers(struct api *api, bool with_name)
+{
+    if (!api_selectors(api, with_name))
+        return false;
     for (size_t i = 0; i < api->selectors_count; i++)
         if (!has_bound(api->selectors[i].expr)) {
             bad_matcher(api, with_name, "match[] must contain at least one non-empty matcher");

@@ -68,6 +68,7 @@ bool api_duration(struct api *api, const char *name, int64_t *out_ms);
 bool api_duration_ns(struct api *api, const char *name, int64_t *out_ns);
 bool api_limit(struct api *api, const char *name, uint64_t *out); // 0: none
 bool api_parse_bool(struct str text, bool *out);                  // as Go's strconv.ParseBool
+bool api_selectors(struct api *api, bool with_name);              // without that check
 // Each match[] parsed and checked for a matcher that does not match "". Fills selectors. Errors
 // name the parameter only where Prometheus does.
 bool api_matchers(struct api *api, bool with_name);

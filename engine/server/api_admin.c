@@ -1,6 +1,7 @@
 // admin/tsdb/*: what changes storage from outside, if --web.enable-admin-api allows it.
 #include "engine/server/handlers.h"
 #include "engine/server/server.h"
+#include "engine/tsdb/tsdb_delete.h"
 #include "engine/tsdb/tsdb_snapshot.h"
 
 static bool is_allowed(struct api *api) // false: answered
@@ -11,11 +12,38 @@ static bool is_allowed(struct api *api) // false: answered
     return false;
 }
 
-// Deleting does not exist yet.
-void api_admin_missing(struct api *api)
+void api_admin_delete(struct api *api)
 {
-    if (is_allowed(api))
-        api_error(api, API_UNAVAILABLE, "deleting series is not supported by this version");
+    struct api_instant from = api_instant_least, to = api_instant_greatest;
+    struct errmsg e;
+    if (!is_allowed(api) || !api_form_is_whole(api))
+        return;
+    if (!api_get(api, "match[]").p) {
+        api_error(api, API_BAD_DATA, "no match[] parameter provided");
+        return;
+    }
+    if (!api_time(api, "start", &from) || !api_time(api, "end", &to) || !api_selectors(api, true))
+        return;
+    for (size_t i = 0; i < api->selectors_count; i++) {
+        const struct promql_expr *s = api->selectors[i].expr;
+        if (tsdb_delete(api->server->db, s->vector.matchers, s->vector.matchers_count,
+                        api_instant_storage_ms(from), api_instant_storage_ms(to), &e) != ERR_OK) {
+            api_error(api, API_INTERNAL, "%s", e.text);
+            return;
+        }
+    }
+    http_answer(api->x, 204, NULL, (struct str){0});
+}
+
+void api_admin_clean(struct api *api)
+{
+    struct errmsg e;
+    if (!is_allowed(api))
+        return;
+    if (tsdb_clean_tombstones(api->server->db, &e) != ERR_OK)
+        api_error(api, API_INTERNAL, "%s", e.text);
+    else
+        http_answer(api->x, 204, NULL, (struct str){0});
 }
 
 void api_admin_snapshot(struct api *api)

@@ -82,6 +82,7 @@ void block_file_unref(struct block_file *f)
     mem_free(f->names.first);
     mem_free(f->names.text);
     mem_free(f->tuple_partitions);
+    tombstones_unref(f->tombstones);
     file_close(&f->file);
     mem_free(f);
 }
@@ -94,6 +95,17 @@ const struct block_summary *block_file_summary(const struct block_file *f)
 const char *block_file_path(const struct block_file *f)
 {
     return f->file.path;
+}
+
+void block_file_set_tombstones(struct block_file *f, struct tombstones *t)
+{
+    tombstones_unref(f->tombstones);
+    f->tombstones = t;
+}
+
+struct tombstones *block_file_tombstones(const struct block_file *f)
+{
+    return f->tombstones;
 }
 
 size_t block_file_memory(const struct block_file *f)

@@ -63,6 +63,12 @@ const char *block_file_path(const struct block_file *f);
 size_t block_file_memory(const struct block_file *f); // bytes held now
 void block_file_shrink(struct block_file *f);         // keeps no part that nobody looks at
 
+struct tombstones;
+// From here on everything below behaves as if the file had not what they hide: samples, series that
+// have no others, their names and values. Takes the reference; NULL: nothing is hidden.
+void block_file_set_tombstones(struct block_file *f, struct tombstones *t);
+struct tombstones *block_file_tombstones(const struct block_file *f); // the file's own; or NULL
+
 struct block_series {
     struct str labels; // in the arena
     uint32_t partition, id;

@@ -44,7 +44,7 @@ static err mark_matching(struct block_file *f, const struct matcher *ms, size_t 
 {
     struct marking m = {.f = f, .pairs = pairs};
     TRY(block_names_load(f, e));
-    const bool all = ms_count == 0 && covers(f, range);
+    const bool all = ms_count == 0 && covers(f, range) && !f->tombstones;
     if (!bitmap_init(pairs, a, f->footer.sections[BLOCK_PAIRS].items, all))
         return err_set(e, ERR_LIMIT, too_much);
     if (all)

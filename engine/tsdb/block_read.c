@@ -527,6 +527,18 @@ static bool id_before(const void *arg, uint32_t a, uint32_t b)
     return ids[a] < ids[b];
 }
 
+static err hide(const struct reading *r, struct tombstones *t, struct errmsg *e)
+{
+    err code = ERR_OK;
+    for (size_t i = 0; i < r->n && code == ERR_OK; i++) {
+        if (!tombstones_apply(t, r->ids[i], r->a, &r->out[i]))
+            code = err_set(e, ERR_LIMIT, too_much);
+        if (i % 64 == 63)
+            fiber_yield_if_due();
+    }
+    return code;
+}
+
 err block_file_read(struct block_file *f, const uint32_t *ids, size_t n, int64_t mint, int64_t maxt,
                     struct arena *a, struct column *out, struct errmsg *e)
 {
@@ -542,7 +554,11 @@ err block_file_read(struct block_file *f, const uint32_t *ids, size_t n, int64_t
             fiber_yield_if_due();
     }
     block_sort(r.order, n, ids, id_before);
+    struct tombstones *t = tombstones_ref(f->tombstones);
     err code = read_all(&r, e);
+    if (code == ERR_OK && t)
+        code = hide(&r, t, e);
+    tombstones_unref(t);
     mem_free(r.order);
     reading_deinit(&r);
     return code;

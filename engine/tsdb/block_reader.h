@@ -7,6 +7,7 @@
 
 #include "engine/base/list.h"
 #include "engine/tsdb/block_format.h"
+#include "engine/tsdb/tombstones.h"
 #include "io/file.h"
 
 struct block_held { // a chunk in memory, decompressed
@@ -42,7 +43,8 @@ struct block_file {
     struct str *heads;        // first values of chunks of PAIRS, as far as they are known
     struct list answers;      // of expressions, the least recently asked first (block_match.c)
     size_t answers_bytes;
-    uint32_t *tuple_partitions; // NULL: not read
+    uint32_t *tuple_partitions;    // NULL: not read
+    struct tombstones *tombstones; // NULL: nothing is hidden
 };
 
 // ERR_CORRUPT with file and offset.

@@ -92,6 +92,8 @@ struct selection {
     bool is_empty;
     // What is found leaves some at a time.
     struct block_hit *hits; // room for BLOCK_HITS_AT_ONCE
+    struct tombstones *tombstones;
+    struct hidden all; // times of the file
     size_t n;
     block_hits_fn *take;
     void *arg;
@@ -264,6 +266,8 @@ static void add_hits(struct selection *s, uint32_t set, uint64_t id, const uint3
         breathe_at(i);
         if (!pair_is_left(s, set, tuples[i]))
             continue;
+        if (s->tombstones && tombstones_hide(s->tombstones, (uint32_t)(id + i), s->all))
+            continue;
         s->hits[s->n++] = (struct block_hit){set, tuples[i], (uint32_t)(id + i)};
         if (s->n == BLOCK_HITS_AT_ONCE)
             hand_over(s);
@@ -399,11 +403,19 @@ err block_hits_each(struct block_file *f, const struct matcher *ms, size_t ms_co
 {
     struct arena scratch;
     arena_init_beside(&scratch, beside);
-    struct selection s = {.f = f, .a = &scratch, .take = take, .arg = arg, .e = e};
+    const struct block_summary *summary = &f->footer.summary;
+    struct selection s = {.f = f,
+                          .a = &scratch,
+                          .tombstones = tombstones_ref(f->tombstones),
+                          .all = {summary->min_t, summary->max_t},
+                          .take = take,
+                          .arg = arg,
+                          .e = e};
     arena_init_beside(&s.matcher, beside);
     s.hits = arena_try(&scratch, BLOCK_HITS_AT_ONCE, sizeof *s.hits, _Alignof(struct block_hit));
     const err code =
         s.hits ? select_hits(&s, ms, ms_count, range, e) : err_set(e, ERR_LIMIT, too_much);
+    tombstones_unref(s.tombstones);
     mem_free(s.both);
     arena_deinit(&s.matcher);
     arena_deinit(&scratch);

@@ -72,7 +72,7 @@ const char *catalogue_dir(const struct catalogue *c)
 void catalogue_put_copy(const struct catalogue *c, struct buf *out)
 {
     struct catalogue_state copy = c->state; // of what it owns nothing is changed
-    copy.marks_count = copy.done_count = 0;
+    copy.marks_count = copy.done_count = copy.deletions_count = 0;
     catalogue_put_checkpoint(&copy, out);
 }
 
@@ -91,6 +91,17 @@ const struct wal_mark *catalogue_marks(const struct catalogue *c, size_t *out_co
 {
     *out_count = c->state.marks_count;
     return c->state.marks;
+}
+
+struct str catalogue_tombstones(const struct catalogue *c, uint64_t id)
+{
+    return catalogue_state_tombstones(&c->state, id);
+}
+
+const struct catalogue_deletion *catalogue_deletions(const struct catalogue *c, size_t *out_count)
+{
+    *out_count = c->state.deletions_count;
+    return c->state.deletions;
 }
 
 uint64_t catalogue_next_id(struct catalogue *c)

@@ -12,7 +12,7 @@
 
 struct catalogue;
 
-enum { CATALOGUE_FORMAT = 3 }; // of the data folder; a newer one is refused by name
+enum { CATALOGUE_FORMAT = 4 }; // of the data folder; a newer one is refused by name
 
 enum catalogue_file_kind {
     CATALOGUE_SPILLED = 1, // packed blocks of a range that is still open
@@ -31,6 +31,22 @@ struct catalogue_file {
     uint32_t tier;   // 0: raw
 };
 
+// What a file hides of its series (tombstones.h), in place of what it hid before.
+struct catalogue_tombstones {
+    uint64_t id;
+    struct str bytes; // empty: nothing
+};
+
+// A deletion that a log does not know of: whoever replays the stream deletes what its records below
+// seq, and earlier runs, brought of series that match.
+struct catalogue_deletion {
+    struct wal_stream stream;
+    uint64_t seq;
+    int64_t min_t_ms, max_t_ms;              // both included
+    uint32_t partition_begin, partition_end; // that were the stream's
+    struct str matchers;                     // see matchers_bytes.h
+};
+
 // One atomic step: after a crash all of it happened or nothing.
 struct catalogue_change {
     const struct catalogue_file *add; // their files are complete and synced
@@ -41,6 +57,12 @@ struct catalogue_change {
     size_t marks_count;
     const struct wal_stream *streams_done; // streams that nothing is needed of any more
     size_t streams_done_count;
+    const struct catalogue_tombstones *tombstones; // of files that are there afterwards
+    size_t tombstones_count;
+    const struct catalogue_deletion *deletions;
+    size_t deletions_count;
+    const struct wal_mark *deletions_done; // those of a stream up to a sequence: files have them
+    size_t deletions_done_count;
 };
 
 struct catalogue_options {
@@ -73,6 +95,9 @@ const struct catalogue_info *catalogue_info(const struct catalogue *c);
 // The live files, ascending by id, and the marks; valid until the next change.
 const struct catalogue_file *catalogue_files(const struct catalogue *c, size_t *out_count);
 const struct wal_mark *catalogue_marks(const struct catalogue *c, size_t *out_count);
+struct str catalogue_tombstones(const struct catalogue *c, uint64_t id); // empty: none
+// Ascending by stream and sequence.
+const struct catalogue_deletion *catalogue_deletions(const struct catalogue *c, size_t *out_count);
 uint64_t catalogue_next_id(struct catalogue *c); // for a file to be written, or a generation
 
 // Written and synced when it returns OK; after an error nothing has changed. Callers queue.

@@ -2,7 +2,8 @@
 //
 //     offset  size  header of the log
 //     0       8     "FERULACT"
-//     8       4     format of the data folder: 3; in 2 block files were of version 2 at most,
+//     8       4     format of the data folder: 4; in 3 there were no items 8 to 10, in 2 block
+//     files were of version 2 at most,
 //                   in 1 no file and no log had histograms
 //     12      4     bytes of the header: 32
 //     16      12    zero
@@ -25,7 +26,18 @@
 //     5  file removed id 8
 //     6  mark         epoch 8, shard 4, segment 8, sequence 8
 //     7  stream done  epoch 8, shard 4: its mark goes
-//     8  reserved: tombstones
+//     8  tombstones   file id 8, bytes 4; then those that tombstones.c describes: what the file
+//     hides
+//                     from here on; no bytes: nothing
+//     9  deletion     epoch 8, shard 4, sequence 8, times from 8 to 8 (both included), partitions
+//     from
+//                     4 to 4 (the end not included), bytes 4; then matchers (matchers_bytes.c): of
+//                     series that match and are in these partitions the samples of these times are
+//                     gone that records of this stream below the sequence, or any stream of an
+//                     earlier epoch, have
+//    10  deletions done  epoch 8, shard 4, sequence 8: those of the stream up to it; all of a
+//    stream
+//                     that is done are, too
 //
 // A record whose checksum is wrong ends the log if nothing good follows: its write was cut, so the
 // change had not been acknowledged. With a good record behind it, it is damage.
@@ -42,7 +54,10 @@ enum item {
     ITEM_ADD,
     ITEM_REMOVE,
     ITEM_MARK,
-    ITEM_DONE
+    ITEM_DONE,
+    ITEM_TOMBSTONES,
+    ITEM_DELETION,
+    ITEM_DELETIONS_DONE,
 };
 
 enum {
@@ -57,6 +72,8 @@ enum {
     FILE_BYTES = 80,
     MARK_BYTES = 28,
     STREAM_BYTES = 12,
+    TOMBSTONES_BYTES = 12,
+    DELETION_BYTES = 48,
 };
 static_assert(HEADER_CRC + 4 == CATALOGUE_HEADER_BYTES, "the layout above");
 static_assert(FILE_BYTES == 2 * 8 + 4 * 4 + 2 * 8 + 3 * 8 + 2 * 4, "the layout above");
@@ -70,6 +87,12 @@ void catalogue_state_deinit(struct catalogue_state *s)
     mem_free(s->files);
     mem_free(s->marks);
     mem_free(s->done);
+    for (size_t i = 0; i < s->tombstones_count; i++)
+        mem_free((char *)(uintptr_t)s->tombstones[i].bytes.p);
+    for (size_t i = 0; i < s->deletions_count; i++)
+        mem_free((char *)(uintptr_t)s->deletions[i].matchers.p);
+    mem_free(s->tombstones);
+    mem_free(s->deletions);
     *s = (struct catalogue_state){0};
 }
 
@@ -95,6 +118,87 @@ bool catalogue_state_has(const struct catalogue_state *s, uint64_t id)
     return at < s->files_count && s->files[at].id == id;
 }
 
+// ---- what is hidden
+
+static struct str copy_bytes(struct str bytes)
+{
+    char *own = mem_alloc(bytes.n + 1);
+    memcpy(own, bytes.n ? bytes.p : "", bytes.n ? bytes.n : 1);
+    return str_make(own, bytes.n);
+}
+
+static size_t tombstones_at(const struct catalogue_state *s, uint64_t id)
+{
+    size_t at = 0;
+    while (at < s->tombstones_count && s->tombstones[at].id < id)
+        at++;
+    return at;
+}
+
+struct str catalogue_state_tombstones(const struct catalogue_state *s, uint64_t id)
+{
+    const size_t at = tombstones_at(s, id);
+    return at < s->tombstones_count && s->tombstones[at].id == id ? s->tombstones[at].bytes
+                                                                  : (struct str){0};
+}
+
+static void set_tombstones(struct catalogue_state *s, uint64_t id, struct str bytes)
+{
+    const size_t at = tombstones_at(s, id);
+    struct catalogue_tombstones *const there = s->tombstones + at;
+    if (at < s->tombstones_count && there->id == id) {
+        s->tombstones_bytes -= there->bytes.n;
+        mem_free((char *)(uintptr_t)there->bytes.p);
+        s->tombstones_count--;
+        memmove(there, there + 1, (s->tombstones_count - at) * sizeof *there);
+    }
+    if (!bytes.n)
+        return;
+    s->tombstones = mem_grow(s->tombstones, &s->tombstones_capacity, s->tombstones_count + 1,
+                             sizeof *s->tombstones);
+    memmove(s->tombstones + at + 1, s->tombstones + at,
+            (s->tombstones_count - at) * sizeof *s->tombstones);
+    s->tombstones[at] = (struct catalogue_tombstones){id, copy_bytes(bytes)};
+    s->tombstones_count++;
+    s->tombstones_bytes += bytes.n;
+}
+
+static int stream_cmp(struct wal_stream a, struct wal_stream b);
+
+static void add_deletion(struct catalogue_state *s, const struct catalogue_deletion *d)
+{
+    size_t at = s->deletions_count;
+    while (at > 0) {
+        const int order = stream_cmp(s->deletions[at - 1].stream, d->stream);
+        if (order < 0 || (order == 0 && s->deletions[at - 1].seq <= d->seq))
+            break;
+        at--;
+    }
+    s->deletions = mem_grow(s->deletions, &s->deletions_capacity, s->deletions_count + 1,
+                            sizeof *s->deletions);
+    memmove(s->deletions + at + 1, s->deletions + at,
+            (s->deletions_count - at) * sizeof *s->deletions);
+    s->deletions[at] = *d;
+    s->deletions[at].matchers = copy_bytes(d->matchers);
+    s->deletions_count++;
+    s->tombstones_bytes += d->matchers.n + DELETION_BYTES;
+}
+
+static void end_deletions(struct catalogue_state *s, struct wal_stream stream, uint64_t seq)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < s->deletions_count; i++) {
+        const struct catalogue_deletion d = s->deletions[i];
+        if (stream_cmp(d.stream, stream) != 0 || d.seq > seq) {
+            s->deletions[kept++] = d;
+            continue;
+        }
+        s->tombstones_bytes -= d.matchers.n + DELETION_BYTES;
+        mem_free((char *)(uintptr_t)d.matchers.p);
+    }
+    s->deletions_count = kept;
+}
+
 static void add_file(struct catalogue_state *s, const struct catalogue_file *f)
 {
     const size_t at = file_at(s, f->id);
@@ -109,6 +213,7 @@ static void add_file(struct catalogue_state *s, const struct catalogue_file *f)
 static void remove_file(struct catalogue_state *s, uint64_t id)
 {
     const size_t at = file_at(s, id);
+    set_tombstones(s, id, (struct str){0});
     s->files_count--;
     memmove(s->files + at, s->files + at + 1, (s->files_count - at) * sizeof *s->files);
 }
@@ -148,6 +253,7 @@ static void set_mark(struct catalogue_state *s, const struct wal_mark *m)
 
 static void set_done(struct catalogue_state *s, struct wal_stream stream)
 {
+    end_deletions(s, stream, UINT64_MAX);
     for (size_t i = 0; i < s->marks_count; i++) {
         if (stream_cmp(s->marks[i].stream, stream) != 0)
             continue;
@@ -168,6 +274,36 @@ static err check_file(const struct catalogue_file *f, struct errmsg *e)
         return ERR_OK;
     return err_set(e, ERR_INVALID, "catalogue: file %llu makes no sense",
                    (unsigned long long)f->id);
+}
+
+static bool will_have(const struct catalogue_state *s, const struct catalogue_change *change,
+                      uint64_t id)
+{
+    bool has = catalogue_state_has(s, id);
+    for (size_t i = 0; i < change->remove_count; i++)
+        has = has && change->remove[i] != id;
+    for (size_t i = 0; i < change->add_count; i++)
+        has = has || change->add[i].id == id;
+    return has;
+}
+
+static err check_hidden(const struct catalogue_state *s, const struct catalogue_change *change,
+                        struct errmsg *e)
+{
+    uint64_t bytes = s->tombstones_bytes;
+    for (size_t i = 0; i < change->tombstones_count; i++) {
+        bytes += change->tombstones[i].bytes.n;
+        if (!will_have(s, change, change->tombstones[i].id))
+            return err_set(e, ERR_INVALID, "catalogue: tombstones of file %llu, which is not there",
+                           (unsigned long long)change->tombstones[i].id);
+    }
+    for (size_t i = 0; i < change->deletions_count; i++)
+        bytes += change->deletions[i].matchers.n + DELETION_BYTES;
+    if ((change->tombstones_count || change->deletions_count) && bytes > CATALOGUE_HIDDEN_BYTES_MAX)
+        return err_set(e, ERR_LIMIT,
+                       "what is deleted takes more than %d bytes to remember: clean the tombstones",
+                       CATALOGUE_HIDDEN_BYTES_MAX);
+    return ERR_OK;
 }
 
 err catalogue_state_check(const struct catalogue_state *s, const struct catalogue_change *change,
@@ -191,7 +327,7 @@ err catalogue_state_check(const struct catalogue_state *s, const struct catalogu
                            (unsigned long long)f->id);
         TRY(check_file(f, e));
     }
-    return ERR_OK;
+    return check_hidden(s, change, e);
 }
 
 void catalogue_state_apply(struct catalogue_state *s, const struct catalogue_change *change)
@@ -204,6 +340,12 @@ void catalogue_state_apply(struct catalogue_state *s, const struct catalogue_cha
         set_mark(s, &change->marks[i]);
     for (size_t i = 0; i < change->streams_done_count; i++)
         set_done(s, change->streams_done[i]);
+    for (size_t i = 0; i < change->tombstones_count; i++)
+        set_tombstones(s, change->tombstones[i].id, change->tombstones[i].bytes);
+    for (size_t i = 0; i < change->deletions_done_count; i++)
+        end_deletions(s, change->deletions_done[i].stream, change->deletions_done[i].seq);
+    for (size_t i = 0; i < change->deletions_count; i++)
+        add_deletion(s, &change->deletions[i]);
 }
 
 // ---- to bytes
@@ -243,6 +385,25 @@ static void put_mark(struct buf *out, const struct wal_mark *m)
     put_stream(out, ITEM_MARK, m->stream);
     buf_put_le64(out, m->segment);
     buf_put_le64(out, m->seq);
+}
+
+static void put_tombstones(struct buf *out, const struct catalogue_tombstones *t)
+{
+    put_u64(out, ITEM_TOMBSTONES, t->id);
+    buf_put_le32(out, (uint32_t)t->bytes.n);
+    buf_put_str(out, t->bytes);
+}
+
+static void put_deletion(struct buf *out, const struct catalogue_deletion *d)
+{
+    put_stream(out, ITEM_DELETION, d->stream);
+    buf_put_le64(out, d->seq);
+    buf_put_le64(out, (uint64_t)d->min_t_ms);
+    buf_put_le64(out, (uint64_t)d->max_t_ms);
+    buf_put_le32(out, d->partition_begin);
+    buf_put_le32(out, d->partition_end);
+    buf_put_le32(out, (uint32_t)d->matchers.n);
+    buf_put_str(out, d->matchers);
 }
 
 static size_t record_begin(struct buf *out, uint64_t seq)
@@ -285,6 +446,10 @@ void catalogue_put_checkpoint(const struct catalogue_state *s, struct buf *out)
         put_mark(out, &s->marks[i]);
     for (size_t i = 0; i < s->done_count; i++)
         put_stream(out, ITEM_DONE, s->done[i]);
+    for (size_t i = 0; i < s->tombstones_count; i++)
+        put_tombstones(out, &s->tombstones[i]);
+    for (size_t i = 0; i < s->deletions_count; i++)
+        put_deletion(out, &s->deletions[i]);
     put_u64(out, ITEM_NEXT_ID, s->next_id);
     record_end(out, at);
 }
@@ -301,6 +466,14 @@ void catalogue_put_change(const struct catalogue_state *s, const struct catalogu
         put_mark(out, &change->marks[i]);
     for (size_t i = 0; i < change->streams_done_count; i++)
         put_stream(out, ITEM_DONE, change->streams_done[i]);
+    for (size_t i = 0; i < change->tombstones_count; i++)
+        put_tombstones(out, &change->tombstones[i]);
+    for (size_t i = 0; i < change->deletions_done_count; i++) {
+        put_stream(out, ITEM_DELETIONS_DONE, change->deletions_done[i].stream);
+        buf_put_le64(out, change->deletions_done[i].seq);
+    }
+    for (size_t i = 0; i < change->deletions_count; i++)
+        put_deletion(out, &change->deletions[i]);
     put_u64(out, ITEM_NEXT_ID, s->next_id);
     record_end(out, at);
 }
@@ -330,13 +503,26 @@ static struct catalogue_file load_file(const uint8_t *p)
 static size_t item_size(const uint8_t *p, size_t n)
 {
     static const uint8_t sizes[] = {
-        [ITEM_FOLDER] = FOLDER_BYTES, [ITEM_EPOCH] = 8,  [ITEM_NEXT_ID] = 8,
-        [ITEM_ADD] = FILE_BYTES,      [ITEM_REMOVE] = 8, [ITEM_MARK] = MARK_BYTES,
+        [ITEM_FOLDER] = FOLDER_BYTES,
+        [ITEM_EPOCH] = 8,
+        [ITEM_NEXT_ID] = 8,
+        [ITEM_ADD] = FILE_BYTES,
+        [ITEM_REMOVE] = 8,
+        [ITEM_MARK] = MARK_BYTES,
         [ITEM_DONE] = STREAM_BYTES,
+        [ITEM_TOMBSTONES] = TOMBSTONES_BYTES,
+        [ITEM_DELETION] = DELETION_BYTES,
+        [ITEM_DELETIONS_DONE] = STREAM_BYTES + 8,
     };
     if (p[0] >= sizeof sizes || sizes[p[0]] == 0 || sizes[p[0]] > n - 1)
         return 0;
     size_t size = sizes[p[0]];
+    if (p[0] == ITEM_TOMBSTONES || p[0] == ITEM_DELETION) {
+        const uint32_t bytes = load_le32(p + 1 + size - 4);
+        if (bytes > CATALOGUE_HIDDEN_BYTES_MAX || bytes > n - 1 - size)
+            return 0;
+        size += bytes;
+    }
     if (p[0] == ITEM_FOLDER) {
         const uint32_t labels = load_le32(p + 1 + 16);
         if (labels > CATALOGUE_LABELS_BYTES_MAX || labels > n - 1 - size)
@@ -361,6 +547,40 @@ static err apply_file_item(struct catalogue_state *s, enum item item, const uint
         return ERR_CORRUPT;
     if (id == UINT64_MAX)
         return err_set(e, ERR_CORRUPT, "catalogue: file number out of range");
+    catalogue_state_apply(s, &change);
+    return ERR_OK;
+}
+
+static struct catalogue_deletion load_deletion(const uint8_t *p)
+{
+    return (struct catalogue_deletion){
+        .stream = {load_le64(p), load_le32(p + 8)},
+        .seq = load_le64(p + 12),
+        .min_t_ms = (int64_t)load_le64(p + 20),
+        .max_t_ms = (int64_t)load_le64(p + 28),
+        .partition_begin = load_le32(p + 36),
+        .partition_end = load_le32(p + 40),
+        .matchers = {(const char *)p + DELETION_BYTES, load_le32(p + 44)},
+    };
+}
+
+static err apply_hidden_item(struct catalogue_state *s, enum item item, const uint8_t *p,
+                             struct errmsg *e)
+{
+    const struct catalogue_tombstones tombstones = {
+        load_le64(p), {(const char *)p + TOMBSTONES_BYTES, load_le32(p + 8)}};
+    const struct catalogue_deletion deletion =
+        item == ITEM_DELETION ? load_deletion(p) : (struct catalogue_deletion){0};
+    const struct catalogue_change change = {
+        .tombstones = &tombstones,
+        .tombstones_count = item == ITEM_TOMBSTONES,
+        .deletions = &deletion,
+        .deletions_count = item == ITEM_DELETION,
+    };
+    if (catalogue_state_check(s, &change, e) != ERR_OK)
+        return ERR_CORRUPT;
+    if (deletion.min_t_ms > deletion.max_t_ms)
+        return err_set(e, ERR_CORRUPT, "catalogue: a deletion of no time");
     catalogue_state_apply(s, &change);
     return ERR_OK;
 }
@@ -390,6 +610,12 @@ static err apply_item(struct catalogue_state *s, const uint8_t *item, struct err
         set_mark(s, &(struct wal_mark){.stream = {load_le64(p), load_le32(p + 8)},
                                        .segment = load_le64(p + 12),
                                        .seq = load_le64(p + 20)});
+        return ERR_OK;
+    case ITEM_TOMBSTONES:
+    case ITEM_DELETION:
+        return apply_hidden_item(s, item[0], p, e);
+    case ITEM_DELETIONS_DONE:
+        end_deletions(s, (struct wal_stream){load_le64(p), load_le32(p + 8)}, load_le64(p + 12));
         return ERR_OK;
     case ITEM_DONE:
         set_done(s, (struct wal_stream){load_le64(p), load_le32(p + 8)});

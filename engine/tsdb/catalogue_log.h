@@ -11,6 +11,7 @@ enum {
     CATALOGUE_HEADER_BYTES = 32,
     CATALOGUE_RECORD_BYTES_MAX = 64 << 20,
     CATALOGUE_LABELS_BYTES_MAX = 4096,
+    CATALOGUE_HIDDEN_BYTES_MAX = 32 << 20, // tombstones and deletions in all
 };
 
 struct catalogue_state { // zeroed is empty
@@ -25,9 +26,15 @@ struct catalogue_state { // zeroed is empty
     size_t marks_count, marks_capacity;
     struct wal_stream *done; // whose files may still be there
     size_t done_count, done_capacity;
+    struct catalogue_tombstones *tombstones; // ascending by id; bytes are the state's
+    size_t tombstones_count, tombstones_capacity;
+    uint64_t tombstones_bytes;
+    struct catalogue_deletion *deletions; // ascending by stream and sequence; likewise
+    size_t deletions_count, deletions_capacity;
 };
 
 void catalogue_state_deinit(struct catalogue_state *s);
+struct str catalogue_state_tombstones(const struct catalogue_state *s, uint64_t id);
 bool catalogue_state_has(const struct catalogue_state *s, uint64_t id); // a live file
 // Whether the change fits the state: ERR_INVALID names what does not.
 err catalogue_state_check(const struct catalogue_state *s, const struct catalogue_change *change,

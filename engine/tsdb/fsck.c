@@ -6,6 +6,8 @@
 #include "engine/base/mem.h"
 #include "engine/base/number.h"
 #include "engine/tsdb/fsck_state.h"
+#include "engine/tsdb/matchers_bytes.h"
+#include "engine/tsdb/tombstones.h"
 #include "engine/tsdb/tsdb.h"
 #include "io/file.h"
 
@@ -103,6 +105,20 @@ static err load_catalogue(const struct fsck *k, const char *path, struct catalog
     return code;
 }
 
+static void check_deletion(struct fsck *k, const char *path, const struct catalogue_deletion *d)
+{
+    struct arena a;
+    struct matcher *ms;
+    struct errmsg e;
+    size_t n;
+    arena_init(&a, 0);
+    if (matchers_load(d->matchers, &a, &ms, &n, &e) == ERR_OK)
+        matchers_unload(ms, n);
+    else
+        fsck_say(k, FSCK_DAMAGE, path, -1, "what was deleted of a log", "%s", e.text);
+    arena_deinit(&a);
+}
+
 static void check_catalogue(struct fsck *k)
 {
     char path[FSCK_PATH_MAX];
@@ -128,6 +144,8 @@ static void check_catalogue(struct fsck *k)
     if (k->state.partitions != TSDB_PARTITIONS)
         fsck_say(k, FSCK_DAMAGE, path, -1, "", "%u partitions instead of %d", k->state.partitions,
                  TSDB_PARTITIONS);
+    for (size_t i = 0; i < k->state.deletions_count; i++)
+        check_deletion(k, path, &k->state.deletions[i]);
     for (size_t i = 0; i < k->state.files_count; i++)
         if (k->state.files[i].id >= k->state.next_id)
             fsck_say(k, FSCK_DAMAGE, path, -1, "", "file %llx, but the next number is %llx",
@@ -150,6 +168,15 @@ static bool is_still_named(const struct fsck *k, uint64_t id)
 
 // ---- files
 
+static void check_tombstones(struct fsck *k, const char *path, const struct catalogue_file *f)
+{
+    const struct str bytes = catalogue_state_tombstones(&k->state, f->id);
+    struct tombstones *t = bytes.n ? tombstones_parse(bytes, f->series) : NULL;
+    if (bytes.n && !t)
+        fsck_say(k, FSCK_DAMAGE, path, -1, "", "the catalogue's tombstones of it are damaged");
+    tombstones_unref(t);
+}
+
 static void check_named(struct fsck *k, const struct catalogue_file *f)
 {
     char path[FSCK_PATH_MAX], lost[LOST_MAX];
@@ -171,6 +198,7 @@ static void check_named(struct fsck *k, const struct catalogue_file *f)
                                       "has another size than the catalogue says", lost, true});
     else
         fsck_block(k, path, f);
+    check_tombstones(k, path, f);
 }
 
 static void check_unnamed(struct fsck *k, const char *name)

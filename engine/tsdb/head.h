@@ -31,9 +31,9 @@ struct head_series {
     uint32_t generation; // of the reference; odd: alive
     uint32_t staged;     // its newest entry in the commit being staged, + 1
     uint16_t partition;
-    uint8_t misses;    // samples in order that found no slot
-    bool dead : 1;     // chosen to leave
-    bool in_doubt : 1; // a file may have a newer sample than last_t, below head.complete_t
+    uint8_t misses;            // samples in order that found no slot
+    bool dead : 1, erased : 1; // chosen to leave; some samples were deleted, perhaps the newest
+    bool in_doubt : 1;         // a file may have a newer sample than last_t, below head.complete_t
 };
 static_assert(sizeof(struct head_series) == 96, "memory per series is the product");
 

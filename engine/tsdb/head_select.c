@@ -10,6 +10,7 @@
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
 #include "engine/tsdb/head_cohorts.h"
+#include "engine/tsdb/head_erase.h"
 #include "engine/tsdb/head_query.h"
 #include "engine/tsdb/head_steady.h"
 #include "io/fiber.h"
@@ -305,6 +306,8 @@ static bool has_samples(const struct head *h, const struct head_series *s, int64
     const int64_t last_t = head_last_t(h, s);
     if (last_t == INT64_MIN || last_t <= mint)
         return false;
+    if (s->erased)
+        return head_erased_has(h, s, mint, maxt);
     if (s->late && s->late->n && s->late->items[0].t_ms <= maxt)
         return true;
     if (s->cohort == COHORT_NONE || series_values_is_empty(&s->values))

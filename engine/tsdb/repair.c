@@ -203,6 +203,18 @@ static err copy_file(struct block_file *from, const char *path, struct block_sum
     return code;
 }
 
+// What the file hides is not in the new one.
+static err set_tombstones(const struct repair *r, struct block_file *f,
+                          const struct catalogue_file *info, struct errmsg *e)
+{
+    const struct str bytes = catalogue_state_tombstones(&r->state, info->id);
+    struct tombstones *t = bytes.n ? tombstones_parse(bytes, block_file_summary(f)->series) : NULL;
+    if (bytes.n && !t)
+        return err_set(e, ERR_CORRUPT, "%s: damaged tombstones", block_file_path(f));
+    block_file_set_tombstones(f, t);
+    return ERR_OK;
+}
+
 // The file anew, under another number, as struct catalogue_file says.
 static err renew(struct repair *r, struct block_file *from, const struct catalogue_file *old,
                  struct catalogue_file *out, char out_path[static PATH_MAX_BYTES], struct errmsg *e)
@@ -213,6 +225,7 @@ static err renew(struct repair *r, struct block_file *from, const struct catalog
     out->id = r->state.next_id;
     snprintf(out_path, PATH_MAX_BYTES, "%s/blocks/%016llx.block", r->dir,
              (unsigned long long)out->id);
+    TRY(set_tombstones(r, from, old, e));
     TRY(copy_file(from, writes ? out_path : NULL, &kept, e));
     out->series = kept.series;
     out->samples = kept.samples;
@@ -292,7 +305,8 @@ static err upgrade(struct repair *r, const struct catalogue_file *f, struct errm
     const err code = renew(r, file, f, &renewed, to, e);
     block_file_unref(file);
     TRY(code);
-    if (renewed.series != f->series || renewed.samples != f->samples)
+    const bool hides = catalogue_state_tombstones(&r->state, f->id).n;
+    if (!hides && (renewed.series != f->series || renewed.samples != f->samples))
         return err_set(e, ERR_CORRUPT, "%s: not all of it can be read: see tsdb fsck", path);
     tell(r, &(struct repair_action){REPAIR_UPGRADE, path, to, "", f->series, f->samples,
                                     renewed.series, renewed.samples, version});

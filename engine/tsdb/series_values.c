@@ -271,6 +271,16 @@ size_t series_values_append(struct series_values *v, uint32_t slot, uint64_t bit
     return gained;
 }
 
+size_t series_values_append_gone(struct series_values *v, uint32_t slot, uint64_t bits)
+{
+    assert(slot >= v->run_end && slot < UINT32_MAX);
+    const size_t before = series_values_blocks(v);
+    push_run(v);
+    v->run_first = v->run_end = slot + 1;
+    v->last_bits = bits;
+    return series_values_blocks(v) - before;
+}
+
 static size_t decode_run(uint32_t first, uint32_t end, uint64_t value, uint32_t from, uint32_t to,
                          uint32_t *slots, uint64_t *bits)
 {

@@ -55,6 +55,8 @@ static inline bool series_values_extend(struct series_values *v, uint32_t slot, 
 }
 // Appends at a slot at or above run_end. How many blocks it took.
 size_t series_values_append(struct series_values *v, uint32_t slot, uint64_t bits);
+// The same of a value that is known, but not there, as if it had been released.
+size_t series_values_append_gone(struct series_values *v, uint32_t slot, uint64_t bits);
 // The slots in [from, to) that have a value and their values, ascending; at most to - from.
 size_t series_values_decode(const struct series_values *v, uint32_t from, uint32_t to,
                             uint32_t *slots, uint64_t *bits);

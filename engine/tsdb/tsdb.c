@@ -4,7 +4,9 @@
 
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
+#include "engine/tsdb/part_files.h"
 #include "engine/tsdb/part_notes.h"
+#include "engine/tsdb/tombstones.h"
 #include "engine/tsdb/tsdb_snapshot.h"
 
 enum {
@@ -396,6 +398,17 @@ struct part_call {
     struct errmsg e;
 };
 
+static err set_tombstones(const struct tsdb *db, const struct part_file *file, struct errmsg *e)
+{
+    const struct str bytes = catalogue_tombstones(db->catalogue, file->info.id);
+    struct tombstones *t = bytes.n ? tombstones_parse(bytes, file->info.series) : NULL;
+    if (bytes.n && !t)
+        return err_set(e, ERR_CORRUPT, "%s/catalogue: damaged tombstones of %s",
+                       catalogue_dir(db->catalogue), block_file_path(file->file));
+    block_file_set_tombstones(file->file, t);
+    return ERR_OK;
+}
+
 static err part_open(struct tsdb *db, unsigned index, struct errmsg *e)
 {
     struct part *p = part_create(db, index);
@@ -409,6 +422,7 @@ static err part_open(struct tsdb *db, unsigned index, struct errmsg *e)
         struct part_file file;
         TRY(part_open_file(p, &files[i], &file, e));
         part_put_file(p, file);
+        TRY(set_tombstones(db, &file, e));
         if (files[i].max_t_ms >= p->head.complete_t)
             p->head.complete_t = files[i].max_t_ms + 1;
         part_tell_newest(p, files[i].max_t_ms);
@@ -513,6 +527,7 @@ static err list_streams(struct tsdb *db, struct errmsg *e)
         db->streams = mem_alloc_array(n, sizeof *db->streams);
         memcpy(db->streams, streams.p, n * sizeof *db->streams);
         db->streams_n = n;
+        db->old_streams = true;
         for (size_t i = 0; i < n; i++) {
             db->segments_max += db->streams[i].segments;
             db->bytes_max += db->streams[i].bytes;
@@ -561,6 +576,7 @@ err tsdb_open(const struct tsdb_options *options, struct tsdb **out, struct errm
     db->log = (struct logger){"tsdb", options->log};
     db->pressure.series_left = INT64_MAX;
     waiters_init(&db->catalogue_free);
+    waiters_init(&db->deleted);
     waiters_init(&db->replayed);
     const err result = options->path ? open_folder(db, e) : open_memory(db, e);
     if (result == ERR_OK) {

@@ -1,5 +1,5 @@
 // The files of a part: those of a range that has passed are merged, those of several parts are
-// divided.
+// divided, those that hide something are written without it when that is asked for.
 //
 // A fiber of its own does it, for spills must not wait until much is merged: the log would grow,
 // and memory with it. It alone lets files go; spills put new ones beside them, newer than all that
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #include "engine/base/mem.h"
-#include "engine/tsdb/tsdb_part.h"
+#include "engine/tsdb/part_files.h"
 #include "io/clock.h"
 #include "io/file.h"
 
@@ -71,6 +71,16 @@ void tsdb_set_summary(struct catalogue_file *info, const struct block_summary *s
     info->size_bytes = sum->bytes;
     info->series = sum->series;
     info->samples = sum->samples;
+}
+
+static void set_summary(struct catalogue_file *info, const struct block_summary *sum)
+{
+    const int64_t min_t = info->min_t_ms, max_t = info->max_t_ms;
+    tsdb_set_summary(info, sum);
+    if (sum->samples)
+        return;
+    info->min_t_ms = min_t; // of the whole: notes have none
+    info->max_t_ms = max_t;
 }
 
 static void remove_written(struct part *p, uint64_t id)
@@ -142,16 +152,59 @@ static size_t find_range(const struct part *p, struct part_file *out, size_t max
     return 0;
 }
 
+// What several become; one alone stays what it is, and is written without what it hides.
+static struct catalogue_file merged_info(const struct part_file *files, size_t n)
+{
+    struct catalogue_file info = files[0].info;
+    for (size_t i = 1; i < n; i++) {
+        const struct catalogue_file *f = &files[i].info;
+        info.level = f->level > info.level ? f->level : info.level;
+        info.min_t_ms = f->min_t_ms < info.min_t_ms ? f->min_t_ms : info.min_t_ms;
+        info.max_t_ms = f->max_t_ms > info.max_t_ms ? f->max_t_ms : info.max_t_ms;
+    }
+    if (n > 1) {
+        info.kind = CATALOGUE_SEALED;
+        info.level++;
+    }
+    return info;
+}
+
+// Nothing is left of the files.
+static err drop_files(struct part *p, const uint64_t *ids, size_t n, struct errmsg *e)
+{
+    const struct catalogue_change change = {.remove = ids, .remove_count = n};
+    TRY(tsdb_change(p->db, &change, e));
+    for (size_t i = 0; i < n; i++)
+        part_drop_file(p, ids[i], true);
+    return ERR_OK;
+}
+
+static err replace_files(struct part *p, const struct catalogue_file *info, const uint64_t *ids,
+                         size_t n, struct errmsg *e)
+{
+    const struct catalogue_change change = {
+        .add = info, .add_count = 1, .remove = ids, .remove_count = n};
+    struct part_file merged;
+    TRY(part_open_file(p, info, &merged, e));
+    const err result = tsdb_change(p->db, &change, e);
+    if (result != ERR_OK) {
+        block_file_unref(merged.file);
+        return result;
+    }
+    part_put_file(p, merged);
+    for (size_t i = 0; i < n; i++)
+        part_drop_file(p, ids[i], true);
+    return ERR_OK;
+}
+
 static err merge_files(struct part *p, const struct part_file *files, size_t n, struct errmsg *e)
 {
     struct block_file *parts[MERGE_FILES_MAX];
     uint64_t ids[MERGE_FILES_MAX];
     struct tsdb_new_file file = {.db = p->db};
-    uint32_t level = 0;
     for (size_t i = 0; i < n; i++) {
         parts[i] = files[i].file;
         ids[i] = files[i].info.id;
-        level = files[i].info.level > level ? files[i].info.level : level;
     }
     TRY(tsdb_new_file(&file, e));
     const struct block_range all = {0, TSDB_PARTITIONS};
@@ -161,30 +214,15 @@ static err merge_files(struct part *p, const struct part_file *files, size_t n, 
         (void)!path_unlink(file.path, NULL);
         return result;
     }
-    struct catalogue_file info = {.id = file.id,
-                                  .generation = files[0].info.generation,
-                                  .kind = CATALOGUE_SEALED,
-                                  .level = level + 1};
-    tsdb_set_summary(&info, &sum);
-    const struct catalogue_change change = {
-        .add = &info, .add_count = 1, .remove = ids, .remove_count = n};
-    struct part_file merged;
-    result = part_open_file(p, &info, &merged, e);
-    if (result == ERR_OK) {
-        result = tsdb_change(p->db, &change, e);
-        if (result != ERR_OK)
-            block_file_unref(merged.file);
-    }
-    if (result != ERR_OK) {
-        if (result != ERR_EXISTS) // the catalogue may name it
-            remove_written(p, file.id);
-        return result;
-    }
-    part_put_file(p, merged);
-    for (size_t i = 0; i < n; i++)
-        part_drop_file(p, ids[i], true);
-    p->merges++;
-    return ERR_OK;
+    struct catalogue_file info = merged_info(files, n);
+    info.id = file.id;
+    set_summary(&info, &sum);
+    const bool is_empty = !sum.series && !sum.notes;
+    result = is_empty ? drop_files(p, ids, n, e) : replace_files(p, &info, ids, n, e);
+    if (is_empty || (result != ERR_OK && result != ERR_EXISTS)) // the catalogue may name it
+        remove_written(p, file.id);
+    p->merges += result == ERR_OK;
+    return result;
 }
 
 static err merge_ranges(struct part *p, struct errmsg *e)
@@ -230,16 +268,6 @@ static void take_share(void *arg)
     part_drop_file(p, s->whole, false);
 }
 
-static void set_share(struct catalogue_file *info, const struct block_summary *sum)
-{
-    const int64_t min_t = info->min_t_ms, max_t = info->max_t_ms;
-    tsdb_set_summary(info, sum);
-    if (sum->samples)
-        return;
-    info->min_t_ms = min_t; // of the whole: notes have none
-    info->max_t_ms = max_t;
-}
-
 // The shares of all parts that have something of the file, written and synced.
 static err write_shares(struct part *p, const struct part_file *f, struct share *shares,
                         struct errmsg *e)
@@ -259,7 +287,7 @@ static err write_shares(struct part *p, const struct part_file *f, struct share 
         const err result = block_merge(&file, 1, range, path.path, INT64_MIN, &sum, e);
         shares[i].has_file = result == ERR_OK && (sum.series || sum.notes);
         if (shares[i].has_file)
-            set_share(&shares[i].info, &sum);
+            set_summary(&shares[i].info, &sum);
         else
             (void)!path_unlink(path.path, NULL);
         TRY(result);
@@ -349,6 +377,60 @@ static err divide_files(struct part *p, struct errmsg *e)
     return ERR_OK;
 }
 
+// ---- without what is deleted
+
+static const struct part_file *find_hiding(const struct part *p)
+{
+    for (size_t i = 0; i < p->files_n; i++)
+        if (block_file_tombstones(p->files[i].file) && part_is_first(p, &p->files[i].info))
+            return &p->files[i];
+    return NULL;
+}
+
+static err clean_files(struct part *p, struct errmsg *e)
+{
+    const struct part_file *f;
+    while (!p->closing && (f = find_hiding(p))) {
+        const struct part_file whole = *f;
+        TRY(is_own(p, &whole.info) ? merge_files(p, &whole, 1, e) : divide(p, &whole, e));
+    }
+    return p->closing ? err_set(e, ERR_CANCELED, "the database closes") : ERR_OK;
+}
+
+// Answers those who asked for it before it began.
+static void clean_and_answer(struct part *p)
+{
+    const uint64_t asked = p->cleans_asked;
+    if (asked == p->cleans_answered)
+        return;
+    p->clean_result = clean_files(p, &p->clean_why);
+    p->cleans_answered = asked;
+    waiters_wake_all(&p->changed);
+}
+
+static void have_tended(struct part *p)
+{
+    if (p->tending || p->files_held || p->closing)
+        return;
+    p->tending = true;
+    fiber_start_always(LOOP_MERGE, part_tend_files, p, NULL);
+}
+
+err part_ask_clean(struct part *p, struct errmsg *e)
+{
+    if (!find_hiding(p))
+        return ERR_OK;
+    const uint64_t mine = ++p->cleans_asked;
+    have_tended(p); // or soon, if that goes on, or a deletion
+    while (p->cleans_answered < mine) {
+        if (p->closing)
+            return err_set(e, ERR_CANCELED, "the database closes");
+        TRY(waiters_wait(&p->changed));
+    }
+    return p->clean_result == ERR_OK ? ERR_OK
+                                     : err_set(e, p->clean_result, "%s", p->clean_why.text);
+}
+
 // ---- when
 
 static void divide_and_merge(struct part *p, int64_t now)
@@ -371,6 +453,7 @@ void part_tend_files(void *arg)
     struct part *p = arg;
     const int64_t now = clock_mono_ns() / NS_PER_MS;
     struct errmsg e;
+    clean_and_answer(p);
     if (now >= p->next_merge) {
         p->next_merge = INT64_MAX; // until something is spilled
         divide_and_merge(p, now);

@@ -84,8 +84,8 @@ static err add_present(struct listing *l, const struct column *columns, const st
     return ERR_OK;
 }
 
-// A file that lies within the range has a sample there of each series it has. Of others only what
-// lies in the range is decoded.
+// A file that lies within the range has a sample there of each series that it shows. Of others only
+// what lies in the range is decoded.
 static err list_from_file(void *arg, const struct block_series *series, size_t n, struct errmsg *e)
 {
     struct listing *l = arg;
@@ -151,7 +151,8 @@ static bool list_from_memory(struct head *h, const struct head_series *s, uint32
     struct listing *l = arg;
     const uint64_t ref = head_ref(s, id);
     const int64_t last_t = head_last_t(h, s);
-    if (last_t > l->mint && last_t <= l->maxt) {
+    if (s->erased ||
+        (last_t > l->mint && last_t <= l->maxt)) { // those have one, or would not be here
         l->code = add_from_memory(l, ref);
     } else {
         l->refs[l->refs_n++] = ref;

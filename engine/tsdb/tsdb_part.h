@@ -36,10 +36,15 @@ struct part {
     bool closing;
     bool maintained, sleeping;              // the maintaining fiber is alive; and can be cancelled
     bool tending;                           // a fiber tends files
+    bool working;                           // it writes, or releases memory
+    bool held, files_held;                  // it must not begin to, nor to tend (tsdb_delete.c)
     bool spilled;                           // everything that replay brought is in files
     uint64_t spills_asked, spills_answered; // by part_ask_spill()
     struct errmsg spill_why;                // of the last, if spill_result is not ERR_OK
     err spill_result;
+    uint64_t cleans_asked, cleans_answered; // likewise, by part_ask_clean()
+    struct errmsg clean_why;
+    err clean_result;
     bool release_due;
     struct fiber *maintainer;
     struct waiters changed;   // ready, or the maintainer has ended
@@ -71,7 +76,10 @@ struct tsdb {
     struct shard *home;
     bool catalogue_busy;
     struct waiters catalogue_free;
-    struct shards *shards; // NULL: one part, whatever loop it is on
+    bool deleting; // some series; used at home
+    struct waiters deleted;
+    _Atomic bool old_streams; // logs of runs before this one may be read again
+    struct shards *shards;    // NULL: one part, whatever loop it is on
     unsigned parts_n;
     struct part *parts[SHARD_MAX];
     struct wal_replay_stream *streams; // of runs before this one
@@ -122,14 +130,6 @@ void part_note_log(struct part *p); // whether spilling falls behind what the lo
 err part_spill(struct part *p, struct errmsg *e);
 err part_ask_spill(struct part *p, struct errmsg *e); // of all acknowledged before
 
-// tsdb_files.c. All but the last three suspend.
-err part_open_file(struct part *p, const struct catalogue_file *info, struct part_file *out,
-                   struct errmsg *e);
-void part_drop_file(struct part *p, uint64_t id, bool remove);
-void part_tend_files(void *part); // a fiber: divides, merges, expires what is due, and ends
-void part_put_file(struct part *p, struct part_file file);
-void tsdb_set_summary(struct catalogue_file *info, const struct block_summary *sum);
-bool part_is_first(const struct part *p, const struct catalogue_file *f); // it is this part's
 err part_expire(struct part *p, struct errmsg *e); // tsdb_retention.c. Suspends.
 
 static inline int64_t time_before(int64_t t_ms, int64_t by_ms)

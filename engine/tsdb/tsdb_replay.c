@@ -12,7 +12,9 @@
 
 #include "engine/base/mem.h"
 #include "engine/model/labels.h"
+#include "engine/tsdb/head_erase.h"
 #include "engine/tsdb/head_steady.h"
+#include "engine/tsdb/matchers_bytes.h"
 #include "engine/tsdb/part_notes.h"
 #include "io/clock.h"
 #include "io/fiber_memory.h"
@@ -50,7 +52,9 @@ struct reader {
     struct owner_batch *batches; // by owner
     struct tsdb_sample *row;     // of one row
     size_t row_capacity;
-    struct wal_replay_progress before; // as it was told last
+    struct wal_replay_progress before;          // as it was told last
+    const struct catalogue_deletion *deletions; // of the stream that are yet to come
+    size_t deletions_n;
 };
 
 struct define_call {
@@ -189,9 +193,109 @@ static err commit_row(struct reader *r, const struct wal_replay_row *row, struct
     return commit_here(r->part, &c, e);
 }
 
+// ---- deletions
+
+struct deletion_call {
+    struct tsdb *db;
+    const struct head_erasure *what;
+    err result;
+    struct errmsg e;
+};
+
+static void delete_at_owner(void *arg)
+{
+    struct deletion_call *call = arg;
+    struct head *h = &tsdb_part(call->db)->head;
+    struct head_erasure what = *call->what;
+    struct arena limits;
+    what.seq = h->seq;
+    arena_init(&limits, 0);
+    call->result = head_erase(h, &what, &limits, &call->e);
+    arena_deinit(&limits);
+}
+
+static err delete_from_all(struct tsdb *db, const struct head_erasure *what, struct errmsg *e)
+{
+    for (unsigned i = 0; i < db->parts_n; i++) {
+        const struct part *p = db->parts[i];
+        struct deletion_call call = {.db = db, .what = what};
+        if (what->partition_begin >= p->partition_end || what->partition_end <= p->partition_begin)
+            continue;
+        if (!db->shards || shards_at(db->shards, i) == shard_self())
+            delete_at_owner(&call);
+        else
+            shard_call(shards_at(db->shards, i), LOOP_RECEIVE, delete_at_owner, &call);
+        if (call.result != ERR_OK)
+            return err_set(e, call.result, "%s", call.e.text);
+    }
+    return ERR_OK;
+}
+
+// What all parts have of the log so far, and of those of earlier runs.
+static err delete_again(struct tsdb *db, const struct catalogue_deletion *d, struct errmsg *e)
+{
+    struct arena a;
+    struct matcher *ms;
+    struct head_erasure what = {.min_t_ms = d->min_t_ms,
+                                .max_t_ms = d->max_t_ms,
+                                .partition_begin = d->partition_begin,
+                                .partition_end = d->partition_end};
+    arena_init(&a, 0);
+    err code = matchers_load(d->matchers, &a, &ms, &what.ms_count, e);
+    if (code == ERR_OK) {
+        what.ms = ms;
+        code = delete_from_all(db, &what, e);
+        matchers_unload(ms, what.ms_count);
+    }
+    arena_deinit(&a);
+    return code;
+}
+
+// Those of before the record seq.
+static err delete_before(struct reader *r, uint64_t seq, struct errmsg *e)
+{
+    struct tsdb *db = r->part->db;
+    for (unsigned i = 0; i < db->parts_n; i++)
+        TRY(flush(r, i, e));
+    for (; r->deletions_n && r->deletions[0].seq <= seq; r->deletions++, r->deletions_n--)
+        TRY(delete_again(db, r->deletions, e));
+    return ERR_OK;
+}
+
+static void find_deletions(struct reader *r, struct wal_stream stream)
+{
+    size_t n;
+    const struct catalogue_deletion *d = catalogue_deletions(r->part->db->catalogue, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (d[i].stream.epoch != stream.epoch || d[i].stream.shard != stream.shard)
+            continue;
+        if (!r->deletions_n++)
+            r->deletions = &d[i];
+    }
+}
+
+// Of runs before this epoch, not before that one, whose logs are not there: they had nothing
+// that is not in files, but runs before them may.
+static err delete_without_stream(struct tsdb *db, uint64_t from, uint64_t before, struct errmsg *e)
+{
+    size_t n;
+    const struct catalogue_deletion *d = catalogue_deletions(db->catalogue, &n);
+    for (size_t i = 0; i < n; i++) {
+        bool is_there = d[i].stream.epoch < from || d[i].stream.epoch >= before;
+        for (size_t k = 0; k < db->streams_n && !is_there; k++)
+            is_there = db->streams[k].stream.epoch == d[i].stream.epoch &&
+                       db->streams[k].stream.shard == d[i].stream.shard;
+        if (!is_there)
+            TRY(delete_again(db, &d[i], e));
+    }
+    return ERR_OK;
+}
+
 static err on_row(void *arg, const struct wal_replay_row *row, struct errmsg *e)
 {
     struct reader *r = arg;
+    if (r->deletions_n && r->deletions[0].seq <= row->seq)
+        TRY(delete_before(r, row->seq, e));
     if (row->memo && take_row(r, row))
         return commit_row(r, row, e);
     if (row->memo)
@@ -281,7 +385,10 @@ static err replay_stream(struct part *p, const struct wal_mark *mark, struct err
         r.batches[i] = (struct owner_batch){
             .db = db, .samples = mem_alloc_array(BATCH, sizeof *r.batches[i].samples)};
     struct wal_replay_progress progress;
+    find_deletions(&r, mark->stream);
     err result = wal_replay_stream(catalogue_wal_dir(db->catalogue), mark, &ops, &r, &progress, e);
+    if (result == ERR_OK && r.deletions_n)
+        result = delete_before(&r, UINT64_MAX, e);
     for (unsigned i = 0; i < db->parts_n; i++) {
         if (result == ERR_OK)
             result = flush(&r, i, e);
@@ -408,14 +515,21 @@ void tsdb_replay(void *arg)
 {
     struct tsdb *db = arg;
     struct errmsg e;
+    uint64_t before = 0;
     err result = ERR_OK;
     const int64_t begun_ms = clock_mono_ns() / 1000000;
     for (size_t from = 0, to; from < db->streams_n && result == ERR_OK; from = to) {
         to = from + 1;
         while (to < db->streams_n && db->streams[to].stream.epoch == db->streams[from].stream.epoch)
             to++;
-        result = replay_epoch(db, from, to, &e);
+        const uint64_t epoch = db->streams[from].stream.epoch;
+        result = delete_without_stream(db, before, epoch, &e);
+        if (result == ERR_OK)
+            result = replay_epoch(db, from, to, &e);
+        before = epoch;
     }
+    if (result == ERR_OK)
+        result = delete_without_stream(db, before, UINT64_MAX, &e);
     if (result != ERR_OK)
         refuse(db, result, &e);
     struct tsdb **all = mem_alloc_array(db->parts_n, sizeof *all);
@@ -436,17 +550,20 @@ void tsdb_replay(void *arg)
     waiters_wake_all(&db->replayed);
 }
 
-static void streams_done(struct tsdb *db, const struct wal_stream *streams, size_t n)
+// False: the catalogue could not say so.
+static bool streams_done(struct tsdb *db, const struct wal_stream *streams, size_t n)
 {
     struct errmsg e;
     const struct catalogue_change change = {.streams_done = streams, .streams_done_count = n};
     if (!n)
-        return;
+        return true;
     err result = tsdb_change(db, &change, &e);
+    const bool is_done = result == ERR_OK;
     for (size_t i = 0; i < n && result == ERR_OK; i++)
         result = wal_replay_remove(catalogue_wal_dir(db->catalogue), streams[i], &e);
     if (result != ERR_OK)
         log_warn(&db->log, "log of an earlier run not removed", log_cstr("err", e.text));
+    return is_done;
 }
 
 static void streams_done_at_home(void *arg)
@@ -455,18 +572,20 @@ static void streams_done_at_home(void *arg)
     struct wal_stream *done = mem_alloc_array(db->streams_n, sizeof *done);
     for (size_t i = 0; i < db->streams_n; i++)
         done[i] = db->streams[i].stream;
-    streams_done(db, done, db->streams_n);
+    if (streams_done(db, done, db->streams_n)) {
+        db->streams_n = 0;
+        db->old_streams = false;
+    }
     mem_free(done);
-    db->streams_n = 0;
 }
 
 void tsdb_streams_done(struct tsdb *db, bool own)
 {
     tsdb_at_home(db, streams_done_at_home, db);
-    if (!own)
+    if (!own || db->old_streams) // which need what is deleted of this run's
         return;
     struct wal_stream streams[SHARD_MAX];
     for (unsigned i = 0; i < db->parts_n; i++)
         streams[i] = (struct wal_stream){catalogue_info(db->catalogue)->epoch, i};
-    streams_done(db, streams, db->parts_n);
+    (void)streams_done(db, streams, db->parts_n);
 }

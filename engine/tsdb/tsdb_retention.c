@@ -6,7 +6,7 @@
 #include <assert.h>
 
 #include "engine/base/mem.h"
-#include "engine/tsdb/tsdb_part.h"
+#include "engine/tsdb/part_files.h"
 #include "io/file.h"
 
 // ---- how much is too much

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "engine/base/mem.h"
+#include "engine/tsdb/part_files.h"
 #include "engine/tsdb/part_notes.h"
 #include "io/clock.h"
 #include "io/file.h"
@@ -159,8 +160,13 @@ static err publish_files(struct spill *s, uint64_t log_seq, struct errmsg *e)
     struct part *p = s->part;
     struct part_file files[SPILL_RANGES_MAX];
     const struct wal_mark mark = wal_mark_at(p->wal, log_seq);
-    const struct catalogue_change change = {
-        .add = s->done, .add_count = s->done_n, .marks = &mark, .marks_count = 1};
+    const struct catalogue_change change = {.add = s->done,
+                                            .add_count = s->done_n,
+                                            .marks = &mark,
+                                            .marks_count = 1,
+                                            .deletions_done =
+                                                &mark, // unless earlier logs may bring samples back
+                                            .deletions_done_count = !p->db->old_streams};
     size_t n = 0;
     err result = ERR_OK;
     while (n < s->done_n && result == ERR_OK) {
@@ -333,7 +339,8 @@ static void work(struct part *p, bool *out_failed)
 
 static void have_files_tended(struct part *p, int64_t now)
 {
-    if (!p->ready || p->tending || (now < p->next_merge && now < p->next_expiry))
+    if (!p->ready || p->tending || p->files_held ||
+        (now < p->next_merge && now < p->next_expiry && p->cleans_asked == p->cleans_answered))
         return;
     p->tending = true;
     fiber_start_always(LOOP_MERGE, part_tend_files, p, NULL);
@@ -366,16 +373,21 @@ void part_maintain(void *arg)
         const bool is_much =
             !failed && p->ready && log_bytes(p) - p->mark_bytes > p->db->options.spill_bytes;
         const bool is_asked = p->spills_asked != p->spills_answered;
-        if (p->ready && (now >= next || is_much || is_asked || is_early(p, now, last))) {
+        p->working = !p->held;
+        if (p->ready && p->working &&
+            (now >= next || is_much || is_asked || is_early(p, now, last))) {
             last = now;
             work(p, &failed);
             next = now + (failed ? RETRY_MS : p->db->options.spill_ms);
         }
         have_files_tended(p, now);
         arrivals_expire(&p->arrivals, now);
-        release(p);
+        if (p->working)
+            release(p);
         shrink_caches(p);
         part_tell_makers(p, now);
+        p->working = false;
+        waiters_wake_all(&p->changed);
         const int64_t wait = next > now && next - now < TICK_MS ? next - now : TICK_MS;
         p->sleeping = true;
         if (!p->closing)

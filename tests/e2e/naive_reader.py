@@ -1,5 +1,5 @@
 """A second reader of data folders, slow and plain: what it knows is what the descriptions of the formats say
-(engine/tsdb/catalogue_log.c, block_format.h, column.c, histogram_column.c, wal_record.c, wal_layouts.c,
+(engine/tsdb/catalogue_log.c, tombstones.c, matchers_bytes.c, block_format.h, column.c, histogram_column.c, wal_record.c, wal_layouts.c,
 engine/model/histogram.c, engine/model/labels.h). Nothing of the product is called. Where such a description does not
 suffice to write this, the description is wrong.
 
@@ -7,6 +7,7 @@ suffice to write this, the description is wrong.
                                 its bits or [packed histogram in hex], @time in ms, and <start timestamp where it has one
 """
 import os
+import re
 import struct
 import sys
 
@@ -117,6 +118,7 @@ def lz4(data, size):
 class Catalogue:
     def __init__(self, data):
         self.files, self.marks, self.done, self.seq, self.next_id = {}, {}, set(), 0, 0
+        self.tombstones, self.deletions = {}, []
         head = Bytes(data, "catalogue")
         magic, self.format, size = head.unpack("8sII")
         if magic != b"FERULACT" or size != 32 or crc32c(data[:28]) != struct.unpack("<I", data[28:32])[0]:
@@ -149,7 +151,9 @@ class Catalogue:
                 info = dict(zip(names, items.unpack("QQIIIIqqQQQII")))
                 self.files[info["id"]] = info
             elif kind == 5:
-                del self.files[items.unpack("Q")]
+                gone = items.unpack("Q")
+                del self.files[gone]
+                self.tombstones.pop(gone, None)
             elif kind == 6:
                 epoch, shard, segment, seq = items.unpack("QIQQ")
                 self.marks[epoch, shard] = (segment, seq)
@@ -158,6 +162,16 @@ class Catalogue:
                 stream = items.unpack("QI")
                 self.marks.pop(stream, None)
                 self.done.add(stream)
+                self.deletions = [d for d in self.deletions if d[0] != stream]
+            elif kind == 8:
+                file, size = items.unpack("QI")
+                self.tombstones[file] = items.take(size)
+            elif kind == 9:
+                epoch, shard, seq, min_t, max_t, begin, end, size = items.unpack("QIQqqIII")
+                self.deletions.append(((epoch, shard), seq, min_t, max_t, begin, end, items.take(size)))
+            elif kind == 10:
+                epoch, shard, seq = items.unpack("QIQ")
+                self.deletions = [d for d in self.deletions if d[0] != (epoch, shard) or d[1] > seq]
             else:
                 raise Damage(f"{items.where}: item of type {kind}")
 
@@ -593,6 +607,7 @@ class BlockFile:
         series = self.read_series()
         self.check_postings()
         self.times, self.layouts, self.columns = self.read_times(), self.read_layouts(), []
+        self.labels_of = [self.labels(s) for s in series]
         out, count = {}, 0
         for first, items, chunk in self.sections[COLUMNS].chunks:
             for number, samples in enumerate(self.read_group(items, chunk), first):
@@ -609,6 +624,21 @@ class BlockFile:
         if keys != sorted(keys):
             raise Damage(f"{self.path}: the order of series")
         return out
+
+    def hide(self, samples, tombstones):
+        """Takes out of what read() gave what tombstones.c says."""
+        items = Bytes(tombstones, f"tombstones of {self.path}")
+        for _ in range(items.varint()):
+            ranges = [items.unpack("qq") for _ in range(items.varint())]
+            at = 0
+            for _ in range(items.varint()):
+                at += items.varint()
+                for number in range(at, end := at + items.varint() + 1):
+                    there = samples[self.labels_of[number]]
+                    for t in [t for t in there if any(low <= t <= high for low, high in ranges)]:
+                        del there[t]
+                at = end
+        items.must_end()
 
     def labels_key(self, series):
         local = [self.pairs[pair] for pair in self.sets[series[0]]]
@@ -826,6 +856,30 @@ def is_stopped_early(data):
     return len(data) < 128 or data[0] == 0 or data[127] == 0
 
 
+def pairs_of(labels):
+    items, texts = Bytes(labels, "labels"), []
+    while not items.is_empty():
+        texts.append(items.take(items.varint()))
+    return dict(zip(texts[::2], texts[1::2]))
+
+
+def matches(labels, matchers):
+    pairs, items = pairs_of(labels), Bytes(matchers, "matchers")
+    while not items.is_empty():
+        kind, name, value = items.byte(), items.take(items.varint()), items.take(items.varint())
+        there = pairs.get(name, b"")
+        same = re.fullmatch(value, there, re.DOTALL) is not None if kind >= 2 else there == value
+        if same == bool(kind & 1):
+            return False
+    return True
+
+
+def is_deleted(catalogue, stream, seq, t, labels):
+    """Of what is deleted of a later run's log all partitions of this one's are, if this one is still there."""
+    return any(low <= t <= high and (before > seq if of == stream else of[0] > stream[0]) and matches(labels, matchers)
+               for of, before, low, high, _, _, matchers in catalogue.deletions)
+
+
 def read_log(folder, catalogue):
     """Rows of all streams, by epoch."""
     streams, rows = {}, []
@@ -852,7 +906,8 @@ def read_log(folder, catalogue):
             end = segment.previous_end or None
             loaded.append(segment)
         for segment in reversed(loaded):
-            rows += [row for row in segment.rows if row[0] >= seq_min]
+            rows += [(seq, t, [s for s in samples if not (s[0] and is_deleted(catalogue, stream, seq, t, s[0]))])
+                     for seq, t, samples in segment.rows if seq >= seq_min]
     return rows
 
 
@@ -867,7 +922,10 @@ def read_folder(folder):
         told = {"size": block.size, "series": block.series_n, "samples": block.samples_n}
         if any(info[name] != value for name, value in told.items()):
             raise Damage(f"{path}: the catalogue says {info}, the footer {told}")
-        for labels, samples in block.read().items():
+        shown = block.read()
+        if info["id"] in catalogue.tombstones:
+            block.hide(shown, catalogue.tombstones[info["id"]])
+        for labels, samples in shown.items():
             series = out.setdefault(labels, {})
             for t, sample in samples.items():
                 series.setdefault(t, sample)
@@ -879,7 +937,7 @@ def read_folder(folder):
 
 
 def lines(samples):
-    for labels in sorted(samples):
+    for labels in sorted(labels for labels in samples if samples[labels]):
         line = labels.hex()
         for t in sorted(samples[labels]):
             value, start = samples[labels][t]

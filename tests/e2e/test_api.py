@@ -378,14 +378,6 @@ def the_version_as_prometheus():
     check_equal(ours.text()[-2:], theirs.text()[-2:])
 
 
-@scenario
-def deleting_is_said_to_be_missing():
-    ours = ferula(args=["--web.enable-admin-api"])
-    for what in "delete_series", "clean_tombstones":
-        answer = ours.request("POST", "/api/v1/admin/tsdb/" + what)
-        check_equal((answer.status, answer.json()["errorType"]), (500, "unavailable"))
-
-
 RELABEL = """scrape_configs:
 - job_name: steps
   static_configs: [{targets: ['127.0.0.1:1']}]

@@ -11,7 +11,7 @@
 #include "tests/lib/map_world.h"
 #include "tests/unit/format/format_traffic.h"
 
-enum { FORMATS = 3 }; // so many folders there are: format-1 and so on
+enum { FORMATS = 4 }; // so many folders there are: format-1 and so on
 
 struct opening {
     char folder[64];

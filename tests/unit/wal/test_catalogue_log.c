@@ -152,9 +152,9 @@ Test(catalogue_log, newer_formats_are_refused_by_name)
     struct catalogue_state s, got = {0};
     struct errmsg e;
     make_log(6, &log, ends, &s);
-    log.p[8] = 4;
+    log.p[8] = 5;
     cr_assert_eq(catalogue_load(buf_str(&log), &got, &end, &e), ERR_INVALID);
-    cr_assert_str_eq(e.text, "data folder format 4 is newer than this program's 3");
+    cr_assert_str_eq(e.text, "data folder format 5 is newer than this program's 4");
     catalogue_state_deinit(&got);
     catalogue_state_deinit(&s);
     buf_deinit(&log);
