@@ -593,6 +593,9 @@ static void start_shard(void *arg)
     if (shard_index(shard_self()) != 0)
         return;
     s->shards = shard_all();
+    const size_t size = shards_count(s->shards) * sizeof *s->parts;
+    s->parts = mem_alloc_aligned(_Alignof(struct server_shard), size);
+    memset(s->parts, 0, size);
     run(s);
 }
 
@@ -725,8 +728,6 @@ static int serve(struct server *s)
                  .log = &s->log},
         .log = &s->log,
     };
-    s->parts = mem_alloc_aligned(_Alignof(struct server_shard), SHARD_MAX * sizeof *s->parts);
-    memset(s->parts, 0, SHARD_MAX * sizeof *s->parts);
     if (shards_create(&options, start_shard, s, &s->shards, &e) != ERR_OK) {
         fprintf(stderr, "ferula: %s\n", e.text);
         s->exit_code = 1;

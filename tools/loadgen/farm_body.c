@@ -96,7 +96,7 @@ static void add_family(struct farm_lines *l, struct str name, enum family_type t
                                 STR_ARG(name), words[type]),
         .head = arena_str(&l->arena, buf_str(&head)),
         .name = arena_str(&l->arena, name),
-        .type = type};
+        .type = (int)type};
     buf_deinit(&head);
 }
 
