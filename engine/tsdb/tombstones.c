@@ -2,9 +2,8 @@
 // said:
 //
 //     classes; then of each
-//         hidden ranges, 1 at least; of each its first and last time, 8 bytes each, ascending:
-//         there
-//             is a millisecond between two of them at least
+//         hidden ranges, 1 at least; of each its first and last time, 8 bytes each, ascending,
+//             with a millisecond between two of them at least
 //         runs of series, 1 at least; of each the gap (to the end of the run before, or to 0), and
 //             the number of series in it, less one
 //
@@ -21,8 +20,7 @@
 
 enum { RANGE_BYTES = 16, BREATH = 1024 };
 
-struct class
-{
+struct group {
     roaring_bitmap_t *ids;
     struct hidden *ranges;
     size_t n;
@@ -31,7 +29,7 @@ struct class
 struct tombstones {
     unsigned refs;
     roaring_bitmap_t *all; // of all classes
-    struct class *classes;
+    struct group *classes;
     size_t n, capacity;
 };
 
@@ -70,17 +68,17 @@ void tombstones_unref(struct tombstones *t)
 
 // ---- making
 
-static bool is_same(const struct class *class, const struct hidden *ranges, size_t n)
+static bool is_same(const struct group *group, const struct hidden *ranges, size_t n)
 {
-    if (class->n != n)
+    if (group->n != n)
         return false;
     for (size_t i = 0; i < n; i++)
-        if (class->ranges[i].mint != ranges[i].mint || class->ranges[i].maxt != ranges[i].maxt)
+        if (group->ranges[i].mint != ranges[i].mint || group->ranges[i].maxt != ranges[i].maxt)
             return false;
     return true;
 }
 
-// Series that are in no class yet; takes ids, and copies the ranges. Few classes are the rule.
+// Series that are in no group yet; takes ids, and copies the ranges. Few classes are the rule.
 static void put_class(struct tombstones *t, roaring_bitmap_t *ids, const struct hidden *ranges,
                       size_t n)
 {
@@ -96,11 +94,11 @@ static void put_class(struct tombstones *t, roaring_bitmap_t *ids, const struct 
         roaring_bitmap_free(ids);
         return;
     }
-    struct class class = {.ids = ids, .ranges = mem_alloc_array(n, sizeof *ranges), .n = n};
-    memcpy(class.ranges, ranges, n * sizeof *ranges);
+    struct group group = {.ids = ids, .ranges = mem_alloc_array(n, sizeof *ranges), .n = n};
+    memcpy(group.ranges, ranges, n * sizeof *ranges);
     (void)roaring_bitmap_run_optimize(ids);
     t->classes = mem_grow(t->classes, &t->capacity, t->n + 1, sizeof *t->classes);
-    t->classes[t->n++] = class;
+    t->classes[t->n++] = group;
 }
 
 static bool touches(const struct hidden *a, const struct hidden *b) // or overlaps
@@ -133,11 +131,11 @@ struct tombstones *tombstones_add(const struct tombstones *t, const roaring_bitm
     size_t capacity = 0;
     assert(range.mint <= range.maxt);
     for (size_t i = 0; t && i < t->n; i++) {
-        const struct class *class = &t->classes[i];
-        ranges = mem_grow(ranges, &capacity, class->n + 1, sizeof *ranges);
-        const size_t n = unite(class->ranges, class->n, range, ranges);
-        put_class(out, roaring_bitmap_andnot(class->ids, ids), class->ranges, class->n);
-        put_class(out, roaring_bitmap_and(class->ids, ids), ranges, n);
+        const struct group *group = &t->classes[i];
+        ranges = mem_grow(ranges, &capacity, group->n + 1, sizeof *ranges);
+        const size_t n = unite(group->ranges, group->n, range, ranges);
+        put_class(out, roaring_bitmap_andnot(group->ids, ids), group->ranges, group->n);
+        put_class(out, roaring_bitmap_and(group->ids, ids), ranges, n);
         breathe_at(i | (BREATH - 1));
     }
     mem_free(ranges);
@@ -193,13 +191,13 @@ void tombstones_put(const struct tombstones *t, struct buf *out)
 {
     put_number(out, t ? t->n : 0);
     for (size_t i = 0; t && i < t->n; i++) {
-        const struct class *class = &t->classes[i];
-        put_number(out, class->n);
-        for (size_t k = 0; k < class->n; k++) {
-            buf_put_le64(out, (uint64_t) class->ranges[k].mint);
-            buf_put_le64(out, (uint64_t) class->ranges[k].maxt);
+        const struct group *group = &t->classes[i];
+        put_number(out, group->n);
+        for (size_t k = 0; k < group->n; k++) {
+            buf_put_le64(out, (uint64_t)group->ranges[k].mint);
+            buf_put_le64(out, (uint64_t)group->ranges[k].maxt);
         }
-        put_ids(class->ids, out);
+        put_ids(group->ids, out);
     }
 }
 
