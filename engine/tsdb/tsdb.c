@@ -61,6 +61,36 @@ static void change_at_home(void *arg)
     tsdb_let_catalogue_go(call->db);
 }
 
+struct asking {
+    struct tsdb *db;
+    part_ask_fn *ask;
+    err result;
+    struct errmsg e;
+};
+
+static void ask_part(void *arg) // on each shard
+{
+    struct asking *a = arg;
+    a->result = a->ask(tsdb_part(a->db), &a->e);
+}
+
+err tsdb_ask_parts(struct tsdb *db, part_ask_fn *ask, struct errmsg *e)
+{
+    struct asking *all = mem_alloc_array(db->parts_n, sizeof *all);
+    err code = ERR_OK;
+    for (unsigned i = 0; i < db->parts_n; i++)
+        all[i] = (struct asking){.db = db, .ask = ask};
+    if (db->shards)
+        shard_call_all(fiber_class(), ask_part, all, sizeof *all, NULL);
+    else
+        ask_part(all);
+    for (unsigned i = 0; i < db->parts_n && code == ERR_OK; i++)
+        if (all[i].result != ERR_OK)
+            code = err_set(e, all[i].result, "%s", all[i].e.text);
+    mem_free(all);
+    return code;
+}
+
 err tsdb_change(struct tsdb *db, const struct catalogue_change *change, struct errmsg *e)
 {
     struct change_call call = {db, change, e, ERR_OK};

@@ -438,31 +438,7 @@ err tsdb_delete(struct tsdb *db, const struct matcher *ms, size_t ms_count, int6
 
 // ---- the room
 
-struct cleaning {
-    struct tsdb *db;
-    err result;
-    struct errmsg e;
-};
-
-static void clean_part(void *arg) // on each shard
-{
-    struct cleaning *c = arg;
-    c->result = part_ask_clean(tsdb_part(c->db), &c->e);
-}
-
 err tsdb_clean_tombstones(struct tsdb *db, struct errmsg *e)
 {
-    struct cleaning parts[SHARD_MAX];
-    if (!db->catalogue)
-        return ERR_OK;
-    for (unsigned i = 0; i < db->parts_n; i++)
-        parts[i] = (struct cleaning){.db = db};
-    if (db->shards)
-        shard_call_all(fiber_class(), clean_part, parts, sizeof *parts, NULL);
-    else
-        clean_part(parts);
-    for (unsigned i = 0; i < db->parts_n; i++)
-        if (parts[i].result != ERR_OK)
-            return err_set(e, parts[i].result, "%s", parts[i].e.text);
-    return ERR_OK;
+    return db->catalogue ? tsdb_ask_parts(db, part_ask_clean, e) : ERR_OK;
 }

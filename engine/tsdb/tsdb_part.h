@@ -108,8 +108,7 @@ void part_wait_for_pieces(struct part *p); // of a large commit
 // Until replay is done. An error: it failed, or the fiber was canceled. Suspends.
 err part_wait_for_ready(struct part *p, struct errmsg *e);
 
-// Runs fn(arg) on the shard that has the catalogue. Suspends.
-void tsdb_at_home(struct tsdb *db, fiber_fn *fn, void *arg);
+void tsdb_at_home(struct tsdb *db, fiber_fn *fn, void *arg); // where the catalogue is. Suspends.
 err tsdb_change(struct tsdb *db, const struct catalogue_change *change, struct errmsg *e);
 // At home: nobody else changes the catalogue, and the fiber cannot be cancelled. Suspends.
 void tsdb_hold_catalogue(struct tsdb *db);

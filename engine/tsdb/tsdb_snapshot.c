@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "engine/base/mem.h"
-#include "engine/tsdb/tsdb_part.h"
+#include "engine/tsdb/part_files.h"
 #include "io/clock.h"
 #include "io/file.h"
 
@@ -23,35 +23,6 @@ struct snapshot {
     err result;
     struct errmsg e;
 };
-
-// ---- what is in memory
-
-struct seal {
-    struct tsdb *db;
-    err result;
-    struct errmsg e;
-};
-
-static void seal_part(void *arg) // on each shard
-{
-    struct seal *s = arg;
-    s->result = part_ask_spill(tsdb_part(s->db), &s->e);
-}
-
-static err seal_all(struct tsdb *db, struct errmsg *e)
-{
-    struct seal seals[SHARD_MAX];
-    for (unsigned i = 0; i < db->parts_n; i++)
-        seals[i] = (struct seal){.db = db};
-    if (db->shards)
-        shard_call_all(fiber_class(), seal_part, seals, sizeof *seals, NULL);
-    else
-        seal_part(seals);
-    for (unsigned i = 0; i < db->parts_n; i++)
-        if (seals[i].result != ERR_OK)
-            return err_set(e, seals[i].result, "%s", seals[i].e.text);
-    return ERR_OK;
-}
 
 // ---- the folder
 
@@ -163,7 +134,7 @@ err tsdb_snapshot(struct tsdb *db, bool with_head, char out_name[TSDB_SNAPSHOT_N
 {
     struct snapshot s = {.db = db, .name = out_name};
     if (with_head)
-        TRY(seal_all(db, e));
+        TRY(tsdb_ask_parts(db, part_ask_spill, e));
     tsdb_at_home(db, make_at_home, &s);
     return s.result == ERR_OK ? ERR_OK : err_set(e, s.result, "%s", s.e.text);
 }
