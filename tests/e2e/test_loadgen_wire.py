@@ -367,7 +367,8 @@ def test_vices():
             sent.setdefault(s.key, []).append(s.samples[0][0])
     check_equal({tuple(sorted(t)) for t in sent.values()}, {tuple(START * 1000 + i * 1000 for i in range(8))})
     for name in ("cut", "repeated", "slow", "garbage"):
-        check(result["requests"] * 0.08 < result[name] < result["requests"] * 0.35, name, result[name], result["requests"])
+        # each of a request's attempts has its chances, which are a fifth
+        check(result["requests"] * 0.04 < result[name] < result["requests"] * 0.7, name, result[name], result["requests"])
     check(result["seconds"] >= result["slow"] * 0.05 * 15 / 16 / 4, result)
 
 
