@@ -256,29 +256,29 @@ static err count_name(struct cardinality *k, struct part *parts, unsigned count,
     return offer(k, CARDINALITY_VALUES, name, (struct str){0}, sums.values, e);
 }
 
+// The next target of a shard; NULL: there is none.
+static const struct tsdb_target_growth *target_of(const struct part *p)
+{
+    return p->targets_at < p->growth.targets_n ? &p->growth.targets[p->targets_at] : NULL;
+}
+
 // Targets of several shards are one: their series spread over them.
 static err count_targets(struct cardinality *k, struct part *parts, unsigned count,
                          struct errmsg *e)
 {
     for (;;) {
-        const struct tsdb_target_growth *least = NULL;
+        const struct tsdb_target_growth *least = NULL, *t;
         uint64_t series = 0;
-        for (unsigned i = 0; i < count; i++) {
-            const struct part *p = &parts[i];
-            const struct tsdb_target_growth *t = &p->growth.targets[p->targets_at];
-            if (p->targets_at < p->growth.targets_n &&
-                (!least || str_cmp(t->labels, least->labels) < 0))
+        for (unsigned i = 0; i < count; i++)
+            if ((t = target_of(&parts[i])) && (!least || str_cmp(t->labels, least->labels) < 0))
                 least = t;
-        }
         if (!least)
             return ERR_OK;
         for (unsigned i = 0; i < count; i++) {
-            struct part *p = &parts[i];
-            const struct tsdb_target_growth *t = &p->growth.targets[p->targets_at];
-            if (p->targets_at < p->growth.targets_n && str_eq(t->labels, least->labels)) {
-                series += t->series;
-                p->targets_at++;
-            }
+            if (!(t = target_of(&parts[i])) || !str_eq(t->labels, least->labels))
+                continue;
+            series += t->series;
+            parts[i].targets_at++;
         }
         k->grown += series;
         TRY(offer(k, CARDINALITY_GROWN_TARGETS, least->labels, (struct str){0}, series, e));

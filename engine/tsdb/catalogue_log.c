@@ -145,8 +145,8 @@ struct str catalogue_state_tombstones(const struct catalogue_state *s, uint64_t 
 static void set_tombstones(struct catalogue_state *s, uint64_t id, struct str bytes)
 {
     const size_t at = tombstones_at(s, id);
-    struct catalogue_tombstones *const there = s->tombstones + at;
-    if (at < s->tombstones_count && there->id == id) {
+    if (at < s->tombstones_count && s->tombstones[at].id == id) {
+        struct catalogue_tombstones *const there = s->tombstones + at;
         s->tombstones_bytes -= there->bytes.n;
         mem_free((char *)(uintptr_t)there->bytes.p);
         s->tombstones_count--;

@@ -265,10 +265,12 @@ static bool take_class(struct reading *r, uint64_t series, struct tombstones *t)
 struct tombstones *tombstones_parse(struct str bytes, uint64_t series)
 {
     const uint8_t *p = (const uint8_t *)bytes.p;
+    if (!bytes.n)
+        return NULL;
     struct reading r = {p, p + bytes.n};
     struct tombstones *t = create();
     uint64_t n = 0;
-    bool is_good = bytes.n && series <= UINT32_MAX && take_number(&r, &n);
+    bool is_good = series <= UINT32_MAX && take_number(&r, &n);
     for (uint64_t i = 0; i < n && is_good; i++)
         is_good = take_class(&r, series, t);
     if (is_good && r.at == r.end)
